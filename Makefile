@@ -1,0 +1,50 @@
+# make demo    set everything up and run the main job
+# make test    set everything up and pass the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCE ?=
+PYTEST_ARGS ?=
+# The runtime without torch is tested on these, where they are installed.
+RUNTIMES ?= 3.10 3.13
+
+.PHONY: demo test check fast runtime system-deps format clean
+
+demo: $(STAMP)
+	$(BIN)/edgeseg demo $(SOURCE) -o demo
+
+test: check
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(MAKE) runtime
+
+# All tests but those that run whole conversions or trainings.
+fast: check
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+runtime: $(STAMP)
+	@PYTHON="$(PYTHON)" tests/runtime.sh $(RUNTIMES)
+
+# What the tests use beyond pip packages (Debian, Ubuntu).
+system-deps:
+	apt-get update -qq
+	apt-get install -y -qq --no-install-recommends libgl1 libglib2.0-0 gcc libc6-dev
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(STAMP): setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt "pip>=23" setuptools wheel
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[export,openvino,reports,test]"
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) .venv-* build dist demo *.egg-info

@@ -1,0 +1,173 @@
+"""A file that says what it is: an ONNX with its spec in metadata_props, or an engine with its sidecar.
+
+An engine file is just what its runtime calls an engine. Its sidecar is `<file>.json`, schema 1: the engine's name,
+SHA-256, spec, precision, output, provenance, versions, device, layers (requested and obtained precision) and the
+agreement of its labels with the float model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgeseg.errors import FormatError, MismatchError
+from edgeseg.files import existing_file, sha256_from_file, whole_file
+from edgeseg.spec import SCHEMA, ModelSpec, Output, Precision, checked_schema
+
+METADATA_KEY = "edgeseg"
+MAX_ONNX_BYTES = 1 << 31  # protobuf's own limit
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a built engine. requested, obtained: a precision, or "" where it has none (a reshape)."""
+
+    name: str
+    op: str
+    requested: str
+    obtained: str
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model file and what is known about it.
+
+    engine: the runtime it is built for; "" for an ONNX that any of them takes.
+    provenance: where it came from: weights, SHA-256 of the ONNX, of the range table and of its images, agreement of
+        the export; plain JSON data without times or paths.
+    versions, device, layers, agreement: of the build; empty for an ONNX.
+    """
+
+    path: Path
+    spec: ModelSpec
+    precision: Precision = Precision.FP32
+    output: Output = Output.LOGITS
+    engine: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: Mapping[str, Any] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = ()
+    agreement: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """Either "engine" or "onnx"."""
+        return "engine" if self.engine else "onnx"
+
+    @classmethod
+    def open(cls, path: str | Path) -> Artifact:
+        """What the file at `path` is. An engine is verified against its sidecar first."""
+        path = existing_file(path)
+        if not sidecar_path(path).exists():
+            return artifact_from_onnx(path)
+        return artifact_from_sidecar(path)
+
+    def metadata(self) -> dict[str, Any]:
+        """What an ONNX carries in metadata_props."""
+        return {
+            "schema": SCHEMA,
+            "spec": self.spec.to_dict(),
+            "precision": str(self.precision),
+            "output": str(self.output),
+            "provenance": dict(self.provenance),
+        }
+
+    def write_sidecar(self) -> Path:
+        """Write `<path>.json` beside the engine, whole or not at all."""
+        data = {
+            **self.metadata(),
+            "file": self.path.name,
+            "sha256": sha256_from_file(self.path),
+            "engine": self.engine,
+            "versions": dict(self.versions),
+            "device": dict(self.device),
+            "agreement": dict(self.agreement),
+            "layers": [asdict(layer) for layer in self.layers],
+        }
+        with whole_file(sidecar_path(self.path)) as partial:
+            partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        return sidecar_path(self.path)
+
+
+def sidecar_path(path: Path) -> Path:
+    """Where the sidecar of the engine at `path` lies."""
+    return path.with_name(path.name + ".json")
+
+
+def artifact_from_sidecar(path: Path) -> Artifact:
+    """The engine at `path`, as its sidecar says. MismatchError where the file is not the one that was built."""
+    try:
+        data = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        hint = "delete it, and build the engine again with edgeseg build"
+        raise FormatError(f"unreadable sidecar: {sidecar_path(path)}", hint=hint) from problem
+    fields = artifact_fields(data, path)
+    if data.get("sha256") != sha256_from_file(path):
+        raise MismatchError(
+            f"{path.name} is not the file that its sidecar describes: its SHA-256 differs",
+            hint=f"edgeseg convert {fields['spec'].name} --engine {data.get('engine')} --precision {data['precision']}",
+        )
+    layers = tuple(Layer(**layer) for layer in data.get("layers", ()))
+    known: dict[str, Any] = {key: data.get(key) or {} for key in ("versions", "device", "agreement")}
+    return Artifact(path=path, engine=str(data.get("engine", "")), layers=layers, **known, **fields)
+
+
+def artifact_from_onnx(path: Path) -> Artifact:
+    """The ONNX at `path`, as its metadata says."""
+    metadata = {entry.key: entry.value for entry in read_onnx(path).metadata_props}
+    if METADATA_KEY not in metadata:
+        raise FormatError(
+            f"{path.name} is an ONNX without a model spec", hint="export it with edgeseg export, which writes the spec"
+        )
+    return Artifact(path=path, **artifact_fields(json.loads(metadata[METADATA_KEY]), path))
+
+
+def artifact_fields(data: Any, path: Path) -> dict[str, Any]:
+    """The fields that ONNX metadata and sidecar have in common."""
+    data = checked_schema(data, f"model file ({path.name})")
+    return {
+        "spec": ModelSpec.from_dict(data.get("spec")),
+        "precision": Precision(data.get("precision")),
+        "output": Output(data.get("output")),
+        "provenance": data.get("provenance") or {},
+    }
+
+
+def read_onnx(path: Path) -> Any:
+    """The `onnx.ModelProto` at `path`, checked. FormatError where it is none, is damaged or is too large."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    path = existing_file(path)
+    if path.stat().st_size > MAX_ONNX_BYTES:
+        raise FormatError(f"{path} is larger than 2 GiB", hint="edge models are far smaller: is this the right file?")
+    try:
+        model = onnx.load(path, load_external_data=False)
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError, ValueError) as problem:
+        reason = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
+        raise FormatError(
+            f"{path} is not a valid ONNX file: {reason}", hint="name a model, for example: edgeseg models"
+        ) from problem
+    return model
+
+
+def write_onnx(model: Any, artifact: Artifact) -> Path:
+    """Write the `onnx.ModelProto` with `artifact`'s metadata to its path; equal input gives equal bytes."""
+    del model.metadata_props[:]
+    model.metadata_props.add(key=METADATA_KEY, value=json.dumps(artifact.metadata(), sort_keys=True))
+    with whole_file(artifact.path) as partial:
+        partial.write_bytes(model.SerializeToString(deterministic=True))
+    return artifact.path
+
+
+def count_precisions(layers: Iterable[Layer]) -> dict[str, int]:
+    """How many layers obtained which precision, commonest first."""
+    counts: dict[str, int] = {}
+    for layer in layers:
+        if layer.obtained:
+            counts[layer.obtained] = counts.get(layer.obtained, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))

@@ -1,0 +1,71 @@
+"""Files that are there or not there: never half-written, and never a traceback for a wrong path."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgeseg.errors import FileProblem
+
+
+def existing_file(path: str | os.PathLike[str]) -> Path:
+    """`path` as a Path. FileProblem unless a readable file is there."""
+    path = Path(path)
+    if not path.exists():
+        raise FileProblem(f"no such file: {path}", hint="check the path; relative paths start at the current folder")
+    if path.is_dir():
+        raise FileProblem(f"this is a folder, not a file: {path}", hint="name a file in it")
+    if not os.access(path, os.R_OK):
+        raise FileProblem(f"this file cannot be read: {path}", hint=f"chmod +r {path}")
+    return path
+
+
+def existing_folder(path: str | os.PathLike[str]) -> Path:
+    """`path` as a Path. FileProblem unless a folder is there."""
+    path = Path(path)
+    if not path.is_dir():
+        what = "no such folder" if not path.exists() else "this is a file, not a folder"
+        raise FileProblem(f"{what}: {path}", hint="check the path; relative paths start at the current folder")
+    return path
+
+
+def writable_folder(path: str | os.PathLike[str]) -> Path:
+    """`path` as a folder that exists, made if need be, and that takes files."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".edgeseg-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as problem:
+        reason = problem.strerror or "refused"
+        raise FileProblem(f"cannot write to {path}: {reason}", hint="name another folder with -o") from problem
+    return path
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A path to write to, beside `path` and with its ending; it becomes `path` only when the block ends well."""
+    path = Path(path)
+    writable_folder(path.parent)
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as problem:
+        reason = problem.strerror or str(problem)
+        raise FileProblem(f"cannot write {path}: {reason}", hint="name another place with -o") from problem
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def sha256_from_file(path: str | os.PathLike[str]) -> str:
+    """The file's SHA-256 in hexadecimal."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

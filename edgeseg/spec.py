@@ -1,0 +1,205 @@
+"""What a model is, in one frozen value that travels inside every file: labels, input, normalisation, geometry.
+
+    ModelSpec
+    ├── InputSpec    size, colour order, mean and std, resize rule
+    └── LabelSet     names, palette, ignore index
+
+JSON carries `schema: 1`; a newer schema is refused with the command that upgrades edgeseg.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from edgeseg.errors import FormatError, MismatchError, SizeError
+
+SCHEMA = 1
+
+
+class Precision(str, Enum):
+    """The number format of an engine's convolutions and matrix products."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    BF16 = "bf16"
+    INT8 = "int8"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Output(str, Enum):
+    """What leaves the graph: low-resolution logits (N, C, h, w) float, or a mask (N, H, W) uint8."""
+
+    LOGITS = "logits"
+    MASK = "mask"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a graph. A dimension that is not fixed is -1."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class SizeRule:
+    """Which input sizes a network takes: both sides a multiple of `multiple`, and at least `minimum`."""
+
+    multiple: int = 1
+    minimum: int = 1
+
+    def fits(self, width: int, height: int) -> bool:
+        """Whether a network with this rule takes WIDTHxHEIGHT."""
+        return all(side >= self.minimum and side % self.multiple == 0 for side in (width, height))
+
+    def nearest(self, width: int, height: int) -> list[tuple[int, int]]:
+        """The nearest sizes that fit, smaller one first; one entry where both are the same."""
+        below = tuple(max(self._floor(side), self.floor_minimum) for side in (width, height))
+        above = tuple(max(-self._floor(-side), self.floor_minimum) for side in (width, height))
+        return list(dict.fromkeys([(below[0], below[1]), (above[0], above[1])]))
+
+    def check(self, width: int, height: int, *, model: str) -> None:
+        """Raise SizeError, with the nearest sizes that fit, unless WIDTHxHEIGHT fits."""
+        if not self.fits(width, height):
+            nearest = " or ".join(f"{w}x{h}" for w, h in self.nearest(width, height))
+            rule = f"multiples of {self.multiple}, at least {self.floor_minimum}"
+            raise SizeError(f"{model} does not take {width}x{height}: it takes {rule}", hint=f"use {nearest}")
+
+    @property
+    def floor_minimum(self) -> int:
+        """The smallest side that fits."""
+        return -(-self.minimum // self.multiple) * self.multiple
+
+    def _floor(self, side: int) -> int:
+        return side // self.multiple * self.multiple
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How a picture becomes the network's input: resized to WIDTHxHEIGHT, then (x / 255 - mean) / std by channel.
+
+    mean, std: in the order of `color`, for values in 0..1.
+    resize: "stretch" (aspect ratio ignored), bilinear with half-pixel centres.
+    """
+
+    width: int
+    height: int
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    color: str = "rgb"
+    resize: str = "stretch"
+
+    def __post_init__(self) -> None:
+        if self.color not in ("rgb", "bgr"):
+            raise FormatError(f"colour order {self.color!r}", hint='use "rgb" or "bgr"')
+        if self.resize != "stretch":
+            raise FormatError(f"resize rule {self.resize!r}", hint='this version knows "stretch"')
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(s > 0 for s in self.std):
+            raise FormatError("mean and std need three values each, std above 0", hint="mend the spec")
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The classes, in the order of the logits. `ignore` is the id that ground truth uses for "not judged"."""
+
+    names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    ignore: int = 255
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.names) <= 255 or len(self.palette) != len(self.names):
+            raise FormatError(
+                f"{len(self.names)} label names and {len(self.palette)} colours",
+                hint="give 1 to 255 names and one colour each",
+            )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a model is.
+
+    family, variant: the line of edgeseg.models.FAMILIES that builds it; family "" for a graph from elsewhere.
+    align_corners: how logits are upsampled to the label's or frame's size.
+    licence: SPDX identifier of the weights.
+    """
+
+    name: str
+    input: InputSpec
+    labels: LabelSet
+    family: str = ""
+    variant: str = ""
+    align_corners: bool = False
+    licence: str = "unknown"
+
+    def resized(self, width: int, height: int) -> ModelSpec:
+        """The same model at another input size. The family's size rule is checked where the module is built."""
+        return dataclasses.replace(self, input=dataclasses.replace(self.input, width=width, height=height))
+
+    def to_json(self) -> str:
+        """One line of JSON with sorted keys: equal specs give equal text."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a sidecar."""
+        return {"schema": SCHEMA, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Read `to_json`'s text. FormatError where it is none; MismatchError where its schema is newer."""
+        try:
+            data = json.loads(text)
+        except ValueError as problem:
+            raise FormatError("the model spec is not JSON", hint="export the model again") from problem
+        return cls.from_dict(data)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> ModelSpec:
+        """Read `to_dict`'s data."""
+        fields = {key: value for key, value in checked_schema(data, "model spec").items() if key != "schema"}
+        try:
+            inputs: dict[str, Any] = dict(fields.pop("input"))
+            labels: dict[str, Any] = dict(fields.pop("labels"))
+            return cls(
+                input=InputSpec(**{**inputs, "mean": tuple(inputs["mean"]), "std": tuple(inputs["std"])}),
+                labels=LabelSet(
+                    names=tuple(labels["names"]),
+                    palette=tuple(tuple(color) for color in labels["palette"]),
+                    ignore=labels["ignore"],
+                ),
+                **fields,
+            )
+        except (KeyError, TypeError, ValueError) as problem:
+            raise FormatError(f"the model spec is incomplete: {problem}", hint="export the model again") from problem
+
+
+def checked_schema(data: Any, what: str) -> dict[str, Any]:
+    """`data` as a dict, if it is a JSON object of a schema that this edgeseg reads."""
+    if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
+        raise FormatError(f"this is no {what}: it has no schema number", hint="make it again with edgeseg")
+    if data["schema"] > SCHEMA:
+        raise MismatchError(
+            f"this {what} has schema {data['schema']}, and this edgeseg reads up to {SCHEMA}",
+            hint="pip install --upgrade edgeseg",
+        )
+    return data
+
+
+def size_from_text(text: str) -> tuple[int, int]:
+    """(width, height) of "WIDTHxHEIGHT"."""
+    width, x, height = text.lower().partition("x")
+    if not (x and width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise SizeError(f"not a size: {text}", hint="write WIDTHxHEIGHT, for example 1024x512")
+    return int(width), int(height)

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Test the runtime without torch on the Python versions that are named and installed: tests/runtime.sh 3.10 3.13
+set -euo pipefail
+cd "$(dirname "$0")/.."
+for version in "$@"; do
+  python=$(command -v "python$version" || true)
+  # a pyenv shim that is on the path answers only for the versions that are switched on
+  "${python:-false}" --version >/dev/null 2>&1 || python=$(ls -d "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python 2>/dev/null | tail -n 1)
+  if [ -z "$python" ]; then
+    echo "skipped: the runtime on Python $version, which is not installed here"
+    continue
+  fi
+  venv=.venv-$version
+  if [ ! -f "$venv/.installed" ] || [ setup.py -nt "$venv/.installed" ] || [ constraints.txt -nt "$venv/.installed" ]; then
+    "$python" -m venv "$venv"
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt setuptools wheel
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[openvino,test-runtime]"
+    touch "$venv/.installed"
+  fi
+  echo "the runtime without torch on $("$venv/bin/python" --version)"
+  "$venv/bin/python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is not None)'
+  "$venv/bin/python" -m pytest -m "not slow" -n 2 ${PYTEST_ARGS:-}
+done

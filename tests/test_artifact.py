@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from small_onnx import SPEC, float_onnx
+
+from edgeseg.artifact import Artifact, Layer, count_precisions, read_onnx, sidecar_path
+from edgeseg.errors import FileProblem, FormatError, MismatchError
+from edgeseg.spec import Output, Precision
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Artifact:
+    onnx = float_onnx(tmp_path)
+    built = dataclasses.replace(
+        onnx,
+        engine="openvino",
+        precision=Precision.INT8,
+        versions={"openvino": "1"},
+        device={"cpu": "x"},
+        layers=(Layer("conv0", "Conv", "int8", "int8"), Layer("pool", "MaxPool", "", "")),
+        agreement={"labels": 0.99},
+    )
+    built.write_sidecar()
+    return built
+
+
+def test_an_onnx_says_what_it_is(tmp_path: Path) -> None:
+    written = float_onnx(tmp_path, Output.MASK)
+    opened = Artifact.open(written.path)
+    assert opened == written
+    assert opened.kind == "onnx"
+    assert opened.spec == SPEC
+    assert opened.output is Output.MASK
+
+
+def test_a_sidecar_round_trip(engine: Artifact) -> None:
+    opened = Artifact.open(engine.path)
+    assert opened == engine
+    assert opened.kind == "engine"
+    assert count_precisions(opened.layers) == {"int8": 1}
+
+
+def test_an_altered_engine_names_the_rebuild(engine: Artifact) -> None:
+    engine.path.write_bytes(engine.path.read_bytes() + b"\0")
+    with pytest.raises(MismatchError) as caught:
+        Artifact.open(engine.path)
+    assert caught.value.message == "float.onnx is not the file that its sidecar describes: its SHA-256 differs"
+    assert caught.value.hint == "edgeseg convert small --engine openvino --precision int8"
+
+
+def test_a_newer_or_broken_sidecar_is_refused(engine: Artifact) -> None:
+    sidecar = sidecar_path(engine.path)
+    data = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps({**data, "schema": 9}))
+    with pytest.raises(MismatchError, match="schema 9"):
+        Artifact.open(engine.path)
+    sidecar.write_text("{")
+    with pytest.raises(FormatError, match="unreadable sidecar"):
+        Artifact.open(engine.path)
+
+
+def test_files_that_are_no_onnx_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileProblem, match="no such file"):
+        read_onnx(tmp_path / "none.onnx")
+    for name, content in (("text.onnx", b"hello, this is text\n"), ("empty.onnx", b"")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(FormatError, match="is not a valid ONNX file"):
+            Artifact.open(tmp_path / name)
+    half = tmp_path / "half.onnx"
+    half.write_bytes(float_onnx(tmp_path).path.read_bytes()[:3000])
+    with pytest.raises(FormatError, match="is not a valid ONNX file"):
+        Artifact.open(half)
+
+
+def test_an_onnx_without_a_spec_is_refused(tmp_path: Path) -> None:
+    path = float_onnx(tmp_path).path
+    model = read_onnx(path)
+    del model.metadata_props[:]
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(FormatError) as caught:
+        Artifact.open(path)
+    assert caught.value.message == "float.onnx is an ONNX without a model spec"
+
+
+def test_an_onnx_larger_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = float_onnx(tmp_path).path
+    monkeypatch.setattr("edgeseg.artifact.MAX_ONNX_BYTES", 100)
+    with pytest.raises(FormatError, match="larger than"):
+        read_onnx(path)

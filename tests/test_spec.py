@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeseg.errors import FormatError, MismatchError, SizeError
+from edgeseg.spec import InputSpec, LabelSet, ModelSpec, SizeRule, size_from_text
+
+names = st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=30)
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> ModelSpec:
+    labels = tuple(draw(names))
+    byte = st.integers(0, 255)
+    palette = tuple(draw(st.tuples(byte, byte, byte)) for _ in labels)
+    three = st.tuples(*[st.floats(0.01, 1.0) for _ in range(3)])
+    inputs = InputSpec(
+        width=draw(st.integers(1, 4096)), height=draw(st.integers(1, 4096)), mean=draw(three), std=draw(three),
+        color=draw(st.sampled_from(["rgb", "bgr"])),
+    )  # fmt: skip
+    return ModelSpec(
+        name=draw(st.text(max_size=20)), input=inputs, labels=LabelSet(labels, palette),
+        align_corners=draw(st.booleans()), licence="Apache-2.0",
+    )  # fmt: skip
+
+
+@given(specs())
+def test_json_and_back_is_the_same_spec(spec: ModelSpec) -> None:
+    assert ModelSpec.from_json(spec.to_json()) == spec
+
+
+@given(st.integers(1, 64), st.integers(1, 300), st.integers(1, 900), st.integers(1, 900))
+def test_the_nearest_sizes_fit_and_lie_around(multiple: int, minimum: int, width: int, height: int) -> None:
+    rule = SizeRule(multiple, minimum)
+    nearest = rule.nearest(width, height)
+    assert all(rule.fits(*size) for size in nearest)
+    assert rule.fits(width, height) == (nearest == [(width, height)])
+    smallest = rule.floor_minimum
+    for index, side in enumerate((width, height)):
+        assert all(abs(size[index] - max(side, smallest)) < multiple for size in nearest)
+
+
+def test_a_wrong_size_names_the_nearest_that_fit() -> None:
+    with pytest.raises(SizeError) as caught:
+        SizeRule(multiple=32, minimum=64).check(480, 360, model="net")
+    assert caught.value.message == "net does not take 480x360: it takes multiples of 32, at least 64"
+    assert caught.value.hint == "use 480x352 or 480x384"
+
+
+def test_a_newer_schema_is_refused_with_the_upgrade() -> None:
+    spec = ModelSpec("n", InputSpec(64, 64), LabelSet(("a",), ((0, 0, 0),)))
+    data = {**json.loads(spec.to_json()), "schema": 2}
+    with pytest.raises(MismatchError) as caught:
+        ModelSpec.from_json(json.dumps(data))
+    assert "schema 2" in caught.value.message
+    assert caught.value.hint == "pip install --upgrade edgeseg"
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": "1"}', '{"name": "x"}', '{"schema": 1, "name": "x"}'])
+def test_text_that_is_no_spec_is_refused(text: str) -> None:
+    with pytest.raises(FormatError, match=r"spec|JSON"):
+        ModelSpec.from_json(text)
+
+
+@pytest.mark.parametrize("text", ["1024", "x512", "1024x", "axb", "0x10", "10x-3", "1024x512x3"])
+def test_text_that_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(SizeError, match="not a size"):
+        size_from_text(text)
+
+
+def test_sizes_are_width_then_height() -> None:
+    assert size_from_text("1024x512") == (1024, 512)
+
+
+def test_a_bad_input_spec_is_refused() -> None:
+    with pytest.raises(FormatError, match="colour order"):
+        InputSpec(64, 64, color="hsv")
+    with pytest.raises(FormatError, match="std above 0"):
+        InputSpec(64, 64, std=(1.0, 0.0, 1.0))
+    with pytest.raises(FormatError, match="resize rule"):
+        InputSpec(64, 64, resize="crop")
+    with pytest.raises(FormatError, match="2 label names and 1 colours"):
+        LabelSet(("a", "b"), ((0, 0, 0),))
