@@ -1,0 +1,1 @@
+"""Resize, exact upsample and argmax, palette and overlay: the pixel work around a network."""
