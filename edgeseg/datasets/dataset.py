@@ -1,0 +1,83 @@
+"""What a data set is: named samples in a fixed order, each decoded or drawn only when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.errors import DataError, UnknownNameError
+from edgeseg.spec import LabelSet
+
+Bytes = npt.NDArray[np.uint8]
+
+
+class Sample(Protocol):
+    """One picture with its ground truth."""
+
+    @property
+    def name(self) -> str:
+        """Unique in its data set."""
+
+    def rgb(self) -> Bytes:
+        """(H, W, 3) uint8."""
+
+    def labels(self) -> Bytes:
+        """(H, W) uint8 of the size of `rgb()`: class ids, and the label set's `ignore` where nothing is judged."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples in a fixed order. `name`: its URI with every option and without the local path, fit for a record."""
+
+    name: str
+    labels: LabelSet
+    samples: Sequence[Sample]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
+
+
+@dataclass(frozen=True)
+class DatasetKind:
+    """What one kind of data set states about itself.
+
+    options: key -> default text, as written behind "?" in a URI.
+    open: makes the data set from a path ("" for none) and all options; `name` is what the data set is to be called.
+    """
+
+    name: str
+    options: Mapping[str, str]
+    open: Callable[[str, str, Mapping[str, str]], Dataset]
+
+    def open_uri(self, path: str, query: str) -> Dataset:
+        """The data set of `path` and of a query "key=value&key=value"."""
+        given = given_options(query)
+        for key in given:
+            if key not in self.options:
+                raise UnknownNameError.among(f"option of {self.name}", key, self.options)
+        options = {**self.options, **given}
+        told = "&".join(f"{key}={value}" for key, value in options.items() if value)
+        return self.open(f"{self.name}:?{told}", path, options)
+
+
+def given_options(query: str) -> dict[str, str]:
+    """The options of "key=value&key=value", each key once and none without a value."""
+    options: dict[str, str] = {}
+    for part in filter(None, query.split("&")):
+        key, _, value = part.partition("=")
+        if not value:
+            raise DataError(f"no value in {part!r}", hint=f"write {key or 'key'}=VALUE, options apart by &")
+        if key in options:
+            raise DataError(f"{key} is given twice", hint=f"keep one {key}=VALUE")
+        options[key] = value
+    return options

@@ -1,0 +1,84 @@
+"""Frames of the street camera with their ground truth, which is exact: the camera is drawn, not filmed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from edgeseg.datasets.dataset import Bytes, Dataset, DatasetKind
+from edgeseg.datasets.labels import CAMVID_LABELS
+from edgeseg.errors import DataError
+from edgeseg.spec import size_from_text
+from edgeseg.street import StreetCamera
+
+
+class Scene:
+    """One seed's drive. It keeps the frame drawn last, so that a picture and its labels are drawn once."""
+
+    def __init__(self, camera: StreetCamera) -> None:
+        self.camera = camera
+        self._last: tuple[int, tuple[Bytes, Bytes]] | None = None
+
+    def drawn(self, index: int) -> tuple[Bytes, Bytes]:
+        """Picture and labels of frame `index`, kept here as well."""
+        if self._last is None or self._last[0] != index:
+            self._last = (index, self.camera.render(index))
+        return self._last[1]
+
+
+class StreetSample:
+    """One frame of a scene."""
+
+    def __init__(self, scene: Scene, index: int) -> None:
+        self._scene, self._index = scene, index
+
+    @property
+    def name(self) -> str:
+        """Seed and frame number."""
+        return f"{self._scene.camera.seed}-{self._index:05d}"
+
+    def rgb(self) -> Bytes:
+        """(H, W, 3) uint8, the caller's own."""
+        return np.array(self._scene.drawn(self._index)[0])
+
+    def labels(self) -> Bytes:
+        """(H, W) uint8, the caller's own."""
+        return np.array(self._scene.drawn(self._index)[1])
+
+
+def open_street(name: str, path: str, options: Mapping[str, str]) -> Dataset:
+    """`frames` frames of each seed, `stride` frames apart, from the first on."""
+    if path:
+        raise DataError(f"the street camera reads no file: {path}", hint="write street:?seed=100&frames=40")
+    width, height = size_from_text(options["size"])
+    frames, stride, fps = (counted(key, options[key]) for key in ("frames", "stride", "fps"))
+    seeds = seeds_of(options["seed"], options["scenes"])
+    scenes = [Scene(StreetCamera(seed, width, height, fps)) for seed in seeds]
+    samples = [StreetSample(scene, stride * i) for scene in scenes for i in range(frames)]
+    return Dataset(name=name, labels=CAMVID_LABELS, samples=samples)
+
+
+def seeds_of(seed: str, scenes: str) -> range:
+    """The seeds of "100..107", or those of "100" and `scenes` "8"."""
+    first, dots, last = seed.partition("..")
+    start = counted("seed", first, least=0)
+    if not dots:
+        return range(start, start + counted("scenes", scenes or "1"))
+    if scenes:
+        raise DataError(f"seed={seed} and scenes={scenes} both say how many", hint=f"write seed={seed} alone")
+    return range(start, counted("seed", last, least=start) + 1)
+
+
+def counted(key: str, text: str, *, least: int = 1) -> int:
+    """`text` as a whole number of at least `least`."""
+    if not (text.isascii() and text.isdigit()) or int(text) < least:
+        raise DataError(f"{key}={text} is not a whole number from {least} on", hint=f"write {key}={max(least, 8)}")
+    return int(text)
+
+
+KIND = DatasetKind(
+    name="street",
+    options={"seed": "100", "scenes": "", "frames": "40", "size": "1024x512", "stride": "25", "fps": "25"},
+    open=open_street,
+)

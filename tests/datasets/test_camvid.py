@@ -1,0 +1,211 @@
+"""CamVid: pairs, void, selections, and a clear word for every way in which a folder can be wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edgeseg.datasets import open_dataset
+from edgeseg.datasets.labels import CAMVID_LABELS
+from edgeseg.errors import DataError, FileProblem, FormatError, UnknownNameError
+
+PAIR = "0001TP_000030"
+Bytes = npt.NDArray[np.uint8]
+
+
+def gradient(H: int = 6, W: int = 8) -> Bytes:
+    """(H, W, 3) RGB; every pixel and channel of another value."""
+    return np.arange(H * W * 3, dtype=np.uint8).reshape(H, W, 3)
+
+
+def write_pair(split: Path, name: str, rgb: Bytes, ids: Bytes) -> None:
+    """A PNG picture and its label file, in `images` and `labels` of `split`."""
+    for kind, pixels in (("images", rgb[..., ::-1]), ("labels", ids)):
+        (split / kind).mkdir(parents=True, exist_ok=True)
+        written = cv2.imencode(".png", np.ascontiguousarray(pixels))[1]
+        (split / kind / f"{name}.png").write_bytes(written.tobytes())
+
+
+def camvid(root: Path, *names: str, split: str = "test") -> Path:
+    """A data set with a pair of each name; label ids 0..11 in turn."""
+    for name in names:
+        write_pair(root / split, name, gradient(), np.arange(48, dtype=np.uint8).reshape(6, 8) % 12)
+    return root
+
+
+def test_picture_and_labels_come_as_they_were_written(tmp_path: Path) -> None:
+    (sample,) = open_dataset(f"camvid:{camvid(tmp_path, PAIR)}")
+    assert sample.name == PAIR
+    assert np.array_equal(sample.rgb(), gradient())
+    labels = sample.labels()
+    assert labels.dtype == np.uint8
+    assert labels.ravel()[:13].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 255, 0]
+
+
+def test_the_label_set_has_eleven_classes_and_no_void(tmp_path: Path) -> None:
+    labels = open_dataset(f"camvid:{camvid(tmp_path, PAIR)}").labels
+    assert labels is CAMVID_LABELS
+    assert (len(labels), labels.ignore, len(set(labels.palette))) == (11, 255, 11)
+    assert labels.names[:4] == ("Sky", "Building", "Pole", "Road")
+
+
+def test_files_in_ignore_id_stay_ignored(tmp_path: Path) -> None:
+    write_pair(tmp_path / "test", PAIR, gradient(), np.full((6, 8), 255, np.uint8))
+    (sample,) = open_dataset(f"camvid:{tmp_path}")
+    assert (sample.labels() == 255).all()
+
+
+def test_nothing_is_decoded_before_it_is_asked_for(tmp_path: Path) -> None:
+    camvid(tmp_path, PAIR)
+    (tmp_path / "test/labels" / f"{PAIR}.png").write_bytes(b"broken")
+    (sample,) = open_dataset(f"camvid:{tmp_path}")
+    assert sample.rgb().shape == (6, 8, 3)
+
+
+def test_sequence_keeps_and_without_drops(tmp_path: Path) -> None:
+    camvid(tmp_path, "0001TP_1", "0006R0_1", "0006R0_2", "0016E5_1", split="train")
+
+    def names(query: str) -> list[str]:
+        return [sample.name for sample in open_dataset(f"camvid:{tmp_path}?split=train{query}")]
+
+    assert names("") == ["0001TP_1", "0006R0_1", "0006R0_2", "0016E5_1"]
+    assert names("&sequence=0006R0") == ["0006R0_1", "0006R0_2"]
+    assert names("&without=0006R0") == ["0001TP_1", "0016E5_1"]
+    assert names("&sequence=0001TP,0016E5") == ["0001TP_1", "0016E5_1"]
+
+
+def test_the_name_says_what_was_chosen_and_not_where_it_lies(tmp_path: Path) -> None:
+    camvid(tmp_path, PAIR, split="train")
+    dataset = open_dataset(f"camvid:{tmp_path}?without=0006R0&split=train")
+    assert dataset.name == "camvid:?split=train&without=0006R0"
+
+
+def test_other_files_beside_the_pictures_are_passed_over(tmp_path: Path) -> None:
+    camvid(tmp_path, PAIR)
+    for name in ("Thumbs.db", "._0001TP_000030.png", "list.txt"):
+        (tmp_path / "test/images" / name).write_bytes(b"")
+    assert len(open_dataset(f"camvid:{tmp_path}")) == 1
+
+
+def test_no_path() -> None:
+    with pytest.raises(FileProblem) as caught:
+        open_dataset("camvid:?split=test")
+    assert str(caught.value) == "camvid needs its folder (write camvid:/path/to/camvid?split=test)"
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileProblem, match=r"no such folder: .*/nowhere"):
+        open_dataset(f"camvid:{tmp_path / 'nowhere'}")
+
+
+def test_a_folder_that_is_no_camvid(tmp_path: Path) -> None:
+    with pytest.raises(FileProblem, match=r"no CamVid in .*it holds train, val and test"):
+        open_dataset(f"camvid:{tmp_path}")
+
+
+def test_unknown_split(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown split of .*: tst \(did you mean test\?\)"):
+        open_dataset(f"camvid:{camvid(tmp_path, PAIR)}?split=tst")
+
+
+def test_missing_labels_folder(tmp_path: Path) -> None:
+    shutil.rmtree(camvid(tmp_path, PAIR) / "test/labels")
+    with pytest.raises(FileProblem, match=r"no such folder: .*test/labels"):
+        open_dataset(f"camvid:{tmp_path}")
+
+
+@pytest.mark.parametrize(("lost", "left"), [("images", "labels"), ("labels", "images")])
+def test_unmatched_files(tmp_path: Path, lost: str, left: str) -> None:
+    camvid(tmp_path, "0001TP_1", "0001TP_2", "0001TP_3")
+    for name in ("0001TP_2", "0001TP_3"):
+        (tmp_path / "test" / lost / f"{name}.png").unlink()
+    with pytest.raises(DataError) as caught:
+        open_dataset(f"camvid:{tmp_path}")
+    folder = tmp_path / "test"
+    assert caught.value.message == f"2 files have no partner in {folder / lost}, first: {folder / left}/0001TP_2.png"
+
+
+def test_two_pictures_of_one_name(tmp_path: Path) -> None:
+    images = camvid(tmp_path, PAIR) / "test/images"
+    shutil.copy(images / f"{PAIR}.png", images / f"{PAIR}.JPG")
+    with pytest.raises(DataError, match=f"two pictures of one name: .*{PAIR}"):
+        open_dataset(f"camvid:{tmp_path}")
+
+
+def test_empty_folders(tmp_path: Path) -> None:
+    for kind in ("images", "labels"):
+        (tmp_path / "test" / kind).mkdir(parents=True)
+    with pytest.raises(DataError, match=r"no pictures in .*test/images"):
+        open_dataset(f"camvid:{tmp_path}")
+
+
+def test_a_selection_that_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"left by sequence and without .*look like {PAIR}"):
+        open_dataset(f"camvid:{camvid(tmp_path, PAIR)}?without=0001TP")
+
+
+def test_label_ids_out_of_range(tmp_path: Path) -> None:
+    ids = np.array([[0, 12, 11, 37]], np.uint8)
+    write_pair(tmp_path / "test", PAIR, gradient(1, 4), ids)
+    (sample,) = open_dataset(f"camvid:{tmp_path}")
+    with pytest.raises(DataError) as caught:
+        sample.labels()
+    assert caught.value.message == f"{tmp_path / 'test/labels' / PAIR}.png has label ids 12, 37"
+    assert caught.value.hint == "use 0..10, and 255 for what is not judged"
+
+
+@pytest.mark.parametrize("rgb_first", [True, False])
+def test_sizes_that_differ(tmp_path: Path, rgb_first: bool) -> None:
+    write_pair(tmp_path / "test", PAIR, gradient(6, 8), np.zeros((8, 6), np.uint8))
+    (sample,) = open_dataset(f"camvid:{tmp_path}")
+    first, second = (sample.rgb, sample.labels) if rgb_first else (sample.labels, sample.rgb)
+    first()
+    with pytest.raises(DataError, match=f"picture and label differ in size: .*{PAIR}.png and .*{PAIR}.png"):
+        second()
+
+
+@pytest.mark.parametrize(("pixels", "told"), [(gradient(), "3 channels of uint8"), (None, "1 channels of uint16")])
+def test_labels_that_are_no_ids(tmp_path: Path, pixels: np.ndarray | None, told: str) -> None:
+    ids = np.zeros((6, 8), np.uint16) if pixels is None else pixels
+    write_pair(tmp_path / "test", PAIR, gradient(), ids)
+    (sample,) = open_dataset(f"camvid:{tmp_path}")
+    with pytest.raises(FormatError, match=f"not a label file: .*{PAIR}.png has {told}"):
+        sample.labels()
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture at all", b"\x89PNG\r\n\x1a\n"])
+def test_unreadable_picture(tmp_path: Path, content: bytes) -> None:
+    picture = camvid(tmp_path, PAIR) / "test/images" / f"{PAIR}.png"
+    picture.write_bytes(content)
+    (sample,) = open_dataset(f"camvid:{tmp_path}")
+    with pytest.raises(FormatError, match=f"not a readable picture: {picture}"):
+        sample.rgb()
+
+
+def test_jpeg_pictures_are_rgb(tmp_path: Path) -> None:
+    camvid(tmp_path, PAIR)
+    (tmp_path / "test/images" / f"{PAIR}.png").unlink()
+    red = np.zeros((6, 8, 3), np.uint8)
+    red[..., 2] = 255  # cv2 writes BGR
+    (tmp_path / "test/images" / f"{PAIR}.jpg").write_bytes(cv2.imencode(".jpg", red)[1].tobytes())
+    (sample,) = open_dataset(f"camvid:{tmp_path}")
+    # JPEG rounds a flat colour by a few levels.
+    assert np.allclose(sample.rgb(), (255, 0, 0), atol=4)
+
+
+@pytest.mark.parametrize(("split", "pairs"), [("test", 62), ("train", 367), ("val", 101)])
+def test_the_real_one(split: str, pairs: int) -> None:
+    root = os.environ.get("EDGESEG_DATA")
+    if not root:
+        pytest.skip("EDGESEG_DATA is not set: no real CamVid")
+    dataset = open_dataset(f"camvid:{root}/camvid?split={split}")
+    assert len(dataset) == pairs
+    for sample in (dataset[0], dataset[len(dataset) - 1]):
+        assert sample.rgb().shape == (360, 480, 3)
+        assert set(np.unique(sample.labels())) <= {*range(11), 255}
