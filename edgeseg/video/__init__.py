@@ -1,0 +1,25 @@
+"""Frames in, frames out: sources, sinks and the stages between them. These tables list them; nothing is imported.
+
+A source module ends in `source_from_address(address) -> FrameSource`, a sink module in
+`sink_from_address(address, info, size) -> FrameSink`.
+"""
+
+from __future__ import annotations
+
+SOURCES = {
+    "file": "edgeseg.video.file",
+    "images": "edgeseg.video.images",
+    "camera": "edgeseg.video.camera",
+    "test": "edgeseg.video.street_source",
+    "rtsp": "edgeseg.video.file",
+    "rtsps": "edgeseg.video.file",
+    "http": "edgeseg.video.file",
+    "https": "edgeseg.video.file",
+}
+
+SINKS = {
+    "file": "edgeseg.video.sink_file",
+    "images": "edgeseg.video.sink_images",
+    "window": "edgeseg.video.sink_window",
+    "null": "edgeseg.video.sink_nothing",
+}

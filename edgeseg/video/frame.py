@@ -1,0 +1,108 @@
+"""One picture of a video: what every source gives and every sink takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.errors import SizeError
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Planes:
+    """A picture as the decoder left it.
+
+    arrays: I420: Y (H, W), U and V (H/2, W/2), halves rounded up; NV12: Y (H, W) and UV (H/2, W/2, 2). Views into the
+        decoder's memory, with its row stride: not contiguous, not to be written to.
+    full_range: 0 to 255, not 16 to 235.
+    """
+
+    layout: Literal["I420", "NV12"]
+    arrays: tuple[Pixels, ...]
+    matrix: Literal["bt601", "bt709", "bt2020"]
+    full_range: bool
+
+
+class Frame:
+    """One picture: upright, with square pixels, made into RGB when it is first asked for.
+
+    Made by one thread and handed to the next. Two threads that ask for `rgb` at once get equal pixels, computed twice.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        pts_seconds: float,
+        width: int,
+        height: int,
+        *,
+        rgb: Callable[[], Pixels],
+        planes: Callable[[], Planes | None] | None = None,
+        truth: Pixels | None = None,
+    ) -> None:
+        """A frame whose pixels `rgb` makes, at the latest when they are asked for.
+
+        index: 0 for the first frame of a source. pts_seconds: when it is to be shown, on the source's own clock.
+        """
+        if index < 0 or not math.isfinite(pts_seconds):
+            raise ValueError(f"a frame needs an index from 0 and a finite time, not {index} and {pts_seconds}")
+        if width < 1 or height < 1:
+            raise SizeError(f"a frame of {width}x{height} pixels", hint="give at least 1x1")
+        self.index = index
+        self.pts_seconds = pts_seconds
+        self.width = width
+        self.height = height
+        self._make_rgb = rgb
+        self._make_planes = planes
+        self._rgb: Pixels | None = None
+        self._truth = None if truth is None else _checked(truth, (height, width), "ground truth of a frame")
+
+    @classmethod
+    def from_rgb(cls, index: int, pts_seconds: float, rgb: Pixels, truth: Pixels | None = None) -> Frame:
+        """A frame of an (H, W, 3) uint8 array, which it keeps uncopied where it is contiguous: do not write to it."""
+        if rgb.ndim != 3:
+            raise SizeError(f"a frame has the shape (H, W, 3), not {rgb.shape}", hint="give one RGB picture")
+        height, width = rgb.shape[:2]
+        frame = cls(index, pts_seconds, width, height, rgb=lambda: rgb, truth=truth)
+        frame.rgb()
+        return frame
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.height, self.width
+
+    def rgb(self) -> Pixels:
+        """(H, W, 3) uint8, C-contiguous and read-only: the frame keeps it. Copy it to draw on it."""
+        if self._rgb is None:
+            self._rgb = _checked(self._make_rgb(), (self.height, self.width, 3), "RGB of a frame")
+        return self._rgb
+
+    def planes(self) -> Planes | None:
+        """The picture as decoded; None where the source has none of the same geometry (PNG, 10 bit, turned, RGB)."""
+        return self._make_planes() if self._make_planes else None
+
+    def truth(self) -> Pixels | None:
+        """The true labels, (H, W) uint8 and read-only, where the source knows them: the street camera."""
+        return self._truth
+
+    def __repr__(self) -> str:
+        return f"Frame({self.index}, {self.pts_seconds:.3f} s, {self.width}x{self.height})"
+
+
+def _checked(pixels: Pixels, shape: tuple[int, ...], what: str) -> Pixels:
+    """`pixels`, contiguous and read-only. SizeError unless they are uint8 of `shape`."""
+    if pixels.shape != shape or pixels.dtype != np.uint8:
+        raise SizeError(
+            f"{what}: expected uint8 {shape}, got {pixels.dtype} {pixels.shape}", hint=f"convert it to uint8 {shape}"
+        )
+    view: Pixels = np.ascontiguousarray(pixels).view()
+    view.flags.writeable = False
+    return view

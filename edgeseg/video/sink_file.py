@@ -1,0 +1,124 @@
+"""A video file as a sink, encoded by FFmpeg through PyAV."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+
+from edgeseg.errors import FileProblem, UnavailableError, UnknownNameError
+from edgeseg.files import writable_folder
+from edgeseg.video.address import Address
+from edgeseg.video.frame import Frame, Pixels
+from edgeseg.video.sink import FrameSink
+from edgeseg.video.source import SourceInfo
+
+TICK = Fraction(1, 60_000)  # holds 24, 25, 30 and 60 fps; MPEG-4 stops at 1/65535
+QUALITY = {"mpeg4": {"qmin": "3", "qmax": "3"}, "libx264": {"preset": "ultrafast", "crf": "20"}}
+ENCODERS = ("mpeg4", "libx264", "libx265", "libsvtav1", "ffv1", "h264_nvenc", "hevc_nvenc", "h264_v4l2m2m")
+
+
+class FileSink(FrameSink):
+    """Writes frames at their own times, gaps included; AVI, which knows no times, rounds them to the rate.
+
+    The file appears, whole, when the sink is closed; there is none if no frame came. Odd sizes get a row or a column
+    more, a copy of the last one, for the colours are stored at half the size. BT.601, limited range.
+    """
+
+    def __init__(self, path: Path, encoder: str, fps: Fraction, size: tuple[int, int] | None) -> None:
+        super().__init__(str(path), size)
+        self._path, self._encoder, self._fps = path, encoder, fps
+        self._partial = path.with_name(f".{os.getpid()}.{path.name}")
+        self._tick = 1 / fps if path.suffix.lower() == ".avi" else TICK
+        self._container: Any = None
+        self._stream: Any = None
+        self._last = -1
+
+    def _write(self, frame: Frame) -> bool:
+        try:
+            if self._container is None:
+                self._start(*even_size(frame.size))
+            self._container.mux(self._stream.encode(self._picture_from_frame(frame)))
+        except (av.FFmpegError, OSError) as problem:
+            raise self._failed(problem) from problem
+        return True
+
+    def _start(self, height: int, width: int) -> None:
+        self._container = av.open(f"file:{self._partial}", "w")
+        stream = self._container.add_stream(self._encoder, rate=self._fps, options=QUALITY.get(self._encoder, {}))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.time_base = self._tick
+        stream.codec_context.thread_count = 0  # as many as there are cores
+        self._stream = stream
+
+    def _picture_from_frame(self, frame: Frame) -> av.VideoFrame:
+        picture = av.VideoFrame.from_numpy_buffer(i420_from_rgb(frame.rgb()), format="yuv420p")
+        self._last = max(self._last + 1, round(Fraction(frame.pts_seconds) / self._tick))
+        picture.pts, picture.time_base, picture.duration = self._last, self._tick, round(1 / self._fps / self._tick)
+        picture.colorspace, picture.color_range = Colorspace.ITU601, ColorRange.MPEG
+        return picture
+
+    def _failed(self, problem: Exception) -> UnavailableError | FileProblem:
+        reason = getattr(problem, "strerror", None) or str(problem)
+        if not self.frames_written:
+            message = f"the encoder {self._encoder} cannot make {self.name}: {reason}"
+            return UnavailableError(message, hint="leave ?encoder= away for mpeg4, or write .mkv")
+        return FileProblem(f"cannot write {self.name}: {reason}", hint="name another place with -o")
+
+    def close(self) -> None:
+        """Write what the encoder still holds, and move the file to its place."""
+        container, self._container = self._container, None
+        if container is None:
+            return
+        try:
+            if self.frames_written:
+                container.mux(self._stream.encode())
+                container.close()
+                self._partial.replace(self._path)
+        except (av.FFmpegError, OSError) as problem:
+            raise self._failed(problem) from problem
+        finally:
+            with contextlib.suppress(av.FFmpegError, OSError):
+                container.close()
+            self._partial.unlink(missing_ok=True)
+
+
+def even_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(H, W), each made even by adding one."""
+    return size[0] + size[0] % 2, size[1] + size[1] % 2
+
+
+def i420_from_rgb(rgb: Pixels) -> Pixels:
+    """(H, W, 3) as I420, (H * 3 / 2, W) uint8, BT.601 limited range; an odd last row or column is doubled."""
+    height, width = rgb.shape[:2]
+    if height % 2 or width % 2:
+        rgb = np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    i420: Pixels = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)
+    return i420
+
+
+def _check_encoder(encoder: str) -> None:
+    try:
+        av.codec.Codec(encoder, "w")
+    except av.codec.codec.UnknownCodecError:
+        known = [name for name in av.codec.codecs_available if name in ENCODERS]
+        raise UnknownNameError.among("encoder", encoder, known) from None
+
+
+def sink_from_address(address: Address, info: SourceInfo, size: tuple[int, int] | None) -> FileSink:
+    """A video file; option: encoder (mpeg4, or any that this FFmpeg has)."""
+    address.check_options(["encoder"])
+    encoder = address.options.get("encoder", "mpeg4")
+    _check_encoder(encoder)
+    path = Path(address.place)
+    if path.is_dir():
+        raise FileProblem(f"this is a folder, not a file: {path}", hint="name a file in it")
+    writable_folder(path.parent)
+    return FileSink(path, encoder, info.fps, size)

@@ -1,0 +1,44 @@
+"""The street camera as a source: frames with ground truth, and no file or device needed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from fractions import Fraction
+
+from edgeseg.errors import UnknownNameError
+from edgeseg.spec import size_from_text
+from edgeseg.street.camera import StreetCamera
+from edgeseg.video.address import Address
+from edgeseg.video.frame import Frame
+from edgeseg.video.source import FrameSource, SourceInfo
+
+OPTIONS = ("seed", "size", "width", "height", "fps", "frames")
+
+
+class StreetSource(FrameSource):
+    """The frames of a `StreetCamera`, with their true labels. frames: None never ends."""
+
+    def __init__(self, camera: StreetCamera, frames: int | None, name: str) -> None:
+        self._camera = camera
+        fps = Fraction(camera.fps)
+        super().__init__(SourceInfo(camera.width, camera.height, fps, frames, False, name))
+
+    def _frames(self) -> Generator[Frame, None, None]:
+        index = 0
+        while self.info.frames is None or index < self.info.frames:
+            rgb, labels = self._camera.render(index)
+            yield Frame.from_rgb(index, float(index / self.info.fps), rgb, truth=labels)
+            index += 1
+
+
+def source_from_address(address: Address) -> StreetSource:
+    """`test://street`; options: seed (0), width (1024), height (512) or size, fps (25), frames (never ends)."""
+    if address.place != "street":
+        raise UnknownNameError.among("test source", address.place, ["street"])
+    address.check_options(OPTIONS)
+    width, height = address.whole("width", 1024), address.whole("height", 512)
+    if "size" in address.options:
+        width, height = size_from_text(address.options["size"])
+    camera = StreetCamera(address.whole("seed", 0, least=0), width, height, address.rate(Fraction(25)))
+    frames = address.whole("frames", 1) if "frames" in address.options else None
+    return StreetSource(camera, frames, "test://street")

@@ -1,0 +1,115 @@
+"""What every source of the table must do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_clips import FakeCapture, make_clip, make_images, modules_that_define
+
+from edgeseg.errors import UnknownNameError
+from edgeseg.video import SOURCES, camera
+from edgeseg.video.source import NETWORK, FrameSource, open_source
+
+Opener = Callable[[], FrameSource]
+
+
+@pytest.fixture(params=[kind for kind in SOURCES if kind not in NETWORK])
+def opener(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opener:
+    """Opens one source of each kind; a URL is the file source, and has tests of its own."""
+    monkeypatch.setattr(camera.cv2, "VideoCapture", FakeCapture)
+    monkeypatch.setattr(camera, "check_device", lambda device: None)
+    uris = {
+        "file": make_clip(tmp_path / "clip.mp4"),
+        "images": make_images(tmp_path / "images"),
+        "camera": "camera:0",
+        "test": "test://street?size=64x48&frames=3",
+    }
+    return lambda: open_source(uris[request.param])
+
+
+def test_table_lists_every_module() -> None:
+    assert modules_that_define("source_from_address") == set(SOURCES.values())
+
+
+def test_frames_keep_the_contract(opener: Opener) -> None:
+    with opener() as source:
+        frames = list(source)
+        assert frames
+        assert [frame.index for frame in frames] == list(range(len(frames)))
+        times = [frame.pts_seconds for frame in frames]
+        assert times == sorted(set(times))
+        for frame in frames:
+            rgb = frame.rgb()
+            assert (frame.width, frame.height) == (source.info.width, source.info.height)
+            assert rgb.shape == (frame.height, frame.width, 3)
+            assert rgb.dtype == np.uint8
+            assert rgb.flags.c_contiguous
+            assert not rgb.flags.writeable
+            assert frame.rgb() is rgb
+        if not source.info.live:
+            assert source.info.frames == len(frames)
+            assert source.warnings == []
+
+
+def test_frames_outlive_their_source(opener: Opener) -> None:
+    with opener() as source:
+        first = next(iter(source))
+    assert first.rgb().shape == (first.height, first.width, 3)
+
+
+def test_a_recording_begins_again(opener: Opener) -> None:
+    with opener() as source:
+        first, second = list(source), list(source)
+        if source.info.live:
+            assert second == []  # the fake camera has gone silent
+            return
+    assert len(first) == len(second)
+    assert all(np.array_equal(a.rgb(), b.rgb()) for a, b in zip(first, second))
+    assert [a.pts_seconds for a in first] == [b.pts_seconds for b in second]
+
+
+def test_closing_early_ends_the_iteration(opener: Opener) -> None:
+    source = opener()
+    frames = iter(source)
+    next(frames)
+    source.close()
+    source.close()
+    assert list(frames) == []
+    with pytest.raises(ValueError, match="this source is closed"):
+        iter(source)
+
+
+def test_closing_an_iteration_leaves_the_source_usable(opener: Opener) -> None:
+    with opener() as source:
+        frames = iter(source)
+        next(frames)
+        frames.close()
+        assert next(iter(source)).index == 0
+
+
+def test_a_source_can_be_closed_unread(opener: Opener) -> None:
+    source = opener()
+    source.close()
+    with pytest.raises(ValueError, match="this source is closed"):
+        iter(source)
+
+
+@pytest.mark.parametrize(
+    ("uri", "message", "hint"),
+    [
+        ("tset://street", "unknown kind of source: tset", "did you mean test?"),
+        ("camara:0", "unknown kind of source: camara", "did you mean camera?"),
+        ("test://stret", "unknown test source: stret", "did you mean street?"),
+        ("test://street?sed=1", "unknown option of street: sed", "did you mean seed?"),
+        ("images:.?fsp=1", "unknown option of .: fsp", "did you mean fps?"),
+        ("camera:0?widht=1", "unknown option of 0: widht", "did you mean width?"),
+        ("clip.mp4?fps=1", "unknown option of clip.mp4: fps", "it takes no options"),
+    ],
+)
+def test_unknown_names_say_the_nearest(uri: str, message: str, hint: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        open_source(uri)
+    assert (caught.value.message, caught.value.hint) == (message, hint)

@@ -1,0 +1,276 @@
+"""Video files with everything that real ones have: turns, odd pixels, gaps, damage."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import traceback
+from fractions import Fraction
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from small_clips import corners, make_clip, noise, quarters
+
+from edgeseg.errors import EdgeSegError, FileProblem, FormatError, UnavailableError
+from edgeseg.video.file import FileSource
+from edgeseg.video.picture import Geometry
+from edgeseg.video.source import address_from_uri, open_source
+
+UPRIGHT = ["red", "green", "blue", "white"]
+
+
+@pytest.mark.parametrize("hflip", [False, True])
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_turned_videos_are_upright(tmp_path: Path, degrees: int, hflip: bool) -> None:
+    clip = make_clip(tmp_path / "turned.mp4", turn={"degrees": degrees, "hflip": hflip})
+    expected = np.rot90(quarters(), degrees // 90)  # both turn counter-clockwise
+    expected = expected[:, ::-1] if hflip else expected  # and mirror after it
+    with open_source(clip) as source:
+        frame = next(iter(source))
+        assert (source.info.height, source.info.width) == expected.shape[:2] == frame.rgb().shape[:2]
+        assert corners(frame.rgb()) == corners(expected)
+        assert (frame.planes() is None) == (degrees != 0 or hflip)
+
+
+def test_a_turn_is_the_one_that_opencv_makes(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "turned.mp4", turn={"degrees": 90})
+    bgr = cv2.VideoCapture(str(clip)).read()[1]
+    assert corners(next(iter(open_source(clip))).rgb()) == corners(bgr[:, :, ::-1])
+
+
+def test_pixels_become_square_and_no_row_is_lost(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "wide.mp4", pixel_aspect=Fraction(4, 3))
+    with open_source(clip) as source:
+        assert (source.info.width, source.info.height) == (213, 96)  # 160 * 4 / 3
+        frame = next(iter(source))
+        assert corners(frame.rgb()) == UPRIGHT
+        assert frame.planes() is None
+
+
+@pytest.mark.parametrize("size", [(161, 97), (33, 31), (162, 96)])
+def test_odd_sizes_keep_every_pixel(tmp_path: Path, size: tuple[int, int]) -> None:
+    flat = np.full((size[1], size[0], 3), (200, 30, 30), np.uint8)
+    clip = make_clip(tmp_path / "odd.mkv", 2, rgb=lambda index: flat)
+    with open_source(clip) as source:
+        rgb = next(iter(source)).rgb().astype(int)
+    assert rgb.shape == flat.shape
+    assert np.abs(rgb - flat).max() <= 12  # 8-bit YUV and the quantiser; a lost edge would be off by 100
+
+
+def test_gaps_stay_gaps(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "gap.mp4", pts=lambda index: index + 50 * (index > 5))
+    times = [frame.pts_seconds for frame in open_source(clip)]
+    assert times == pytest.approx([n / 25 + 2 * (n > 5) for n in range(12)])
+
+
+def test_planes_are_the_decoders_own(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4")
+    planes = next(iter(open_source(clip))).planes()
+    assert planes is not None
+    assert [array.shape for array in planes.arrays] == [(96, 160), (48, 80), (48, 80)]
+    assert (planes.layout, planes.matrix, planes.full_range) == ("I420", "bt601", False)
+    assert not planes.arrays[0].flags.writeable
+    with av.open(str(clip)) as container:
+        picture = next(container.decode(video=0))
+        assert np.array_equal(np.concatenate([a.ravel() for a in planes.arrays]), picture.to_ndarray().ravel())
+
+
+@pytest.mark.parametrize(("matrix", "kr", "kb"), [(1, 0.2126, 0.0722), (6, 0.299, 0.114), (9, 0.2627, 0.0593)])
+@pytest.mark.parametrize("full_range", [False, True])
+def test_colours_follow_the_stated_matrix_and_range(matrix: int, kr: float, kb: float, full_range: bool) -> None:
+    y, u, v = 150, 90, 180
+    picture = av.VideoFrame(64, 64, "yuv420p")
+    for plane, value in zip(picture.planes, (y, u, v)):
+        plane.update(bytes([value]) * plane.buffer_size)
+    picture.colorspace, picture.color_range = matrix, 2 if full_range else 1
+    luma, chroma = (y / 255, 255) if full_range else ((y - 16) / 219, 224)
+    red = luma + 2 * (1 - kr) * (v - 128) / chroma  # ITU-R BT.601, BT.709, BT.2020
+    blue = luma + 2 * (1 - kb) * (u - 128) / chroma
+    green = (luma - kr * red - kb * blue) / (1 - kr - kb)
+    rgb = Geometry(64, 64).rgb_from_picture(picture)
+    assert np.abs(rgb[32, 32] - 255 * np.array([red, green, blue])).max() <= 2.5  # FFmpeg's fixed point
+    planes = Geometry(64, 64).planes_from_picture(picture)
+    assert planes is not None
+    assert (planes.matrix, planes.full_range) == ({1: "bt709", 6: "bt601", 9: "bt2020"}[matrix], full_range)
+
+
+def test_nv12_planes_have_interleaved_colours() -> None:
+    picture = av.VideoFrame.from_ndarray(quarters(), format="rgb24").reformat(format="nv12")
+    planes = Geometry(160, 96).planes_from_picture(picture)
+    assert planes is not None
+    assert (planes.layout, [array.shape for array in planes.arrays]) == ("NV12", [(96, 160), (48, 80, 2)])
+
+
+def test_a_picture_of_another_size_is_scaled_to_the_first() -> None:
+    picture = av.VideoFrame.from_ndarray(quarters(80, 48), format="rgb24")
+    rgb = Geometry(160, 96).rgb_from_picture(picture)
+    assert rgb.shape == (96, 160, 3)
+    assert corners(rgb) == UPRIGHT
+
+
+def test_a_truncated_mp4_gives_what_is_there_and_says_so(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", 24, rgb=noise, options={"movflags": "faststart"})
+    data = clip.read_bytes()
+    clip.write_bytes(data[: len(data) * 2 // 3])
+    with open_source(clip) as source:
+        read = len(list(source))
+        assert 12 <= read <= 18  # about two thirds
+        assert source.info.frames == 24
+        assert source.warnings[0] == f"{clip}: the file is cut short: {read} of 24 frames could be read"
+        list(source)
+        assert len([line for line in source.warnings if "cut short" in line]) == 1  # counted anew each time
+
+
+def test_a_truncated_mkv_says_how_far_it_goes(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mkv", 100, rgb=noise)
+    data = clip.read_bytes()
+    clip.write_bytes(data[: len(data) // 2])
+    with open_source(clip) as source:
+        frames = list(source)
+        assert 40 <= len(frames) <= 55
+        assert source.info.frames is None
+        assert source.warnings[0].startswith(f"{clip}: the file is cut short: read to ")
+        assert "of 4.00 s" in source.warnings[0]
+
+
+def test_damaged_packets_are_counted(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", 24, rgb=noise, options={"movflags": "faststart"})
+    data = bytearray(clip.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 40_000] = bytes(40_000)
+    clip.write_bytes(data)
+    with open_source(clip) as source:
+        frames = list(source)
+        assert 12 <= len(frames) <= 24
+        assert any("damaged frames: " in line or "could not be decoded: " in line for line in source.warnings)
+
+
+def test_an_mp4_without_its_index_says_so(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", rgb=noise)
+    data = clip.read_bytes()
+    clip.write_bytes(data[: len(data) // 2])
+    with pytest.raises(FormatError) as caught:
+        open_source(clip)
+    assert caught.value.message == f"the index (moov) of {clip} is missing: its recording was cut off"
+    assert ".mkv" in caught.value.hint
+
+
+SUBTITLES = "1\n00:00:01,000 --> 00:00:02,000\nhello\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.mp4", "hello " * 50), ("b.mp4", ""), ("c.txt", "hello\n" * 300), ("d.srt", SUBTITLES)]
+)
+def test_what_is_no_video_says_so(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(FormatError) as caught:
+        open_source(path)
+    assert caught.value.message in (f"this is no video: {path}", f"there is no video in {path}")
+    assert caught.value.hint.startswith("name a video file (.mp4, ")
+
+
+def test_missing_files_and_a_video_with_no_frame(tmp_path: Path) -> None:
+    with pytest.raises(FileProblem, match="no such file: "):
+        open_source(tmp_path / "none.mp4")
+    clip = make_clip(tmp_path / "clip.mkv", 1, rgb=noise)
+    clip.write_bytes(clip.read_bytes()[:700])
+    with pytest.raises(FormatError) as caught:
+        open_source(clip)
+    assert caught.value.message == f"not one frame of {clip} can be decoded"
+
+
+def test_a_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_clip(tmp_path / "clip.mp4").rename(tmp_path / "concat:a.mp4")
+    monkeypatch.chdir(tmp_path)
+    with open_source("concat:a.mp4") as source:
+        assert len(list(source)) == 12
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_password_is_never_shown(scheme: str, caplog: pytest.LogCaptureFixture) -> None:
+    address = f"{scheme}://admin:s3c/r@et@127.0.0.1:9/live?token=s3cret"
+    with pytest.raises(UnavailableError) as caught:
+        open_source(address)
+    shown = "".join(traceback.format_exception(caught.value)) + caplog.text + repr(caught.value)
+    assert caught.value.message.startswith(f"cannot open {scheme}://***@127.0.0.1:9/live?***: ")
+    assert caught.value.hint == "check the address, and that the camera is on"
+    assert "s3c" not in shown
+    assert "admin" not in shown
+
+
+def test_a_url_is_live_and_its_name_has_no_password(tmp_path: Path) -> None:
+    make_clip(tmp_path / "clip.mp4", options={"movflags": "faststart"})
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with open_source(f"http://admin:s3cret@127.0.0.1:{server.server_port}/clip.mp4") as source:
+            assert source.info.live
+            assert source.info.name == f"http://***@127.0.0.1:{server.server_port}/clip.mp4"
+            assert len(list(source)) == 12
+            assert "s3cret" not in repr(source._address)
+        server.shutdown()
+
+
+GEOMETRY = {
+    "car_detection_h264.mp4": (768, 432, 377),
+    "first_pts_1s.mp4": (480, 320, 24),
+    "full_range_no_frame_count.mkv": (640, 480, None),
+    "hevc_4k.mkv": (3840, 2160, None),
+    "highway_1280x720_h264.mp4": (1280, 720, 38),
+    "highway_960x540_25fps_h264.mp4": (960, 540, 221),
+    "mjpeg_300x650.avi": (300, 650, 8),
+    "street_camera_640x352_24fps_one_gap.mp4": (640, 352, 661),
+}
+
+
+@pytest.fixture
+def real() -> Path:
+    if "EDGESEG_DATA" not in os.environ:
+        pytest.skip("EDGESEG_DATA is not set: no real videos")
+    return Path(os.environ["EDGESEG_DATA"]) / "video"
+
+
+@pytest.mark.parametrize("name", GEOMETRY)
+def test_real_files_give_every_frame(real: Path, name: str) -> None:
+    with av.open(str(real / name)) as container:
+        decoded = sum(1 for _ in container.decode(video=0))
+    width, height, frames = GEOMETRY[name]
+    with FileSource(address_from_uri(real / name)) as source:
+        assert (source.info.width, source.info.height, source.info.frames) == (width, height, frames)
+        indices = [frame.index for frame in source]
+        assert indices == list(range(decoded))
+        assert [line for line in source.warnings if "cut short" in line] == []
+
+
+def test_real_timestamps(real: Path) -> None:
+    first = next(iter(open_source(real / "first_pts_1s.mp4")))
+    assert first.pts_seconds == pytest.approx(1.075)
+    times = np.array([frame.pts_seconds for frame in open_source(real / "street_camera_640x352_24fps_one_gap.mp4")])
+    steps = np.diff(times)
+    assert (steps > 1.5 / 24).sum() == 1  # the gap: one frame is missing
+    assert np.median(steps) == pytest.approx(1 / 24, abs=1e-3)  # written in milliseconds
+
+
+def test_real_full_range_is_not_stretched_twice(real: Path) -> None:
+    frame = next(iter(open_source(real / "full_range_no_frame_count.mkv")))
+    planes = frame.planes()
+    assert planes is not None
+    assert planes.full_range
+    grey = frame.rgb().astype(float) @ [0.299, 0.587, 0.114]
+    assert abs(grey.mean() - planes.arrays[0].mean()) < 1.5  # taken as limited range it would be off by several
+
+
+def test_errors_are_of_the_tree(tmp_path: Path) -> None:
+    with pytest.raises(EdgeSegError) as caught:
+        open_source(tmp_path)
+    assert caught.value.message == f"no images in {tmp_path}"

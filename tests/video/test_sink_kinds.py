@@ -1,0 +1,187 @@
+"""What is particular to each sink; what all share is in tests/contract/test_sinks.py."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from small_clips import corners, quarters
+
+from edgeseg.errors import FileProblem, FormatError, UnavailableError
+from edgeseg.video import sink_window
+from edgeseg.video.frame import Frame
+from edgeseg.video.sink import StopStream, open_sink
+from edgeseg.video.sink_file import even_size, i420_from_rgb
+from edgeseg.video.source import SourceInfo, open_source
+
+INFO = SourceInfo(160, 96, Fraction(25), None, False, "made up")
+UPRIGHT = ["red", "green", "blue", "white"]
+
+
+def frames(times: list[float], rgb: np.ndarray | None = None) -> list[Frame]:
+    return [Frame.from_rgb(n, seconds, quarters() if rgb is None else rgb) for n, seconds in enumerate(times)]
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".mov", ".avi"])
+def test_what_is_written_can_be_read(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"out{ending}"
+    with open_sink(path, INFO) as sink:
+        sink.write_all(frames([n / 25 for n in range(8)]))
+        assert not path.exists()  # not before it is whole
+    with open_source(path) as source:
+        read = list(source)
+        assert [frame.pts_seconds for frame in read] == pytest.approx([n / 25 for n in range(8)], abs=1e-3)
+        assert source.info.fps == 25
+        assert corners(read[-1].rgb()) == UPRIGHT
+        error = np.abs(read[-1].rgb().astype(int) - quarters())
+        assert np.median(error) <= 4  # the quantiser; a wrong matrix or range is off by ten and more
+        assert source.warnings == []
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".mov"])
+def test_times_are_kept(tmp_path: Path, ending: str) -> None:
+    times = [1.075, 1.1, 1.15, 3.0, 3.02]
+    with open_sink(tmp_path / f"out{ending}", INFO) as sink:
+        sink.write_all(frames(times))
+    read = [frame.pts_seconds for frame in open_source(tmp_path / f"out{ending}")]
+    assert read == pytest.approx(times, abs=1e-3)  # Matroska counts milliseconds
+
+
+def test_equal_times_are_moved_apart(tmp_path: Path) -> None:
+    with open_sink(tmp_path / "out.mkv", INFO) as sink:
+        assert sink.write_all(frames([0.0, 0.0, 0.0])) == 3
+    assert len(list(open_source(tmp_path / "out.mkv"))) == 3
+
+
+def test_odd_sizes_get_a_copy_of_the_last_row_and_column(tmp_path: Path) -> None:
+    rgb = quarters(161, 97)
+    with open_sink(tmp_path / "out.mp4", INFO) as sink:
+        sink.write_all(frames([0.0], rgb))
+    with open_source(tmp_path / "out.mp4") as source:
+        assert (source.info.width, source.info.height) == (162, 98)
+        assert corners(next(iter(source)).rgb()) == UPRIGHT
+    assert even_size((97, 161)) == (98, 162)
+    assert i420_from_rgb(rgb).shape == (147, 162)
+
+
+def test_an_interrupted_stream_leaves_a_playable_file(tmp_path: Path) -> None:
+    def interrupted():
+        yield from frames([n / 25 for n in range(5)])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), open_sink(tmp_path / "out.mp4", INFO) as sink:
+        sink.write_all(interrupted())
+    assert len(list(open_source(tmp_path / "out.mp4"))) == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_an_encoder_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with pytest.raises(UnavailableError) as caught, open_sink(f"{path}?encoder=mjpeg", INFO) as sink:
+        sink.write(frames([0.0])[0])  # mjpeg takes full range alone
+    assert caught.value.message.startswith(f"the encoder mjpeg cannot make {path}: ")
+    assert caught.value.hint == "leave ?encoder= away for mpeg4, or write .mkv"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif("libx264" not in av.codec.codecs_available, reason="this PyAV has no libx264")
+def test_another_encoder_can_be_named(tmp_path: Path) -> None:
+    with open_sink(f"{tmp_path}/out.mp4?encoder=libx264", INFO) as sink:
+        sink.write_all(frames([n / 25 for n in range(5)]))
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
+        assert container.streams.video[0].frames == 5
+
+
+def test_a_folder_is_no_video_and_a_file_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").mkdir()
+    with pytest.raises(FileProblem, match="this is a folder, not a file: "):
+        open_sink(f"file:{tmp_path}/out.mp4", INFO)
+    (tmp_path / "plain").write_text("")
+    with pytest.raises(FileProblem, match="cannot write to "):
+        open_sink(f"{tmp_path}/plain/out.mp4", INFO)
+
+
+@pytest.mark.parametrize(("place", "pattern"), [("out/", "%06d.png"), ("out/a-%03d.jpg", "a-%03d.jpg")])
+def test_images_are_numbered(tmp_path: Path, place: str, pattern: str) -> None:
+    with open_sink(f"{tmp_path}/{place}", INFO) as sink:
+        sink.write_all(frames([0.0, 0.04]))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [pattern % 0, pattern % 1]
+    assert corners(cv2.imread(str(tmp_path / "out" / (pattern % 1)))[:, :, ::-1]) == UPRIGHT
+
+
+def test_png_keeps_every_pixel(tmp_path: Path) -> None:
+    with open_sink(f"{tmp_path}/out/", INFO) as sink:
+        sink.write_all(frames([0.0]))
+    assert np.array_equal(next(iter(open_source(tmp_path / "out"))).rgb(), quarters())
+
+
+def test_a_pattern_needs_a_number(tmp_path: Path) -> None:
+    with pytest.raises(FormatError) as caught:
+        open_sink(tmp_path / "out.png", INFO)
+    assert caught.value.message == f"every frame would be written to the same image: {tmp_path / 'out.png'}"
+    assert caught.value.hint == f"write {tmp_path / 'out-%06d.png'}"
+
+
+def test_a_window_without_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink_window.cv2, "getBuildInformation", lambda: "  GUI:    QT5")
+    monkeypatch.setattr(sink_window.sys, "platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(UnavailableError) as caught:
+        open_sink("window", INFO)
+    assert caught.value.message == "there is no screen: DISPLAY is not set"
+    assert caught.value.hint == "write to a file: -o out.mp4"
+
+
+def test_a_window_on_a_screen_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink_window.cv2, "getBuildInformation", lambda: "  GUI:    QT5")
+    monkeypatch.setenv("DISPLAY", ":9876")
+    with pytest.raises(UnavailableError, match="the screen :9876 cannot be opened"):
+        open_sink("window", INFO)
+
+
+def test_an_opencv_without_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink_window.cv2, "getBuildInformation", lambda: "  GUI:    NONE")
+    with pytest.raises(UnavailableError) as caught:
+        open_sink("window", INFO)
+    assert caught.value.message == "this OpenCV was built without windows"
+    assert caught.value.hint.startswith("pip install opencv-python")
+
+
+@pytest.mark.parametrize("key", ["q", "\x1b"])
+def test_a_key_stops_the_stream(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    pressed = iter([-1, ord(key)])
+    for name in ("namedWindow", "imshow", "resizeWindow", "destroyAllWindows"):
+        monkeypatch.setattr(sink_window.cv2, name, lambda *arguments: None)
+    monkeypatch.setattr(sink_window.cv2, "waitKey", lambda milliseconds: next(pressed))
+    monkeypatch.setattr(sink_window.cv2, "getWindowProperty", lambda *arguments: 1.0)
+    monkeypatch.setattr(sink_window, "check_window", lambda: None)
+    with open_sink("window", INFO) as sink:
+        assert sink.write_all(frames([0.0, 0.04, 0.08])) == 2
+    pressed = iter([ord(key)])
+    with open_sink("window", INFO) as sink, pytest.raises(StopStream):
+        sink.write(frames([0.0])[0])
+
+
+def test_make_clip_is_1080p(tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "benchmarks" / "make_clip.py"
+    without = {key: value for key, value in os.environ.items() if key != "EDGESEG_DATA"}
+    without["PYTHONPATH"] = str(script.parents[1])
+    run = [sys.executable, str(script), str(tmp_path / "clip.mp4"), "--seconds", "0.2"]
+    refused = subprocess.run(run, env=without, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: the source clip is not known: EDGESEG_DATA is not set\nhint: ")
+    if "EDGESEG_DATA" not in os.environ:
+        pytest.skip("EDGESEG_DATA is not set: no clip to scale")
+    subprocess.run(run, env={**without, "EDGESEG_DATA": os.environ["EDGESEG_DATA"]}, check=True, capture_output=True)
+    info = open_source(tmp_path / "clip.mp4").info
+    assert (info.width, info.height, info.fps, info.frames) == (1920, 1080, 25, 5)

@@ -1,0 +1,176 @@
+"""Stages end: every test that makes threads runs against the clock, so that a hang is a failure."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeseg.video.stages import limit, mapped, pipe, prefetch
+
+PATIENCE_SECONDS = 20.0  # far more than any of these takes: only a hang reaches it
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+
+
+def in_time(function: Callable[[], object]) -> object:
+    """The result of `function`, which must come."""
+    results: list[object] = []
+    thread = threading.Thread(target=lambda: results.append(function()), daemon=True)
+    thread.start()
+    thread.join(PATIENCE_SECONDS)
+    assert not thread.is_alive(), "it hangs"
+    return results[0]
+
+
+class Counted:
+    """An endless source that notes how far it was read and that it was closed."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.asked, self.closed, self.threads, self.fails_at = 0, 0, set[str](), fails_at
+
+    def __iter__(self) -> Iterator[int]:
+        try:
+            for n in itertools.count():
+                self.asked = n + 1
+                self.threads.add(threading.current_thread().name)
+                if n == self.fails_at:
+                    raise RuntimeError("the cable was pulled")
+                yield n
+        finally:
+            self.closed += 1
+
+
+@given(items=st.lists(st.integers()), depth=st.integers(1, 4))
+def test_prefetch_changes_nothing(items: list[int], depth: int) -> None:
+    assert in_time(lambda: list(prefetch(iter(items), depth))) == items
+
+
+def test_prefetch_works_ahead_and_no_further() -> None:
+    source = Counted()
+    items = prefetch(iter(source), depth=2)
+    next(items)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while source.asked < 4 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert source.asked == 4  # one given, two waiting, one in hand
+    in_time(items.close)
+    assert source.asked == 4
+    assert source.threads == {"edgeseg-prefetch"}
+
+
+def test_an_error_comes_behind_the_items_before_it() -> None:
+    source, got = Counted(fails_at=3), []
+
+    def run() -> str:
+        try:
+            for item in prefetch(iter(source)):
+                got.append(item)
+        except RuntimeError as problem:
+            return str(problem)
+        return "no error"
+
+    assert in_time(run) == "the cable was pulled"
+    assert got == [0, 1, 2]
+    assert source.closed == 1
+
+
+@pytest.mark.parametrize("taken", [1, 2, 5])
+def test_leaving_early_closes_everything(taken: int) -> None:
+    source = Counted()
+
+    def run() -> list[int]:
+        items = pipe(source, prefetch, mapped(lambda n: n * n), prefetch)
+        got = list(itertools.islice(items, taken))
+        items.close()
+        return got
+
+    assert in_time(run) == [n * n for n in range(taken)]
+    assert source.closed == 1
+
+
+def test_an_error_in_the_middle_stops_the_source() -> None:
+    source = Counted()
+
+    def halve(n: int) -> int:
+        if n % 2:
+            raise ValueError(f"{n} is odd")
+        return n // 2
+
+    def run() -> str:
+        try:
+            list(pipe(source, prefetch, mapped(halve), prefetch))
+        except ValueError as problem:
+            return str(problem)
+        return "no error"
+
+    assert in_time(run) == "1 is odd"
+    assert source.closed == 1
+
+
+def test_an_error_of_the_consumer_stops_the_source() -> None:
+    source = Counted()
+
+    def run() -> str:
+        items = pipe(source, prefetch)
+        try:
+            for _ in items:
+                raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            items.close()
+        return "stopped"
+
+    assert in_time(run) == "stopped"
+    assert source.closed == 1
+
+
+def test_a_dropped_pipe_ends_its_thread() -> None:
+    source = Counted()
+    assert in_time(lambda: next(pipe(source, prefetch))) == 0  # the generator dies with the call
+    assert source.closed == 1
+
+
+def test_an_unstarted_pipe_makes_no_thread() -> None:
+    source = Counted()
+    pipe(source, prefetch, mapped(str)).close()
+    assert source.asked == 0
+
+
+def test_limit_asks_for_no_more_than_it_gives() -> None:
+    source = Counted()
+    assert list(pipe(source, limit(3))) == [0, 1, 2]
+    assert (source.asked, source.closed) == (3, 1)
+    assert list(pipe([1, 2], limit(5))) == [1, 2]
+    assert list(pipe([1, 2], limit(0))) == []
+
+
+def test_limit_behind_prefetch() -> None:
+    source = Counted()
+    assert in_time(lambda: list(pipe(source, prefetch, limit(2)))) == [0, 1]
+    assert source.closed == 1
+
+
+def test_stages_of_others_need_not_close_anything() -> None:
+    source = Counted()
+
+    def doubled(items: Iterator[int]) -> Iterator[int]:
+        for item in items:
+            yield 2 * item
+
+    assert in_time(lambda: list(pipe(source, prefetch, doubled, limit(3)))) == [0, 2, 4]
+    assert source.closed == 1
+
+
+def test_prefetch_needs_room_for_one() -> None:
+    with pytest.raises(ValueError, match="prefetch needs a depth of at least 1, not 0"):
+        prefetch(iter([1]), 0)
