@@ -1,0 +1,24 @@
+"""The shelf: one family a file, each ends in `FAMILY = Family(...)`. This table lists them; nothing is imported."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from edgeseg.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from edgeseg.models.family import Family
+
+FAMILIES = {
+    "bisenetv2": "edgeseg.models.bisenetv2",
+    "segformer": "edgeseg.models.segformer",
+}
+
+
+def open_family(name: str) -> Family:
+    """The family `name`. UnknownNameError, with the nearest name, where there is none."""
+    if name not in FAMILIES:
+        raise UnknownNameError.among("model family", name, FAMILIES)
+    family: Family = importlib.import_module(FAMILIES[name]).FAMILY
+    return family

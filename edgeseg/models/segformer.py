@@ -1,0 +1,213 @@
+"""SegFormer: a hierarchical transformer encoder (Mix Transformer) and a decoder of 1x1 convolutions alone.
+
+Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers", NeurIPS 2021,
+arXiv 2105.15203. The paper states 3.8 M parameters, 8.4 GFLOPs at 512x512 and 125.5 at 2048x1024 for B0; 13.7 M, 15.9
+and 243.7 for B1. Its FLOPs are multiply-adds, and with 150 classes in every column, Cityscapes' too: so counted, this
+file has 3.753 M, 8.39 G and 125.4 G (B0), 13.716 M, 15.88 G and 243.5 G (B1). With the 19 classes of Cityscapes at
+1024x512 it has 3.719 M and 17.76 G, 13.682 M and 34.82 G, as the reference implementation does.
+
+Every linear layer that stands beside a convolution is written as a 1x1 convolution, which is the same sum: the maps
+of the feed-forward layer are then transposed once at their narrow ends in place of once at their wide middle, and
+the decoder needs no transposition. Two reference implementations differ in the epsilon of layer norm: NVlabs has
+1e-6 in the blocks, transformers 1e-5 everywhere. Here it is 1e-5.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import islice
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgeseg.models.family import Family
+from edgeseg.models.layers import conv_bn_relu
+from edgeseg.spec import SizeRule
+
+HEADS = (1, 2, 5, 8)
+REDUCTIONS = (8, 4, 2, 1)
+EXPANSION = 4
+DROP_PATH = 0.1
+
+
+def tokens_from_map(x: Tensor) -> Tensor:
+    """(N, C, H, W) to (N, H*W, C)."""
+    return x.flatten(2).transpose(1, 2)
+
+
+def map_from_tokens(tokens: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, H*W, C) to (N, C, H, W)."""
+    return tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *size)
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: in training drops the whole branch of a picture, and scales the branches that stay."""
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape in and out."""
+        if not self.training or not self.probability:
+            return x
+        keep = x.new_empty(x.shape[0], 1, 1).bernoulli_(1 - self.probability)
+        return x * keep / (1 - self.probability)
+
+
+class Attention(nn.Module):
+    """Multi-head attention of all positions to a map that is `reduction` times smaller in each direction."""
+
+    def __init__(self, channels: int, heads: int, reduction: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(channels, channels)
+        self.key = nn.Linear(channels, channels)
+        self.value = nn.Linear(channels, channels)
+        self.project = nn.Linear(channels, channels)
+        self.reduce = nn.Conv2d(channels, channels, reduction, reduction) if reduction > 1 else None
+        self.norm = nn.LayerNorm(channels) if reduction > 1 else None
+
+    def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
+        """(N, H*W, C) of a map of `size` (H, W), same shape out."""
+        source = tokens
+        if self.reduce is not None and self.norm is not None:
+            source = self.norm(tokens_from_map(self.reduce(map_from_tokens(tokens, size))))
+        query, key, value = (
+            self._split(linear(x)) for linear, x in ((self.query, tokens), (self.key, source), (self.value, source))
+        )
+        # Written out: F.scaled_dot_product_attention is exported with more reshapes, transposes and multiplications.
+        share = torch.softmax(query * query.shape[3] ** -0.5 @ key.transpose(2, 3), 3)
+        return self.project((share @ value).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+    def _split(self, tokens: Tensor) -> Tensor:
+        """(N, L, C) to (N, heads, L, C/heads)."""
+        N, L, C = tokens.shape
+        return tokens.reshape(N, L, self.heads, C // self.heads).transpose(1, 2)
+
+
+def feed_forward(channels: int) -> nn.Sequential:
+    """Mix-FFN: widen by 4, depthwise 3x3 (which tells a position from its neighbours), GELU, narrow."""
+    wide = channels * EXPANSION
+    return nn.Sequential(
+        nn.Conv2d(channels, wide, 1),
+        nn.Conv2d(wide, wide, 3, padding=1, groups=wide),
+        nn.GELU(),
+        nn.Conv2d(wide, channels, 1),
+    )
+
+
+class Block(nn.Module):
+    """Attention and feed-forward layer, each normalised before and added behind."""
+
+    def __init__(self, channels: int, heads: int, reduction: int, drop: float) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
+        self.attention = Attention(channels, heads, reduction)
+        self.feed = feed_forward(channels)
+        self.drop = DropPath(drop)
+
+    def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
+        """(N, H*W, C) of a map of `size` (H, W), same shape out."""
+        tokens = tokens + self.drop(self.attention(self.norm1(tokens), size))
+        fed = self.feed(map_from_tokens(self.norm2(tokens), size))
+        return tokens + self.drop(tokens_from_map(fed))  # type: ignore[no-any-return]
+
+
+class Stage(nn.Module):
+    """Overlapping patch embedding (7x7 stride 4, or 3x3 stride 2), then one block for each of `drops`."""
+
+    def __init__(self, channels: int, out: int, heads: int, reduction: int, drops: list[float], *, first: bool) -> None:
+        super().__init__()
+        kernel, stride = (7, 4) if first else (3, 2)
+        self.embed = nn.Conv2d(channels, out, kernel, stride, kernel // 2)
+        self.embed_norm = nn.LayerNorm(out)
+        self.blocks = nn.ModuleList(Block(out, heads, reduction, drop) for drop in drops)
+        self.norm = nn.LayerNorm(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) to (N, out, H/stride, W/stride)."""
+        x = self.embed(x)
+        size = (x.shape[2], x.shape[3])
+        tokens = self.embed_norm(tokens_from_map(x))
+        for block in self.blocks:
+            tokens = block(tokens, size)
+        return map_from_tokens(self.norm(tokens), size)
+
+
+class Decoder(nn.Module):
+    """Every level to `width` channels and to the size of the first, concatenated deepest first, fused, classified."""
+
+    def __init__(self, channels: tuple[int, ...], width: int, classes: int) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
+        self.fuse = conv_bn_relu(width * len(channels), width, 1)
+        self.dropout = nn.Dropout2d(0.1)
+        self.classify = nn.Conv2d(width, classes, 1)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Maps at 1/4, 1/8, 1/16 and 1/32 to logits (N, classes, H/4, W/4)."""
+        first, *deeper = (level(feature) for level, feature in zip(self.levels, features))
+        size = (first.shape[2], first.shape[3])
+        enlarged = [F.interpolate(x, size, mode="bilinear", align_corners=False) for x in reversed(deeper)]
+        return self.classify(self.dropout(self.fuse(torch.cat([*enlarged, first], 1))))  # type: ignore[no-any-return]
+
+
+class SegFormer(nn.Module):
+    """The network. `width`: decoder channels. `auxiliary` is taken for the family's sake: there are no such heads."""
+
+    def __init__(
+        self, classes: int, *, channels: tuple[int, ...], depths: tuple[int, ...], width: int, auxiliary: bool = False
+    ) -> None:
+        super().__init__()
+        total = sum(depths)
+        drops = (DROP_PATH * i / (total - 1) for i in range(total))
+        before = (3, *channels)
+        self.stages = nn.ModuleList(
+            Stage(before[i], channels[i], HEADS[i], REDUCTIONS[i], list(islice(drops, depths[i])), first=i == 0)
+            for i in range(len(channels))
+        )
+        self.decoder = Decoder(channels, width, classes)
+        self.apply(draw_weights)
+
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """(N, 3, H, W) to logits (N, C, H/4, W/4); in training a list of that one."""
+        features = []
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        logits: Tensor = self.decoder(features)
+        return [logits] if self.training else logits
+
+
+def draw_weights(layer: nn.Module) -> None:
+    """The start of the reference implementation: 0.02 for linear layers, by fan-out for convolutions, no bias."""
+    if not isinstance(layer, (nn.Linear, nn.Conv2d)):
+        return
+    linear = isinstance(layer, nn.Linear) or layer.kernel_size == (1, 1)
+    fan_out = layer.weight.shape[0] * math.prod(layer.weight.shape[2:]) // getattr(layer, "groups", 1)
+    std = 0.02 if linear else math.sqrt(2 / fan_out)
+    nn.init.normal_(layer.weight, std=std)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+WIDE = (64, 128, 320, 512)
+
+FAMILY = Family(
+    name="segformer",
+    variants={
+        "b0": {"channels": (32, 64, 160, 256), "depths": (2, 2, 2, 2), "width": 256},
+        "b1": {"channels": WIDE, "depths": (2, 2, 2, 2), "width": 256},
+        "b2": {"channels": WIDE, "depths": (3, 4, 6, 3), "width": 768},
+        "b3": {"channels": WIDE, "depths": (3, 4, 18, 3), "width": 768},
+        "b4": {"channels": WIDE, "depths": (3, 8, 27, 3), "width": 768},
+        "b5": {"channels": WIDE, "depths": (3, 6, 40, 3), "width": 768},
+    },
+    module=SegFormer,
+    size_rule=SizeRule(multiple=32, minimum=32),
+    stride=4,
+    align_corners=False,
+    origin="arXiv 2105.15203; compared with transformers, whose decoder is that of NVlabs/SegFormer",
+)
