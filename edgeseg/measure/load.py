@@ -1,0 +1,48 @@
+"""Own CPU time, and what everybody else did meanwhile: on a busy machine wall time alone says little."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Load:
+    """What happened between two moments.
+
+    cpu_seconds: own CPU time, all threads, user and system.
+    foreign_cores: CPU time of all other processes, and time stolen by the hypervisor, per second of wall time.
+    """
+
+    wall_seconds: float
+    cpu_seconds: float
+    foreign_cores: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain data."""
+        return asdict(self)
+
+
+class LoadMeter:
+    """Starts when made; `load()` gives what happened since."""
+
+    def __init__(self) -> None:
+        self._wall, self._own, self._all = time.perf_counter(), time.process_time(), busy_seconds()
+
+    def load(self) -> Load:
+        """What happened since this meter was made."""
+        wall = time.perf_counter() - self._wall
+        own = time.process_time() - self._own
+        foreign = max(0.0, busy_seconds() - self._all - own)
+        return Load(wall, own, foreign / wall if wall > 0 else 0.0)
+
+
+def busy_seconds() -> float:
+    """CPU seconds that this machine was not idle since it started, all cores together."""
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    # guest time is part of user time already
+    guest = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    return float(sum(times) - idle - guest)

@@ -1,0 +1,86 @@
+"""Raw latency samples by stage, and what they sum up to."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+KEPT = 20_000  # samples a stage: a stream that runs for days must not grow
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Latency of one stage in milliseconds, over the `n` latest samples."""
+
+    n: int
+    mean_ms: float
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    max_ms: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain data."""
+        return asdict(self)
+
+
+class LatencyRecorder:
+    """Times stages. `clock` gives seconds; `sync` is called before each reading, for devices that run ahead."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter, sync: Callable[[], None] | None = None) -> None:
+        self._clock, self._sync = clock, sync
+        self._samples: dict[str, deque[float]] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the block as one sample of `name`. A block that raises leaves no sample."""
+        began = self.now()
+        yield
+        self.add(name, (self.now() - began) * 1e3)
+
+    def now(self) -> float:
+        """The clock, in seconds, once the device is idle."""
+        if self._sync is not None:
+            self._sync()
+        return self._clock()
+
+    def add(self, name: str, milliseconds: float) -> None:
+        """Add one sample."""
+        self._samples.setdefault(name, deque(maxlen=KEPT)).append(milliseconds)
+
+    def samples(self, name: str) -> list[float]:
+        """The kept samples of a stage in milliseconds, oldest first."""
+        return list(self._samples.get(name, ()))
+
+    def summaries(self) -> dict[str, Summary]:
+        """One summary a stage, in the order in which the stages were first seen."""
+        return {name: summary_from_samples(samples) for name, samples in self._samples.items()}
+
+    def clear(self) -> None:
+        """Forget all samples, as after a warm-up."""
+        self._samples.clear()
+
+
+def summary_from_samples(samples: Sequence[float]) -> Summary:
+    """The summary of at least one sample."""
+    ordered = sorted(samples)
+    return Summary(
+        n=len(ordered),
+        mean_ms=math.fsum(ordered) / len(ordered),
+        p50_ms=percentile(ordered, 50),
+        p90_ms=percentile(ordered, 90),
+        p99_ms=percentile(ordered, 99),
+        max_ms=ordered[-1],
+    )
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """The `percent` percentile of sorted samples, linear between neighbours (numpy's default)."""
+    place = (len(ordered) - 1) * percent / 100
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
