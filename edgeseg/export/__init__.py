@@ -1,0 +1,1 @@
+"""torch module to ONNX."""

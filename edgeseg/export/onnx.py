@@ -1,0 +1,72 @@
+"""torch module to deploy ONNX: frame in, low-resolution logits or mask out, spec inside."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+import torch
+from torch import nn
+
+from edgeseg.artifact import Artifact, write_onnx
+from edgeseg.errors import FormatError
+from edgeseg.graph.clean import clean_graph
+from edgeseg.graph.deploy import LOGITS, append_mask_tail, prepend_frame_head
+from edgeseg.spec import ModelSpec, Output
+
+OPSET = 18  # the exporter's own; asking for less silently gives this
+
+
+def onnx_from_module(
+    network: nn.Module,
+    spec: ModelSpec,
+    path: Path,
+    *,
+    output: Output = Output.LOGITS,
+    provenance: Mapping[str, Any] | None = None,
+) -> Artifact:
+    """Export `network` (evaluation mode, (N, 3, H, W) float to logits) to `path`.
+
+    The same weights and spec give the same bytes, whatever folder they are exported from.
+    """
+    image = torch.zeros(1, 3, spec.input.height, spec.input.width)
+    with quiet_exporter():
+        program = torch.onnx.export(
+            network.eval(),
+            (image,),
+            dynamo=True,
+            opset_version=OPSET,
+            external_data=False,
+            input_names=["image"],
+            output_names=[LOGITS],
+            verbose=False,
+        )
+    assert program is not None
+    model = clean_graph(program.model)
+    if (opset := model.opset_imports[""]) < OPSET:
+        raise FormatError(f"the exporter wrote opset {opset}", hint=f"edgeseg needs {OPSET}: pip install torch==2.13.0")
+    prepend_frame_head(model, spec.input)
+    if output is Output.MASK:
+        append_mask_tail(model, spec)
+    artifact = Artifact(path=path, spec=spec, output=output, provenance=provenance or {})
+    write_onnx(ir.to_proto(model), artifact)
+    return artifact
+
+
+@contextlib.contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Keep the exporter's notes about libraries that are not installed, and its deprecations, off the terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,70 @@
+"""Whether an exported ONNX says the same as the torch module that it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from edgeseg.errors import AgreementError
+from edgeseg.spec import InputSpec, Output
+
+MINIMUM_AGREEMENT = 0.999  # float against float: only near-ties may differ
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How an ONNX compares with its module.
+
+    logit_difference: largest absolute difference; nan for a graph that gives a mask.
+    agreement: share of equal labels, at the resolution of the graph's output.
+    """
+
+    frames: int
+    logit_difference: float
+    agreement: float
+
+
+def parity_of_export(
+    network: nn.Module, onnx: Path, spec: InputSpec, frames: Sequence[NDArray[np.uint8]], *, output: Output
+) -> Parity:
+    """Hold the ONNX against `network` on `frames` ((H, W, 3) rgb at the input's size).
+
+    AgreementError where fewer labels agree than MINIMUM_AGREEMENT.
+    """
+    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    differences, agreements = [], []
+    for rgb in frames:
+        logits = logits_from_module(network, spec, rgb)
+        (result,) = session.run(None, {session.get_inputs()[0].name: rgb[None]})
+        if output is Output.LOGITS:
+            differences.append(float(np.abs(result - logits.numpy()).max()))
+            labels = logits.argmax(1).numpy()
+            result = result.argmax(1)
+        else:
+            labels = torch.nn.functional.interpolate(logits, rgb.shape[:2], mode="bilinear").argmax(1).numpy()
+        agreements.append(float((result == labels).mean()))
+    parity = Parity(len(frames), max(differences, default=float("nan")), float(np.mean(agreements)))
+    if not parity.agreement >= MINIMUM_AGREEMENT:
+        raise AgreementError(
+            f"the exported ONNX and the torch module agree on {parity.agreement:.4f} of the labels only",
+            hint="report this as a bug, with the model and the versions that edgeseg doctor prints",
+        )
+    return parity
+
+
+@torch.inference_mode()
+def logits_from_module(network: nn.Module, spec: InputSpec, rgb: NDArray[np.uint8]) -> torch.Tensor:
+    """(1, C, h, w) float logits of one frame, normalised as the spec says."""
+    image = torch.from_numpy(rgb[None].copy()).permute(0, 3, 1, 2).float()
+    if spec.color == "bgr":
+        image = image.flip(1)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in (spec.mean, spec.std))
+    logits: torch.Tensor = network((image - mean) / std)
+    return logits

@@ -1,0 +1,1 @@
+"""ONNX to ONNX, without torch: one pass a file."""
