@@ -1,0 +1,37 @@
+"""The engines: one file or folder each, ends in `ENGINE = Engine(...)`. This table lists them, the preferred first."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from edgeseg.errors import UnavailableError, UnknownNameError
+
+if TYPE_CHECKING:
+    from edgeseg.engines.engine import Engine
+
+# In order of preference: an engine for a GPU goes before those for a CPU.
+ENGINES = {
+    "openvino": "edgeseg.engines.openvino",
+    "onnxruntime": "edgeseg.engines.onnxruntime",
+    "pytorch": "edgeseg.engines.pytorch",
+}
+
+
+def open_engine(name: str) -> Engine:
+    """The engine `name`, whether or not its runtime is installed. UnknownNameError where there is none."""
+    if name not in ENGINES:
+        raise UnknownNameError.among("engine", name, ENGINES)
+    engine: Engine = importlib.import_module(ENGINES[name]).ENGINE
+    return engine
+
+
+def default_engine() -> str:
+    """The first engine of the table that this machine can run. UnavailableError where there is none."""
+    for name in ENGINES:
+        try:
+            open_engine(name).available()
+        except UnavailableError:
+            continue
+        return name
+    raise UnavailableError("no engine is installed", hint=open_engine("onnxruntime").install)

@@ -1,0 +1,121 @@
+"""From an ONNX to an engine that is proven to be what was asked for, or to no file at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from edgeseg.artifact import Artifact, Layer, artifact_from_onnx
+from edgeseg.engines import open_engine
+from edgeseg.engines.agreement import agreement_with, check_agreement
+from edgeseg.engines.backend import Array
+from edgeseg.engines.engine import Engine
+from edgeseg.errors import MismatchError, UnavailableError
+from edgeseg.files import writable_folder
+from edgeseg.spec import Precision
+
+# What the ONNX must be for an engine of each precision: an engine only compiles (bf16 is a hint to its runtime).
+SOURCE = {
+    Precision.FP32: Precision.FP32,
+    Precision.BF16: Precision.FP32,
+    Precision.FP16: Precision.FP16,
+    Precision.INT8: Precision.INT8,
+}
+
+# Of the layers that ask for the engine's precision, the share that must obtain it. Runtimes leave single layers (a
+# depthwise or a first convolution) in floating point for speed; one that leaves most of them did not take the graph.
+OBTAINED_SHARE = 0.5
+
+
+def engine_from_onnx(
+    onnx: Path,
+    engine: str,
+    *,
+    precision: Precision | None = None,
+    out_dir: Path,
+    name: str | None = None,
+    reference: Path | None = None,
+    frames: Array | None = None,
+) -> Artifact:
+    """Build `<name>.<engine>.<precision>.<extension>` and its sidecar in `out_dir`, or nothing.
+
+    precision: that of the ONNX by default. name: that of the model by default.
+    reference: the float ONNX whose labels the engine must give; the ONNX itself where that is float.
+    frames: (N, H, W, 3) uint8 at the input size, a few; without frames or reference nothing is compared.
+    MismatchError where the layers did not obtain the precision, AgreementError where the labels differ.
+    """
+    chosen, source = open_engine(engine), artifact_from_onnx(onnx)
+    precision = precision or source.precision
+    chosen.check_precision(precision)
+    check_source(source, chosen, precision)
+    chosen.available()
+    filename = f"{name or source.spec.name}.{engine}.{precision}.{chosen.extension}"
+    with tempfile.TemporaryDirectory(prefix=".edgeseg-", dir=writable_folder(out_dir)) as folder:
+        built = chosen.build(source, Path(folder) / filename, precision)
+        check_layers(built.layers, precision, name=filename, simulates=chosen.simulates)
+        found = agreement_of(chosen, built, float_onnx(source, reference), frames)
+        return moved(dataclasses.replace(built, agreement=found), out_dir / filename)
+
+
+def check_source(source: Artifact, engine: Engine, precision: Precision) -> None:
+    """MismatchError unless `source` is an ONNX from which `engine` can be built at `precision`."""
+    quantise = f"edgeseg quantize the fp32 ONNX with --target {engine.name}"
+    if source.precision is not SOURCE[precision]:
+        hint = quantise
+        if precision is not Precision.INT8:
+            hint = f"name the {SOURCE[precision]} ONNX, or build {source.precision}"
+        raise MismatchError(f"{source.path.name} is {source.precision}, and {precision} was asked for", hint=hint)
+    target = source.provenance.get("target", engine.name)
+    if source.precision is Precision.INT8 and target not in engine.targets:
+        message = f"{source.path.name} was quantised for {target}, not for {engine.name}"
+        raise MismatchError(message, hint=quantise)
+
+
+def check_layers(layers: Iterable[Layer], precision: Precision, *, name: str, simulates: bool) -> None:
+    """MismatchError where most layers that ask for `precision` obtained another: a silent float engine."""
+    asking = [layer for layer in layers if layer.requested == precision]
+    if not asking:
+        raise MismatchError(f"no layer of {name} asks for {precision}", hint="quantise the float ONNX again")
+    lost = [layer for layer in asking if layer.obtained != precision]
+    if simulates or len(lost) <= len(asking) * (1 - OBTAINED_SHARE):
+        return
+    named = ", ".join(f"{layer.name} ({layer.obtained})" for layer in lost[:3])
+    message = f"{len(lost)} of {len(asking)} layers of {name} did not obtain {precision}: {named}"
+    raise MismatchError(message, hint="build fp32, or quantise the ONNX for this engine with edgeseg quantize")
+
+
+def float_onnx(source: Artifact, reference: Path | None) -> Artifact | None:
+    """What the labels are held against."""
+    if reference is not None:
+        return artifact_from_onnx(reference)
+    return source if source.precision is Precision.FP32 else None
+
+
+def agreement_of(engine: Engine, built: Artifact, reference: Artifact | None, frames: Array | None) -> dict[str, Any]:
+    """The agreement of `built` with `reference`, checked; nothing where there is nothing to compare."""
+    if reference is None or frames is None or not len(frames):
+        return {}
+    with engine.open(built) as backend, reference_engine(engine).open(reference) as truth:
+        found = agreement_with(backend, truth, frames)
+    check_agreement(found, built.precision, name=built.path.name)
+    return found
+
+
+def reference_engine(engine: Engine) -> Engine:
+    """ONNX Runtime, which shares no code with the others, or `engine` itself where that is not installed."""
+    judge = open_engine("onnxruntime")
+    try:
+        judge.available()
+    except UnavailableError:
+        return engine
+    return judge
+
+
+def moved(artifact: Artifact, path: Path) -> Artifact:
+    """`artifact`'s file at `path`, with a new sidecar beside it."""
+    artifact = dataclasses.replace(artifact, path=artifact.path.replace(path))
+    artifact.write_sidecar()
+    return artifact

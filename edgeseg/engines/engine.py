@@ -1,0 +1,96 @@
+"""What every engine states about itself, in one shape: how to build a file for its runtime, and how to open it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.artifact import Artifact, Layer
+from edgeseg.engines.backend import Backend
+from edgeseg.errors import EdgeSegError, FormatError, UnavailableError, UnknownNameError
+from edgeseg.files import existing_file, sha256_from_file, whole_file
+from edgeseg.measure.device import describe_device, package_versions
+from edgeseg.spec import Precision
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A runtime that edgeseg builds for.
+
+    extension: of its files, without the dot.
+    precisions: what it can make, the plainest first.
+    install: the command that brings the runtime. packages: distributions whose versions a build depends on.
+    runtime: imports the runtime; ImportError or OSError where that fails.
+    write: `write(onnx, path, precision)` makes the engine file at `path` and gives its layers, read back from what
+        the runtime compiled. It may take minutes.
+    load: `load(artifact, threads)` opens an engine file, or a float ONNX, that this runtime can run.
+    targets: those of edgeseg quantize whose int8 ONNX it takes.
+    simulates: computes int8 in floating point, so that no layer obtains it.
+    """
+
+    name: str
+    extension: str
+    precisions: tuple[Precision, ...]
+    install: str
+    packages: tuple[str, ...]
+    runtime: Callable[[], Any]
+    write: Callable[[Artifact, Path, Precision], tuple[Layer, ...]]
+    load: Callable[[Artifact, int | None], Backend]
+    targets: tuple[str, ...]
+    simulates: bool = False
+
+    def available(self) -> None:
+        """UnavailableError, with what to install, unless the runtime can be imported here."""
+        try:
+            self.runtime()
+        except (ImportError, OSError) as problem:
+            reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+            raise UnavailableError(f"the engine {self.name} is not available: {reason}", hint=self.install) from problem
+
+    def open(self, artifact: Artifact, *, threads: int | None = None) -> Backend:
+        """Load `artifact` to run it. threads: how many cores it computes on; None leaves that to the runtime."""
+        self.available()
+        existing_file(artifact.path)
+        with self._named_failures(artifact.path):
+            return self.load(artifact, threads)
+
+    def build(self, onnx: Artifact, out: Path, precision: Precision) -> Artifact:
+        """Make the engine file `out` and its sidecar from an ONNX; what the runtime made of it is in the layers."""
+        self.check_precision(precision)
+        self.available()
+        with whole_file(out) as partial, self._named_failures(onnx.path):
+            layers = self.write(onnx, partial, precision)
+        built = dataclasses.replace(
+            onnx,
+            path=out,
+            precision=precision,
+            engine=self.name,
+            provenance={**onnx.provenance, "built_from_sha256": sha256_from_file(onnx.path)},
+            versions=package_versions(("edgeseg", *self.packages)),
+            device=describe_device(),
+            layers=layers,
+        )
+        built.write_sidecar()
+        return built
+
+    def check_precision(self, precision: Precision) -> None:
+        """UnknownNameError unless this engine makes `precision`."""
+        if precision not in self.precisions:
+            known = ", ".join(str(known) for known in self.precisions)
+            raise UnknownNameError(f"the engine {self.name} makes no {precision}", hint=f"it makes: {known}")
+
+    @contextlib.contextmanager
+    def _named_failures(self, path: Path) -> Iterator[None]:
+        """A runtime's own exception as a FormatError that names engine and file: each runtime has its own classes."""
+        try:
+            yield
+        except (EdgeSegError, OSError):
+            raise
+        except Exception as problem:
+            reason = (str(problem).strip().splitlines() or [type(problem).__name__])[-1]
+            hint = "try another engine: edgeseg doctor"
+            raise FormatError(f"{self.name} cannot load {path.name}: {reason}", hint=hint) from problem

@@ -1,0 +1,184 @@
+"""PyTorch as the reference: the ONNX file, node by node, with torch's functions. Slow, and close to the standard.
+
+int8 is simulated: Q/DQ round the values, and convolutions multiply in float. It tells what int8 costs in accuracy.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeseg.artifact import Artifact, Layer, read_onnx
+from edgeseg.engines.backend import Array, Backend
+from edgeseg.engines.engine import Engine
+from edgeseg.engines.layers import COMPUTING, layer_from_names, requests_from_onnx
+from edgeseg.errors import FormatError
+from edgeseg.spec import Precision, TensorSpec
+
+OLDEST_OPSET = 13  # Squeeze, Softmax, Split and ReduceSum have other meanings before
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node, ready to call. dead: the values that no later step reads."""
+
+    call: Callable[..., Any]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    dead: tuple[str, ...] = ()
+
+    def run(self, values: dict[str, Any]) -> None:
+        """Read the inputs from `values`, and put the outputs there."""
+        result = self.call(*(values[name] if name else None for name in self.inputs))
+        results = result if isinstance(result, tuple) else (result,)
+        values.update(zip(self.outputs, results))
+        for name in self.dead:
+            del values[name]
+
+
+def import_torch() -> Any:
+    """The runtime."""
+    import torch
+
+    return torch
+
+
+class PyTorchBackend(Backend):
+    """The steps of one ONNX graph."""
+
+    def __init__(self, artifact: Artifact, threads: int | None) -> None:
+        self._torch = import_torch()
+        if threads is not None:
+            self._torch.set_num_threads(threads)  # of the whole process: torch has no other setting
+        graph = read_onnx_of_known_opset(artifact.path).graph
+        self._constants = constants_of(graph)
+        given = [value for value in graph.input if value.name not in self._constants]
+        super().__init__(f"{artifact.path.name} (pytorch)", specs_of(given), specs_of(graph.output))
+        self._steps = steps_from_graph(graph, self._constants)
+
+    def _infer(self, feed: Mapping[str, Array]) -> Mapping[str, Array]:
+        torch = self._torch
+        with torch.inference_mode():
+            values = dict(self._constants)
+            values.update({name: torch.from_numpy(writeable(array)) for name, array in feed.items()})
+            for step in self._steps:
+                step.run(values)
+            return {spec.name: values[spec.name].numpy() for spec in self.outputs}
+
+    def _close(self) -> None:
+        self._steps, self._constants = [], {}
+
+
+def writeable(array: Array) -> Array:
+    """`array`, or a copy where it is read-only or strided backwards, which torch does not take."""
+    return array if array.flags.writeable and min(array.strides, default=0) >= 0 else array.copy()
+
+
+def read_onnx_of_known_opset(path: Path) -> Any:
+    """The ONNX at `path`. FormatError where its operators have an older meaning than `pytorch_ops` knows."""
+    model = read_onnx(path)
+    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    if opset < OLDEST_OPSET:
+        message = f"{path.name} has opset {opset}, and the engine pytorch reads {OLDEST_OPSET} and newer"
+        raise FormatError(message, hint="export it with a newer opset, or use the engine onnxruntime")
+    return model
+
+
+def constants_of(graph: Any) -> dict[str, Any]:
+    """The initialisers as tensors."""
+    from onnx import numpy_helper
+
+    torch = import_torch()
+    return {each.name: torch.from_numpy(np.array(numpy_helper.to_array(each))) for each in graph.initializer}
+
+
+def steps_from_graph(graph: Any, constants: dict[str, Any]) -> list[Step]:
+    """What must run at each call. Nodes that depend on constants alone are run here, and join `constants`."""
+    steps: list[Step] = []
+    with import_torch().inference_mode():
+        for node in graph.node:
+            step = step_from_node(node)
+            if all(not name or name in constants for name in step.inputs):
+                step.run(constants)
+            else:
+                steps.append(step)
+    return with_dead_values(steps, {*constants, *(value.name for value in graph.output)})
+
+
+def step_from_node(node: Any) -> Step:
+    """One node of the graph. FormatError where its operator, or an option of it, is not in the table."""
+    from onnx import helper
+
+    from edgeseg.engines.pytorch_ops import OPERATORS
+
+    where = f"{node.op_type} (node {node.name or node.output[0]})"
+    hint = "use the engine onnxruntime or openvino for this model"
+    if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
+        raise FormatError(f"the engine pytorch does not know the operator {where}", hint=hint)
+    try:
+        call = OPERATORS[node.op_type]({each.name: helper.get_attribute_value(each) for each in node.attribute})
+    except ValueError as problem:
+        raise FormatError(f"the engine pytorch does not know {problem} of {where}", hint=hint) from problem
+    return Step(call, tuple(node.input), tuple(node.output))
+
+
+def with_dead_values(steps: list[Step], kept: set[str]) -> list[Step]:
+    """The steps, each dropping what no later one reads: a large picture would not fit in memory otherwise."""
+    seen, done = set(kept), []
+    for step in reversed(steps):
+        dead = tuple(dict.fromkeys(name for name in (*step.inputs, *step.outputs) if name and name not in seen))
+        seen.update(dead)
+        done.append(Step(step.call, step.inputs, step.outputs, dead))
+    return done[::-1]
+
+
+def specs_of(values: Any) -> tuple[TensorSpec, ...]:
+    """Names, types and shapes of a graph's inputs or outputs."""
+    from onnx import helper
+
+    return tuple(
+        TensorSpec(
+            name=value.name,
+            dtype=helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name,
+            shape=tuple(
+                side.dim_value if side.HasField("dim_value") else -1 for side in value.type.tensor_type.shape.dim
+            ),
+        )
+        for value in values
+    )
+
+
+def engine_file_from_onnx(onnx: Artifact, path: Path, precision: Precision) -> tuple[Layer, ...]:
+    """Copy the ONNX. Every layer obtains fp32, that behind Q/DQ too."""
+    shutil.copyfile(onnx.path, path)
+    model = read_onnx_of_known_opset(path)
+    steps_from_graph(model.graph, constants_of(model.graph))
+    requests = requests_from_onnx(model, Precision.FP32)
+    return tuple(
+        layer_from_names(
+            [node.name or node.output[0]],
+            node.op_type,
+            str(Precision.FP32) if node.op_type in COMPUTING else "",
+            requests,
+        )
+        for node in model.graph.node
+    )
+
+
+ENGINE = Engine(
+    name="pytorch",
+    extension="onnx",
+    precisions=(Precision.FP32, Precision.INT8),
+    install="pip install torch",
+    packages=("torch",),
+    runtime=import_torch,
+    write=engine_file_from_onnx,
+    load=PyTorchBackend,
+    targets=("pytorch", "canonical", "tensorrt", "openvino", "onnxruntime"),
+    simulates=True,
+)

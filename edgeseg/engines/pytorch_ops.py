@@ -1,0 +1,383 @@
+"""ONNX operators as torch functions: operator type -> a maker that takes the attributes and gives the function.
+
+The function takes the node's inputs, None for one left out, and gives one tensor or a tuple. A maker raises
+ValueError, which names the option, for what is not covered here. Meanings are those of opset 13 and newer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from onnx import helper, numpy_helper
+from torch import Tensor
+
+from edgeseg.engines.pytorch_resize import resize
+
+Attributes = Mapping[str, Any]
+Function = Callable[..., Any]
+Maker = Callable[[Attributes], Function]
+
+
+def plain(function: Function) -> Maker:
+    """The maker of a function without attributes."""
+    return lambda attributes: function
+
+
+def text(attributes: Attributes, name: str, default: str) -> str:
+    """A string attribute: the file has bytes."""
+    value = attributes.get(name, default)
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def only(attributes: Attributes, **allowed: Sequence[Any]) -> None:
+    """ValueError unless each named attribute is absent or has one of the allowed values."""
+    for name, values in allowed.items():
+        value = attributes.get(name, values[0])
+        value = value.decode() if isinstance(value, bytes) else value
+        if value not in values:
+            raise ValueError(f"{name}={value}")
+
+
+def integers(tensor: Tensor) -> list[int]:
+    """The values of a small integer tensor."""
+    return [int(value) for value in tensor.reshape(-1).tolist()]
+
+
+def window(attributes: Attributes) -> tuple[list[int], list[int], list[int]]:
+    """(strides, pads, dilations) of a 2-D window; pads are (top, left, bottom, right)."""
+    only(attributes, auto_pad=("NOTSET", "VALID"))
+    if len(attributes.get("kernel_shape", (0, 0))) != 2:
+        raise ValueError(f"kernel_shape={list(attributes['kernel_shape'])}")
+    values = (attributes.get("strides", [1, 1]), attributes.get("pads", [0] * 4), attributes.get("dilations", [1, 1]))
+    return tuple(list(value) for value in values)  # type: ignore[return-value]
+
+
+def padded(x: Tensor, pads: Sequence[int], value: float = 0.0) -> Tensor:
+    """`x` with (top, left, bottom, right) rows and columns of `value` around it."""
+    top, left, bottom, right = pads
+    return F.pad(x, (left, right, top, bottom), value=value) if any(pads) else x
+
+
+def conv(attributes: Attributes) -> Function:
+    """Conv, 2-D."""
+    strides, pads, dilations = window(attributes)
+    groups = attributes.get("group", 1)
+    even = pads[:2] == pads[2:]
+
+    def call(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        x = x if even else padded(x, pads)
+        return F.conv2d(x, weight, bias, strides, pads[:2] if even else 0, dilations, groups)
+
+    return call
+
+
+def conv_transpose(attributes: Attributes) -> Function:
+    """ConvTranspose, 2-D."""
+    strides, pads, dilations = window(attributes)
+    if pads[:2] != pads[2:] or "output_shape" in attributes:
+        raise ValueError("output_shape or uneven pads")
+    extra, groups = attributes.get("output_padding", [0, 0]), attributes.get("group", 1)
+
+    def call(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return F.conv_transpose2d(x, weight, bias, strides, pads[:2], extra, groups, dilations)
+
+    return call
+
+
+def max_pool(attributes: Attributes) -> Function:
+    """MaxPool, 2-D, the values alone."""
+    strides, pads, dilations = window(attributes)
+    only(attributes, storage_order=(0,), ceil_mode=(0,))
+    kernel = list(attributes["kernel_shape"])
+    return lambda x: F.max_pool2d(padded(x, pads, -math.inf), kernel, strides, 0, dilations)
+
+
+def average_pool(attributes: Attributes) -> Function:
+    """AveragePool, 2-D. ONNX leaves padding out of the mean by default, torch does not."""
+    strides, pads, dilations = window(attributes)
+    only(attributes, ceil_mode=(0,))
+    counted = bool(attributes.get("count_include_pad", 0))
+    if pads[:2] != pads[2:] or dilations != [1, 1]:
+        raise ValueError("uneven pads or dilations")
+    kernel = list(attributes["kernel_shape"])
+    return lambda x: F.avg_pool2d(x, kernel, strides, pads[:2], count_include_pad=counted)
+
+
+def reduction(function: Callable[[Tensor, list[int], bool], Tensor]) -> Maker:
+    """ReduceMean and its like: the axes are an attribute, or from opset 13 or 18 an input."""
+
+    def make(attributes: Attributes) -> Function:
+        keep, noop = bool(attributes.get("keepdims", 1)), bool(attributes.get("noop_with_empty_axes", 0))
+        fixed = list(attributes.get("axes", ()))
+
+        def call(x: Tensor, axes: Tensor | None = None) -> Tensor:
+            over = fixed if axes is None else integers(axes)
+            if not over and noop:
+                return x
+            return function(x, over or list(range(x.ndim)), keep)
+
+        return call
+
+    return make
+
+
+def batch_norm(attributes: Attributes) -> Function:
+    """BatchNormalization with its running statistics."""
+    only(attributes, training_mode=(0,))
+    epsilon = attributes.get("epsilon", 1e-5)
+    return lambda x, scale, bias, mean, variance: F.batch_norm(x, mean, variance, scale, bias, False, 0.0, epsilon)
+
+
+def layer_norm(attributes: Attributes) -> Function:
+    """LayerNormalization, the first output alone."""
+    axis, epsilon = attributes.get("axis", -1), attributes.get("epsilon", 1e-5)
+
+    def call(x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
+        shape = x.shape[axis % x.ndim :]
+        return F.layer_norm(x, shape, scale.expand(shape), None if bias is None else bias.expand(shape), epsilon)
+
+    return call
+
+
+def gemm(attributes: Attributes) -> Function:
+    """Gemm: alpha * A' B' + beta * C."""
+    alpha, beta = attributes.get("alpha", 1.0), attributes.get("beta", 1.0)
+    turn_a, turn_b = attributes.get("transA", 0), attributes.get("transB", 0)
+
+    def call(a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
+        product: Tensor = alpha * ((a.T if turn_a else a) @ (b.T if turn_b else b))
+        return product if c is None else product + beta * c
+
+    return call
+
+
+def clip(attributes: Attributes) -> Function:
+    """Clip; a bound may be left out."""
+
+    def call(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+        return x if low is None and high is None else torch.clamp(x, low, high)
+
+    return call
+
+
+def divided(a: Tensor, b: Tensor) -> Tensor:
+    """Div: integers are cut off towards zero."""
+    return torch.div(a, b, rounding_mode=None if a.is_floating_point() else "trunc")
+
+
+def gelu(attributes: Attributes) -> Function:
+    """Gelu, exact or by tanh."""
+    approximate = text(attributes, "approximate", "none")
+    return lambda x: F.gelu(x, approximate=approximate)
+
+
+def hard_sigmoid(attributes: Attributes) -> Function:
+    """HardSigmoid: alpha x + beta, kept in 0..1. ONNX's default alpha is 0.2, torch's is 1/6."""
+    alpha, beta = attributes.get("alpha", 0.2), attributes.get("beta", 0.5)
+    return lambda x: torch.clamp(x * alpha + beta, 0.0, 1.0)
+
+
+def split(attributes: Attributes) -> Function:
+    """Split into given sizes, or into `num_outputs` like ones, the last one smaller."""
+    axis, count = attributes.get("axis", 0), attributes.get("num_outputs", 0)
+
+    def call(x: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
+        return torch.split(x, -(-x.shape[axis] // count) if sizes is None else integers(sizes), axis)
+
+    return call
+
+
+def sliced(x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None) -> Tensor:
+    """Slice, also backwards: torch has no negative step, so positions are listed."""
+    begin, end = integers(starts), integers(ends)
+    along = range(len(begin)) if axes is None else integers(axes)
+    stride = [1] * len(begin) if steps is None else integers(steps)
+    for first, last, axis, step in zip(begin, end, along, stride):
+        positions = range(x.shape[axis])[first:last:step]
+        x = x.index_select(axis, torch.tensor(list(positions), dtype=torch.int64))
+    return x
+
+
+def gather(attributes: Attributes) -> Function:
+    """Gather: the indices, of any shape, take the place of one axis."""
+    axis = attributes.get("axis", 0)
+    return lambda x, indices: x[(slice(None),) * (axis % x.ndim) + (indices,)]
+
+
+def reshape(attributes: Attributes) -> Function:
+    """Reshape: 0 keeps a side, -1 is what is left."""
+    allow_zero = attributes.get("allowzero", 0)
+
+    def call(x: Tensor, shape: Tensor) -> Tensor:
+        return x.reshape([x.shape[i] if n == 0 and not allow_zero else n for i, n in enumerate(integers(shape))])
+
+    return call
+
+
+def transpose(attributes: Attributes) -> Function:
+    """Transpose; all axes turned around by default."""
+    order = attributes.get("perm")
+    return lambda x: x.permute(list(order) if order else list(range(x.ndim))[::-1])
+
+
+def flatten(attributes: Attributes) -> Function:
+    """Flatten to two axes."""
+    axis = attributes.get("axis", 1)
+    return lambda x: x.reshape(math.prod(x.shape[: axis if axis >= 0 else x.ndim + axis]), -1)
+
+
+def squeezed(x: Tensor, axes: Tensor | None = None) -> Tensor:
+    """Squeeze the given axes, or all of size 1."""
+    return x.squeeze() if axes is None else x.squeeze(tuple(integers(axes)))
+
+
+def unsqueezed(x: Tensor, axes: Tensor) -> Tensor:
+    """Unsqueeze: the axes count in the result."""
+    rank = x.ndim + axes.numel()
+    return reduce(torch.unsqueeze, sorted(axis % rank for axis in integers(axes)), x)
+
+
+def shape_of(attributes: Attributes) -> Function:
+    """Shape, or a part of it."""
+    part = slice(attributes.get("start", 0), attributes.get("end"))
+    return lambda x: torch.tensor(list(x.shape)[part], dtype=torch.int64)
+
+
+def torch_dtype(element_type: int) -> torch.dtype:
+    """ONNX's element type in torch."""
+    return torch.from_numpy(np.empty(0, helper.tensor_dtype_to_np_dtype(element_type))).dtype
+
+
+def cast(attributes: Attributes) -> Function:
+    """Cast."""
+    dtype = torch_dtype(attributes["to"])
+    return lambda x: x.to(dtype)
+
+
+def constant(attributes: Attributes) -> Function:
+    """Constant: a tensor, or a number or a list of them."""
+    if "value" in attributes:
+        value = np.array(numpy_helper.to_array(attributes["value"]))
+    else:
+        name, number = next(iter(attributes.items()), ("no value", 0))
+        if not name.startswith(("value_int", "value_float")):
+            raise ValueError(name)
+        value = np.array(number, np.int64 if "int" in name else np.float32)
+    return lambda: torch.from_numpy(value)
+
+
+def constant_of_shape(attributes: Attributes) -> Function:
+    """ConstantOfShape; float zeros by default."""
+    value = numpy_helper.to_array(attributes["value"]) if "value" in attributes else np.zeros(1, np.float32)
+    filler = torch.from_numpy(np.array(value))
+    return lambda shape: filler.expand(integers(shape)).clone()
+
+
+def arg_max(attributes: Attributes) -> Function:
+    """ArgMax; the first of equal ones, as torch does on a CPU."""
+    only(attributes, select_last_index=(0,))
+    axis, keep = attributes.get("axis", 0), bool(attributes.get("keepdims", 1))
+    return lambda x: x.argmax(axis, keep)
+
+
+def along(parameter: Tensor, x: Tensor, axis: int) -> Tensor:
+    """A scale or zero point, shaped to go along one axis of `x`; a single one goes everywhere."""
+    return parameter.reshape([-1 if i == axis % x.ndim else 1 for i in range(x.ndim)]) if parameter.ndim else parameter
+
+
+def quantize(attributes: Attributes) -> Function:
+    """QuantizeLinear: round half to even, add the zero point, saturate."""
+    only(attributes, block_size=(0,))
+    axis = attributes.get("axis", 1)
+    default = torch_dtype(attributes["output_dtype"]) if attributes.get("output_dtype") else torch.uint8
+
+    def call(x: Tensor, scale: Tensor, zero_point: Tensor | None = None) -> Tensor:
+        dtype = default if zero_point is None else zero_point.dtype
+        shift = 0 if zero_point is None else along(zero_point, x, axis).to(torch.float32)
+        limits = torch.iinfo(dtype)
+        return torch.clamp(torch.round(x / along(scale, x, axis)) + shift, limits.min, limits.max).to(dtype)
+
+    return call
+
+
+def dequantize(attributes: Attributes) -> Function:
+    """DequantizeLinear: (x - zero point) * scale."""
+    only(attributes, block_size=(0,))
+    axis = attributes.get("axis", 1)
+
+    def call(x: Tensor, scale: Tensor, zero_point: Tensor | None = None) -> Tensor:
+        steps = x.to(torch.int32) if zero_point is None else x.to(torch.int32) - along(zero_point, x, axis)
+        return steps.to(scale.dtype) * along(scale, x, axis)
+
+    return call
+
+
+OPERATORS: dict[str, Maker] = {
+    "Abs": plain(torch.abs),
+    "Add": plain(torch.add),
+    "ArgMax": arg_max,
+    "AveragePool": average_pool,
+    "BatchNormalization": batch_norm,
+    "Cast": cast,
+    "Clip": clip,
+    "Concat": lambda attributes: lambda *parts: torch.cat(parts, attributes["axis"]),
+    "Constant": constant,
+    "ConstantOfShape": constant_of_shape,
+    "Conv": conv,
+    "ConvTranspose": conv_transpose,
+    "DequantizeLinear": dequantize,
+    "Div": plain(divided),
+    "Dropout": plain(lambda x, *unused: x),
+    "Equal": plain(torch.eq),
+    "Erf": plain(torch.erf),
+    "Exp": plain(torch.exp),
+    "Expand": plain(lambda x, shape: x.expand(np.broadcast_shapes(x.shape, tuple(integers(shape))))),
+    "Flatten": flatten,
+    "Floor": plain(torch.floor),
+    "Gather": gather,
+    "Gelu": gelu,
+    "Gemm": gemm,
+    "GlobalAveragePool": plain(lambda x: x.mean(tuple(range(2, x.ndim)), keepdim=True)),
+    "GlobalMaxPool": plain(lambda x: x.amax(tuple(range(2, x.ndim)), keepdim=True)),
+    "HardSigmoid": hard_sigmoid,
+    "HardSwish": plain(F.hardswish),
+    "Identity": plain(lambda x: x),
+    "LayerNormalization": layer_norm,
+    "LeakyRelu": lambda attributes: lambda x: F.leaky_relu(x, attributes.get("alpha", 0.01)),
+    "Log": plain(torch.log),
+    "MatMul": plain(torch.matmul),
+    "Max": plain(lambda *parts: reduce(torch.maximum, parts)),
+    "MaxPool": max_pool,
+    "Min": plain(lambda *parts: reduce(torch.minimum, parts)),
+    "Mul": plain(torch.mul),
+    "Neg": plain(torch.neg),
+    "PRelu": plain(lambda x, slope: torch.where(x < 0, x * slope, x)),
+    "Pow": plain(torch.pow),
+    "QuantizeLinear": quantize,
+    "Reciprocal": plain(torch.reciprocal),
+    "ReduceMax": reduction(torch.amax),
+    "ReduceMean": reduction(torch.mean),
+    "ReduceMin": reduction(torch.amin),
+    "ReduceSum": reduction(torch.sum),
+    "Relu": plain(torch.relu),
+    "Reshape": reshape,
+    "Resize": resize,
+    "Shape": shape_of,
+    "Sigmoid": plain(torch.sigmoid),
+    "Slice": plain(sliced),
+    "Softmax": lambda attributes: lambda x: torch.softmax(x, attributes.get("axis", -1)),
+    "Split": split,
+    "Sqrt": plain(torch.sqrt),
+    "Squeeze": plain(squeezed),
+    "Sub": plain(torch.sub),
+    "Tanh": plain(torch.tanh),
+    "Transpose": transpose,
+    "Unsqueeze": plain(unsqueezed),
+    "Where": plain(torch.where),
+}

@@ -1,0 +1,277 @@
+"""What every engine of the table must do, on a small model."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_onnx import CLASSES, HEIGHT, SPEC, WIDTH, float_onnx, frames, int8_onnx
+
+from edgeseg.artifact import Artifact, sidecar_path
+from edgeseg.engines import ENGINES, default_engine, open_engine
+from edgeseg.engines.agreement import agreement_with
+from edgeseg.engines.build import engine_from_onnx
+from edgeseg.engines.engine import Engine
+from edgeseg.errors import (
+    DataError,
+    FormatError,
+    MismatchError,
+    SizeError,
+    UnavailableError,
+    UnknownNameError,
+)
+from edgeseg.spec import Output, Precision, TensorSpec
+
+RUNTIMES = {"openvino": "openvino", "onnxruntime": "onnxruntime", "pytorch": "torch"}
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    found = open_engine(request.param)
+    try:
+        found.available()
+    except UnavailableError as problem:
+        pytest.skip(str(problem))
+    return found
+
+
+@pytest.fixture
+def built(engine: Engine, tmp_path: Path) -> Artifact:
+    return engine_from_onnx(float_onnx(tmp_path).path, engine.name, out_dir=tmp_path / "engines", frames=frames(2))
+
+
+def test_every_engine_of_the_table_has_a_module_of_its_name_that_ends_in_engine() -> None:
+    for name, module in ENGINES.items():
+        assert importlib.import_module(module).ENGINE.name == name
+
+
+def test_every_engine_module_is_in_the_table() -> None:
+    folder = Path(importlib.import_module("edgeseg.engines").__file__ or "").parent
+    modules = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    texts = {name: folder / f"{name}.py" for name in modules if (folder / f"{name}.py").exists()}
+    stating = {name for name, path in texts.items() if "\nENGINE = Engine(" in path.read_text(encoding="utf-8")}
+    assert stating <= set(ENGINES)
+
+
+def test_an_unknown_engine_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        open_engine("opnvino")
+    assert str(caught.value) == "unknown engine: opnvino (did you mean openvino?)"
+
+
+def test_a_build_is_an_engine_file_and_a_sidecar_that_reads_back_as_it_was_written(built: Artifact) -> None:
+    assert built.path.name == f"small.{built.engine}.fp32.onnx"
+    assert sorted(path.name for path in built.path.parent.iterdir()) == [built.path.name, built.path.name + ".json"]
+    assert Artifact.open(built.path) == built
+    assert built.spec == SPEC
+    assert built.provenance["weights"] == "seed 0"
+    assert len(built.provenance["built_from_sha256"]) == 64
+    assert built.device["machine"]
+    assert any(built.versions.values())
+
+
+def test_the_layers_name_the_convolutions_with_requested_and_obtained_precision(built: Artifact) -> None:
+    computing = [layer for layer in built.layers if layer.obtained]
+    assert sorted(layer.name for layer in computing) == ["conv0", "conv1", "conv2"]
+    assert all((layer.requested, layer.obtained) == ("fp32", "fp32") for layer in computing)
+    assert all(layer.name and layer.op for layer in built.layers)
+
+
+def test_the_agreement_with_the_float_model_is_in_the_sidecar(built: Artifact) -> None:
+    assert built.agreement["frames"] == 2
+    assert built.agreement["labels"] >= 0.999  # fp32 against fp32: only exact ties may differ
+    assert built.agreement["max_abs_logit_difference"] < 1e-4  # logits near 1, sums of 144 fp32 products
+
+
+def test_inputs_and_outputs_are_those_of_the_onnx(engine: Engine, built: Artifact) -> None:
+    with engine.open(built) as backend:
+        assert backend.inputs == (TensorSpec("rgb", "uint8", (1, HEIGHT, WIDTH, 3)),)
+        assert backend.outputs == (TensorSpec("logits", "float32", (1, CLASSES, HEIGHT // 2, WIDTH // 2)),)
+
+
+def test_a_mask_leaves_as_uint8(engine: Engine, tmp_path: Path) -> None:
+    mask = engine_from_onnx(
+        float_onnx(tmp_path, Output.MASK).path, engine.name, out_dir=tmp_path / "out", frames=frames(2)
+    )
+    assert mask.output is Output.MASK
+    assert mask.agreement["labels"] >= 0.999  # as above
+    assert "max_abs_logit_difference" not in mask.agreement
+    logits = float_onnx(tmp_path, name="logits.onnx")
+    with engine.open(mask) as masks, engine.open(logits) as plain:
+        assert masks.outputs == (TensorSpec("mask", "uint8", (1, HEIGHT // 2, WIDTH // 2)),)
+        feed = {"rgb": frames(1)}
+        np.testing.assert_array_equal(masks.infer(feed)["mask"], plain.infer(feed)["logits"].argmax(1))
+
+
+def test_int8_gives_the_labels_of_the_float_model(engine: Engine, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the test quantises with ONNX Runtime's tool")
+    source = int8_onnx(tmp_path)
+    built = engine_from_onnx(
+        source.path,
+        engine.name,
+        out_dir=tmp_path / "out",
+        reference=float_onnx(tmp_path).path,
+        frames=frames(4, seed=7),
+    )
+    assert built.precision is Precision.INT8
+    assert built.agreement["labels"] >= 0.9  # 8 bits on a random net whose classes lie close together
+    convolutions = [layer for layer in built.layers if layer.obtained]
+    assert {layer.requested for layer in convolutions} == {"int8"}
+    assert {layer.obtained for layer in convolutions} == {"fp32" if engine.simulates else "int8"}
+
+
+def test_a_precision_that_an_engine_does_not_make_is_refused_with_those_it_makes(
+    engine: Engine, tmp_path: Path
+) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        engine_from_onnx(float_onnx(tmp_path).path, engine.name, precision=Precision.FP16, out_dir=tmp_path / "out")
+    assert caught.value.message == f"the engine {engine.name} makes no fp16"
+    assert caught.value.hint.startswith("it makes: fp32, ")
+
+
+def test_int8_from_a_float_onnx_is_refused_and_leaves_nothing(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(MismatchError) as caught:
+        engine_from_onnx(float_onnx(tmp_path).path, engine.name, precision=Precision.INT8, out_dir=tmp_path / "out")
+    assert caught.value.message == "float.onnx is fp32, and int8 was asked for"
+    assert "edgeseg quantize" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+def test_frames_may_be_read_only_or_strided(engine: Engine, built: Artifact) -> None:
+    frame = frames(1)
+    fixed = frame.copy()
+    fixed.flags.writeable = False
+    mirrored = np.ascontiguousarray(frame[:, :, ::-1])[:, :, ::-1]
+    with engine.open(built) as backend:
+        want = backend.infer({"rgb": frame})["logits"].copy()
+        np.testing.assert_array_equal(backend.infer({"rgb": fixed})["logits"], want)
+        np.testing.assert_array_equal(backend.infer({"rgb": mirrored})["logits"], want)
+
+
+def test_each_call_sees_its_own_frame(engine: Engine, built: Artifact) -> None:
+    first, second = frames(2)[:, None]
+    with engine.open(built, threads=1) as backend:
+        before = backend.infer({"rgb": first})["logits"].copy()
+        between = backend.infer({"rgb": second})["logits"].copy()
+        np.testing.assert_array_equal(backend.infer({"rgb": first})["logits"], before)
+        assert not np.array_equal(before, between)
+        reused = second.copy()
+        backend.infer({"rgb": reused})
+        reused[:] = first
+        np.testing.assert_array_equal(backend.infer({"rgb": reused})["logits"], before)
+
+
+@pytest.mark.parametrize(
+    ("feed", "error", "message"),
+    [
+        ({}, UnknownNameError, "lacks its input rgb"),
+        ({"bgr": frames(1)}, UnknownNameError, "lacks its input rgb"),
+        ({"rgb": frames(1), "bgr": frames(1)}, UnknownNameError, "has no input bgr"),
+        ({"rgb": frames(1).astype(np.float32)}, DataError, "takes uint8 as rgb, and got float32"),
+        ({"rgb": frames(2)}, SizeError, "takes rgb of shape (1, 32, 64, 3), and got (2, 32, 64, 3)"),
+        ({"rgb": frames(1)[0]}, SizeError, "takes rgb of shape (1, 32, 64, 3), and got (32, 64, 3)"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(
+    engine: Engine, built: Artifact, feed: dict[str, np.ndarray], error: type[Exception], message: str
+) -> None:
+    with engine.open(built) as backend:
+        with pytest.raises(error) as caught:
+            backend.infer(feed)
+        assert message in str(caught.value)
+        assert built.path.name in str(caught.value)
+        assert backend.infer({"rgb": frames(1)})["logits"].any()
+
+
+def test_a_closed_backend_refuses_and_closes_twice(engine: Engine, built: Artifact) -> None:
+    backend = engine.open(built)
+    kept = backend.infer({"rgb": frames(1)})["logits"]
+    backend.synchronize()
+    backend.close()
+    backend.close()
+    with pytest.raises(UnavailableError, match="is closed"):
+        backend.infer({"rgb": frames(1)})
+    assert kept.shape == (1, CLASSES, HEIGHT // 2, WIDTH // 2)  # what was handed out is still memory of ours
+
+
+def test_another_thread_may_use_what_this_one_opened(engine: Engine, built: Artifact) -> None:
+    results = []
+    with engine.open(built) as backend:
+        want = backend.infer({"rgb": frames(1)})["logits"].copy()
+        worker = threading.Thread(target=lambda: results.append(backend.infer({"rgb": frames(1)})["logits"].copy()))
+        worker.start()
+        worker.join()
+    np.testing.assert_array_equal(results[0], want)
+
+
+def test_two_backends_of_one_file_do_not_disturb_each_other(engine: Engine, built: Artifact) -> None:
+    with engine.open(built) as one, engine.open(built) as other:
+        first = one.infer({"rgb": frames(2)[:1]})["logits"]
+        kept = first.copy()
+        other.infer({"rgb": frames(2)[1:]})
+        np.testing.assert_array_equal(first, kept)
+        assert agreement_with(one, other, frames(2))["labels"] == 1.0
+
+
+def test_an_altered_engine_file_is_refused(engine: Engine, built: Artifact) -> None:
+    data = bytearray(built.path.read_bytes())
+    data[len(data) // 2] ^= 1
+    built.path.write_bytes(data)
+    with pytest.raises(MismatchError, match="SHA-256 differs"):
+        Artifact.open(built.path)
+
+
+def test_a_file_that_the_runtime_cannot_load_is_named(engine: Engine, tmp_path: Path) -> None:
+    artifact = float_onnx(tmp_path)
+    artifact.path.write_bytes(b"not an engine")
+    with pytest.raises(FormatError, match=r"float\.onnx"):
+        engine.open(artifact)
+
+
+def test_building_again_replaces_the_engine_and_leaves_one_pair_of_files(built: Artifact) -> None:
+    source = built.path.parent.parent / "float.onnx"
+    again = engine_from_onnx(source, built.engine, out_dir=built.path.parent, frames=frames(2))
+    assert again == built
+    assert len(list(built.path.parent.iterdir())) == 2
+    assert Artifact.open(again.path) == again
+
+
+def test_an_engine_can_be_built_where_its_onnx_lies_under_its_own_name(engine: Engine, tmp_path: Path) -> None:
+    source = float_onnx(tmp_path, name=f"small.{engine.name}.fp32.onnx")
+    built = engine_from_onnx(source.path, engine.name, out_dir=tmp_path)
+    assert built.path == source.path
+    assert sidecar_path(built.path).exists()
+    assert built.agreement == {}
+    assert engine_from_onnx(built.path, engine.name, out_dir=tmp_path) == built
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_engine_whose_runtime_is_missing_says_what_to_install(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, RUNTIMES[name], None)
+    for use in (
+        open_engine(name).available,
+        lambda: open_engine(name).open(float_onnx(tmp_path)),
+        lambda: engine_from_onnx(float_onnx(tmp_path).path, name, out_dir=tmp_path / "out"),
+    ):
+        with pytest.raises(UnavailableError) as caught:
+            use()
+        assert f"the engine {name} is not available" in caught.value.message
+        assert caught.value.hint == f"pip install {RUNTIMES[name]}"
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_default_engine_is_the_first_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert default_engine() == "onnxruntime"
+    for module in RUNTIMES.values():
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UnavailableError) as caught:
+        default_engine()
+    assert str(caught.value) == "no engine is installed (pip install onnxruntime)"
