@@ -1,0 +1,68 @@
+"""Weights in a file that says what they are: fp16 safetensors with the model's spec in the header."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeseg.errors import FormatError
+from edgeseg.files import existing_file, whole_file
+from edgeseg.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SPEC_KEY, CONFIG_KEY = "edgeseg.spec", "edgeseg.config"
+
+
+def write_weights(path: Path, state: Mapping[str, Tensor], spec: ModelSpec, config: Any) -> None:
+    """Write floating point tensors as fp16, the rest (counters of batch norm) as they are.
+
+    config: the dataclass that says how the weights were made.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {
+        key: (value.half() if value.dtype.is_floating_point else value).contiguous() for key, value in state.items()
+    }
+    header = {SPEC_KEY: spec.to_json(), CONFIG_KEY: json.dumps(dataclasses.asdict(config), sort_keys=True)}
+    with whole_file(path) as partial:
+        save_file(tensors, partial, metadata=header)
+        partial.chmod(0o644)  # safetensors makes files for their owner alone
+
+
+def header_from_weights(path: str | Path) -> dict[str, str]:
+    """The text fields in the header; reads no tensor and needs no torch."""
+    from safetensors import SafetensorError, safe_open
+
+    path = existing_file(path)
+    try:
+        with safe_open(path, framework="np") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as problem:
+        hint = "name a bundled model (edgeseg models) or an fp16/fp32 safetensors file"
+        raise FormatError(f"{path} is not a weights file: {problem}", hint=hint) from problem
+
+
+def spec_from_weights(path: str | Path) -> ModelSpec:
+    """The spec in the header. FormatError where there is none."""
+    header = header_from_weights(path)
+    if SPEC_KEY not in header:
+        hint = "weights that edgeseg trained carry one; to adopt others is planned"
+        raise FormatError(f"{path} carries no model spec", hint=hint)
+    return ModelSpec.from_json(header[SPEC_KEY])
+
+
+def state_from_weights(path: str | Path) -> dict[str, Tensor]:
+    """The tensors, fp16 widened to float32."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        state = load_file(existing_file(path))
+    except SafetensorError as problem:
+        raise FormatError(f"{path} is not a weights file: {problem}", hint="name a safetensors file") from problem
+    return {key: value.float() if value.dtype.is_floating_point else value for key, value in state.items()}
