@@ -1,0 +1,1 @@
+"""Committed range tables of the bundled models, one JSON each."""

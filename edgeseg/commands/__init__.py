@@ -1,0 +1,1 @@
+"""The commands: one a file, each ends in `command`. They import what they need when they run."""

@@ -1,0 +1,80 @@
+"""`edgeseg bench`: latency and frames a second of a model on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgeseg.commands.options import (
+    Engine,
+    Json,
+    Model,
+    PrecisionName,
+    SizeText,
+    Threads,
+    precision_from_text,
+    size_or_none,
+)
+
+PICTURES = 8
+
+
+def command(
+    model: Model,
+    engine: Engine = None,
+    precision: PrecisionName = None,
+    size: SizeText = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="Frames that are timed.")] = 200,
+    warm_up: Annotated[int, typer.Option("--warm-up", min=0, help="Frames before that.")] = 20,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Time MODEL on street frames of its input's size: p50, p90, p99 by stage, own CPU time, foreign load."""
+    from edgeseg.bench.latency import measure_latency
+    from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
+    from edgeseg.convert import open_model
+    from edgeseg.street import StreetCamera
+
+    with shown_progress() as progress:
+        opened = open_model(
+            model,
+            engine=engine,
+            precision=precision_from_text(precision),
+            size=size_or_none(size),
+            threads=threads,
+            progress=progress,
+        )
+        with opened as segmenter:
+            width, height = segmenter.spec.input.width, segmenter.spec.input.height
+            camera = StreetCamera(width=width, height=height)
+            pictures = [camera.render(index)[0] for index in range(PICTURES)]
+            result = measure_latency(segmenter, pictures, n=n, warm_up=warm_up, threads=threads, progress=progress)
+    artifact = segmenter.artifact
+    about = {"engine": str(artifact.path), "runtime": artifact.engine, "precision": str(artifact.precision)}
+    if as_json:
+        print_json({**about, "size": f"{width}x{height}", **result.to_dict()})
+        return
+    print_table(
+        ["stage", "p50 ms", "p90 ms", "p99 ms", "mean ms"],
+        [
+            [stage, *(f"{value:.2f}" for value in (found.p50_ms, found.p90_ms, found.p99_ms, found.mean_ms))]
+            for stage, found in result.latency.items()
+        ],
+        title=f"{artifact.path.name}, {width}x{height}, n={result.frames} after {warm_up}",
+    )
+    print_table(
+        ["FPS", "own CPU ms a frame", "foreign cores", "threads", "CPU"],
+        [
+            [
+                f"{result.fps:.1f}",
+                f"{result.cpu_ms:.1f}",
+                f"{result.load.foreign_cores:.2f}",
+                threads or result.device["threads"],
+                result.device["cpu"],
+            ]
+        ],
+    )
+    for caveat in result.caveats:
+        note(f"caveat: {caveat.message} ({caveat.hint})")
+    wrote(None, f"edgeseg eval {artifact.path} --data URI")

@@ -1,0 +1,59 @@
+"""`edgeseg doctor`: what this machine can run, and what to install for the rest."""
+
+from __future__ import annotations
+
+from edgeseg.commands.options import Json
+
+EXTRAS = {
+    "torch": ("export and training", "pip install 'edgeseg[export]'"),
+    "onnxscript": ("export", "pip install 'edgeseg[export]'"),
+    "cv2": ("resizing, overlay, USB cameras", "pip install opencv-python"),
+    "av": ("video files and streams", "pip install av"),
+    "numba": ("fast pixels", "pip install numba"),
+    "matplotlib": ("plots", "pip install 'edgeseg[reports]'"),
+}
+
+
+def command(as_json: Json = False) -> None:
+    """Say what this machine can run, and what to install for the rest."""
+    from edgeseg.commands.terminal import print_json, print_table, wrote
+    from edgeseg.measure.device import describe_device
+
+    device, engines, libraries = describe_device(), engine_rows(), library_rows()
+    if as_json:
+        print_json({"device": device, "engines": engines, "libraries": libraries})
+        return
+    print_table(["device", ""], [[key, ", ".join(value) if isinstance(value, list) else value]
+                                 for key, value in device.items() if value])  # fmt: skip
+    for rows in (engines, libraries):
+        print_table(list(rows[0]), [list(row.values()) for row in rows])
+    runnable = [row["engine"] for row in engines if row["state"] == "ready"]
+    wrote(None, "edgeseg demo" if runnable else engines[0]["detail"])
+
+
+def engine_rows() -> list[dict[str, str]]:
+    """One row an engine: ready, or what brings it."""
+    from edgeseg.engines import ENGINES, open_engine
+    from edgeseg.errors import UnavailableError
+
+    rows = []
+    for name in ENGINES:
+        engine = open_engine(name)
+        try:
+            engine.available()
+            state, detail = "ready", ", ".join(str(precision) for precision in engine.precisions)
+        except UnavailableError as problem:
+            state, detail = "missing", problem.hint
+        rows.append({"engine": name, "state": state, "detail": detail})
+    return rows
+
+
+def library_rows() -> list[dict[str, str]]:
+    """One row a library that some jobs need."""
+    import importlib.util
+
+    rows = []
+    for name, (purpose, install) in EXTRAS.items():
+        there = importlib.util.find_spec(name) is not None
+        rows.append({"library": name, "for": purpose, "state": "ready" if there else install})
+    return rows

@@ -1,0 +1,67 @@
+"""`edgeseg export`: a model to a deploy ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeseg.commands.options import ENGINES_FOLDER, Folder, Json, SizeText, size_or_none
+
+
+def command(
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="A bundled name or a weights file.")] = None,
+    weights: Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="The same as MODEL.")] = None,
+    size: SizeText = None,
+    mask: Annotated[bool, typer.Option("--mask", help="Put upsampling and argmax into the graph.")] = False,
+    output: Folder = ENGINES_FOLDER,
+    as_json: Json = False,
+) -> None:
+    """Export MODEL to an ONNX that takes uint8 frames and carries its spec, and hold it against torch."""
+    from edgeseg.commands.terminal import print_json, print_table, wrote
+    from edgeseg.convert import check_frames
+    from edgeseg.errors import UnknownNameError
+    from edgeseg.export.model import export_model
+    from edgeseg.spec import Output
+    from edgeseg.weights import BUNDLED, weights_path
+    from edgeseg.weights.file import spec_from_weights
+
+    chosen = weights or model
+    if chosen is None:
+        raise UnknownNameError("no model was named", hint=f"edgeseg export {BUNDLED[0]}")
+    wanted = size_or_none(size)
+    spec = spec_from_weights(weights_path(chosen))
+    spec = spec.resized(*wanted) if wanted else spec
+    name = f"{spec.name}-{size}" if wanted else spec.name
+    artifact, parity = export_model(
+        chosen,
+        output / f"{name}.onnx",
+        frames=check_frames(spec, None),
+        size=wanted,
+        output=Output.MASK if mask else Output.LOGITS,
+    )
+    if as_json:
+        print_json(
+            {
+                "onnx": str(artifact.path),
+                "frames": parity.frames,
+                "logit_difference": parity.logit_difference,
+                "agreement": parity.agreement,
+                "licence": spec.licence,
+            }
+        )
+    else:
+        print_table(
+            ["model", "input", "frames", "largest logit difference", "labels as torch"],
+            [
+                [
+                    spec.name,
+                    f"{spec.input.width}x{spec.input.height}",
+                    parity.frames,
+                    f"{parity.logit_difference:.1e}",
+                    f"{parity.agreement:.5f}",
+                ]
+            ],
+        )
+    wrote(artifact.path, f"edgeseg calibrate {artifact.path} --images DIR")

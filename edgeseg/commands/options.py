@@ -1,0 +1,44 @@
+"""The arguments and options that several commands share, so that they read and behave alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeseg.errors import UnknownNameError
+from edgeseg.spec import Precision, size_from_text
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A bundled name (edgeseg models) or a file.")]
+Engine = Annotated[
+    str | None, typer.Option("--engine", help="openvino, onnxruntime or pytorch; the best one here unless given.")
+]
+PrecisionName = Annotated[
+    str | None,
+    typer.Option("--precision", help="fp32, bf16 or int8; int8 where there are ranges, else the best float."),
+]
+SizeText = Annotated[
+    str | None, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Input size; the model's own unless given.")
+]
+Folder = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where engines are written.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of the engine; all unless given.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="How many of the images to use, chosen by seed.")]
+
+ENGINES_FOLDER = Path("engines")
+
+
+def precision_from_text(text: str | None) -> Precision | None:
+    """The precision that a user named."""
+    if text is None:
+        return None
+    try:
+        return Precision(text.lower())
+    except ValueError:
+        raise UnknownNameError.among("precision", text, [str(precision) for precision in Precision]) from None
+
+
+def size_or_none(text: str | None) -> tuple[int, int] | None:
+    """The (width, height) that a user named."""
+    return None if text is None else size_from_text(text)

@@ -1,0 +1,192 @@
+"""The straight line in one call: weights -> ONNX -> ranges -> quantised ONNX -> engine."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.artifact import Artifact, artifact_from_onnx, sidecar_path
+from edgeseg.calib.calibrate import ranges_from_images
+from edgeseg.calib.images import images_from_folder
+from edgeseg.calib.quantize import int8_from_ranges
+from edgeseg.calib.range import RangeTable
+from edgeseg.engines import default_engine, open_engine
+from edgeseg.engines.build import engine_from_onnx
+from edgeseg.errors import EdgeSegError, FormatError, MismatchError
+from edgeseg.files import existing_file, sha256_from_file, writable_folder
+from edgeseg.measure.device import has_native_bf16
+from edgeseg.progress import Progress, silent
+from edgeseg.recipe import bundled_ranges
+from edgeseg.segmenter import Segmenter, open_segmenter
+from edgeseg.spec import ModelSpec, Output, Precision
+from edgeseg.street import StreetCamera
+from edgeseg.weights import BUNDLED, weights_path
+
+CHECK_FRAMES = 4
+Rgb = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What `convert` made. onnx: the float graph beside the engine. ranges: the table that int8 rests on, if any."""
+
+    engine: Artifact
+    onnx: Artifact
+    ranges: Path | None
+
+
+def convert(
+    model: str | Path,
+    *,
+    engine: str | None = None,
+    precision: Precision | None = None,
+    images: Path | None = None,
+    ranges: Path | None = None,
+    limit: int = 100,
+    size: tuple[int, int] | None = None,
+    output: Output = Output.LOGITS,
+    out: Path = Path("engines"),
+    progress: Progress = silent,
+) -> Conversion:
+    """Convert `model`, a bundled name, a weights file or an ONNX that carries a spec, to an engine in `out`.
+
+    engine: the first that this machine can run unless given. precision: int8 where there are ranges, else the
+    fastest float that the engine and this machine have. images: a folder to calibrate on, of which `limit` are
+    chosen; without it the committed table of a bundled model is used, or the table at `ranges`.
+    size: (width, height). Nothing is left behind where a step fails.
+    """
+    engine = engine or default_engine()
+    open_engine(engine).available()
+    if precision is not None:
+        open_engine(engine).check_precision(precision)
+    table_path = None if images else (ranges or (bundled_ranges(str(model)) if model in BUNDLED else None))
+    writable_folder(out)
+    with tempfile.TemporaryDirectory(prefix=".edgeseg-", dir=out) as scratch:
+        progress("export", 0, None)
+        onnx = float_onnx(model, Path(scratch), size=size, output=output)
+        name = onnx.path.stem
+        frames = check_frames(onnx.spec, images)
+        table = None
+        if images:
+            chosen = images_from_folder(images, onnx.spec, limit)
+            table = ranges_from_images(onnx.path, chosen, progress=lambda done: progress("calibrate", done, limit))
+        elif table_path:
+            table = RangeTable.open(table_path)
+        precision = precision or chosen_precision(engine, calibrated=table is not None)
+        source = onnx.path
+        if precision is Precision.INT8:
+            if table is None:
+                raise MismatchError(
+                    f"int8 needs ranges, and there is no table for {name}", hint="calibrate: add --images FOLDER"
+                )
+            progress("quantize", 0, None)
+            source = int8_from_ranges(onnx.path, table, target=engine, out=Path(scratch) / f"{name}.int8.onnx").path
+        progress("build", 0, None)
+        built = engine_from_onnx(
+            source, engine, precision=precision, out_dir=out, name=name, reference=onnx.path, frames=np.stack(frames)
+        )
+        kept = onnx.path.replace(out / onnx.path.name)
+        if images and table is not None:
+            table_path = table.write(out / f"{name}.ranges.json")
+    return Conversion(built, artifact_from_onnx(kept), table_path if precision is Precision.INT8 else None)
+
+
+def float_onnx(model: str | Path, folder: Path, *, size: tuple[int, int] | None, output: Output) -> Artifact:
+    """The float ONNX of `model` in `folder`; an ONNX is copied there."""
+    if Path(model).suffix == ".onnx":
+        return copied_onnx(existing_file(model), folder, size)
+    from edgeseg.export.model import export_model  # torch, which a device that only runs engines does not have
+    from edgeseg.weights.file import spec_from_weights
+
+    spec = spec_from_weights(weights_path(model))
+    spec = spec.resized(*size) if size else spec
+    name = f"{spec.name}-{size[0]}x{size[1]}" if size else spec.name
+    artifact, _ = export_model(
+        model, folder / f"{name}.onnx", frames=check_frames(spec, None), size=size, output=output
+    )
+    return artifact
+
+
+def copied_onnx(path: Path, folder: Path, size: tuple[int, int] | None) -> Artifact:
+    """The float ONNX at `path`, copied. An engine, or another size than its own, is refused."""
+    artifact = artifact_from_onnx(path)
+    if artifact.precision is not Precision.FP32 or sidecar_path(path).exists():
+        hint = "name the model or the float ONNX that it was built from"
+        raise FormatError(f"{path.name} is an engine, which cannot be converted again", hint=hint)
+    own = (artifact.spec.input.width, artifact.spec.input.height)
+    if size and size != own:
+        raise MismatchError(
+            f"{path.name} was exported at {own[0]}x{own[1]}", hint="export it again with edgeseg export --size"
+        )
+    copy = folder / path.name
+    copy.write_bytes(path.read_bytes())
+    return artifact_from_onnx(copy)
+
+
+def chosen_precision(engine: str, *, calibrated: bool) -> Precision:
+    """int8 where there are ranges, else bf16 where engine and CPU have it, else fp32."""
+    made = open_engine(engine).precisions
+    if calibrated and Precision.INT8 in made:
+        return Precision.INT8
+    return Precision.BF16 if Precision.BF16 in made and has_native_bf16() else Precision.FP32
+
+
+def check_frames(spec: ModelSpec, images: Path | None) -> Sequence[Rgb]:
+    """A few frames at the input's size on which labels are compared: of `images`, or of the street camera."""
+    if images is not None:
+        return list(images_from_folder(images, spec, CHECK_FRAMES))
+    size = {"width": spec.input.width, "height": spec.input.height}
+    return [StreetCamera(seed=seed, **size).render(0)[0] for seed in range(CHECK_FRAMES)]
+
+
+def open_model(
+    model: str | Path,
+    *,
+    engine: str | None = None,
+    precision: Precision | None = None,
+    size: tuple[int, int] | None = None,
+    out: Path = Path("engines"),
+    threads: int | None = None,
+    progress: Progress = silent,
+) -> Segmenter:
+    """Open MODEL, whatever it is: an engine as it lies there; anything else is converted first, once."""
+    if Path(model).suffix not in ("", ".safetensors") or sidecar_path(Path(model)).exists():
+        return open_segmenter(existing_file(model), threads=threads)
+    built = existing_engine(model, engine, precision, size, out)
+    if built is None:
+        converted = convert(model, engine=engine, precision=precision, size=size, out=out, progress=progress)
+        built = converted.engine
+    return open_segmenter(built.path, threads=threads)
+
+
+def existing_engine(
+    model: str | Path, engine: str | None, precision: Precision | None, size: tuple[int, int] | None, out: Path
+) -> Artifact | None:
+    """The engine that an earlier conversion of these very weights left in `out`, built by these very versions."""
+    weights = weights_path(model)
+    engine = engine or default_engine()
+    calibrated = model in BUNDLED and bundled_ranges(str(model)) is not None
+    precision = precision or chosen_precision(engine, calibrated=calibrated)
+    name = f"{weights.stem}-{size[0]}x{size[1]}" if size else weights.stem
+    path = out / f"{name}.{engine}.{precision}.{open_engine(engine).extension}"
+    if not sidecar_path(path).exists():
+        return None
+    try:
+        artifact = Artifact.open(path)
+    except EdgeSegError:
+        return None
+    current = artifact.provenance.get("weights_sha256") == sha256_from_file(weights)
+    return artifact if current and artifact.versions == current_versions(engine) else None
+
+
+def current_versions(engine: str) -> dict[str, Any]:
+    """The versions that a build of today would note in its sidecar."""
+    from edgeseg.measure.device import package_versions
+
+    return dict(package_versions(("edgeseg", *open_engine(engine).packages)))

@@ -1,0 +1,74 @@
+"""The whole line once: convert a bundled model, stream a video through it, measure it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from edgeseg.artifact import Artifact
+from edgeseg.convert import open_model
+from edgeseg.files import whole_file, writable_folder
+from edgeseg.pixels.contact import contact_sheet
+from edgeseg.progress import Progress, silent
+from edgeseg.stream import StreamReport, stream
+from edgeseg.video.frame import Frame
+from edgeseg.video.sink import open_sink
+from edgeseg.video.source import open_source
+
+MODEL = "bisenetv2-street"
+SOURCE = "test://street?seed=7&size=1024x512&frames=300"
+COLUMNS, ROWS, SHEET_WIDTH = 3, 3, 1536
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What a demo left behind. video: the overlay. sheet: a picture with frames of it."""
+
+    artifact: Artifact
+    report: StreamReport
+    video: Path
+    sheet: Path
+
+
+class ContactSheet:
+    """Keeps a few frames, evenly spread over a stream of unknown length."""
+
+    def __init__(self) -> None:
+        self._kept: list[Frame] = []
+        self._every = 1
+
+    def add(self, frame: Frame) -> None:
+        """Keep every so many, thinning out when there are too many."""
+        if frame.index % self._every == 0:
+            self._kept.append(frame)
+        if len(self._kept) == 2 * COLUMNS * ROWS:
+            self._kept = self._kept[::2]
+            self._every *= 2
+
+    def write(self, path: Path) -> None:
+        """Write the sheet as a PNG."""
+        pictures = [frame.rgb() for frame in self._kept[: COLUMNS * ROWS]]
+        sheet = contact_sheet(pictures, COLUMNS, SHEET_WIDTH)
+        with whole_file(path) as partial:
+            cv2.imwrite(str(partial), sheet[:, :, ::-1])
+
+
+def run_demo(
+    source: str = SOURCE,
+    model: str = MODEL,
+    *,
+    out: Path = Path("demo"),
+    frames: int | None = None,
+    progress: Progress = silent,
+) -> Demo:
+    """Convert `model`, stream `source` through it, and leave overlay.mp4 and overlay.png in `out`."""
+    video, sheet_path, sheet = out / "overlay.mp4", out / "overlay.png", ContactSheet()
+    writable_folder(out)
+    with open_source(source) as frames_in, open_model(model, out=out, progress=progress) as segmenter:
+        with open_sink(video, frames_in.info) as sink:
+            report = stream(frames_in, segmenter, sink, frames=frames, seen=sheet.add, progress=progress)
+        if report.frames:
+            sheet.write(sheet_path)
+        return Demo(segmenter.artifact, report, video, sheet_path)

@@ -1,0 +1,147 @@
+"""The one object that turns a picture into a mask; eval, stream, bench, decide and users all call it.
+
+Resize, normalise, infer, upsample and argmax may run in Python, in the graph or on a device: nothing above
+`Segmenter` knows. Below it lies a `Backend`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.artifact import Artifact
+from edgeseg.engines import default_engine, open_engine
+from edgeseg.engines.backend import Backend
+from edgeseg.errors import SizeError
+from edgeseg.measure.recorder import LatencyRecorder, Summary
+from edgeseg.pixels.overlay import overlay_labels
+from edgeseg.pixels.resize import resize_rgb
+from edgeseg.pixels.upsample import labels_from_logits, labels_nearest
+from edgeseg.spec import LabelSet, ModelSpec, Output
+
+Rgb = NDArray[np.uint8]
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Mask:
+    """The labels of one picture.
+
+    labels: (H, W) uint8, ids of `classes`.
+    owns_memory: False where `labels` is a buffer that the next result overwrites; copy it to keep it.
+    """
+
+    labels: NDArray[np.uint8]
+    classes: LabelSet
+    owns_memory: bool = True
+
+    @property
+    def palette(self) -> NDArray[np.uint8]:
+        """(K, 3) uint8 rgb, one colour a class."""
+        return np.array(self.classes.palette, np.uint8)
+
+    def overlay(self, rgb: Rgb, *, opacity: float = 0.5) -> Rgb:
+        """`rgb` (H, W, 3), of any size, with the classes' colours blended in; a new array."""
+        return overlay_labels(rgb, self.labels, self.palette, opacity=opacity)
+
+    def shares(self) -> dict[str, float]:
+        """The share of the pixels that each class has, by name."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
+        return {name: float(count) / self.labels.size for name, count in zip(self.classes.names, counts)}
+
+
+class Segmenter:
+    """Segments rgb pictures of any size. Not for two threads at once: open one each."""
+
+    def __init__(self, artifact: Artifact, backend: Backend) -> None:
+        self.artifact = artifact
+        self._backend = backend
+        self._input, self._output = backend.inputs[0].name, backend.outputs[0].name
+        self._queue: deque[Mask] = deque()
+        self._recorder = LatencyRecorder(sync=backend.synchronize)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the model is."""
+        return self.artifact.spec
+
+    def segment(self, rgb: Rgb, size: Size | None = None) -> Mask:
+        """The mask of one picture, (H, W, 3) uint8 of any size.
+
+        size: (height, width) of the mask; the picture's own unless given. From a graph that gives logits each pixel
+        is the exact bilinear upsampling's argmax; from one that gives a mask it is its nearest neighbour.
+        """
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+            raise SizeError(
+                f"a picture is (H, W, 3) uint8, and this is {rgb.shape} {rgb.dtype}", hint="hand over one rgb frame"
+            )
+        with self._recorder.stage("total"):
+            with self._recorder.stage("resize"):
+                frame = resize_rgb(rgb, (self.spec.input.height, self.spec.input.width))
+            with self._recorder.stage("infer"):
+                result = self._backend.infer({self._input: frame[None]})[self._output]
+            with self._recorder.stage("upsample"):
+                labels = self._labels(result[0], size or rgb.shape[:2])
+        return Mask(labels, self.spec.labels)
+
+    def segment_batch(self, pictures: Sequence[Rgb], size: Size | None = None) -> list[Mask]:
+        """The masks of several pictures, in order."""
+        return [self.segment(rgb, size) for rgb in pictures]
+
+    def submit(self, rgb: Rgb, size: Size | None = None) -> None:
+        """Begin with a picture. On a CPU this does the work; on a device it returns at once."""
+        self._queue.append(self.segment(rgb, size))
+
+    def result(self) -> Mask:
+        """The mask of the oldest picture that was submitted; IndexError where there is none."""
+        return self._queue.popleft()
+
+    def latency(self) -> dict[str, Summary]:
+        """Milliseconds by stage ("total", "resize", "infer", "upsample") since opening or `clear_latency`."""
+        return self._recorder.summaries()
+
+    def latency_samples(self, stage: str) -> list[float]:
+        """The raw samples of a stage in milliseconds, oldest first."""
+        return self._recorder.samples(stage)
+
+    def clear_latency(self) -> None:
+        """Forget the samples, as after a warm-up."""
+        self._recorder.clear()
+
+    def warm_up(self) -> None:
+        """Segment one grey picture, so that the first real one does not pay for compilation; leaves no sample."""
+        self.segment(np.full((self.spec.input.height, self.spec.input.width, 3), 128, np.uint8))
+        self.clear_latency()
+
+    def close(self) -> None:
+        """Free the engine; a closed segmenter cannot be used."""
+        self._backend.close()
+
+    def __enter__(self) -> Segmenter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _labels(self, result: NDArray[Any], size: Size) -> NDArray[np.uint8]:
+        if self.artifact.output is Output.LOGITS:
+            return labels_from_logits(result, size, align_corners=self.spec.align_corners)
+        return np.array(labels_nearest(result, size))
+
+
+def open_segmenter(path: str | Path, *, threads: int | None = None) -> Segmenter:
+    """Open the engine at `path`, verified against its sidecar; or an ONNX that carries a spec, on the default engine.
+
+    threads: of the engine on a CPU; all cores that this process may use unless given.
+    """
+    artifact = Artifact.open(path)
+    engine = open_engine(artifact.engine or default_engine())
+    segmenter = Segmenter(artifact, engine.open(artifact, threads=threads))
+    segmenter.warm_up()
+    return segmenter

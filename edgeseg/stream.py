@@ -1,0 +1,120 @@
+"""Frames from a source, through a segmenter, to a sink; decode, inference and encode overlap."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from edgeseg.measure.load import Load, LoadMeter
+from edgeseg.measure.recorder import Summary
+from edgeseg.metrics.confusion import ConfusionMatrix
+from edgeseg.progress import Progress, silent
+from edgeseg.segmenter import Segmenter
+from edgeseg.video.frame import Frame
+from edgeseg.video.sink import FrameSink, StopStream
+from edgeseg.video.source import FrameSource
+from edgeseg.video.stages import limit, mapped, pipe, prefetch
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """What a stream did. seconds: from the first frame's request to the last one's writing. miou: None without truth.
+
+    interrupted: ended by Ctrl-C or by closing the window. warnings: what the source lost.
+    """
+
+    frames: int
+    seconds: float
+    latency: dict[str, Summary]
+    load: Load
+    miou: float | None
+    interrupted: bool
+    warnings: tuple[str, ...]
+
+    @property
+    def fps(self) -> float:
+        """Frames a second from source to sink, no stage left out."""
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "frames": self.frames,
+            "seconds": self.seconds,
+            "fps": self.fps,
+            "miou": self.miou,
+            "cpu_ms_per_frame": self.load.cpu_seconds * 1e3 / self.frames if self.frames else None,
+            "foreign_cores": self.load.foreign_cores,
+            "latency": {stage: summary.to_dict() for stage, summary in self.latency.items()},
+            "interrupted": self.interrupted,
+            "warnings": list(self.warnings),
+        }
+
+
+class Stream:
+    """One run. `confusion` counts where frames carry ground truth."""
+
+    def __init__(self, segmenter: Segmenter, *, opacity: float = 0.5) -> None:
+        self.segmenter, self.opacity = segmenter, opacity
+        self.confusion = ConfusionMatrix(len(segmenter.spec.labels), segmenter.spec.labels.ignore)
+        self.judged = 0
+
+    def overlaid(self, frame: Frame) -> Frame:
+        """`frame` with the mask's colours blended in."""
+        rgb = frame.rgb()
+        truth = frame.truth()
+        mask = self.segmenter.segment(rgb, self.mask_size(frame))
+        if truth is not None:
+            self.confusion.update(mask.labels, truth)
+            self.judged += 1
+        return Frame.from_rgb(frame.index, frame.pts_seconds, mask.overlay(rgb, opacity=self.opacity))
+
+    def mask_size(self, frame: Frame) -> tuple[int, int]:
+        """The frame's size; the network's input size where the frame is larger and nobody judges single pixels."""
+        size, own = (frame.height, frame.width), self.segmenter.spec.input
+        larger = frame.height * frame.width > own.height * own.width
+        return (own.height, own.width) if larger and frame.truth() is None else size
+
+
+def stream(
+    source: FrameSource,
+    segmenter: Segmenter,
+    sink: FrameSink,
+    *,
+    frames: int | None = None,
+    opacity: float = 0.5,
+    seen: Callable[[Frame], None] | None = None,
+    progress: Progress = silent,
+) -> StreamReport:
+    """Run until the source ends, `frames` have passed, the window is closed or Ctrl-C is pressed.
+
+    seen: called with each frame that was written. The sink is left open: close it to finish the file.
+    """
+    run, done, interrupted = Stream(segmenter, opacity=opacity), 0, False
+    total = min((n for n in (source.info.frames, frames) if n is not None), default=None)
+    segmenter.clear_latency()
+    meter, began = LoadMeter(), time.perf_counter()
+    first = [limit(frames)] if frames is not None else []
+    results = pipe(source, *first, prefetch, mapped(run.overlaid), prefetch)
+    try:
+        for frame in results:
+            sink.write(frame)
+            done += 1
+            progress("stream", done, total)
+            if seen is not None:
+                seen(frame)
+    except (KeyboardInterrupt, StopStream):
+        interrupted = True
+    finally:
+        results.close()
+    return StreamReport(
+        frames=done,
+        seconds=time.perf_counter() - began,
+        latency=segmenter.latency(),
+        load=meter.load(),
+        miou=run.confusion.miou() if run.judged else None,
+        interrupted=interrupted,
+        warnings=tuple(source.warnings),
+    )

@@ -1,0 +1,1 @@
+"""Recipes: one TOML per deployable engine. What `edgeseg convert` builds lands here too, and git ignores it."""
