@@ -1,0 +1,99 @@
+"""How the values of one tensor are spread, in a fixed number of bins that grow with what they see.
+
+The bins divide [-limit, limit], and the limit is a power of two: where a larger value comes, pairs of bins merge,
+exactly. So the histogram of many pictures does not depend on their order.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.errors import FormatError
+
+BINS = 256
+SMALLEST_EXPONENT = -24
+
+
+class Histogram:
+    """Counts (BINS,) of values over [-2**exponent, 2**exponent]."""
+
+    def __init__(self, exponent: int = SMALLEST_EXPONENT, counts: NDArray[np.int64] | None = None) -> None:
+        self.exponent = exponent
+        self.counts = np.zeros(BINS, np.int64) if counts is None else counts
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """The BINS + 1 borders of the bins."""
+        return np.linspace(-1, 1, BINS + 1) * 2.0**self.exponent
+
+    def add(self, values: NDArray[Any]) -> None:
+        """Count `values`, all finite."""
+        values = np.asarray(values, np.float32).reshape(-1)
+        if values.size:
+            self.widen(float(np.abs(values).max()))
+            bins = np.floor(values * np.float32(BINS / 2 / 2.0**self.exponent))  # exact: the factor is a power of two
+            self.counts += np.bincount(bins.astype(np.int64) + BINS // 2, minlength=BINS)
+
+    def widen(self, magnitude: float) -> None:
+        """Make the bins reach `magnitude`, merging them in pairs around zero."""
+        exponent = math.frexp(magnitude)[1] if magnitude else self.exponent  # magnitude < 2**exponent
+        while self.exponent < exponent:
+            self.counts = np.pad(self.counts.reshape(-1, 2).sum(axis=1), BINS // 4)
+            self.exponent += 1
+
+    def quantile(self, share: float) -> float:
+        """The value that `share` (0 to 1) of all values are below, linear inside a bin. 0 where nothing was counted."""
+        total = np.concatenate([[0], np.cumsum(self.counts)])
+        if not total[-1]:
+            return 0.0
+        wanted = share * total[-1]
+        last = min(int(np.searchsorted(total, wanted, side="left")), BINS)
+        first = max(last - 1, 0)
+        inside = (wanted - total[first]) / max(total[last] - total[first], 1)
+        return float(self.edges[first] + (self.edges[last] - self.edges[first]) * inside)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: exponent, first bin that is not empty, and the counts up to the last one as text."""
+        filled = np.flatnonzero(self.counts)
+        first, last = (int(filled[0]), int(filled[-1]) + 1) if filled.size else (0, 0)
+        return {"exponent": self.exponent, "first": first, "counts": text_from_counts(self.counts[first:last])}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Histogram:
+        """Read `to_dict`'s data."""
+        counts = np.zeros(BINS, np.int64)
+        read = counts_from_text(data["counts"])
+        if data["first"] < 0 or data["first"] + len(read) > BINS:
+            raise FormatError(
+                f"a histogram has more than {BINS} bins", hint="edgeseg calibrate, to make the table anew"
+            )
+        counts[data["first"] : data["first"] + len(read)] = read
+        return cls(int(data["exponent"]), counts)
+
+
+def text_from_counts(counts: NDArray[np.int64]) -> str:
+    """Counts as LEB128 numbers (7 bits a byte, the lowest first) in base64."""
+    data = bytearray()
+    for count in counts.tolist():
+        while count >= 0x80:
+            data.append(count & 0x7F | 0x80)
+            count >>= 7  # noqa: PLW2901 - the number is used up digit by digit
+        data.append(count)
+    return base64.b64encode(data).decode()
+
+
+def counts_from_text(text: str) -> list[int]:
+    """The counts in `text_from_counts`'s text."""
+    counts, count, shift = [], 0, 0
+    for byte in base64.b64decode(text, validate=True):
+        count |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            counts.append(count)
+            count = shift = 0
+    return counts

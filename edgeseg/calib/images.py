@@ -1,0 +1,60 @@
+"""Calibration images: which ones, and at the input's size by the spec's rule."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.datasets import DATASETS, open_dataset
+from edgeseg.errors import DataError, FormatError
+from edgeseg.files import existing_file, existing_folder
+from edgeseg.pixels.resize import resize_rgb
+from edgeseg.spec import ModelSpec
+
+T = TypeVar("T")
+ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
+
+
+def images_from(source: str | Path, spec: ModelSpec, limit: int | None = None) -> Iterator[NDArray[np.uint8]]:
+    """The images of a folder, or the pictures of a data set's URI ("street:?seed=100"), as `images_from_folder`."""
+    if str(source).partition(":")[0] not in DATASETS:
+        return images_from_folder(source, spec, limit)
+    samples = list(open_dataset(str(source)))
+    size = (spec.input.height, spec.input.width)
+    return (resize_rgb(sample.rgb(), size) for sample in chosen(samples, limit))
+
+
+def images_from_folder(folder: str | Path, spec: ModelSpec, limit: int | None = None) -> Iterator[NDArray[np.uint8]]:
+    """The images in `folder` and the folders below it, rgb (H, W, 3) at the input's size, read one at a time.
+
+    limit: take that many, chosen by chance but always the same ones; None for all. DataError for an empty folder.
+    """
+    folder = existing_folder(folder)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+    if not paths:
+        known = ", ".join(sorted(ENDINGS))
+        raise DataError(f"no images in {folder}", hint=f"name a folder with images: {known}")
+    size = (spec.input.height, spec.input.width)
+    return (resize_rgb(rgb_from_file(path), size) for path in chosen(paths, limit))
+
+
+def chosen(items: Sequence[T], limit: int | None, seed: int = 0) -> list[T]:
+    """`limit` of `items`, chosen by `seed` and in their own order; all of them where there are no more."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    return [items[index] for index in sorted(random.Random(seed).sample(range(len(items)), limit))]
+
+
+def rgb_from_file(path: Path) -> NDArray[np.uint8]:
+    """The picture in the file at `path`, rgb (H, W, 3). FormatError where it is none."""
+    data = np.fromfile(existing_file(path), np.uint8)
+    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if bgr is None:
+        raise FormatError(f"{path} is not an image that can be read", hint="delete it, or name another folder")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)

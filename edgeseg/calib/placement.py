@@ -1,0 +1,96 @@
+"""Where Q/DQ pairs go: the canonical places, and what each CPU runtime needs besides.
+
+Canonical, which is what TensorRT fuses: the input of every quantised convolution and matrix product, and one input of
+each residual addition, the one that does not come straight from a convolution (that one is fused with the addition).
+
+Float stay: the last convolution, whose output are the logits (argmax feels its rounding first, and it is cheap);
+convolutions on a single position, the gates of squeeze-and-excite (tiny and sensitive); products of two activations,
+which is all of attention (the probabilities behind a Softmax are near 1/N and round to zero); LayerNorm and Softmax.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import onnx_ir as ir
+
+from edgeseg.errors import UnknownNameError
+from edgeseg.graph.core import Core, constant, core_from_model
+from edgeseg.graph.lower_qdq import Layout
+from edgeseg.graph.qdq import WEIGHTED
+
+BOTH_SIDES = frozenset({"Add", "Mul", "Concat", "AveragePool", "MaxPool", "Resize", "Sigmoid"})
+CANONICAL = None  # the canonical form is not lowered
+TARGETS: dict[str, Layout | None] = {
+    "canonical": CANONICAL,
+    "tensorrt": CANONICAL,
+    "pytorch": CANONICAL,
+    # ONNX Runtime has an integer kernel for a node only where both of its sides are quantised.
+    "onnxruntime": Layout(inputs=BOTH_SIDES, outputs=BOTH_SIDES | {"Conv", "Gemm"}),
+    # OpenVINO fuses the canonical places as they are. Its CPU plugin (2026.4.1) computes wrong numbers for a padded
+    # AveragePool that counts its padding and reads signed codes.
+    "openvino": Layout(inputs=frozenset({"Concat"}), float_inputs=frozenset({"AveragePool"})),
+}
+SAME_CODES = {"MaxPool", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Resize", "Identity"}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """weighted: the nodes that get int8 weights. tensors: the activations that get a pair, in the graph's order."""
+
+    weighted: tuple[ir.Node, ...]
+    tensors: tuple[ir.Value, ...]
+
+
+def layout_for(target: str) -> Layout | None:
+    """How `target` wants its pairs; None for the canonical form. UnknownNameError where there is no such target."""
+    if target not in TARGETS:
+        raise UnknownNameError.among("quantisation target", target, TARGETS)
+    return TARGETS[target]
+
+
+def placement_from_model(model: ir.Model, *, float_nodes: frozenset[str] = frozenset()) -> Placement:
+    """The canonical places in the float graph `model`. float_nodes: names of nodes that stay float besides."""
+    core = core_from_model(model)
+    weighted = tuple(node for node in core.nodes if is_quantised(node, core) and node.name not in float_nodes)
+    chosen = {cast(ir.Value, node.inputs[0]) for node in weighted}
+    chosen |= {value for node in core.nodes if (value := residual_input(node, core, weighted)) is not None}
+    return Placement(weighted, tuple(value for value in core.activations() if value in chosen))
+
+
+def is_quantised(node: ir.Node, core: Core) -> bool:
+    """Whether `node` is a convolution or matrix product with a constant weight that does not stay float."""
+    if node.op_type not in WEIGHTED or constant(node.inputs[1]) is None:
+        return False
+    output = node.outputs[0]
+    return output not in core.outputs and not is_single_position(output)
+
+
+def is_single_position(value: ir.Value) -> bool:
+    """Whether `value` is a map (N, C, 1, 1), as in a gate that looks at the whole picture."""
+    return value.shape is not None and len(value.shape) == 4 and value.shape[2:] == (1, 1)
+
+
+def residual_input(node: ir.Node, core: Core, weighted: tuple[ir.Node, ...]) -> ir.Value | None:
+    """The input of a residual addition that gets a pair; None where `node` is none."""
+    if node.op_type != "Add" or any(constant(value) is not None for value in node.inputs):
+        return None
+    first, second = cast("tuple[ir.Value, ir.Value]", node.inputs)
+    convolutions = [value.producer() in weighted and is_convolution(value) for value in (first, second)]
+    if not any(convolutions):
+        return None
+    return second if convolutions[0] else first
+
+
+def is_convolution(value: ir.Value) -> bool:
+    """Whether `value` comes straight from a convolution."""
+    producer = value.producer()
+    return producer is not None and producer.op_type == "Conv"
+
+
+def scale_source(value: ir.Value) -> ir.Value:
+    """The tensor whose range `value` shares: what entered the poolings, resizes and reshapes that it comes out of."""
+    while (node := value.producer()) is not None and node.op_type in SAME_CODES:
+        value = cast(ir.Value, node.inputs[0])
+    return value

@@ -1,0 +1,83 @@
+"""INT8 from ranges: the float graph with the Q/DQ pairs that its target fuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import onnx_ir as ir
+
+from edgeseg.artifact import Artifact, artifact_from_onnx, read_onnx, write_onnx
+from edgeseg.calib import open_observer
+from edgeseg.calib.placement import layout_for, placement_from_model, scale_source
+from edgeseg.calib.range import Range, RangeTable
+from edgeseg.errors import FormatError, MismatchError
+from edgeseg.files import sha256_from_file
+from edgeseg.graph.check_qdq import check_canonical
+from edgeseg.graph.core import core_from_model
+from edgeseg.graph.identity import tensor_ids
+from edgeseg.graph.lower_qdq import lower_qdq
+from edgeseg.graph.qdq import LEVELS, insert_qdq
+from edgeseg.spec import Precision
+
+
+def int8_from_ranges(
+    model_path: str | Path,
+    table: RangeTable,
+    *,
+    target: str,
+    out: str | Path,
+    observer: str = "percentile",
+    float_nodes: frozenset[str] = frozenset(),
+) -> Artifact:
+    """Write the float ONNX at `model_path` as INT8 for `target`, a line of placement.TARGETS.
+
+    float_nodes: names of convolutions and matrix products that stay float, besides those the placement leaves float.
+    MismatchError where the table is of another network.
+    """
+    path = Path(model_path)
+    source = artifact_from_onnx(path)
+    if source.precision is not Precision.FP32:
+        raise FormatError(f"{path.name} is {source.precision} already", hint="quantize the fp32 ONNX it was made from")
+    layout = layout_for(target)
+    model = ir.from_proto(read_onnx(path))
+    table.check(model, source.spec.name)
+    scales = scales_from_table(model, table, observer)
+    quantize_canonical(model, scales, float_nodes)
+    check_canonical(model)
+    if layout is not None:
+        lower_qdq(model, layout, scales)
+    ranges = {"images": table.images, "images_sha256": table.images_sha256, "observer": observer}
+    provenance = {**source.provenance, "onnx_sha256": sha256_from_file(path), "ranges": ranges, "target": target}
+    artifact = replace(source, path=Path(out), precision=Precision.INT8, provenance=provenance)
+    write_onnx(ir.to_proto(model), artifact)
+    return artifact
+
+
+def quantize_canonical(
+    model: ir.Model, scales: Mapping[str, float], float_nodes: frozenset[str] = frozenset()
+) -> ir.Model:
+    """Put the canonical pairs and int8 weights into the float graph `model`, in place."""
+    placement = placement_from_model(model, float_nodes=float_nodes)
+    chosen = {str(value.name): scales[str(value.name)] for value in placement.tensors}
+    return insert_qdq(model, chosen, placement.weighted)
+
+
+def scales_from_table(model: ir.Model, table: RangeTable, observer: str) -> dict[str, float]:
+    """Tensor name -> symmetric int8 scale, for every float activation of the core of `model`."""
+    choose = open_observer(observer)
+    ids = tensor_ids(model)
+    missing = [name for name, key in ids.items() if key not in table.tensors]
+    if missing:
+        raise MismatchError(
+            f"the range table of {table.model} has no range for tensor {missing[0]}", hint="edgeseg calibrate it again"
+        )
+    sources = {str(value.name): str(scale_source(value).name) for value in core_from_model(model).activations()}
+    stats = {name: table.tensors[ids[sources.get(name, name)]] for name in ids}
+    return {name: scale_from_range(choose.from_stats(stat).range()) for name, stat in stats.items()}
+
+
+def scale_from_range(found: Range) -> float:
+    """The symmetric int8 scale that covers `found`; 1 for a tensor that was zero throughout."""
+    return found.absmax / LEVELS or 1.0

@@ -1,0 +1,130 @@
+"""The range table: what every float tensor of a model was seen to hold. One table serves every size, head and runtime.
+
+It is a small JSON file: per tensor the exact extremes and a histogram, so that the observer can be chosen, and float16
+overflow be looked for, without the images.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from edgeseg.calib.histogram import Histogram
+from edgeseg.errors import FormatError, MismatchError
+from edgeseg.files import existing_file, whole_file
+from edgeseg.graph.identity import graph_id
+from edgeseg.spec import SCHEMA, checked_schema
+
+FP16_MAX = 65504.0
+MAKE_AGAIN = "edgeseg calibrate MODEL.onnx --images DIR, to make a table for it"
+
+
+@dataclass(frozen=True)
+class Range:
+    """The interval that the 8-bit codes of a tensor have to cover."""
+
+    minimum: float
+    maximum: float
+
+    @property
+    def absmax(self) -> float:
+        """The larger magnitude of the two ends."""
+        return max(abs(self.minimum), abs(self.maximum))
+
+
+@dataclass(frozen=True)
+class TensorStats:
+    """What one tensor held over all images. minimum, maximum: exact. histogram: of a regular sample of its values."""
+
+    name: str
+    minimum: float
+    maximum: float
+    histogram: Histogram
+
+    @property
+    def absmax(self) -> float:
+        """The largest magnitude."""
+        return max(abs(self.minimum), abs(self.maximum))
+
+    @property
+    def overflows_fp16(self) -> bool:
+        """Whether a value was seen that float16 cannot hold."""
+        return self.absmax > FP16_MAX
+
+
+@dataclass(frozen=True)
+class RangeTable:
+    """Tensor id -> what it held. model: name, for messages. images_sha256: of the pixels, in order."""
+
+    graph_id: str
+    model: str
+    images: int
+    images_sha256: str
+    tensors: Mapping[str, TensorStats]
+
+    def check(self, model: ir.Model, name: str = "this model") -> None:
+        """Raise MismatchError unless the table was made with the network of `model`, at any input size."""
+        found = graph_id(model)
+        if found != self.graph_id:
+            raise MismatchError(
+                f"the range table is of {self.model} (graph {self.graph_id}), not of {name} (graph {found})",
+                hint=MAKE_AGAIN,
+            )
+
+    def to_json(self) -> str:
+        """JSON with one line a tensor; equal tables give equal text."""
+        head = {
+            "schema": SCHEMA,
+            "model": self.model,
+            "graph_id": self.graph_id,
+            "images": self.images,
+            "images_sha256": self.images_sha256,
+        }
+        rows = (f"{json.dumps(key)}: {json.dumps(dict_from_stats(stats))}" for key, stats in self.tensors.items())
+        return json.dumps(head)[:-1] + ', "tensors": {\n' + ",\n".join(rows) + "\n}}\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> RangeTable:
+        """Read `to_json`'s text. FormatError where it is none; MismatchError where its schema is newer."""
+        try:
+            data = json.loads(text)
+        except ValueError as problem:
+            raise FormatError("the range table is not JSON", hint=MAKE_AGAIN) from problem
+        data = checked_schema(data, "range table")
+        try:
+            tensors = {key: stats_from_dict(row) for key, row in data["tensors"].items()}
+            return cls(data["graph_id"], data["model"], data["images"], data["images_sha256"], tensors)
+        except (AttributeError, KeyError, TypeError, ValueError) as problem:
+            raise FormatError(f"the range table is incomplete: {problem}", hint=MAKE_AGAIN) from problem
+
+    @classmethod
+    def open(cls, path: str | Path) -> RangeTable:
+        """The table in the file at `path`."""
+        path = existing_file(path)
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError as problem:
+            raise FormatError(f"{path} is no range table", hint=MAKE_AGAIN) from problem
+
+    def write(self, path: str | Path) -> Path:
+        """Write the table, whole or not at all."""
+        with whole_file(path) as partial:
+            partial.write_bytes(self.to_json().encode())
+        return Path(path)
+
+
+def dict_from_stats(stats: TensorStats) -> dict[str, Any]:
+    """Plain data of one row."""
+    extremes = {"name": stats.name, "minimum": stats.minimum, "maximum": stats.maximum}
+    return {**extremes, "histogram": stats.histogram.to_dict()}
+
+
+def stats_from_dict(row: dict[str, Any]) -> TensorStats:
+    """Read `dict_from_stats`'s data."""
+    minimum, maximum = float(row["minimum"]), float(row["maximum"])
+    return TensorStats(str(row["name"]), minimum, maximum, Histogram.from_dict(row["histogram"]))

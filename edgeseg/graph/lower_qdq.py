@@ -1,0 +1,151 @@
+"""The canonical Q/DQ form rewritten for CPU runtimes: unsigned codes, and pairs on outputs so that nodes fuse.
+
+x86 multiplies unsigned by signed bytes. A tensor that cannot be negative gets uint8 with zero point 0 and twice the
+resolution (scale * 127 / 255: the same largest value); every other one gets uint8 with zero point 128 and the same
+scale, which is the same set of values. Weights stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import onnx_ir as ir
+
+from edgeseg.graph.core import Core, constant, core_from_model, is_float
+from edgeseg.graph.qdq import (
+    DEQUANTIZE,
+    LEVELS,
+    QUANTIZE,
+    WEIGHTED,
+    Encoding,
+    Pair,
+    encoding_constants,
+    insert_pair,
+    pairs,
+)
+
+UNSIGNED_LEVELS = 255
+NON_NEGATIVE = {"Relu", "Sigmoid", "Softmax", "Abs", "HardSigmoid"}
+KEEPS_SIGN = {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "Transpose"}
+KEEPS_SIGN |= {
+    "Resize",
+    "Reshape",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+    "Slice",
+    "Split",
+    "Identity",
+    QUANTIZE,
+    DEQUANTIZE,
+}
+COMBINES_SIGN = {"Concat", "Add", "Mul"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a runtime wants pairs besides the canonical places.
+
+    inputs, outputs: operators whose activations get pairs on that side. A ReLU behind an output belongs to it.
+    float_inputs: operators that read the tensor before its pair.
+    """
+
+    inputs: frozenset[str] = frozenset()
+    outputs: frozenset[str] = frozenset()
+    float_inputs: frozenset[str] = frozenset()
+
+
+def lower_qdq(model: ir.Model, layout: Layout, scales: Mapping[str, float] | None = None) -> ir.Model:
+    """Rewrite the canonical `model` in place for a CPU runtime.
+
+    scales: tensor name -> symmetric int8 scale, for the pairs that `layout` adds; a tensor without one gets none.
+    """
+    core = core_from_model(model)
+    scales = scales or {}
+    for value in extra_tensors(core, layout):
+        if value.name in scales:
+            insert_pair(model.graph, value, Encoding(scales[value.name]))
+    for pair in list(pairs(model)):
+        recode(model.graph, pair)
+        for node, index in pair.dequantize.outputs[0].uses():
+            if node.op_type in layout.float_inputs:
+                node.replace_input_with(index, pair.tensor)
+    return model
+
+
+def recode(graph: ir.Graph, pair: Pair) -> None:
+    """Give a canonical pair unsigned codes."""
+    scale, zero = cast("tuple[ir.Value, ir.Value]", tuple(pair.quantize.inputs[1:3]))
+    encoding = unsigned_encoding(float(cast(np.ndarray, constant(scale))), non_negative=is_non_negative(pair.tensor))
+    for old in (scale, zero):
+        del graph.initializers[str(old.name)]
+    for index, new in enumerate(encoding_constants(graph, str(pair.tensor.name), encoding), start=1):
+        pair.quantize.replace_input_with(index, new)
+        pair.dequantize.replace_input_with(index, new)
+    pair.quantize.outputs[0].dtype = ir.DataType.UINT8
+
+
+def unsigned_encoding(scale: float, *, non_negative: bool) -> Encoding:
+    """The uint8 encoding that covers what symmetric int8 with `scale` covers, of a tensor with that sign."""
+    if non_negative:
+        return Encoding(scale * LEVELS / UNSIGNED_LEVELS, 0, np.uint8)
+    return Encoding(scale, 128, np.uint8)
+
+
+def is_non_negative(value: ir.Value | None) -> bool:
+    """Whether the operators that `value` comes from leave nothing below zero."""
+    node = None if value is None else value.producer()
+    if node is None:
+        array = constant(value)
+        return array is not None and bool(np.all(array >= 0))
+    if node.op_type in NON_NEGATIVE:
+        return True
+    if node.op_type in KEEPS_SIGN:
+        return is_non_negative(node.inputs[0])
+    return node.op_type in COMBINES_SIGN and all(is_non_negative(operand) for operand in node.inputs)
+
+
+def extra_tensors(core: Core, layout: Layout) -> list[ir.Value]:
+    """The activations without a pair that `layout` wants one on, in the graph's order."""
+    wanted = {value for node in core.nodes for value in wanted_tensors(node, core, layout)}
+    return [value for value in core.activations() if value in wanted and not has_pair(value)]
+
+
+def wanted_tensors(node: ir.Node, core: Core, layout: Layout) -> Iterator[ir.Value]:
+    """The activations of `node` that `layout` wants pairs on."""
+    if node.op_type in layout.inputs:
+        for value in node.inputs:
+            if value is not None and constant(value) is None and is_float(value) and not is_dequantized(value):
+                yield value
+    output = with_relu(node.outputs[0])
+    if (
+        node.op_type in layout.outputs
+        and output not in core.outputs
+        and (node.op_type not in WEIGHTED or is_int8(node))
+    ):
+        yield output
+
+
+def with_relu(value: ir.Value) -> ir.Value:
+    """The output of the ReLU that alone reads `value`, else `value`."""
+    consumers = list(value.consumers())
+    return consumers[0].outputs[0] if len(consumers) == 1 and consumers[0].op_type == "Relu" else value
+
+
+def is_int8(node: ir.Node) -> bool:
+    """Whether the weight of `node` is quantised."""
+    return is_dequantized(node.inputs[1])
+
+
+def is_dequantized(value: ir.Value | None) -> bool:
+    """Whether `value` comes out of a DequantizeLinear."""
+    node = None if value is None else value.producer()
+    return node is not None and node.op_type == DEQUANTIZE
+
+
+def has_pair(value: ir.Value) -> bool:
+    """Whether `value` is quantised, or is itself what a pair gives."""
+    return is_dequantized(value) or any(node.op_type == QUANTIZE for node in value.consumers())

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+from residual_onnx import residual_model, residual_onnx
+from small_onnx import SPEC, frames
+
+from edgeseg.artifact import read_onnx, write_onnx
+from edgeseg.calib.calibrate import ranges_from_images
+from edgeseg.calib.images import chosen, images_from_folder
+from edgeseg.calib.range import RangeTable
+from edgeseg.errors import DataError, FileProblem, FormatError, MismatchError, SizeError
+from edgeseg.graph.core import core_from_model
+from edgeseg.graph.identity import tensor_ids
+from edgeseg.graph.probe import SAMPLE, sample_step
+from edgeseg.spec import Output
+
+
+@pytest.fixture
+def table(tmp_path) -> RangeTable:
+    return ranges_from_images(residual_onnx(tmp_path).path, frames(3))
+
+
+def every_activation(path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Name -> all values over `images`, taken out of the graph whole."""
+    model = read_onnx(path)
+    names = [str(value.name) for value in core_from_model(ir.from_proto(model)).activations()]
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.helper.make_tensor_value_info(name, 1, None) for name in names)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    rows = [session.run(names, {"rgb": image[None]}) for image in images]
+    return {name: np.stack([row[i] for row in rows]) for i, name in enumerate(names)}
+
+
+def test_extremes_are_exact_and_the_sample_is_spread(tmp_path):
+    artifact = residual_onnx(tmp_path, width=192, height=128)
+    images = np.random.default_rng(0).integers(0, 256, (2, 128, 192, 3), dtype=np.uint8)
+    table = ranges_from_images(artifact.path, images)
+    ids = tensor_ids(ir.from_proto(read_onnx(artifact.path)))
+    for name, values in every_activation(artifact.path, images).items():
+        stats = table.tensors[ids[name]]
+        # fused and unfused kernels add up in another order: float32 rounding alone
+        assert stats.minimum == pytest.approx(float(values.min()), rel=1e-4, abs=1e-5)
+        assert stats.maximum == pytest.approx(float(values.max()), rel=1e-4, abs=1e-5)
+        counted = int(stats.histogram.counts.sum())
+        assert counted <= 2 * SAMPLE
+        assert counted >= min(values.size, SAMPLE)
+        # a regular sample of thousands of values finds the median to within a twentieth of the range
+        spread = stats.maximum - stats.minimum
+        assert abs(stats.histogram.quantile(0.5) - np.median(values)) < 0.05 * spread + 1e-6
+
+
+@pytest.mark.parametrize(("size", "width"), [(10, 5), (4096 * 9, 32), (64 * 512 * 256, 512), (19 * 60 * 48, 60)])
+def test_the_sample_falls_on_every_column(size, width):
+    step = sample_step(size, width)
+    assert -(-size // step) <= SAMPLE
+    assert len({position % width for position in range(0, size, step)}) == width
+
+
+def test_the_same_images_give_the_same_bytes(tmp_path, table):
+    path = residual_onnx(tmp_path, prefix="other/").path
+    again = ranges_from_images(path, lambda: iter(frames(3)))
+    first = table.to_json().replace('"name": "', '"name": "other/').replace('"other/logits"', '"logits"')
+    assert again.to_json() == first
+    assert again.images_sha256 == table.images_sha256
+    assert ranges_from_images(path, frames(3)[::-1]).images_sha256 != table.images_sha256
+
+
+def test_one_table_serves_other_sizes_and_heads(tmp_path, table):
+    for options in ({"width": 96}, {"output": Output.MASK}):
+        model = ir.from_proto(residual_model(**options))
+        table.check(model)
+        assert set(tensor_ids(model).values()) == set(table.tensors)
+
+
+def test_progress_counts_images(tmp_path):
+    seen = []
+    ranges_from_images(residual_onnx(tmp_path).path, frames(2), progress=seen.append)
+    assert seen == [1, 2]
+
+
+def test_the_table_survives_its_file(tmp_path, table):
+    path = table.write(tmp_path / "t.ranges.json")
+    again = RangeTable.open(path)
+    assert again.to_json() == table.to_json() == path.read_text()
+    assert (again.images, again.model) == (3, SPEC.name)
+    assert not any(stats.overflows_fp16 for stats in again.tensors.values())
+
+
+def test_a_table_of_another_network_is_refused(table):
+    with pytest.raises(MismatchError) as caught:
+        table.check(ir.from_proto(residual_model(seed=5)), "bigger")
+    assert caught.value.message.startswith(
+        f"the range table is of small (graph {table.graph_id}), not of bigger (graph "
+    )
+    assert caught.value.hint.startswith("edgeseg calibrate")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda text: text[:-9], FormatError, "the range table is not JSON"),
+        (lambda text: "[]", FormatError, "this is no range table: it has no schema number"),
+        (lambda text: text.replace('"schema": 1', '"schema": 9'), MismatchError, "this range table has schema 9"),
+        (lambda text: text.replace('"images"', '"pictures"'), FormatError, "the range table is incomplete: 'images'"),
+        (lambda text: text.replace('"counts": "', '"counts": "?'), FormatError, "the range table is incomplete"),
+    ],
+)
+def test_a_damaged_table_is_refused(table, change, error, message):
+    with pytest.raises(error) as caught:
+        RangeTable.from_json(change(table.to_json()))
+    assert caught.value.message.startswith(message)
+    assert caught.value.hint
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "t.json"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(FormatError, match=r"t\.json is no range table"):
+        RangeTable.open(path)
+
+
+def test_no_images(tmp_path):
+    with pytest.raises(DataError, match="no images to calibrate with") as caught:
+        ranges_from_images(residual_onnx(tmp_path).path, [])
+    assert "folder" in caught.value.hint
+
+
+def test_an_image_of_another_size(tmp_path):
+    with pytest.raises(SizeError, match=r"calibration image 0 is uint8 \(16, 16, 3\), small takes uint8 \(32, 64, 3\)"):
+        ranges_from_images(residual_onnx(tmp_path).path, np.zeros((1, 16, 16, 3), np.uint8))
+
+
+def test_damaged_weights_are_named_by_their_tensor(tmp_path):
+    artifact = residual_onnx(tmp_path)
+    model = read_onnx(artifact.path)
+    weight = next(tensor for tensor in model.graph.initializer if tensor.name == "fuse.b")
+    weight.CopyFrom(numpy_helper.from_array(np.full(16, np.nan, np.float32), "fuse.b"))
+    write_onnx(model, artifact)
+    with pytest.raises(DataError, match="tensor fuse holds NaN or infinity on image 0") as caught:
+        ranges_from_images(artifact.path, frames(1))
+    assert "checkpoint" in caught.value.hint
+
+
+def folder_of_images(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    for i in range(count):
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((20, 30, 3), (0, 0, 10 * i), np.uint8))
+    return folder
+
+
+def test_images_come_at_the_input_size_in_rgb(tmp_path):
+    images = list(images_from_folder(folder_of_images(tmp_path / "images", 3), SPEC))
+    assert [image.shape for image in images] == [(32, 64, 3)] * 3
+    assert [tuple(image[0, 0]) for image in images] == [(0, 0, 0), (10, 0, 0), (20, 0, 0)]
+
+
+def test_the_choice_is_by_seed_and_keeps_the_order():
+    paths = [Path(f"{i:03}.png") for i in range(100)]
+    some = chosen(paths, 10)
+    assert some == chosen(paths, 10) == sorted(some)
+    assert len(set(some)) == 10
+    assert some != chosen(paths, 10, seed=1)
+    assert chosen(paths, 500) == chosen(paths, None) == paths
+
+
+def test_an_empty_folder(tmp_path):
+    with pytest.raises(DataError, match=f"no images in {tmp_path}") as caught:
+        images_from_folder(tmp_path, SPEC)
+    assert ".png" in caught.value.hint
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(FileProblem, match="no such folder"):
+        images_from_folder(tmp_path / "none", SPEC)
+
+
+@pytest.mark.parametrize("data", [b"", b"not an image"])
+def test_an_unreadable_image_is_named(tmp_path, data):
+    (tmp_path / "broken.jpg").write_bytes(data)
+    with pytest.raises(FormatError, match=r"broken\.jpg is not an image") as caught:
+        list(images_from_folder(tmp_path, SPEC))
+    assert "delete it" in caught.value.hint
+
+
+def test_json_is_compact(table):
+    # a hundred tensors, as BiSeNetV2 has, stay below 150 kB
+    assert len(json.dumps(json.loads(table.to_json()))) / len(table.tensors) < 1500

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+import pytest
+from residual_onnx import residual_onnx
+from small_onnx import frames
+
+from edgeseg.artifact import Artifact
+from edgeseg.calib import OBSERVERS
+from edgeseg.calib.calibrate import ranges_from_images
+from edgeseg.calib.placement import TARGETS
+from edgeseg.calib.quantize import int8_from_ranges, scales_from_table
+from edgeseg.calib.range import RangeTable
+from edgeseg.errors import FormatError, MismatchError, UnknownNameError
+from edgeseg.files import sha256_from_file
+from edgeseg.graph.check_qdq import check_canonical
+from edgeseg.graph.qdq import pairs
+from edgeseg.spec import Output, Precision
+
+
+@pytest.fixture
+def source(tmp_path) -> Artifact:
+    return residual_onnx(tmp_path)
+
+
+@pytest.fixture
+def table(source) -> RangeTable:
+    return ranges_from_images(source.path, frames(8))
+
+
+def logits_of(path, images: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(None, {"rgb": image[None]})[0] for image in images])
+
+
+@pytest.mark.parametrize("observer", OBSERVERS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_int8_gives_the_labels_of_the_float_graph(tmp_path, source, table, target, observer):
+    artifact = int8_from_ranges(source.path, table, target=target, out=tmp_path / "int8.onnx", observer=observer)
+    images = frames(4, seed=7)
+    expected, found = logits_of(source.path, images), logits_of(artifact.path, images)
+    agreement = (expected.argmax(1) == found.argmax(1)).mean()
+    assert agreement > 0.9  # random weights leave thin margins between classes; a wrong scale gives 0.2 to 0.5
+
+
+def test_the_file_says_where_it_comes_from(tmp_path, source, table):
+    out = tmp_path / "int8.onnx"
+    assert int8_from_ranges(source.path, table, target="tensorrt", out=out) == Artifact.open(out)
+    artifact = Artifact.open(out)
+    assert artifact.precision is Precision.INT8
+    assert artifact.spec == source.spec
+    ranges = {"images": 8, "images_sha256": table.images_sha256, "observer": "percentile"}
+    origin = {"onnx_sha256": sha256_from_file(source.path), "ranges": ranges, "target": "tensorrt"}
+    assert artifact.provenance == {"weights": "seed 0", **origin}
+
+
+def test_equal_input_gives_equal_bytes(tmp_path, source, table):
+    files = [tmp_path / name for name in ("a.onnx", "b.onnx")]
+    for file in files:
+        int8_from_ranges(source.path, table, target="onnxruntime", out=file)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_table_serves_another_size_and_head(tmp_path, table, target):
+    other = residual_onnx(tmp_path, "mask.onnx", width=96, height=64, output=Output.MASK)
+    artifact = int8_from_ranges(other.path, table, target=target, out=tmp_path / "int8.onnx")
+    assert artifact.output is Output.MASK
+    mask = logits_of(artifact.path, np.zeros((1, 64, 96, 3), np.uint8))
+    assert (mask.shape, mask.dtype) == ((1, 64, 96), np.uint8)
+
+
+@pytest.mark.parametrize("target", [name for name, layout in TARGETS.items() if layout is None])
+def test_canonical_targets_are_canonical(tmp_path, source, table, target):
+    artifact = int8_from_ranges(source.path, table, target=target, out=tmp_path / "int8.onnx")
+    model = ir.load(artifact.path)
+    check_canonical(model)
+    assert len(list(pairs(model))) == 7
+
+
+def test_pooled_and_resized_tensors_share_the_scale_of_their_source(source, table):
+    scales = scales_from_table(ir.load(source.path), table, "percentile")
+    assert scales["pool"] == scales["stem.relu"]
+    assert scales["large"] == scales["smooth"] != scales["signed"]
+
+
+def test_nodes_can_be_kept_float(tmp_path, source, table):
+    out = tmp_path / "int8.onnx"
+    artifact = int8_from_ranges(source.path, table, target="tensorrt", out=out, float_nodes=frozenset({"head/Conv"}))
+    assert len(list(pairs(ir.load(artifact.path)))) == 6
+
+
+def test_a_table_of_another_network(tmp_path, table):
+    other = residual_onnx(tmp_path, "other.onnx", seed=3)
+    with pytest.raises(MismatchError, match="the range table is of small") as caught:
+        int8_from_ranges(other.path, table, target="tensorrt", out=tmp_path / "int8.onnx")
+    assert "edgeseg calibrate" in caught.value.hint
+    assert not (tmp_path / "int8.onnx").exists()
+
+
+def test_an_int8_file_is_not_quantised_again(tmp_path, source, table):
+    artifact = int8_from_ranges(source.path, table, target="tensorrt", out=tmp_path / "int8.onnx")
+    with pytest.raises(FormatError, match=r"int8\.onnx is int8 already") as caught:
+        int8_from_ranges(artifact.path, table, target="tensorrt", out=tmp_path / "again.onnx")
+    assert "fp32" in caught.value.hint
+
+
+def test_unknown_target(tmp_path, source, table):
+    with pytest.raises(UnknownNameError, match="unknown quantisation target: openvin0") as caught:
+        int8_from_ranges(source.path, table, target="openvin0", out=tmp_path / "int8.onnx")
+    assert caught.value.hint == "did you mean openvino?"

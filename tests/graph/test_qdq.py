@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+import pytest
+from residual_onnx import residual_model
+from small_onnx import frames
+
+from edgeseg.calib.placement import placement_from_model
+from edgeseg.calib.quantize import quantize_canonical
+from edgeseg.errors import FormatError
+from edgeseg.graph.check_qdq import check_canonical
+from edgeseg.graph.core import constant, core_from_model
+from edgeseg.graph.qdq import DEQUANTIZE, QUANTIZE, pairs
+
+
+def float_model(**options) -> ir.Model:
+    return ir.from_proto(residual_model(**options))
+
+
+def even_scales(model: ir.Model, scale: float = 0.03) -> dict[str, float]:
+    return {str(value.name): scale for value in core_from_model(model).activations()}
+
+
+def canonical_model(**options) -> ir.Model:
+    model = float_model(**options)
+    return quantize_canonical(model, even_scales(model))
+
+
+def outputs_of(model: ir.Model, optimise: bool = False) -> np.ndarray:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    data = ir.to_proto(model).SerializeToString()
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return session.run(None, {"rgb": frames(1)})[0]
+
+
+def node_named(model: ir.Model, name: str) -> ir.Node:
+    return next(node for node in model.graph if node.name == name)
+
+
+def test_canonical_places():
+    placement = placement_from_model(float_model())
+    weighted = {node.name.removesuffix("/Conv") for node in placement.weighted}
+    # the gate looks at one position, the last one gives the logits: both stay float
+    assert weighted == {"stem", "left", "fuse", "depthwise", "project", "signed", "head"}
+    # of the residual addition only the input that is no convolution
+    names = [value.name for value in placement.tensors]
+    assert names == ["picture", "stem.relu", "both", "fuse.relu", "depthwise.relu", "gated", "large"]
+
+
+def test_named_nodes_stay_float():
+    placement = placement_from_model(float_model(), float_nodes=frozenset({"head/Conv"}))
+    assert "head/Conv" not in {node.name for node in placement.weighted}
+    assert "large" not in {value.name for value in placement.tensors}
+
+
+def test_canonical_graph_has_one_pair_a_tensor_and_float_biases():
+    model = canonical_model()
+    check_canonical(model)
+    tensors = Counter(pair.tensor.name for pair in pairs(model))
+    assert set(tensors.values()) == {1}
+    assert len(tensors) == 7
+    counts = Counter(node.op_type for node in model.graph)
+    assert counts[QUANTIZE] == 7
+    assert counts[DEQUANTIZE] == 7 + 7  # activations and weights
+    assert constant(node_named(model, "fuse/Conv").inputs[2]).dtype == np.float32
+
+
+def test_nothing_stands_between_convolution_and_relu():
+    model = canonical_model()
+    relu = node_named(model, "fuse.relu/Relu")
+    assert relu.inputs[0].producer().op_type == "Conv"
+
+
+def test_the_addition_reads_the_pair_of_the_residual_alone():
+    inputs = [value.producer().op_type for value in node_named(canonical_model(), "residual/Add").inputs]
+    assert inputs == ["Conv", DEQUANTIZE]
+
+
+def test_weights_are_symmetric_by_channel_and_within_half_a_step():
+    before, model = float_model(), canonical_model()
+    weight = constant(node_named(before, "fuse/Conv").inputs[1])
+    dequantize = node_named(model, "fuse/Conv").inputs[1].producer()
+    codes, scales, zeros = (constant(value) for value in dequantize.inputs)
+    assert codes.dtype == np.int8
+    assert not zeros.any()
+    assert np.abs(codes.astype(int)).max() == 127
+    # rounding moves a weight by half a step; the rest is float32 rounding of the quotient
+    assert np.all(np.abs(codes * scales[:, None, None, None] - weight) <= scales[:, None, None, None] * 0.5001)
+
+
+@pytest.mark.parametrize(("op", "transposed", "axis"), [("MatMul", False, 1), ("Gemm", False, 1), ("Gemm", True, 0)])
+def test_matrix_weights_get_a_scale_an_output_channel(op, transposed, axis):
+    from onnx import TensorProto, helper
+    from small_onnx import onnx_model
+
+    weight = np.random.default_rng(0).normal(size=(4, 6) if transposed else (6, 4)).astype(np.float32)
+    attributes = {"transB": 1} if transposed else {}
+    nodes = [
+        helper.make_node("Relu", ["x"], ["h"]),
+        helper.make_node(op, ["h", "w"], ["y"], "product", **attributes),
+        helper.make_node("Relu", ["y"], ["logits"]),
+    ]
+    ends = ([("x", TensorProto.FLOAT, [3, 6])], [("logits", TensorProto.FLOAT, [3, 4])])
+    model = ir.from_proto(onnx_model(nodes, *ends, {"w": weight}))
+    quantize_canonical(model, even_scales(model))
+    dequantize = node_named(model, "product").inputs[1].producer()
+    assert dequantize.attributes.get_int("axis") == axis
+    assert constant(dequantize.inputs[1]).shape == (4,)
+
+
+def test_a_dead_channel_keeps_its_bias_on_an_integer_runtime():
+    model = float_model()
+    weight, bias = node_named(model, "fuse/Conv").inputs[1:3]
+    values, offsets = constant(weight).copy(), constant(bias).copy()
+    values[3], offsets[3] = 1e-12, 2.0  # a folded batch norm leaves such channels
+    for value, array in ((weight, values), (bias, offsets)):
+        value.const_value = ir.tensor(array, name=value.name)
+    quantize_canonical(model, even_scales(model))
+    expected = outputs_of(model)
+    # on integers the bias is rounded to a step of 2e-9 and sums are exact: what is left is one step of an activation
+    assert np.abs(outputs_of(model, optimise=True) - expected).max() < 0.1 * np.abs(expected).max()
+
+
+def test_quantising_twice_is_refused():
+    with pytest.raises(FormatError, match="quantised already") as caught:
+        quantize_canonical(canonical_model(), even_scales(float_model()))
+    assert "float ONNX" in caught.value.hint
+
+
+def broken(change) -> ir.Model:
+    model = canonical_model()
+    change(model)
+    return model
+
+
+def replace_constant(model: ir.Model, name: str, values: np.ndarray) -> None:
+    model.graph.initializers[name].const_value = ir.tensor(values, name=name)
+
+
+def quantize_softmax(model: ir.Model) -> None:
+    node_named(model, "gate.sigmoid/Sigmoid").op_type = "Softmax"
+    from edgeseg.graph.qdq import Encoding, insert_pair
+
+    insert_pair(model.graph, node_named(model, "gate.sigmoid/Sigmoid").outputs[0], Encoding(0.1))
+
+
+BROKEN = {
+    "node both/QuantizeLinear has a zero point other than 0": lambda m: replace_constant(
+        m, "both_zero_point", np.int8(3)
+    ),
+    "node both/QuantizeLinear is not int8": lambda m: replace_constant(m, "both_zero_point", np.uint8(0)),
+    "node both/QuantizeLinear has a float16 scale in opset 18": lambda m: replace_constant(
+        m, "both_scale", np.float16(0.1)
+    ),
+    "node both/QuantizeLinear has a scale that is not above zero": lambda m: replace_constant(
+        m, "both_scale", np.float32(0)
+    ),
+    "node fuse/Conv/weight/DequantizeLinear dequantises an int32 bias": lambda m: replace_constant(
+        m, "fuse/Conv/weight_quantized", np.zeros((16, 16, 3, 3), np.int32)
+    ),
+    "node fuse/Conv has one scale for all channels": lambda m: replace_constant(
+        m, "fuse/Conv/weight_scale", np.float32(0.1)
+    ),
+    "node gate.sigmoid/Sigmoid has a quantised output": quantize_softmax,
+}
+
+
+@pytest.mark.parametrize("message", BROKEN)
+def test_what_is_not_canonical_is_refused_by_name(message):
+    with pytest.raises(FormatError) as caught:
+        check_canonical(broken(BROKEN[message]))
+    assert caught.value.message.startswith(message)
+    assert "edgeseg quantize" in caught.value.hint
