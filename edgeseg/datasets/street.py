@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import numpy as np
+from dataclasses import dataclass
+from functools import lru_cache
 
 from edgeseg.datasets.dataset import Bytes, Dataset, DatasetKind
 from edgeseg.datasets.labels import CAMVID_LABELS
@@ -13,38 +13,32 @@ from edgeseg.spec import size_from_text
 from edgeseg.street import StreetCamera
 
 
-class Scene:
-    """One seed's drive. It keeps the frame drawn last, so that a picture and its labels are drawn once."""
-
-    def __init__(self, camera: StreetCamera) -> None:
-        self.camera = camera
-        self._last: tuple[int, tuple[Bytes, Bytes]] | None = None
-
-    def drawn(self, index: int) -> tuple[Bytes, Bytes]:
-        """Picture and labels of frame `index`, kept here as well."""
-        if self._last is None or self._last[0] != index:
-            self._last = (index, self.camera.render(index))
-        return self._last[1]
+@lru_cache(maxsize=1)
+def drawn(camera: StreetCamera, index: int) -> tuple[Bytes, Bytes]:
+    """Picture and labels of one frame; the frame drawn last is kept, since both are asked for in turn."""
+    rgb, labels = camera.render(index)
+    return rgb, labels
 
 
+@dataclass(frozen=True)
 class StreetSample:
-    """One frame of a scene."""
+    """One frame of a camera."""
 
-    def __init__(self, scene: Scene, index: int) -> None:
-        self._scene, self._index = scene, index
+    camera: StreetCamera
+    index: int
 
     @property
     def name(self) -> str:
         """Seed and frame number."""
-        return f"{self._scene.camera.seed}-{self._index:05d}"
+        return f"{self.camera.seed}-{self.index:05d}"
 
     def rgb(self) -> Bytes:
         """(H, W, 3) uint8, the caller's own."""
-        return np.array(self._scene.drawn(self._index)[0])
+        return drawn(self.camera, self.index)[0].copy()
 
     def labels(self) -> Bytes:
         """(H, W) uint8, the caller's own."""
-        return np.array(self._scene.drawn(self._index)[1])
+        return drawn(self.camera, self.index)[1].copy()
 
 
 def open_street(name: str, path: str, options: Mapping[str, str]) -> Dataset:
@@ -53,9 +47,8 @@ def open_street(name: str, path: str, options: Mapping[str, str]) -> Dataset:
         raise DataError(f"the street camera reads no file: {path}", hint="write street:?seed=100&frames=40")
     width, height = size_from_text(options["size"])
     frames, stride, fps = (counted(key, options[key]) for key in ("frames", "stride", "fps"))
-    seeds = seeds_of(options["seed"], options["scenes"])
-    scenes = [Scene(StreetCamera(seed, width, height, fps)) for seed in seeds]
-    samples = [StreetSample(scene, stride * i) for scene in scenes for i in range(frames)]
+    cameras = [StreetCamera(seed, width, height, fps) for seed in seeds_of(options["seed"], options["scenes"])]
+    samples = [StreetSample(camera, stride * i) for camera in cameras for i in range(frames)]
     return Dataset(name=name, labels=CAMVID_LABELS, samples=samples)
 
 

@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edgeseg.datasets import open_dataset
 from edgeseg.files import sha256_from_file
-from edgeseg.models import open_family
-from edgeseg.spec import InputSpec, ModelSpec, size_from_text
+from edgeseg.spec import size_from_text
 from edgeseg.train.config import TrainConfig
-from edgeseg.train.loop import Draw, Pair, Trainer
+from edgeseg.train.loop import Trainer
+from edgeseg.train.recipe import draw_from, spec_from_config
 from edgeseg.weights.file import state_from_weights, write_weights
 
 
@@ -59,33 +58,6 @@ def run(trainer: Trainer, *, every: int) -> None:
             left = seconds * (trainer.config.steps - trainer.step) / 60
             print(f"step {trainer.step}  loss {row['loss']:.4f}  {seconds:.2f} s/step  {left:.0f} min left", flush=True)
             losses.clear()
-
-
-def draw_from(config: TrainConfig) -> Draw:
-    """A function that draws a data set by its share, then one of its pictures evenly."""
-    sets = [list(open_dataset(uri)) for uri, _ in config.data]
-    shares = np.array([share for _, share in config.data]) / sum(share for _, share in config.data)
-
-    def draw(rng: np.random.Generator) -> Pair:
-        samples = sets[int(rng.choice(len(sets), p=shares))]
-        sample = samples[int(rng.integers(len(samples)))]
-        return sample.rgb(), sample.labels()
-
-    return draw
-
-
-def spec_from_config(config: TrainConfig) -> ModelSpec:
-    """The spec of the model that is trained; its labels are those of the first data set."""
-    family = open_family(config.family)
-    return ModelSpec(
-        name=config.name,
-        input=InputSpec(width=config.size[1], height=config.size[0]),
-        labels=open_dataset(config.data[0][0]).labels,
-        family=config.family,
-        variant=config.variant,
-        align_corners=family.align_corners,
-        licence=config.licence,
-    )
 
 
 def parsed() -> argparse.Namespace:

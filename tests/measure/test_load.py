@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from edgeseg.measure import load as module
+from edgeseg.measure.caveat import caveats_from_run
+from edgeseg.measure.load import Load, LoadMeter
+
+
+def test_sleeping_costs_no_cpu_and_computing_does() -> None:
+    meter = LoadMeter()
+    time.sleep(0.2)
+    asleep = meter.load()
+    meter = LoadMeter()
+    until = time.process_time() + 0.2
+    while time.process_time() < until:
+        pass
+    awake = meter.load()
+    assert asleep.wall_seconds >= 0.2
+    assert asleep.cpu_seconds < 0.25 * asleep.wall_seconds
+    assert awake.cpu_seconds >= 0.2
+
+
+def test_foreign_load_is_what_others_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = iter([100.0, 103.0])
+    monkeypatch.setattr(module, "busy_seconds", lambda: next(busy))
+    own = iter([10.0, 11.0])
+    monkeypatch.setattr(module.time, "process_time", lambda: next(own))
+    wall = iter([0.0, 4.0])
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(wall))
+    load = LoadMeter().load()
+    assert load == Load(wall_seconds=4.0, cpu_seconds=1.0, foreign_cores=0.5)
+
+
+def test_foreign_load_and_few_samples_are_caveats() -> None:
+    assert caveats_from_run(Load(1.0, 1.0, 0.0), 200) == []
+    found = caveats_from_run(Load(1.0, 1.0, 1.5), 30)
+    assert [caveat.code for caveat in found] == ["foreign-load", "few-samples"]
+    assert found[0].message == "other processes used 1.5 cores meanwhile: wall times are too long"
+    assert "30 samples" in found[1].message

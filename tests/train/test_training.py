@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from edgeseg.errors import FormatError  # noqa: E402
+from edgeseg.train.augment import Augmentation  # noqa: E402
+from edgeseg.train.config import TrainConfig  # noqa: E402
+from edgeseg.train.loop import Pair, Trainer  # noqa: E402
+from edgeseg.train.loss import balanced_class_weights, segmentation_loss  # noqa: E402
+from edgeseg.train.recipe import draw_from, spec_from_config  # noqa: E402
+from edgeseg.weights.file import spec_from_weights, state_from_weights, write_weights  # noqa: E402
+
+CONFIG = TrainConfig(
+    name="tiny", family="bisenetv2", variant="light", size=(64, 96), crop=(64, 64), steps=6, batch=2, warm_up=2,
+    data=(("street:?seed=1&scenes=2&frames=2&size=96x64", 1.0),),
+)  # fmt: skip
+
+
+def trainer(folder: Path) -> Trainer:
+    folder.mkdir(exist_ok=True)
+    return Trainer(CONFIG, spec_from_config(CONFIG), draw_from(CONFIG), folder)
+
+
+def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
+    whole = trainer(tmp_path / "whole")
+    losses = [whole.train_step() for _ in range(CONFIG.steps)]
+    first = trainer(tmp_path / "killed")
+    assert not first.resume()
+    again = [first.train_step() for _ in range(3)]
+    first.save()
+    first.train_step()  # what a kill loses
+    second = trainer(tmp_path / "killed")
+    assert second.resume()
+    assert second.step == 3
+    again += [second.train_step() for _ in range(3)]
+    assert again == losses
+    for name, value in whole.average.state_dict().items():
+        assert torch.equal(value, second.average.state_dict()[name]), name
+
+
+def test_the_learning_rate_rises_then_falls(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    rates = []
+    for step in range(CONFIG.steps):
+        run.step = step
+        rates.append(run.learning_rate())
+    assert rates[:2] == [CONFIG.learning_rate / 2, CONFIG.learning_rate]
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    assert rates[-1] > 0
+
+
+def test_training_begins_with_given_weights_where_they_fit(tmp_path: Path) -> None:
+    source, target = trainer(tmp_path), trainer(tmp_path)
+    torch.nn.init.constant_(source.network.detail[0][0].weight, 0.5)
+    state = {key: value for key, value in source.network.state_dict().items() if not key.startswith("head.2")}
+    before = target.network.head[2].weight.clone()
+    target.start_from(state)
+    assert torch.all(target.network.detail[0][0].weight == 0.5)
+    assert torch.all(target.average.detail[0][0].weight == 0.5)
+    assert torch.equal(target.network.head[2].weight, before)
+
+
+def test_weights_say_what_they_are(tmp_path: Path) -> None:
+    spec = spec_from_config(CONFIG)
+    state = {"a.weight": torch.tensor([1.0, 1 / 3]), "a.num_batches_tracked": torch.tensor(7)}
+    path = tmp_path / "w.safetensors"
+    write_weights(path, state, spec, CONFIG)
+    assert spec_from_weights(path) == spec
+    loaded = state_from_weights(path)
+    assert loaded["a.weight"].dtype == torch.float32
+    assert torch.equal(loaded["a.weight"], state["a.weight"].half().float())
+    assert loaded["a.num_batches_tracked"] == 7
+
+
+def test_a_text_file_is_no_weights(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_text("these are not weights")
+    for read in (spec_from_weights, state_from_weights):
+        with pytest.raises(FormatError, match="is not a weights file"):
+            read(path)
+
+
+def test_rare_classes_weigh_more() -> None:
+    weights = balanced_class_weights(torch.tensor([0.7, 0.29, 0.01]))
+    assert weights[0] < weights[1] < weights[2]
+    assert float(weights.mean()) == pytest.approx(1.0)
+
+
+def test_ignored_pixels_do_not_count() -> None:
+    logits = torch.randn(1, 3, 4, 4)
+    labels = torch.randint(0, 3, (1, 8, 8))
+    half = labels.clone()
+    half[:, :, 4:] = 255
+    weights = torch.ones(3)
+    loss = segmentation_loss([logits], half, weights, 0.4)
+    changed = logits.clone()
+    changed[..., 3:] += 5.0  # bilinear weights of the first four columns reach no further than column 2
+    assert torch.equal(loss, segmentation_loss([changed], half, weights, 0.4))
+    assert not torch.equal(loss, segmentation_loss([logits], labels, weights, 0.4))
+    assert segmentation_loss([logits, logits], half, weights, 0.5) == pytest.approx(1.5 * float(loss))
+
+
+@pytest.mark.parametrize("scale", [(0.3, 0.4), (1.0, 1.0), (1.5, 2.0)])
+def test_an_augmented_pair_has_the_crops_size_and_no_new_label(scale: tuple[float, float]) -> None:
+    augmentation = Augmentation((64, 96), (64, 64), scale=scale)
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    labels = rng.choice(np.array([0, 3, 7], np.uint8), (50, 70))
+    first: Pair = augmentation.apply(rgb, labels, np.random.default_rng(5))
+    again = augmentation.apply(rgb, labels, np.random.default_rng(5))
+    assert first[0].shape == (64, 64, 3)
+    assert first[1].shape == (64, 64)
+    assert set(np.unique(first[1])) <= {0, 3, 7, 255}
+    assert (255 in first[1]) == (scale[1] < 1)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again))
+
+
+def test_the_recipe_is_plain_data() -> None:
+    assert TrainConfig(**dataclasses.asdict(CONFIG)) == CONFIG
