@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCE ?=
 PYTEST_ARGS ?=
+# One thread a worker: two workers with two threads each only get in each other's way.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 # The runtime without torch is tested on these, where they are installed.
 RUNTIMES ?= 3.10 3.13
 
@@ -15,12 +17,12 @@ demo: $(STAMP)
 	$(BIN)/edgeseg demo $(SOURCE) -o demo
 
 test: check
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 	$(MAKE) runtime
 
 # All tests but those that run whole conversions or trainings.
 fast: check
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -40,10 +42,10 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-$(STAMP): setup.py constraints.txt
+$(STAMP): setup.py requirements.txt constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt "pip>=23" setuptools wheel
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[export,openvino,reports,test]"
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[test]"
 	touch $(STAMP)
 
 clean:

@@ -4,6 +4,18 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+# A desktop converts and runs; a Jetson or another aarch64 board runs engines, and takes `edgeseg[export]` to convert.
+DESKTOP = "platform_machine == 'x86_64' or platform_machine == 'AMD64'"
+EXPORT = ["onnxscript>=0.5", "torch>=2.9,<2.14"]
+OPENVINO = ["openvino>=2025.0"]
+
+
+def requirements() -> list[str]:
+    """The lines of requirements.txt, without comments."""
+    lines = Path("requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
 setup(
     name="edgeseg",
     version="0.1.0",
@@ -21,24 +33,10 @@ setup(
         "edgeseg.recipes": ["*.toml"],
         "edgeseg.ranges": ["*.json"],
     },
-    install_requires=[
-        "av>=14",
-        "numba>=0.61",
-        "numpy>=1.26",
-        "onnx>=1.17",
-        "onnx-ir>=0.1.12",
-        "onnxruntime>=1.20",
-        "opencv-python>=4.9",
-        "psutil>=5.9",
-        "rich>=13",
-        "safetensors>=0.4",
-        "tomli>=2; python_version < '3.11'",
-        "typer>=0.15",
-    ],
+    install_requires=[*requirements(), *(f"{package}; {DESKTOP}" for package in (*EXPORT, *OPENVINO))],
     extras_require={
-        "export": ["onnxscript>=0.5", "torch>=2.9"],
-        "openvino": ["openvino>=2025.0"],
-        "reports": ["matplotlib>=3.8", "jinja2>=3.1"],
+        "export": EXPORT,
+        "openvino": OPENVINO,
         "test": [
             "hypothesis",
             "import-linter",
@@ -50,7 +48,6 @@ setup(
             "transformers",
             "types-protobuf",
         ],
-        "test-runtime": ["hypothesis", "pytest", "pytest-xdist"],
     },
     entry_points={"console_scripts": ["edgeseg = edgeseg.cli:main"]},
 )

@@ -11,13 +11,15 @@ for version in "$@"; do
     continue
   fi
   venv=.venv-$version
-  if [ ! -f "$venv/.installed" ] || [ setup.py -nt "$venv/.installed" ] || [ constraints.txt -nt "$venv/.installed" ]; then
+  if [ ! -f "$venv/.installed" ] || [ requirements.txt -nt "$venv/.installed" ] || [ constraints.txt -nt "$venv/.installed" ]; then
     "$python" -m venv "$venv"
     "$venv/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt setuptools wheel
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[openvino,test-runtime]"
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt \
+      -r requirements.txt openvino hypothesis pytest pytest-xdist
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
     touch "$venv/.installed"
   fi
   echo "the runtime without torch on $("$venv/bin/python" --version)"
   "$venv/bin/python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is not None)'
-  "$venv/bin/python" -m pytest -m "not slow" -n 2 ${PYTEST_ARGS:-}
+  OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest -m "not slow" -n 2 --dist loadfile ${PYTEST_ARGS:-}
 done

@@ -1,0 +1,59 @@
+"""Write benchmarks/RESULTS.md from the records in benchmarks/results/.
+
+python benchmarks/report.py [--results FOLDER] [--out FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from record import FOLDER, RESULTS, Table
+
+from edgeseg.files import existing_folder, whole_file
+
+
+def section(record: dict[str, Any]) -> str:
+    """One record as markdown."""
+    tables = "\n\n".join(f"**{table['title']}**\n\n{Table(**table).markdown()}" for table in record["tables"])
+    verdicts = "\n".join(
+        f"* {'met' if verdict['met'] else '**not met**'}: {verdict['found']} (target: {verdict['target']})"
+        for verdict in record["verdicts"]
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    how = f"{record['how']}. Foreign load: {record['foreign_cores']:.2f} cores. Versions: {versions}."
+    return f"### {record['question']}\n\n    {record['command']}\n\n{tables}\n\n{verdicts}\n\n{how}\n"
+
+
+def device_line(device: dict[str, Any]) -> str:
+    """The device that a folder of records is of."""
+    name = device["board"] or device["cpu"]
+    isa = ", ".join(device["isa"])
+    return f"{name}, {device['threads']} threads ({isa}), {device['memory_mib']} MiB, Python {device['python']}"
+
+
+def report(results: Path) -> str:
+    """All records, device by device."""
+    parts = ["# Results\n\nMade by `python benchmarks/report.py` from `benchmarks/results/`: do not edit.\n"]
+    for folder in sorted(path for path in results.iterdir() if path.is_dir()):
+        records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+        if records:
+            parts.append(f"## {folder.name}\n\n{device_line(records[0]['device'])}\n")
+            parts += [section(record) for record in records]
+    return "\n".join(parts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=FOLDER / "RESULTS.md")
+    options = parser.parse_args()
+    with whole_file(options.out) as partial:
+        partial.write_text(report(existing_folder(options.results)), encoding="utf-8")
+    print(f"wrote {options.out}")
+
+
+if __name__ == "__main__":
+    main()

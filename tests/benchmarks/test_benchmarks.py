@@ -1,0 +1,153 @@
+"""The benchmarks are commands: each says how it is used, and the peer that we are held against does its work."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import small_onnx
+from small_clips import make_clip, quarters
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+# nncf_int8.py needs an interpreter with NNCF, which ours has not; the modules without a command line have no help.
+FOREIGN = {"nncf_int8.py", "record.py", "video_run.py"}
+SCRIPTS = sorted(path.relative_to(FOLDER) for path in FOLDER.rglob("*.py") if path.name not in FOREIGN)
+
+
+def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *map(str, words)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        check=False,
+    )
+
+
+def record(name: str, target: float) -> dict[str, object]:
+    """A record as the benchmarks write it."""
+    return {
+        "name": name,
+        "question": f"How fast is {name}?",
+        "how": "2 rounds",
+        "tables": [{"title": "runs", "columns": ["loop", "fps"], "rows": [["ours", "20.0"], ["naive", "5.0"]]}],
+        "verdicts": [{"target": f"at least {target}", "found": "ratio 4.0", "met": target <= 4}],
+        "foreign_cores": 0.02,
+        "data": {},
+        "command": f"python benchmarks/{name}.py",
+        "device": {"cpu": "Some CPU", "board": "", "threads": 2, "isa": ["avx2"], "memory_mib": 1, "python": "3.11"},
+        "versions": {"numpy": "2.0"},
+    }
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=str)
+def test_says_how_it_is_used(script: Path) -> None:
+    result = run(FOLDER / script, "--help")
+    assert result.returncode == 0, result.stderr
+    assert f"python benchmarks/{script}" in result.stdout
+
+
+def test_naive_peer_writes_every_frame(tmp_path: Path) -> None:
+    clip, out = make_clip(tmp_path / "clip.mp4", frames=10), tmp_path / "naive.mp4"
+    model = small_onnx.float_onnx(tmp_path)
+    result = run(FOLDER / "peers" / "naive.py", clip, out, "--onnx", model.path)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["frames"] == found["frame_ms"]["n"] == 10
+    assert found["cpu_ms_per_frame"] > 0
+    with av.open(str(out)) as container:
+        pictures = [picture.to_ndarray(format="rgb24") for picture in container.decode(video=0)]
+    assert len(pictures) == 10
+    assert pictures[0].shape == quarters().shape
+    assert np.abs(pictures[0].astype(int) - quarters()).mean() > 10  # half of it is the palette's colours
+
+
+def test_naive_peer_feeds_its_network_what_the_head_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER / "peers"))
+    import naive
+
+    path, frame = small_onnx.float_onnx(tmp_path).path, small_onnx.frames(1)
+    network = naive.network_from_deploy(onnx.load(path), small_onnx.SPEC.input)
+    (image,) = network.graph.input
+    assert [side.dim_value for side in image.type.tensor_type.shape.dim] == [1, 3, 32, 64]
+    session = onnxruntime.InferenceSession(network.SerializeToString(), providers=["CPUExecutionProvider"])
+    whole = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    normalised = ((frame.astype(np.float32) - 120) / 60).transpose(0, 3, 1, 2)  # the mean and std of small_model
+    (cut,) = session.run(None, {image.name: np.ascontiguousarray(normalised)})
+    (full,) = whole.run(None, {"rgb": frame})
+    np.testing.assert_allclose(cut, full, rtol=1e-5, atol=1e-5)  # the same operations, perhaps fused otherwise
+
+
+def test_both_peers_give_the_same_figures(tmp_path: Path) -> None:
+    clip, model = make_clip(tmp_path / "clip.mp4", frames=4), small_onnx.float_onnx(tmp_path).path
+    ours = run(FOLDER / "peers" / "edgeseg_stream.py", clip, tmp_path / "ours.mp4", "--engine", model)
+    naive = run(FOLDER / "peers" / "naive.py", clip, tmp_path / "naive.mp4", "--onnx", model)
+    assert ours.returncode == 0, ours.stderr
+    shared = set(json.loads(ours.stdout)) & set(json.loads(naive.stdout))
+    assert shared >= {"frames", "seconds", "fps", "cpu_ms_per_frame", "foreign_cores", "frame_ms"}
+    assert json.loads(ours.stdout)["frames"] == json.loads(naive.stdout)["frames"] == 4
+
+
+@pytest.mark.parametrize("script", ["stream_vs_naive.py", "accuracy.py"])
+def test_says_which_data_it_needs(script: str) -> None:
+    result = run(FOLDER / script, EDGESEG_DATA="")
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [
+        "error: the data folder is not known: EDGESEG_DATA is not set",
+        "hint: export EDGESEG_DATA=FOLDER",
+    ]
+
+
+def test_report_is_made_of_all_records(tmp_path: Path) -> None:
+    for device, name, target in (("board-4c", "first", 3.0), ("board-4c", "second", 5.0), ("pc-2c", "third", 1.0)):
+        path = tmp_path / "results" / device / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record(name, target)))
+    result = run(FOLDER / "report.py", "--results", tmp_path / "results", "--out", tmp_path / "RESULTS.md")
+    assert result.returncode == 0, result.stderr
+    lines = (tmp_path / "RESULTS.md").read_text().splitlines()
+    assert [line for line in lines if line.startswith("## ")] == ["## board-4c", "## pc-2c"]
+    assert [line.strip() for line in lines if "python benchmarks/" in line][1:] == [
+        f"python benchmarks/{name}.py" for name in ("first", "second", "third")
+    ]
+    assert lines.count("| ours | 20.0 |") == 3
+    assert "* **not met**: ratio 4.0 (target: at least 5.0)" in lines
+
+
+def test_command_line_names_no_folder_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import record as record_module
+
+    monkeypatch.setenv("EDGESEG_DATA", "/home/someone/data")
+    data, images = "camvid:/home/someone/data/camvid?split=test", "/home/someone/data/camvid/train/images"
+    arguments = ["--data", data, "--images", images, "--nncf-python", "/opt/x/bin/python", "--clip", "clips/one.mp4"]
+    monkeypatch.setattr(sys, "argv", [str(FOLDER / "accuracy.py"), *arguments])
+    assert record_module.command_line() == (
+        "python benchmarks/accuracy.py --data camvid:$EDGESEG_DATA/camvid?split=test "
+        "--images $EDGESEG_DATA/camvid/train/images --nncf-python python --clip clips/one.mp4"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cpu", "slug"),
+    [
+        ("AMD EPYC", "amd-epyc-2c"),
+        ("Intel(R) Xeon(R) CPU @ 2.80GHz", "intel-xeon-2c"),
+        ("AMD Ryzen 7 5800X 8-Core Processor", "amd-ryzen-7-5800x-2c"),
+    ],
+)
+def test_a_device_has_a_folder_name(monkeypatch: pytest.MonkeyPatch, cpu: str, slug: str) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import record as record_module
+
+    device = {"cpu": cpu, "board": "", "machine": "x86_64", "threads": 2}
+    monkeypatch.setattr(record_module, "describe_device", lambda: device)
+    assert record_module.device_slug() == slug
