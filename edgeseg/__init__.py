@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from edgeseg.artifact import Artifact as Artifact
-    from edgeseg.convert import convert as convert
+    from edgeseg.conversion import convert as convert
     from edgeseg.errors import EdgeSegError as EdgeSegError
     from edgeseg.metrics.confusion import ConfusionMatrix as ConfusionMatrix
     from edgeseg.segmenter import Mask as Mask
@@ -36,7 +36,7 @@ _PUBLIC = {
     "ModelSpec": ("edgeseg.spec", "ModelSpec"),
     "Precision": ("edgeseg.spec", "Precision"),
     "Segmenter": ("edgeseg.segmenter", "Segmenter"),
-    "convert": ("edgeseg.convert", "convert"),
+    "convert": ("edgeseg.conversion", "convert"),
     "open": ("edgeseg.segmenter", "open_segmenter"),
     "open_sink": ("edgeseg.video.sink", "open_sink"),
     "open_source": ("edgeseg.video.source", "open_source"),

@@ -18,6 +18,7 @@ from edgeseg.files import existing_file, sha256_from_file, whole_file
 from edgeseg.spec import SCHEMA, ModelSpec, Output, Precision, checked_schema
 
 METADATA_KEY = "edgeseg"
+REBUILD = "delete it, and build the engine again with edgeseg build"
 MAX_ONNX_BYTES = 1 << 31  # protobuf's own limit
 
 
@@ -92,6 +93,11 @@ class Artifact:
         return sidecar_path(self.path)
 
 
+def model_stem(name: str, size: tuple[int, int] | None, output: Output = Output.LOGITS) -> str:
+    """What the files of a model are called: its name, the (width, height) where that is not its own, "mask" for one."""
+    return name + (f"-{size[0]}x{size[1]}" if size else "") + ("-mask" if output is Output.MASK else "")
+
+
 def sidecar_path(path: Path) -> Path:
     """Where the sidecar of the engine at `path` lies."""
     return path.with_name(path.name + ".json")
@@ -102,15 +108,17 @@ def artifact_from_sidecar(path: Path) -> Artifact:
     try:
         data = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
-        hint = "delete it, and build the engine again with edgeseg build"
-        raise FormatError(f"unreadable sidecar: {sidecar_path(path)}", hint=hint) from problem
+        raise FormatError(f"unreadable sidecar: {sidecar_path(path)}", hint=REBUILD) from problem
     fields = artifact_fields(data, path)
     if data.get("sha256") != sha256_from_file(path):
         raise MismatchError(
             f"{path.name} is not the file that its sidecar describes: its SHA-256 differs",
             hint=f"edgeseg convert {fields['spec'].name} --engine {data.get('engine')} --precision {data['precision']}",
         )
-    layers = tuple(Layer(**layer) for layer in data.get("layers", ()))
+    try:
+        layers = tuple(Layer(**layer) for layer in data.get("layers", ()))
+    except TypeError as problem:
+        raise FormatError(f"unreadable sidecar: {sidecar_path(path)}", hint=REBUILD) from problem
     known: dict[str, Any] = {key: data.get(key) or {} for key in ("versions", "device", "agreement")}
     return Artifact(path=path, engine=str(data.get("engine", "")), layers=layers, **known, **fields)
 
@@ -122,18 +130,22 @@ def artifact_from_onnx(path: Path) -> Artifact:
         raise FormatError(
             f"{path.name} is an ONNX without a model spec", hint="export it with edgeseg export, which writes the spec"
         )
-    return Artifact(path=path, **artifact_fields(json.loads(metadata[METADATA_KEY]), path))
+    try:
+        data = json.loads(metadata[METADATA_KEY])
+    except ValueError as problem:
+        raise FormatError(f"the metadata of {path.name} is not JSON", hint="export it again") from problem
+    return Artifact(path=path, **artifact_fields(data, path))
 
 
 def artifact_fields(data: Any, path: Path) -> dict[str, Any]:
     """The fields that ONNX metadata and sidecar have in common."""
     data = checked_schema(data, f"model file ({path.name})")
-    return {
-        "spec": ModelSpec.from_dict(data.get("spec")),
-        "precision": Precision(data.get("precision")),
-        "output": Output(data.get("output")),
-        "provenance": data.get("provenance") or {},
-    }
+    try:
+        precision, output = Precision(data.get("precision")), Output(data.get("output"))
+    except ValueError as problem:
+        raise FormatError(f"{path.name}: {problem}", hint="make it again with edgeseg convert") from problem
+    spec = ModelSpec.from_dict(data.get("spec"))
+    return {"spec": spec, "precision": precision, "output": output, "provenance": data.get("provenance") or {}}
 
 
 def read_onnx(path: Path) -> Any:

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 
 from edgeseg.artifact import Artifact
-from edgeseg.convert import open_model
-from edgeseg.files import whole_file, writable_folder
+from edgeseg.conversion import open_model
+from edgeseg.files import whole_file
 from edgeseg.pixels.contact import contact_sheet
 from edgeseg.progress import Progress, silent
 from edgeseg.stream import StreamReport, stream
@@ -65,7 +65,6 @@ def run_demo(
 ) -> Demo:
     """Convert `model`, stream `source` through it, and leave overlay.mp4 and overlay.png in `out`."""
     video, sheet_path, sheet = out / "overlay.mp4", out / "overlay.png", ContactSheet()
-    writable_folder(out)
     with open_source(source) as frames_in, open_model(model, out=out, progress=progress) as segmenter:
         with open_sink(video, frames_in.info) as sink:
             report = stream(frames_in, segmenter, sink, frames=frames, seen=sheet.add, progress=progress)

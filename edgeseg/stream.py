@@ -92,7 +92,7 @@ def stream(
 
     seen: called with each frame that was written. The sink is left open: close it to finish the file.
     """
-    run, done, interrupted = Stream(segmenter, opacity=opacity), 0, False
+    run, before, interrupted = Stream(segmenter, opacity=opacity), sink.frames_written, False
     total = min((n for n in (source.info.frames, frames) if n is not None), default=None)
     segmenter.clear_latency()
     meter, began = LoadMeter(), time.perf_counter()
@@ -101,8 +101,7 @@ def stream(
     try:
         for frame in results:
             sink.write(frame)
-            done += 1
-            progress("stream", done, total)
+            progress("stream", sink.frames_written - before, total)
             if seen is not None:
                 seen(frame)
     except (KeyboardInterrupt, StopStream):
@@ -110,7 +109,7 @@ def stream(
     finally:
         results.close()
     return StreamReport(
-        frames=done,
+        frames=sink.frames_written - before,
         seconds=time.perf_counter() - began,
         latency=segmenter.latency(),
         load=meter.load(),

@@ -37,3 +37,24 @@ def edgeseg_data() -> Path:
 def without() -> Callable[[str, str], None]:
     """`skip_without`."""
     return skip_without
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file of a small BiSeNetV2, 96x64, whose name is not that of its model."""
+    pytest.importorskip("torch")
+    from small_nets import write_small_weights
+
+    return write_small_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ONNX of `tiny_weights`. Read it, and do not write beside it."""
+    from small_nets import street_frames
+
+    from edgeseg.export.model import export_model, spec_from_model
+
+    frames = [rgb for rgb, _ in street_frames(spec_from_model(tiny_weights))]
+    artifact, _ = export_model(tiny_weights, tmp_path_factory.mktemp("onnx") / "tiny.onnx", frames=frames)
+    return artifact.path

@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.artifact import Artifact, write_onnx
+from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.spec import InputSpec, LabelSet, ModelSpec, Output, Precision
 
 HEIGHT, WIDTH, CLASSES = 32, 64, 5
@@ -21,6 +22,8 @@ SPEC = ModelSpec(
     input=InputSpec(width=WIDTH, height=HEIGHT),
     labels=LabelSet(names=tuple("abcde"), palette=tuple((40 * i, 10, 200 - 40 * i) for i in range(CLASSES))),
 )
+
+STREET = ModelSpec(name="guess", input=SPEC.input, labels=CAMVID_LABELS)
 
 
 def onnx_model(
@@ -41,10 +44,10 @@ def onnx_model(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
 
 
-def small_model(output: Output = Output.LOGITS, seed: int = 0) -> Any:
-    """rgb (1, 32, 64, 3) uint8 to logits (1, 5, 16, 32), or to their labels as a mask."""
+def small_model(output: Output = Output.LOGITS, seed: int = 0, classes: int = CLASSES) -> Any:
+    """rgb (1, 32, 64, 3) uint8 to logits (1, classes, 16, 32), or to their labels as a mask."""
     rng = np.random.default_rng(seed)
-    channels = [3, 8, 16, CLASSES]
+    channels = [3, 8, 16, classes]
     constants = {
         "mean": np.full((1, 3, 1, 1), 120, np.float32),
         "deviation": np.full((1, 3, 1, 1), 60, np.float32),
@@ -67,7 +70,7 @@ def small_model(output: Output = Output.LOGITS, seed: int = 0) -> Any:
         )
         if i < 2:
             nodes.append(helper.make_node("Relu", [name], [f"x{i + 1}"], f"relu{i}"))
-    shape = [1, CLASSES, HEIGHT // 2, WIDTH // 2]
+    shape = [1, classes, HEIGHT // 2, WIDTH // 2]
     result: tuple[str, int, Sequence[Any] | None] = ("logits", TensorProto.FLOAT, shape)
     if output is Output.MASK:
         nodes.append(helper.make_node("ArgMax", ["logits"], ["ids"], "argmax", axis=1, keepdims=0))
@@ -80,6 +83,13 @@ def float_onnx(folder: Path, output: Output = Output.LOGITS, name: str = "float.
     """The small model as a file with its spec."""
     artifact = Artifact(folder / name, SPEC, output=output, provenance={"weights": "seed 0"})
     write_onnx(small_model(output), artifact)
+    return artifact
+
+
+def street_onnx(folder: Path, output: Output = Output.LOGITS, seed: int = 0, name: str = "street.onnx") -> Artifact:
+    """The same with the 11 classes of the street camera, which it guesses."""
+    artifact = Artifact(folder / name, STREET, output=output)
+    write_onnx(small_model(output, seed, len(STREET.labels)), artifact)
     return artifact
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small_onnx import SPEC, float_onnx
 
-from edgeseg.artifact import Artifact, Layer, count_precisions, read_onnx, sidecar_path
+from edgeseg.artifact import Artifact, Layer, count_precisions, model_stem, read_onnx, sidecar_path
 from edgeseg.errors import FileProblem, FormatError, MismatchError
 from edgeseg.spec import Output, Precision
 
@@ -63,6 +63,22 @@ def test_a_newer_or_broken_sidecar_is_refused(engine: Artifact) -> None:
         Artifact.open(engine.path)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("precision", "int9", "'int9' is not a valid Precision"),
+        ("output", None, "None is not a valid Output"),
+        ("layers", [{"name": "x"}], "unreadable sidecar"),
+        ("spec", {"schema": 1}, "the model spec is incomplete"),
+    ],
+)
+def test_a_sidecar_with_a_wrong_field_is_refused(engine: Artifact, key: str, value: object, message: str) -> None:
+    sidecar = sidecar_path(engine.path)
+    sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), key: value}))
+    with pytest.raises(FormatError, match=message):
+        Artifact.open(engine.path)
+
+
 def test_files_that_are_no_onnx_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileProblem, match="no such file"):
         read_onnx(tmp_path / "none.onnx")
@@ -84,6 +100,10 @@ def test_an_onnx_without_a_spec_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError) as caught:
         Artifact.open(path)
     assert caught.value.message == "float.onnx is an ONNX without a model spec"
+    model.metadata_props.add(key="edgeseg", value="{")
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(FormatError, match=r"the metadata of float\.onnx is not JSON"):
+        Artifact.open(path)
 
 
 def test_an_onnx_larger_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,3 +111,10 @@ def test_an_onnx_larger_than_the_limit_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("edgeseg.artifact.MAX_ONNX_BYTES", 100)
     with pytest.raises(FormatError, match="larger than"):
         read_onnx(path)
+
+
+def test_files_of_different_shape_have_different_names() -> None:
+    assert model_stem("net", None) == "net"
+    assert model_stem("net", (512, 256)) == "net-512x256"
+    assert model_stem("net", None, Output.MASK) == "net-mask"
+    assert model_stem("net", (512, 256), Output.MASK) == "net-512x256-mask"

@@ -6,16 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.commands.options import (
-    Engine,
-    Json,
-    Model,
-    PrecisionName,
-    SizeText,
-    Threads,
-    precision_from_text,
-    size_or_none,
-)
+from edgeseg.commands.options import Engine, Json, Model, PrecisionName, SizeText, Threads, segmenter_from_options
 
 PICTURES = 8
 
@@ -33,18 +24,10 @@ def command(
     """Time MODEL on street frames of its input's size: p50, p90, p99 by stage, own CPU time, foreign load."""
     from edgeseg.bench.latency import measure_latency
     from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
-    from edgeseg.convert import open_model
     from edgeseg.street import StreetCamera
 
     with shown_progress() as progress:
-        opened = open_model(
-            model,
-            engine=engine,
-            precision=precision_from_text(precision),
-            size=size_or_none(size),
-            threads=threads,
-            progress=progress,
-        )
+        opened = segmenter_from_options(model, engine, precision, size, threads, progress)
         with opened as segmenter:
             width, height = segmenter.spec.input.width, segmenter.spec.input.height
             camera = StreetCamera(width=width, height=height)

@@ -25,7 +25,7 @@ def command(
 
     from edgeseg.artifact import artifact_from_onnx, count_precisions
     from edgeseg.commands.terminal import print_json, print_table, wrote
-    from edgeseg.convert import check_frames
+    from edgeseg.conversion import check_frames
     from edgeseg.engines import default_engine
     from edgeseg.engines.build import engine_from_onnx
 

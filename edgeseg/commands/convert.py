@@ -25,7 +25,9 @@ def command(
     model: Model,
     engine: Engine = None,
     precision: PrecisionName = None,
-    images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Images to calibrate on.")] = None,
+    images: Annotated[
+        str | None, typer.Option("--images", metavar="DIR", help="Images to calibrate on, or a data set's URI.")
+    ] = None,
     ranges: Annotated[Path | None, typer.Option("--ranges", metavar="FILE", help="A range table made before.")] = None,
     limit: Limit = 100,
     size: SizeText = None,
@@ -36,7 +38,7 @@ def command(
     """Convert MODEL to an engine: export, calibrate, quantise, build, check. MODEL may be a recipe (.toml) too."""
     from edgeseg.artifact import count_precisions
     from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
-    from edgeseg.convert import convert
+    from edgeseg.conversion import convert
     from edgeseg.recipe import Recipe, recipe_from_file
     from edgeseg.spec import Output
 
@@ -54,7 +56,12 @@ def command(
             out=output,
             progress=progress,
         )
-    artifact = made.engine
+    artifact, parity = made.engine, made.export
+    if parity is not None:
+        note(
+            f"export: largest logit difference from torch {parity.logit_difference:.1e}, "
+            f"labels as torch {parity.agreement:.5f}"
+        )
     if as_json:
         print_json(
             {

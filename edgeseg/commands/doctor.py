@@ -10,7 +10,6 @@ EXTRAS = {
     "cv2": ("resizing, overlay, USB cameras", "pip install opencv-python"),
     "av": ("video files and streams", "pip install av"),
     "numba": ("fast pixels", "pip install numba"),
-    "matplotlib": ("plots", "pip install 'edgeseg[reports]'"),
 }
 
 

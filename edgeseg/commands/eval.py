@@ -6,16 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.commands.options import (
-    Engine,
-    Json,
-    Model,
-    PrecisionName,
-    SizeText,
-    Threads,
-    precision_from_text,
-    size_or_none,
-)
+from edgeseg.commands.options import Engine, Json, Model, PrecisionName, SizeText, Threads, segmenter_from_options
 
 
 def command(
@@ -29,25 +20,18 @@ def command(
 ) -> None:
     """Measure mIoU, per-class IoU and pixel accuracy of MODEL, through the path that stream and bench time."""
     from edgeseg.commands.terminal import print_json, print_table, shown_progress, wrote
-    from edgeseg.convert import open_model
     from edgeseg.datasets import open_dataset
     from edgeseg.evaluate import evaluate
 
     dataset = open_dataset(data)
     with shown_progress() as progress:
-        opened = open_model(
-            model,
-            engine=engine,
-            precision=precision_from_text(precision),
-            size=size_or_none(size),
-            threads=threads,
-            progress=progress,
-        )
+        opened = segmenter_from_options(model, engine, precision, size, threads, progress)
         with opened as segmenter:
             result = evaluate(segmenter, dataset, progress=progress)
     artifact, confusion = segmenter.artifact, result.confusion
     if as_json:
-        about = {"engine": str(artifact.path), "runtime": artifact.engine, "precision": str(artifact.precision)}
+        about = {"engine": str(artifact.path), "runtime": artifact.engine, "precision": str(artifact.precision),
+                 "output": str(artifact.output)}  # fmt: skip
         print_json({**about, "data": data, **result.to_dict()})
         return
     print_table(

@@ -19,28 +19,26 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Export MODEL to an ONNX that takes uint8 frames and carries its spec, and hold it against torch."""
+    from edgeseg.artifact import model_stem
     from edgeseg.commands.terminal import print_json, print_table, wrote
-    from edgeseg.convert import check_frames
+    from edgeseg.conversion import check_frames
     from edgeseg.errors import UnknownNameError
-    from edgeseg.export.model import export_model
+    from edgeseg.export import check_exporter
     from edgeseg.spec import Output
     from edgeseg.weights import BUNDLED, weights_path
-    from edgeseg.weights.file import spec_from_weights
 
     chosen = weights or model
     if chosen is None:
         raise UnknownNameError("no model was named", hint=f"edgeseg export {BUNDLED[0]}")
+    weights_path(chosen)
+    check_exporter()
+    from edgeseg.export.model import export_model, spec_from_model
+
     wanted = size_or_none(size)
-    spec = spec_from_weights(weights_path(chosen))
-    spec = spec.resized(*wanted) if wanted else spec
-    name = f"{spec.name}-{size}" if wanted else spec.name
-    artifact, parity = export_model(
-        chosen,
-        output / f"{name}.onnx",
-        frames=check_frames(spec, None),
-        size=wanted,
-        output=Output.MASK if mask else Output.LOGITS,
-    )
+    spec = spec_from_model(chosen, wanted)
+    kind = Output.MASK if mask else Output.LOGITS
+    path = output / f"{model_stem(spec.name, wanted, kind)}.onnx"
+    artifact, parity = export_model(chosen, path, frames=check_frames(spec, None), size=wanted, output=kind)
     if as_json:
         print_json(
             {

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeseg.errors import UnknownNameError
+from edgeseg.progress import Progress
 from edgeseg.spec import Precision, size_from_text
+
+if TYPE_CHECKING:
+    from edgeseg.segmenter import Segmenter
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A bundled name (edgeseg models) or a file.")]
 Engine = Annotated[
@@ -42,3 +46,20 @@ def precision_from_text(text: str | None) -> Precision | None:
 def size_or_none(text: str | None) -> tuple[int, int] | None:
     """The (width, height) that a user named."""
     return None if text is None else size_from_text(text)
+
+
+def segmenter_from_options(
+    model: str, engine: str | None, precision: str | None, size: str | None, threads: int | None, progress: Progress
+) -> Segmenter:
+    """MODEL as stream, eval and bench open it: converted first, into ENGINES_FOLDER, where that is needed."""
+    from edgeseg.conversion import open_model
+
+    return open_model(
+        model,
+        engine=engine,
+        precision=precision_from_text(precision),
+        size=size_or_none(size),
+        out=ENGINES_FOLDER,
+        threads=threads,
+        progress=progress,
+    )

@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.commands.options import (
-    ENGINES_FOLDER,
-    Engine,
-    Json,
-    Model,
-    PrecisionName,
-    SizeText,
-    Threads,
-    precision_from_text,
-    size_or_none,
-)
+from edgeseg.commands.options import Engine, Json, Model, PrecisionName, SizeText, Threads, segmenter_from_options
 
 if TYPE_CHECKING:
     from edgeseg.artifact import Artifact
@@ -42,21 +32,12 @@ def command(
 ) -> None:
     """Segment every frame of SOURCE with MODEL and write the overlay to SINK. Ctrl-C ends it with a playable file."""
     from edgeseg.commands.terminal import shown_progress, wrote
-    from edgeseg.convert import open_model
     from edgeseg.stream import stream
     from edgeseg.video.sink import open_sink
     from edgeseg.video.source import open_source
 
     with open_source(source) as frames_in, shown_progress() as progress:
-        opened = open_model(
-            model,
-            engine=engine,
-            precision=precision_from_text(precision),
-            size=size_or_none(size),
-            out=ENGINES_FOLDER,
-            threads=threads,
-            progress=progress,
-        )
+        opened = segmenter_from_options(model, engine, precision, size, threads, progress)
         with opened as segmenter, open_sink(sink, frames_in.info) as frames_out:
             report = stream(frames_in, segmenter, frames_out, frames=frames, opacity=opacity, progress=progress)
     print_report(segmenter.artifact, report, sink, as_json=as_json)

@@ -14,7 +14,7 @@ from edgeseg.export.onnx import onnx_from_module
 from edgeseg.export.parity import Parity, parity_of_export
 from edgeseg.files import sha256_from_file, writable_folder
 from edgeseg.models import open_family
-from edgeseg.spec import Output
+from edgeseg.spec import ModelSpec, Output
 from edgeseg.weights import weights_path
 from edgeseg.weights.file import spec_from_weights, state_from_weights
 
@@ -32,14 +32,9 @@ def export_model(
     frames: (H, W, 3) rgb at the input's size. size: (width, height); that of the weights' spec unless given.
     The file is removed again where the two do not agree.
     """
-    weights = weights_path(model)
-    if weights.suffix != ".safetensors":
-        hint = "name a bundled model (edgeseg models) or a .safetensors file that edgeseg trained"
-        raise FormatError(f"not a weights file: {weights}", hint=hint)
-    spec = spec_from_weights(weights)
-    spec = spec.resized(*size) if size else spec
-    writable_folder(path.parent)
+    weights, spec = weights_path(model), spec_from_model(model, size)
     network = open_family(spec.family).load(spec, state_from_weights(weights))
+    writable_folder(path.parent)
     provenance = {"weights": weights.name, "weights_sha256": sha256_from_file(weights)}
     artifact = onnx_from_module(network, spec, path, output=output, provenance=provenance)
     try:
@@ -47,3 +42,18 @@ def export_model(
     except BaseException:
         path.unlink()
         raise
+
+
+def spec_from_model(model: str | Path, size: tuple[int, int] | None = None) -> ModelSpec:
+    """The spec of `model`, a bundled name or a weights file, at `size` (width, height); at its own unless given.
+
+    SizeError, with the nearest sizes, where the network does not take it.
+    """
+    weights = weights_path(model)
+    if weights.suffix != ".safetensors":
+        hint = "name a bundled model (edgeseg models) or a .safetensors file that edgeseg trained"
+        raise FormatError(f"not a weights file: {weights}", hint=hint)
+    spec = spec_from_weights(weights)
+    spec = spec.resized(*size) if size else spec
+    open_family(spec.family).size_rule.check(spec.input.width, spec.input.height, model=spec.name)
+    return spec

@@ -31,8 +31,9 @@ def main() -> None:
     config = TrainConfig(
         name=options.name, family=options.family, variant=options.variant, data=tuple(zip(options.data, shares)),
         size=size, crop=crop, steps=options.steps, batch=options.batch, learning_rate=options.learning_rate,
-        weight_decay=options.weight_decay, ema=options.ema, auxiliary=options.auxiliary, seed=options.seed,
-        scale=tuple(options.scale), licence=options.licence, start=options.start.name if options.start else "",
+        weight_decay=options.weight_decay, ema=options.ema, auxiliary=options.auxiliary,
+        balance=options.balance, seed=options.seed, scale=tuple(options.scale), licence=options.licence,
+        start=options.start.name if options.start else "",
         start_sha256=sha256_from_file(options.start) if options.start else "",
     )  # fmt: skip
     options.output.mkdir(parents=True, exist_ok=True)
@@ -76,6 +77,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--weight-decay", type=float, default=1e-2)
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--auxiliary", type=float, default=0.4)
+    parser.add_argument("--balance", type=float, default=1.0, help="how much more rare classes weigh, 0 not at all")
     parser.add_argument("--scale", type=float, nargs=2, default=(0.5, 2.0), metavar=("LOW", "HIGH"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--licence", default="Apache-2.0")

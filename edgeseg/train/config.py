@@ -13,7 +13,7 @@ class TrainConfig:
     size: (height, width) of the model's input. crop: (height, width) that is cut from a picture stretched to `size`.
     learning_rate: peak, reached after `warm_up` steps; falls with (1 - step / steps) ** 0.9.
     ema: decay of the averaged weights, which are the ones that are kept.
-    auxiliary: weight of each auxiliary head.
+    auxiliary: weight of each auxiliary head. balance: how much more rare classes weigh, 0 not at all.
     """
 
     name: str
@@ -29,6 +29,7 @@ class TrainConfig:
     warm_up: int = 100
     ema: float = 0.998
     auxiliary: float = 0.4
+    balance: float = 1.0
     scale: tuple[float, float] = (0.5, 2.0)
     colour: float = 0.4
     seed: int = 0

@@ -37,7 +37,7 @@ class Trainer:
             weight_groups(self.network, config.weight_decay), lr=config.learning_rate, foreach=True
         )
         self.augmentation = Augmentation(config.size, config.crop, scale=config.scale, colour=config.colour)
-        self.class_weights = balanced_class_weights(self._class_shares())
+        self.class_weights = balanced_class_weights(self._class_shares(), config.balance)
         self.mean = torch.tensor(spec.input.mean).view(1, 3, 1, 1) * 255
         self.std = torch.tensor(spec.input.std).view(1, 3, 1, 1) * 255
         self.step = 0

@@ -9,12 +9,13 @@ from torch import Tensor
 IGNORE = 255
 
 
-def balanced_class_weights(shares: Tensor) -> Tensor:
-    """1 / ln(1.02 + share), scaled to a mean of 1 (Paszke et al., "ENet", arXiv 1606.02147, section 5.2).
+def balanced_class_weights(shares: Tensor, balance: float = 1.0) -> Tensor:
+    """(1 / ln(1.02 + share)) ** balance, scaled to a mean of 1 (Paszke et al., "ENet", arXiv 1606.02147, section 5.2).
 
-    shares: (C,) share of each class among the judged pixels.
+    shares: (C,) share of each class among the judged pixels. balance: 1 as in the paper, 0 for equal weights; the
+    rare classes' recall rises with it, and their precision falls.
     """
-    weights = 1.0 / torch.log(1.02 + shares)
+    weights = (1.0 / torch.log(1.02 + shares)) ** balance
     return weights / weights.mean()
 
 

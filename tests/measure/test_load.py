@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -32,6 +33,29 @@ def test_foreign_load_is_what_others_used(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(wall))
     load = LoadMeter().load()
     assert load == Load(wall_seconds=4.0, cpu_seconds=1.0, foreign_cores=0.5)
+
+
+def test_other_threads_count_as_own() -> None:
+    def spin() -> None:
+        until = time.thread_time() + 0.05
+        while time.thread_time() < until:
+            pass
+
+    meter, threads = LoadMeter(), [threading.Thread(target=spin) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert meter.load().cpu_seconds >= 0.15
+
+
+def test_rounding_never_makes_foreign_load_negative(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's counters tick in hundredths of a second, the process's own clock does not."""
+    busy = iter([100.0, 100.0])
+    monkeypatch.setattr(module, "busy_seconds", lambda: next(busy))
+    own = iter([10.0, 10.004])
+    monkeypatch.setattr(module.time, "process_time", lambda: next(own))
+    assert LoadMeter().load().foreign_cores == 0.0
 
 
 def test_foreign_load_and_few_samples_are_caveats() -> None:

@@ -90,6 +90,7 @@ def test_rare_classes_weigh_more() -> None:
     weights = balanced_class_weights(torch.tensor([0.7, 0.29, 0.01]))
     assert weights[0] < weights[1] < weights[2]
     assert float(weights.mean()) == pytest.approx(1.0)
+    assert torch.equal(balanced_class_weights(torch.tensor([0.7, 0.29, 0.01]), 0.0), torch.ones(3))
 
 
 def test_ignored_pixels_do_not_count() -> None:

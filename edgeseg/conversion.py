@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.artifact import Artifact, artifact_from_onnx, sidecar_path
+from edgeseg.artifact import Artifact, artifact_from_onnx, model_stem, sidecar_path
 from edgeseg.calib.calibrate import ranges_from_images
-from edgeseg.calib.images import images_from_folder
+from edgeseg.calib.images import images_from
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import default_engine, open_engine
@@ -27,6 +28,10 @@ from edgeseg.segmenter import Segmenter, open_segmenter
 from edgeseg.spec import ModelSpec, Output, Precision
 from edgeseg.street import StreetCamera
 from edgeseg.weights import BUNDLED, weights_path
+from edgeseg.weights.file import spec_from_weights
+
+if TYPE_CHECKING:
+    from edgeseg.export.parity import Parity
 
 CHECK_FRAMES = 4
 Rgb = NDArray[np.uint8]
@@ -34,10 +39,15 @@ Rgb = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Conversion:
-    """What `convert` made. onnx: the float graph beside the engine. ranges: the table that int8 rests on, if any."""
+    """What `convert` made.
+
+    onnx: the float graph, beside the engine. export: how that compares with its torch module; None for an ONNX that
+    was there already. ranges: the table that int8 rests on, if any.
+    """
 
     engine: Artifact
     onnx: Artifact
+    export: Parity | None
     ranges: Path | None
 
 
@@ -46,7 +56,7 @@ def convert(
     *,
     engine: str | None = None,
     precision: Precision | None = None,
-    images: Path | None = None,
+    images: str | Path | None = None,
     ranges: Path | None = None,
     limit: int = 100,
     size: tuple[int, int] | None = None,
@@ -57,8 +67,8 @@ def convert(
     """Convert `model`, a bundled name, a weights file or an ONNX that carries a spec, to an engine in `out`.
 
     engine: the first that this machine can run unless given. precision: int8 where there are ranges, else the
-    fastest float that the engine and this machine have. images: a folder to calibrate on, of which `limit` are
-    chosen; without it the committed table of a bundled model is used, or the table at `ranges`.
+    fastest float that the engine and this machine have. images: a folder, or a data set's URI, to calibrate on,
+    of which `limit` are chosen; without it the committed table of a bundled model is used, or the table at `ranges`.
     size: (width, height). Nothing is left behind where a step fails.
     """
     engine = engine or default_engine()
@@ -66,15 +76,14 @@ def convert(
     if precision is not None:
         open_engine(engine).check_precision(precision)
     table_path = None if images else (ranges or (bundled_ranges(str(model)) if model in BUNDLED else None))
-    writable_folder(out)
-    with tempfile.TemporaryDirectory(prefix=".edgeseg-", dir=out) as scratch:
+    with scratch_in(out) as scratch:
         progress("export", 0, None)
-        onnx = float_onnx(model, Path(scratch), size=size, output=output)
+        onnx, parity = float_onnx(model, scratch, size=size, output=output, images=images)
         name = onnx.path.stem
         frames = check_frames(onnx.spec, images)
         table = None
         if images:
-            chosen = images_from_folder(images, onnx.spec, limit)
+            chosen = images_from(images, onnx.spec, limit)
             table = ranges_from_images(onnx.path, chosen, progress=lambda done: progress("calibrate", done, limit))
         elif table_path:
             table = RangeTable.open(table_path)
@@ -86,7 +95,7 @@ def convert(
                     f"int8 needs ranges, and there is no table for {name}", hint="calibrate: add --images FOLDER"
                 )
             progress("quantize", 0, None)
-            source = int8_from_ranges(onnx.path, table, target=engine, out=Path(scratch) / f"{name}.int8.onnx").path
+            source = int8_from_ranges(onnx.path, table, target=engine, out=scratch / f"{name}.int8.onnx").path
         progress("build", 0, None)
         built = engine_from_onnx(
             source, engine, precision=precision, out_dir=out, name=name, reference=onnx.path, frames=np.stack(frames)
@@ -94,23 +103,39 @@ def convert(
         kept = onnx.path.replace(out / onnx.path.name)
         if images and table is not None:
             table_path = table.write(out / f"{name}.ranges.json")
-    return Conversion(built, artifact_from_onnx(kept), table_path if precision is Precision.INT8 else None)
+    return Conversion(built, artifact_from_onnx(kept), parity, table_path if precision is Precision.INT8 else None)
 
 
-def float_onnx(model: str | Path, folder: Path, *, size: tuple[int, int] | None, output: Output) -> Artifact:
-    """The float ONNX of `model` in `folder`; an ONNX is copied there."""
+@contextlib.contextmanager
+def scratch_in(out: Path) -> Iterator[Path]:
+    """A passing folder in `out`, which is made where it is missing, and is gone again where nothing came of it."""
+    missing = not out.exists()
+    writable_folder(out)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".edgeseg-", dir=out) as folder:
+            yield Path(folder)
+    finally:
+        if missing and not any(out.iterdir()):
+            out.rmdir()
+
+
+def float_onnx(
+    model: str | Path, folder: Path, *, size: tuple[int, int] | None, output: Output, images: str | Path | None
+) -> tuple[Artifact, Parity | None]:
+    """The float ONNX of `model` in `folder`, and its parity on frames of `images`; an ONNX is copied there."""
     if Path(model).suffix == ".onnx":
-        return copied_onnx(existing_file(model), folder, size)
-    from edgeseg.export.model import export_model  # torch, which a device that only runs engines does not have
-    from edgeseg.weights.file import spec_from_weights
+        return copied_onnx(existing_file(model), folder, size), None
+    from edgeseg.export import check_exporter
 
-    spec = spec_from_weights(weights_path(model))
-    spec = spec.resized(*size) if size else spec
-    name = f"{spec.name}-{size[0]}x{size[1]}" if size else spec.name
-    artifact, _ = export_model(
-        model, folder / f"{name}.onnx", frames=check_frames(spec, None), size=size, output=output
+    weights_path(model)
+    check_exporter()
+    from edgeseg.export.model import export_model, spec_from_model  # torch, which a device need not have
+
+    spec = spec_from_model(model, size)
+    frames = check_frames(spec, images)
+    return export_model(
+        model, folder / f"{model_stem(spec.name, size, output)}.onnx", frames=frames, size=size, output=output
     )
-    return artifact
 
 
 def copied_onnx(path: Path, folder: Path, size: tuple[int, int] | None) -> Artifact:
@@ -137,10 +162,10 @@ def chosen_precision(engine: str, *, calibrated: bool) -> Precision:
     return Precision.BF16 if Precision.BF16 in made and has_native_bf16() else Precision.FP32
 
 
-def check_frames(spec: ModelSpec, images: Path | None) -> Sequence[Rgb]:
+def check_frames(spec: ModelSpec, images: str | Path | None) -> Sequence[Rgb]:
     """A few frames at the input's size on which labels are compared: of `images`, or of the street camera."""
     if images is not None:
-        return list(images_from_folder(images, spec, CHECK_FRAMES))
+        return list(images_from(images, spec, CHECK_FRAMES))
     size = {"width": spec.input.width, "height": spec.input.height}
     return [StreetCamera(seed=seed, **size).render(0)[0] for seed in range(CHECK_FRAMES)]
 
@@ -155,14 +180,36 @@ def open_model(
     threads: int | None = None,
     progress: Progress = silent,
 ) -> Segmenter:
-    """Open MODEL, whatever it is: an engine as it lies there; anything else is converted first, once."""
+    """Open MODEL, whatever it is: an engine or ONNX as it lies there; anything else is converted first, once.
+
+    MismatchError where a file is not of the engine, precision or size that is asked for.
+    """
     if Path(model).suffix not in ("", ".safetensors") or sidecar_path(Path(model)).exists():
-        return open_segmenter(existing_file(model), threads=threads)
+        path = existing_file(model)
+        check_wishes(path, engine, precision, size)
+        return open_segmenter(path, threads=threads)
     built = existing_engine(model, engine, precision, size, out)
     if built is None:
         converted = convert(model, engine=engine, precision=precision, size=size, out=out, progress=progress)
         built = converted.engine
     return open_segmenter(built.path, threads=threads)
+
+
+def check_wishes(path: Path, engine: str | None, precision: Precision | None, size: tuple[int, int] | None) -> None:
+    """MismatchError unless the engine or ONNX at `path` is of what is asked for: it is opened as it lies there."""
+    if (engine, precision, size) == (None, None, None):
+        return
+    artifact = Artifact.open(path)
+    own = artifact.spec.input
+    found = {"engine": artifact.engine or default_engine(), "precision": str(artifact.precision)}
+    found["size"] = f"{own.width}x{own.height}"
+    asked = {"engine": engine, "precision": precision and str(precision), "size": size and f"{size[0]}x{size[1]}"}
+    for option, wish in asked.items():
+        if wish not in (None, found[option]):
+            raise MismatchError(
+                f"{path.name} has the {option} {found[option]}, and {wish} was asked for",
+                hint=f"convert the model or its float ONNX: edgeseg convert MODEL --{option} {wish}",
+            )
 
 
 def existing_engine(
@@ -173,7 +220,7 @@ def existing_engine(
     engine = engine or default_engine()
     calibrated = model in BUNDLED and bundled_ranges(str(model)) is not None
     precision = precision or chosen_precision(engine, calibrated=calibrated)
-    name = f"{weights.stem}-{size[0]}x{size[1]}" if size else weights.stem
+    name = model_stem(spec_from_weights(weights).name, size)
     path = out / f"{name}.{engine}.{precision}.{open_engine(engine).extension}"
     if not sidecar_path(path).exists():
         return None

@@ -1,0 +1,162 @@
+"""What scripts rest on: the grammar of the commands and of their JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from small_cli import Run, runner
+from small_onnx import frames, street_onnx
+
+from edgeseg.engines import ENGINES
+from edgeseg.weights import BUNDLED
+
+STREETS = "street:?seed=3&frames=2&size=96x64"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs commands in a folder with a small ONNX and a few pictures."""
+    monkeypatch.chdir(tmp_path)
+    street_onnx(tmp_path)
+    Path("images").mkdir()
+    for index, rgb in enumerate(frames(3)):
+        cv2.imwrite(f"images/{index}.png", rgb)
+    return runner(monkeypatch, capfd)
+
+
+@pytest.fixture
+def engine(run: Run) -> str:
+    """The path that convert prints."""
+    words = ("--engine", "onnxruntime", "--precision", "int8", "--images", "images", "--limit", 2, "-o", "made")
+    return str(run("convert", "street.onnx", *map(str, words), "--json").json()["engine"])
+
+
+def test_convert_prints_engine_and_precision_and_the_next_command(run: Run) -> None:
+    done = run("convert", "street.onnx", "--engine", "onnxruntime", "--size", "64x32", "--json")
+    data = done.json()
+    assert (data["engine"], data["precision"]) == ("engines/street.onnxruntime.fp32.onnx", "fp32")
+    assert Path(data["engine"]).exists()
+    assert data["agreement"]["labels"] >= 0.999  # fp32 against fp32: only near-ties may differ
+    assert done.lines("next") == ["edgeseg stream SOURCE engines/street.onnxruntime.fp32.onnx -o overlay.mp4"]
+    assert f"wrote {data['engine']}" in done.err.splitlines()
+
+
+def test_convert_takes_a_recipe_and_options_go_before_it(run: Run) -> None:
+    Path("mine.toml").write_text('model = "street.onnx"\nengine = "openvino"\nprecision = "int8"\n')
+    data = run("convert", "mine.toml", "--engine", "onnxruntime", "--precision", "fp32", "-o", "made", "--json").json()
+    assert (data["runtime"], data["precision"]) == ("onnxruntime", "fp32")
+
+
+def test_eval_has_miou_as_a_fraction(run: Run, engine: str) -> None:
+    data = run("eval", engine, "--data", STREETS, "--json").json()
+    assert 0 <= data["miou"] <= 1
+    assert (data["engine"], data["precision"], data["images"]) == (engine, "int8", 2)
+    assert data["data"] == STREETS
+
+
+def test_bench_has_latency_by_stage_with_raw_samples(run: Run, engine: str) -> None:
+    data = run("bench", engine, "-n", "4", "--warm-up", "1", "--threads", "1", "--json").json()
+    assert (data["frames"], data["warm_up"], data["threads"], data["size"]) == (4, 1, 1, "64x32")
+    assert set(data["latency"]) == {"total", "resize", "infer", "upsample"}
+    assert len(data["samples"]["total"]) == 4
+    assert {caveat["code"] for caveat in data["caveats"]} >= {"few-samples"}
+
+
+def test_inspect_has_layers_with_what_was_requested_and_obtained(run: Run, engine: str) -> None:
+    data = run("inspect", engine, "--json").json()
+    assert (data["kind"], data["engine"], data["precision"]) == ("engine", "onnxruntime", "int8")
+    assert data["spec"]["name"] == "guess"
+    assert data["provenance"]["ranges"]["images"] == 2
+    assert all(set(layer) == {"name", "op", "requested", "obtained"} for layer in data["layers"])
+    assert {layer["obtained"] for layer in data["layers"] if layer["requested"] == "int8"} == {"int8"}
+    plain = run("inspect", "street.onnx", "--json").json()
+    assert plain["kind"] == "onnx"
+    requested = {layer["name"]: layer["requested"] for layer in plain["layers"]}
+    assert requested["conv0"] == "fp32"
+    assert requested["cast"] == ""
+    assert {layer["obtained"] for layer in plain["layers"]} == {""}
+
+
+def test_inspect_reads_weights(run: Run, tiny_weights: Path) -> None:
+    data = run("inspect", str(tiny_weights), "--json").json()
+    assert (data["kind"], data["spec"]["family"], data["layers"]) == ("weights", "bisenetv2", [])
+
+
+def test_stream_tells_frames_rate_and_miou(run: Run, engine: str) -> None:
+    done = run("stream", "test://street?size=96x64&frames=3", engine, "-o", "out/", "--json")
+    data = done.json()
+    assert (data["frames"], data["output"], data["interrupted"]) == (3, "out/", False)
+    assert 0 <= data["miou"] <= 1
+    assert data["fps"] > 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["000000.png", "000001.png", "000002.png"]
+    assert cv2.imread("out/000000.png").shape == (64, 96, 3)
+    limited = run("stream", "test://street?size=96x64", engine, "-o", "null", "--frames", "2", "--json").json()
+    assert limited["frames"] == 2
+
+
+def test_models_is_a_list_with_names(run: Run) -> None:
+    data = run("models", "--json").json()
+    assert [model["name"] for model in data] == list(BUNDLED)
+    assert all({"family", "variant", "classes", "size", "licence"} <= set(model) for model in data)
+
+
+def test_doctor_tells_the_device_and_every_engine(run: Run) -> None:
+    data = run("doctor", "--json").json()
+    assert [row["engine"] for row in data["engines"]] == list(ENGINES)
+    assert {row["state"] for row in data["engines"]} <= {"ready", "missing"}
+    assert data["device"]["threads"] >= 1
+
+
+def test_the_line_can_be_gone_step_by_step(run: Run) -> None:
+    table = run("calibrate", "street.onnx", "--images", "images", "-o", "ranges.json", "--json").json()
+    assert (table["ranges"], table["images"]) == ("ranges.json", 3)
+    int8 = run("quantize", "street.onnx", "--ranges", "ranges.json", "--target", "onnxruntime", "--json").json()
+    assert int8["onnx"] == "street.onnxruntime.int8.onnx"
+    words = ("--engine", "onnxruntime", "--reference", "street.onnx", "-o", "made", "--json")
+    built = run("build", int8["onnx"], *words).json()
+    assert built["precision"] == "int8"
+    assert built["layers"]["int8"] >= 1
+    assert Path(built["engine"] + ".json").exists()
+
+
+def test_export_tells_how_the_onnx_compares_with_torch(run: Run, tiny_weights: Path) -> None:
+    data = run("export", str(tiny_weights), "--size", "64x64", "-o", "made", "--json").json()
+    assert data["onnx"] == "made/tiny-bisenetv2-64x64.onnx"
+    assert data["agreement"] >= 0.999  # float against float: only near-ties may differ
+    assert data["licence"] == "Apache-2.0"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("inspect", "street.onnx"),
+        ("doctor",),
+        ("bench", "street.onnx", "-n", "2", "--warm-up", "0"),
+        ("eval", "street.onnx", "--data", STREETS),
+        ("stream", "test://street?size=96x64&frames=2", "street.onnx", "-o", "null"),
+        ("convert", "street.onnx", "--engine", "onnxruntime", "-o", "made"),
+        ("calibrate", "street.onnx", "--images", "images"),
+    ],
+)
+def test_without_json_there_is_a_table_for_people(run: Run, words: tuple[str, ...]) -> None:
+    done = run(*words)
+    assert done.code == 0, done.err
+    assert len(done.out.splitlines()) >= 3
+    assert "Traceback" not in done.err
+    with pytest.raises(ValueError, match="Expecting value"):
+        json.loads(done.out)
+
+
+def test_what_is_not_a_number_is_null_in_json(run: Run) -> None:
+    """Classes that a data set does not show have no IoU."""
+    Path("cv/test/images").mkdir(parents=True)
+    Path("cv/test/labels").mkdir()
+    cv2.imwrite("cv/test/images/0001TP.png", frames(1)[0])
+    cv2.imwrite("cv/test/labels/0001TP.png", np.full((32, 64), 11, np.uint8))
+    done = run("eval", "street.onnx", "--data", "camvid:cv", "--json")
+    assert "NaN" not in done.out
+    assert done.json()["miou"] is None

@@ -1,0 +1,71 @@
+"""The command line states itself without loading a framework, and each command is a file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_cli import Run, runner
+
+import edgeseg
+from edgeseg.cli import COMMANDS
+
+FRAMEWORKS = ("torch", "onnx", "onnx_ir", "onnxruntime", "openvino", "cv2", "av", "numba", "numpy", "rich", "psutil")
+LOADED = """
+import sys
+sys.argv = ["edgeseg", *sys.argv[1:]]
+from edgeseg.cli import main
+try:
+    main()
+finally:
+    print("loaded", *(name for name in {names} if name in sys.modules))
+"""
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    return runner(monkeypatch, capfd)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["convert", "--help"], ["--frobnicate"]])
+def test_help_imports_no_framework(words: list[str]) -> None:
+    script = LOADED.format(names=FRAMEWORKS)
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1].split() == ["loaded"], done.stderr
+
+
+def test_every_command_is_a_file_and_every_file_a_command() -> None:
+    folder = Path(edgeseg.__file__).parent / "commands"
+    files = {path.stem for path in folder.glob("*.py") if "\ndef command(" in path.read_text(encoding="utf-8")}
+    assert files == set(COMMANDS)
+    assert {name: f"edgeseg.commands.{name}" for name in files} == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(run: Run, command: str) -> None:
+    done = run(command, "--help")
+    assert done.code == 0
+    assert done.out.startswith("Usage:")
+    assert done.err == ""
+    assert done.out.splitlines()[2].strip()
+
+
+def test_the_version_is_that_of_the_package(run: Run) -> None:
+    assert run("--version").out.strip() == edgeseg.__version__
+
+
+def test_without_a_command_it_shows_the_help(run: Run) -> None:
+    done = run()
+    assert all(command in done.out + done.err for command in COMMANDS)
+
+
+def test_the_module_runs_as_a_program_and_its_exit_code_is_the_shells() -> None:
+    words = [sys.executable, "-m", "edgeseg.cli", "frobnicate"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "error: unknown command: frobnicate",
+        f"hint: known: {', '.join(sorted(COMMANDS))}",
+    ]

@@ -1,0 +1,107 @@
+"""Every family goes the whole line: module, ONNX, ranges, INT8 for each engine, engine, Segmenter, mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx_ir
+import pytest
+from small_nets import small_network, small_spec, street_frames
+
+import edgeseg
+from edgeseg.artifact import Artifact, read_onnx
+from edgeseg.calib.calibrate import ranges_from_images
+from edgeseg.calib.quantize import int8_from_ranges
+from edgeseg.calib.range import RangeTable
+from edgeseg.engines import ENGINES, open_engine
+from edgeseg.engines.build import engine_from_onnx
+from edgeseg.errors import UnavailableError
+from edgeseg.graph.check_qdq import check_canonical
+from edgeseg.models import FAMILIES, open_family
+from edgeseg.spec import Precision
+
+pytest.importorskip("torch")
+
+# Share of labels that an INT8 engine has in common with the float graph. These nets are not trained: their activations
+# have the long tails that training removes, and their classes lie closer together.
+INT8_LABELS = 0.85
+FLOAT_LABELS = 0.999  # fp32 against fp32: only near-ties may differ
+
+
+@dataclass(frozen=True)
+class Line:
+    """How far the line goes without an engine."""
+
+    onnx: Artifact
+    table: RangeTable
+    frames: list[np.ndarray]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def line(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Line:
+    from edgeseg.export.onnx import onnx_from_module
+
+    spec = small_spec(request.param)
+    frames = [rgb for rgb, _ in street_frames(spec)]
+    path = tmp_path_factory.mktemp(request.param) / f"{spec.name}.onnx"
+    onnx = onnx_from_module(small_network(spec), spec, path, provenance={"weights": "random"})
+    return Line(onnx, ranges_from_images(onnx.path, frames), frames)
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    try:
+        open_engine(request.param).available()
+    except UnavailableError as problem:
+        pytest.skip(str(problem))
+    return str(request.param)
+
+
+def test_int8_goes_the_whole_line(line: Line, engine: str, tmp_path: Path) -> None:
+    quantised = int8_from_ranges(line.onnx.path, line.table, target=engine, out=tmp_path / "int8.onnx")
+    built = engine_from_onnx(
+        quantised.path, engine, out_dir=tmp_path / "out", reference=line.onnx.path, frames=np.stack(line.frames)
+    )
+    assert built.agreement["labels"] >= INT8_LABELS
+    asking = [layer for layer in built.layers if layer.requested == "int8"]
+    obtained = [layer for layer in asking if layer.obtained == "int8"]
+    if open_engine(engine).simulates:
+        assert {layer.obtained for layer in asking} == {"fp32"}
+    else:
+        assert len(obtained) >= 0.9 * len(asking) > 0  # a runtime may leave a depthwise convolution in float
+    read = Artifact.open(built.path)
+    assert read == built
+    assert (read.engine, read.precision, read.spec) == (engine, Precision.INT8, line.onnx.spec)
+    assert {"weights", "onnx_sha256", "ranges", "target", "built_from_sha256"} <= set(read.provenance)
+    assert read.provenance["ranges"]["images"] == len(line.frames)
+    assert all(read.versions.values())
+    assert read.device["cpu"]
+    with edgeseg.open(built.path, threads=1) as segmenter, edgeseg.open(line.onnx.path, threads=1) as floating:
+        rgb = line.frames[0]
+        mask, expected = segmenter.segment(rgb), floating.segment(rgb)
+    assert mask.labels.shape == rgb.shape[:2]
+    assert (mask.labels == expected.labels).mean() >= INT8_LABELS
+
+
+def test_fp32_goes_the_whole_line(line: Line, engine: str, tmp_path: Path) -> None:
+    built = engine_from_onnx(line.onnx.path, engine, out_dir=tmp_path, frames=np.stack(line.frames))
+    assert built.agreement["labels"] >= FLOAT_LABELS
+    assert {layer.obtained for layer in built.layers} <= {"", "fp32"}
+    with edgeseg.open(built.path, threads=1) as segmenter:
+        assert sum(segmenter.segment(line.frames[0]).shares().values()) == pytest.approx(1)
+
+
+def test_the_canonical_form_is_canonical(line: Line, tmp_path: Path) -> None:
+    quantised = int8_from_ranges(line.onnx.path, line.table, target="canonical", out=tmp_path / "canonical.onnx")
+    model = onnx_ir.from_proto(read_onnx(quantised.path))
+    check_canonical(model)
+    assert sum(node.op_type == "QuantizeLinear" for node in model.graph) > 0
+    assert quantised.provenance["target"] == "canonical"
+
+
+def test_the_size_is_the_smallest_that_is_not_square(line: Line) -> None:
+    spec = line.onnx.spec
+    rule = open_family(spec.family).size_rule
+    assert (spec.input.height, spec.input.width) == (rule.floor_minimum, rule.floor_minimum + rule.multiple)

@@ -1,0 +1,101 @@
+"""Small networks for tests: of a family, at the smallest size that is not square and that tells some classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgeseg.datasets.labels import CAMVID_LABELS
+from edgeseg.spec import InputSpec, ModelSpec
+from edgeseg.street import StreetCamera
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+SMALLEST_VARIANT = {"bisenetv2": "light", "segformer": "b0"}
+RIDGE = 100.0
+
+
+def small_spec(family: str) -> ModelSpec:
+    """The model at the smallest size of the family that is not square."""
+    from edgeseg.models import open_family
+
+    rule = open_family(family).size_rule
+    height = rule.floor_minimum
+    return ModelSpec(
+        name=f"tiny-{family}",
+        input=InputSpec(width=height + rule.multiple, height=height),
+        labels=CAMVID_LABELS,
+        family=family,
+        variant=SMALLEST_VARIANT[family],
+        licence="Apache-2.0",
+    )
+
+
+def street_frames(spec: ModelSpec, count: int = 4) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Pictures of the input's size with their labels, one a seed."""
+    size = {"width": spec.input.width, "height": spec.input.height}
+    return [StreetCamera(seed=seed, **size).render(0) for seed in range(count)]
+
+
+def small_network(spec: ModelSpec) -> nn.Module:
+    """Random weights, batch norms that saw four frames, and a last layer fitted to their labels by least squares.
+
+    With a last layer that is all chance the classes lie so close together that comparing labels measures rounding.
+    """
+    import torch
+
+    from edgeseg.models import open_family
+
+    torch.manual_seed(0)
+    pairs = street_frames(spec)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in (spec.input.mean, spec.input.std))
+    images = (torch.from_numpy(np.stack([rgb for rgb, _ in pairs])).permute(0, 3, 1, 2).float() - mean) / std
+    network = open_family(spec.family).build(spec)
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = None  # the running mean and variance become those of all batches
+    last = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d)][-1]
+    features: list[torch.Tensor] = []
+    last.register_forward_hook(lambda layer, inputs, output: features.append(inputs[0]))
+    with torch.no_grad():
+        network.train()(images)
+        network.eval()(images)
+        fit_last_layer(last, features[-1], torch.from_numpy(np.stack([labels for _, labels in pairs])))
+    last._forward_hooks.clear()
+    return network
+
+
+def fit_last_layer(last: nn.Conv2d, features: torch.Tensor, labels: torch.Tensor) -> None:
+    """Make the 1x1 convolution `last` tell `labels` (N, H, W) from `features` (N, C, h, w) by ridge regression."""
+    import torch
+
+    stride = labels.shape[1] // features.shape[2]
+    low = labels[:, stride // 2 :: stride, stride // 2 :: stride].flatten().long()
+    flat = features.permute(0, 2, 3, 1).flatten(0, 2)
+    x = torch.cat([flat, torch.ones(len(flat), 1)], 1)
+    y = torch.nn.functional.one_hot(low, last.out_channels).float() * 10 - 5
+    weight = torch.linalg.solve(x.T @ x + RIDGE * torch.eye(x.shape[1]), x.T @ y).T
+    last.weight.copy_(weight[:, :-1, None, None])
+    if last.bias is not None:
+        last.bias.copy_(weight[:, -1])
+
+
+def write_small_weights(path: Path, family: str = "bisenetv2") -> Path:
+    """A weights file of such a network."""
+    spec = small_spec(family)
+    return write_state(path, small_network(spec).state_dict(), spec)
+
+
+def write_state(path: Path, state: Mapping[str, torch.Tensor], spec: ModelSpec) -> Path:
+    """A weights file of these tensors that says to be of `spec`."""
+    from edgeseg.train.config import TrainConfig
+    from edgeseg.weights.file import write_weights
+
+    size = (spec.input.height, spec.input.width)
+    write_weights(path, state, spec, TrainConfig(spec.name, spec.family, spec.variant, (), size, size, steps=0))
+    return path

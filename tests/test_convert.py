@@ -1,0 +1,269 @@
+"""The straight line in one call: what it chooses, what it uses again, and that it leaves nothing half-made."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import pytest
+from small_onnx import float_onnx, frames, int8_onnx, street_onnx
+
+from edgeseg import convert as public_convert
+from edgeseg.artifact import Artifact, sidecar_path
+from edgeseg.calib.calibrate import ranges_from_images
+from edgeseg.calib.range import RangeTable
+from edgeseg.conversion import convert, existing_engine, open_model
+from edgeseg.errors import (
+    DataError,
+    EdgeSegError,
+    FileProblem,
+    FormatError,
+    MismatchError,
+    SizeError,
+    UnknownNameError,
+)
+from edgeseg.spec import Output, Precision
+
+# `edgeseg.conversion` is the function: the module of that name has to be asked for by its path
+MODULE = "edgeseg.conversion"
+
+
+@pytest.fixture
+def module() -> object:
+    import importlib
+
+    return importlib.import_module(MODULE)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Six pictures in a folder."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index, rgb in enumerate(frames(6)):
+        cv2.imwrite(str(folder / f"{index}.png"), rgb)
+    return folder
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_the_public_name_is_this_function() -> None:
+    assert public_convert is convert
+
+
+@pytest.mark.parametrize(
+    ("engine", "calibrated", "native_bf16", "chosen"),
+    [
+        ("openvino", True, True, "int8"),
+        ("openvino", True, False, "int8"),
+        ("openvino", False, True, "bf16"),
+        ("openvino", False, False, "fp32"),
+        ("onnxruntime", True, True, "int8"),
+        ("onnxruntime", False, True, "fp32"),
+        ("pytorch", False, True, "fp32"),
+    ],
+)
+def test_int8_where_there_are_ranges_else_the_best_float(
+    engine: str, calibrated: bool, native_bf16: bool, chosen: str, monkeypatch: pytest.MonkeyPatch, module: object
+) -> None:
+    monkeypatch.setattr(module, "has_native_bf16", lambda: native_bf16)
+    assert module.chosen_precision(engine, calibrated=calibrated) == chosen  # type: ignore[attr-defined]
+
+
+def test_an_onnx_is_converted_to_int8_with_images_and_their_table_is_kept(images: Path, tmp_path: Path) -> None:
+    source, out = street_onnx(tmp_path), tmp_path / "out"
+    steps: list[tuple[str, int, int | None]] = []
+    made = convert(
+        str(source.path), engine="onnxruntime", images=images, limit=4, out=out,
+        progress=lambda *step: steps.append(step),
+    )  # fmt: skip
+    engine = "street.onnxruntime.int8.onnx"
+    assert names_in(out) == ["street.onnx", engine, f"{engine}.json", "street.ranges.json"]
+    assert (made.engine.path, made.onnx.path, made.ranges) == (
+        out / engine, out / "street.onnx", out / "street.ranges.json",
+    )  # fmt: skip
+    assert made.engine.precision is Precision.INT8
+    assert made.engine.provenance["ranges"]["images"] == RangeTable.open(out / "street.ranges.json").images == 4
+    assert made.engine.agreement["frames"] == 4
+    assert made.onnx.path.read_bytes() == source.path.read_bytes()
+    assert [done for task, done, _ in steps if task == "calibrate"] == [1, 2, 3, 4]
+    assert list(dict.fromkeys(task for task, _, _ in steps)) == ["export", "calibrate", "quantize", "build"]
+
+
+def test_a_table_made_before_serves_as_well(tmp_path: Path) -> None:
+    source = street_onnx(tmp_path)
+    table = ranges_from_images(source.path, frames(4)).write(tmp_path / "ranges.json")
+    made = convert(source.path, engine="onnxruntime", ranges=table, out=tmp_path / "out")
+    assert (made.engine.precision, made.ranges) == (Precision.INT8, table)
+    assert "street.ranges.json" not in names_in(tmp_path / "out")
+
+
+def test_a_float_engine_is_what_one_gets_without_ranges(tmp_path: Path) -> None:
+    made = convert(street_onnx(tmp_path).path, engine="onnxruntime", out=tmp_path / "out")
+    assert (made.engine.precision, made.ranges, made.export) == (Precision.FP32, None, None)
+    assert made.engine.agreement["labels"] >= 0.999  # fp32 against fp32: only near-ties may differ
+
+
+@pytest.mark.parametrize("step", ["engine_from_onnx", "int8_from_ranges", "ranges_from_images"])
+@pytest.mark.parametrize("there_before", [True, False])
+def test_nothing_is_left_where_a_step_fails(
+    step: str, there_before: bool, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: object
+) -> None:
+    out = tmp_path / "out"
+    if there_before:
+        out.mkdir()
+        (out / "mine.txt").write_text("keep")
+
+    def fails(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, step, fails)
+    with pytest.raises(KeyboardInterrupt):
+        convert(street_onnx(tmp_path).path, engine="onnxruntime", images=images, out=out)
+    assert names_in(out) == (["mine.txt"] if there_before else [])
+    assert out.exists() is there_before
+
+
+def refused(kind: type[EdgeSegError], message: str, hint: str, out: Path, model: str | Path, **wishes: object) -> None:
+    """`convert` raises that error and makes no folder."""
+    with pytest.raises(kind) as caught:
+        convert(model, out=out, **{"engine": "onnxruntime", **wishes})  # type: ignore[arg-type]
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+    assert not out.exists()
+
+
+def test_what_cannot_be_converted_is_refused_and_no_folder_is_made(images: Path, tmp_path: Path) -> None:
+    out, source = tmp_path / "out", street_onnx(tmp_path).path
+    int8 = Precision.INT8
+    refused(MismatchError, "int8 needs ranges", "--images FOLDER", out, source, precision=int8)
+    refused(MismatchError, "street.onnx was exported at 64x32", "export --size", out, source, size=(128, 64))
+    refused(FormatError, "int8.onnx is an engine", "float ONNX", out, int8_onnx(tmp_path).path)
+    refused(UnknownNameError, "unknown model: bisenet", "bisenetv2-", out, "bisenet")
+    refused(UnknownNameError, "unknown engine: openvin", "did you mean openvino?", out, source, engine="openvin")
+    refused(UnknownNameError, "onnxruntime makes no bf16", "fp32, int8", out, source, precision=Precision.BF16)
+    refused(FileProblem, "no such file", "check the path", out, tmp_path / "nothing.onnx")
+    refused(FileProblem, "no such folder", "check the path", out, source, images=tmp_path / "nothing")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    refused(DataError, f"no images in {empty}", "name a folder with images", out, source, images=empty)
+
+
+def test_a_table_of_another_model_is_refused(tmp_path: Path) -> None:
+    other = ranges_from_images(float_onnx(tmp_path).path, frames(2)).write(tmp_path / "other.json")
+    source = street_onnx(tmp_path).path
+    refused(MismatchError, "the range table is of small", "calibrate", tmp_path / "out", source, ranges=other)
+
+
+def test_an_engine_is_no_model(tmp_path: Path) -> None:
+    made = convert(street_onnx(tmp_path).path, engine="onnxruntime", out=tmp_path / "out")
+    with pytest.raises(FormatError, match="is an engine, which cannot be converted again"):
+        convert(made.engine.path, engine="onnxruntime", out=tmp_path / "out")
+
+
+def test_weights_at_a_size_of_their_own_carry_it_in_every_name(tiny_weights: Path, tmp_path: Path) -> None:
+    made = convert(tiny_weights, engine="onnxruntime", size=(64, 96), output=Output.MASK, out=tmp_path / "out")
+    engine = "tiny-bisenetv2-64x96.onnxruntime.fp32.onnx"
+    assert names_in(tmp_path / "out") == ["tiny-bisenetv2-64x96.onnx", engine, f"{engine}.json"]
+    spec = made.engine.spec
+    assert (spec.input.width, spec.input.height, made.engine.output) == (64, 96, Output.MASK)
+    assert made.export is not None
+    assert made.export.agreement >= 0.999  # float against float: only near-ties may differ
+
+
+def test_a_size_that_does_not_fit_and_weights_of_another_family_are_refused(tiny_weights: Path, tmp_path: Path) -> None:
+    from small_nets import small_spec, write_state
+
+    from edgeseg.models import open_family
+
+    out = tmp_path / "out"
+    refused(
+        SizeError, "tiny-bisenetv2 does not take 100x100", "use 96x96 or 128x128", out, tiny_weights, size=(100, 100)
+    )
+    spec = small_spec("segformer")
+    state = open_family("segformer").build(spec).state_dict()
+    wrong = write_state(tmp_path / "wrong.safetensors", state, small_spec("bisenetv2"))
+    refused(MismatchError, "these weights are not of bisenetv2 light", "name the family", out, wrong)
+
+
+class Builds:
+    """Counts the calls of `convert` that `open_model` makes."""
+
+    def __init__(self, real: object) -> None:
+        self.real, self.count = real, 0
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        self.count += 1
+        return self.real(*args, **kwargs)  # type: ignore[operator]
+
+
+def test_a_model_is_converted_once_and_again_when_weights_or_versions_changed(
+    tiny_weights: Path, tiny_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: object
+) -> None:
+    def exported(model: object, path: Path, **_: object) -> tuple[Artifact, None]:
+        """What was exported for another test, with the hash of these weights: an export takes seconds."""
+        from edgeseg.artifact import artifact_from_onnx, read_onnx, write_onnx
+        from edgeseg.files import sha256_from_file
+
+        provenance = {"weights_sha256": sha256_from_file(Path(str(model)))}
+        artifact = dataclasses.replace(artifact_from_onnx(tiny_onnx), path=path, provenance=provenance)
+        write_onnx(read_onnx(tiny_onnx), artifact)
+        return artifact, None
+
+    monkeypatch.setattr("edgeseg.export.model.export_model", exported)
+    builds = Builds(convert)
+    monkeypatch.setattr(module, "convert", builds)
+    weights, out = Path(shutil.copy(tiny_weights, tmp_path / "mine.safetensors")), tmp_path / "out"
+
+    def opened() -> str:
+        with open_model(weights, engine="onnxruntime", out=out, threads=1) as segmenter:
+            return segmenter.artifact.path.name
+
+    assert {opened(), opened()} == {"tiny-bisenetv2.onnxruntime.fp32.onnx"}
+    assert builds.count == 1
+    sidecar = sidecar_path(out / "tiny-bisenetv2.onnxruntime.fp32.onnx")
+    data = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps({**data, "versions": {**data["versions"], "onnxruntime": "1.0"}}))
+    opened()
+    assert builds.count == 2
+    with weights.open("r+b") as file:  # another value in the last tensor
+        file.seek(-2, os.SEEK_END)
+        file.write(b"\x12\x34")
+    assert existing_engine(weights, "onnxruntime", None, None, out) is None
+    opened()
+    assert builds.count == 3
+    (out / "tiny-bisenetv2.onnxruntime.fp32.onnx").write_bytes(b"damaged")
+    opened()
+    assert builds.count == 4
+
+
+def test_an_engine_or_onnx_is_opened_as_it_lies_there(tmp_path: Path) -> None:
+    source = street_onnx(tmp_path)
+    made = convert(source.path, engine="onnxruntime", out=tmp_path / "out")
+    before = names_in(tmp_path / "out")
+    for path in (made.engine.path, source.path):
+        with open_model(path, out=tmp_path / "out") as segmenter:
+            assert segmenter.artifact.path == path
+    assert names_in(tmp_path / "out") == before
+
+
+def test_a_file_that_is_not_what_was_asked_for_is_refused(tmp_path: Path) -> None:
+    made = convert(street_onnx(tmp_path).path, engine="onnxruntime", out=tmp_path / "out")
+    wishes: list[tuple[dict[str, object], str]] = [
+        ({"engine": "pytorch"}, "has the engine onnxruntime, and pytorch was asked for"),
+        ({"precision": Precision.INT8}, "has the precision fp32, and int8 was asked for"),
+        ({"size": (128, 64)}, "has the size 64x32, and 128x64 was asked for"),
+    ]
+    for wish, message in wishes:
+        with pytest.raises(MismatchError, match=message) as caught:
+            open_model(made.engine.path, **wish)  # type: ignore[arg-type]
+        assert "edgeseg convert MODEL --" in caught.value.hint
+    same = {"engine": "onnxruntime", "precision": Precision.FP32, "size": (64, 32)}
+    with open_model(made.engine.path, **same) as segmenter:  # type: ignore[arg-type]
+        assert segmenter.artifact == made.engine

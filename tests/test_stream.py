@@ -1,0 +1,246 @@
+"""From source to sink: as many frames out as in, the right size, and an end that is always clean."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from small_clips import make_clip, noise
+from small_onnx import street_onnx
+
+import edgeseg
+from edgeseg.errors import DataError
+from edgeseg.metrics.confusion import ConfusionMatrix
+from edgeseg.segmenter import Segmenter
+from edgeseg.stream import Stream, StreamReport, stream
+from edgeseg.video.frame import Frame
+from edgeseg.video.sink import FrameSink, open_sink
+from edgeseg.video.source import FrameSource, SourceInfo, open_source
+
+PATIENCE_SECONDS = 120.0  # far more than this takes: only a hang reaches it
+# a process that a shell starts in the background is born deaf to SIGINT
+COMMAND = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from edgeseg.cli import main; main()"
+)
+
+
+class Drawn(FrameSource):
+    """Grey frames, and what is to happen instead of frame number `at`."""
+
+    def __init__(self, frames: int = 1000, *, fails: BaseException | None = None, at: int = 5) -> None:
+        super().__init__(SourceInfo(64, 32, Fraction(25), frames, False, "drawn"))
+        self.fails, self.at, self.made = fails, at, 0
+
+    def _frames(self) -> Generator[Frame, None, None]:
+        for index in range(self.info.frames or 0):
+            if self.fails is not None and index == self.at:
+                raise self.fails
+            self.made = index + 1
+            yield Frame.from_rgb(index, index / 25, np.full((32, 64, 3), index % 256, np.uint8))
+
+
+class Kept(FrameSink):
+    """Keeps what it is given; wants no more after `enough` frames."""
+
+    def __init__(self, enough: int | None = None) -> None:
+        super().__init__("kept", None)
+        self.frames: list[Frame] = []
+        self.enough = enough
+
+    def _write(self, frame: Frame) -> bool:
+        self.frames.append(frame)
+        return len(self.frames) != self.enough
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    assert {thread for thread in threading.enumerate() if thread.name == "edgeseg-prefetch"} <= before
+
+
+@pytest.fixture(scope="module")
+def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Segmenter]:
+    with edgeseg.open(street_onnx(tmp_path_factory.mktemp("stream")).path, threads=1) as opened:
+        yield opened
+
+
+def decoded(path: Path) -> list[av.VideoFrame]:
+    with av.open(str(path)) as container:
+        return list(container.decode(video=0))
+
+
+def test_every_frame_of_a_file_comes_out_at_its_size_and_time(segmenter: Segmenter, tmp_path: Path) -> None:
+    clip, out = make_clip(tmp_path / "clip.mp4", 12), tmp_path / "out.mp4"
+    seen: list[int] = []
+    progress: list[tuple[str, int, int | None]] = []
+    with open_source(clip) as source, open_sink(out, source.info) as sink:
+        report = stream(
+            source, segmenter, sink,
+            seen=lambda frame: seen.append(frame.index), progress=lambda *step: progress.append(step),
+        )  # fmt: skip
+    written, read = decoded(out), decoded(clip)
+    assert len(written) == len(read) == report.frames == 12
+    assert {(picture.width, picture.height) for picture in written} == {(160, 96)}
+    assert [picture.time for picture in written] == pytest.approx([picture.time for picture in read], abs=1e-3)
+    assert seen == list(range(12))
+    assert progress == [("stream", n, 12) for n in range(1, 13)]
+    assert (report.miou, report.interrupted, report.warnings) == (None, False, ())
+    assert report.latency["total"].n == 12
+    assert report.fps == pytest.approx(12 / report.seconds)
+
+
+def test_the_overlay_is_the_blend_of_the_mask(segmenter: Segmenter) -> None:
+    sink, clear = Kept(), Kept()
+    stream(Drawn(3), segmenter, sink, opacity=1.0)
+    stream(Drawn(3), segmenter, clear, opacity=0.0)
+    for frame, untouched in zip(sink.frames, clear.frames):
+        grey = np.full((32, 64, 3), frame.index, np.uint8)
+        assert np.array_equal(frame.rgb(), segmenter.segment(grey).overlay(grey, opacity=1.0))
+        assert np.array_equal(untouched.rgb(), grey)
+
+
+def test_ground_truth_gives_the_miou_of_one_confusion_matrix(segmenter: Segmenter) -> None:
+    uri = "test://street?size=128x64&frames=3&seed=4"
+    with open_source(uri) as source:
+        report = stream(source, segmenter, Kept())
+        confusion = ConfusionMatrix(11, 255)
+        for frame in source:
+            confusion.update(segmenter.segment(frame.rgb()).labels, frame.truth())
+    assert report.frames == 3
+    assert report.miou == confusion.miou()
+    assert 0 < report.miou < 1
+
+
+def test_large_frames_without_truth_are_segmented_at_the_networks_size(segmenter: Segmenter) -> None:
+    run = Stream(segmenter)
+    large = np.zeros((90, 170, 3), np.uint8)
+    assert run.mask_size(Frame.from_rgb(0, 0.0, large)) == (32, 64)
+    assert run.mask_size(Frame.from_rgb(0, 0.0, large, truth=large[:, :, 0])) == (90, 170)
+    assert run.mask_size(Frame.from_rgb(0, 0.0, large[:20, :30])) == (20, 30)
+    assert run.overlaid(Frame.from_rgb(3, 0.5, large)).size == (90, 170)
+
+
+@pytest.mark.parametrize("frames", [1, 4])
+def test_frames_limits_what_is_read_and_written(segmenter: Segmenter, frames: int) -> None:
+    source, sink = Drawn(), Kept()
+    report = stream(source, segmenter, sink, frames=frames)
+    assert report.frames == len(sink.frames) == source.made == frames
+    assert not report.interrupted
+
+
+def test_a_source_that_is_shorter_than_the_limit_ends(segmenter: Segmenter) -> None:
+    assert stream(Drawn(3), segmenter, Kept(), frames=10).frames == 3
+
+
+def test_a_closed_window_ends_the_stream_and_its_last_frame_counts(segmenter: Segmenter) -> None:
+    sink = Kept(enough=4)
+    report = stream(Drawn(), segmenter, sink)
+    assert report.frames == len(sink.frames) == 4
+    assert report.interrupted
+
+
+def test_ctrl_c_in_the_source_ends_the_stream_with_what_came_before(segmenter: Segmenter) -> None:
+    sink = Kept()
+    report = stream(Drawn(fails=KeyboardInterrupt(), at=5), segmenter, sink)
+    assert report.interrupted
+    assert report.frames == len(sink.frames) == 5
+
+
+def test_ctrl_c_while_writing_ends_the_stream(segmenter: Segmenter) -> None:
+    def seen(frame: Frame) -> None:
+        if frame.index == 2:
+            raise KeyboardInterrupt
+
+    report = stream(Drawn(), segmenter, Kept(), seen=seen)
+    assert (report.interrupted, report.frames) == (True, 3)
+
+
+def test_an_error_of_the_source_surfaces_behind_the_frames_before_it(segmenter: Segmenter) -> None:
+    sink = Kept()
+    with pytest.raises(DataError, match="the cable was pulled"):
+        stream(Drawn(fails=DataError("the cable was pulled", hint="plug it in"), at=5), segmenter, sink)
+    assert [frame.index for frame in sink.frames] == list(range(5))
+
+
+def test_each_stream_counts_for_itself(segmenter: Segmenter) -> None:
+    sink = Kept()
+    assert [stream(Drawn(2), segmenter, sink).frames for _ in range(2)] == [2, 2]
+    assert segmenter.latency()["total"].n == 2
+
+
+def test_a_report_is_plain_data(segmenter: Segmenter) -> None:
+    data = stream(Drawn(2), segmenter, Kept()).to_dict()
+    keys = {"frames", "seconds", "fps", "miou", "cpu_ms_per_frame", "foreign_cores", "latency", "interrupted"}
+    assert set(data) == keys | {"warnings"}
+    assert data["frames"] == 2
+    assert data["cpu_ms_per_frame"] > 0
+    empty = StreamReport(0, 0.0, {}, stream(Drawn(1), segmenter, Kept()).load, None, True, ())
+    assert (empty.fps, empty.to_dict()["cpu_ms_per_frame"]) == (0.0, None)
+
+
+def test_a_truncated_video_gives_its_frames_and_says_what_was_lost(segmenter: Segmenter, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", 20, rgb=noise, options={"movflags": "faststart"})
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 6 // 10])
+    sink = Kept()
+    with open_source(clip) as source:
+        report = stream(source, segmenter, sink)
+    assert 5 < report.frames == len(sink.frames) < 15
+    assert any(f"cut short: {report.frames} of 20 frames" in warning for warning in report.warnings)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_spawn"), reason="signals as POSIX has them")
+def test_a_real_ctrl_c_leaves_a_playable_file(tmp_path: Path) -> None:
+    model = street_onnx(tmp_path).path
+    words = ["stream", "test://street?size=64x48", str(model), "-o", "out.mp4"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not any(path.stat().st_size for path in tmp_path.glob(".*.out.mp4")):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline, "no frame was written"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, err
+    assert "wrote out.mp4" in err
+    assert "Traceback" not in err
+    pictures = decoded(tmp_path / "out.mp4")
+    assert pictures
+    assert (pictures[0].width, pictures[0].height) == (64, 48)
+    assert f" {len(pictures)} " in out
+    assert list(tmp_path.glob(".*.mp4")) == []
+
+
+@pytest.mark.slow
+def test_every_real_file_gives_as_many_frames_as_decode(
+    segmenter: Segmenter, edgeseg_data: Path, tmp_path: Path
+) -> None:
+    clips = sorted(path for path in (edgeseg_data / "video").iterdir() if path.suffix in (".mp4", ".mkv", ".avi"))
+    assert clips
+    for clip in clips:
+        with av.open(str(clip)) as container:
+            count = sum(1 for _ in container.decode(video=0))
+        out = tmp_path / f"{clip.stem}.mp4"
+        with open_source(clip) as source, open_sink(out, source.info) as sink:
+            report = stream(source, segmenter, sink)
+            width, height = source.info.width, source.info.height
+        assert report.frames == count, clip.name
+        assert not any("cut short" in warning for warning in report.warnings), clip.name
+        with av.open(str(out)) as container:
+            assert sum(packet.size > 0 for packet in container.demux(video=0)) == count, clip.name
+            stream_of = container.streams.video[0]
+            # colours are stored at half the size: an odd side gets one more
+            assert (stream_of.width, stream_of.height) == (width + width % 2, height + height % 2), clip.name
+        out.unlink()
