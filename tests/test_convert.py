@@ -169,8 +169,8 @@ def test_an_engine_is_no_model(tmp_path: Path) -> None:
 
 def test_weights_at_a_size_of_their_own_carry_it_in_every_name(tiny_weights: Path, tmp_path: Path) -> None:
     made = convert(tiny_weights, engine="onnxruntime", size=(64, 96), output=Output.MASK, out=tmp_path / "out")
-    engine = "tiny-bisenetv2-64x96.onnxruntime.fp32.onnx"
-    assert names_in(tmp_path / "out") == ["tiny-bisenetv2-64x96.onnx", engine, f"{engine}.json"]
+    engine = "tiny-bisenetv2-64x96-mask.onnxruntime.fp32.onnx"
+    assert names_in(tmp_path / "out") == ["tiny-bisenetv2-64x96-mask.onnx", engine, f"{engine}.json"]
     spec = made.engine.spec
     assert (spec.input.width, spec.input.height, made.engine.output) == (64, 96, Output.MASK)
     assert made.export is not None
