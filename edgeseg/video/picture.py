@@ -35,10 +35,10 @@ class Geometry:
         """
         aspect = pixel_aspect if pixel_aspect and 0.1 < pixel_aspect < 10 else Fraction(1)
         width = max(1, round(picture.width * aspect))
-        matrix = [np.frombuffer(bytes(side), "=i4") for side in picture.side_data if side.type.name == "DISPLAYMATRIX"]
-        if not matrix:
+        matrix = picture.side_data.get("DISPLAYMATRIX")
+        if matrix is None:
             return cls(width, picture.height)
-        a, b, _, c, d = (int(value) for value in matrix[0][:5])
+        a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(matrix), "=i4")[:5])
         transpose = abs(b) > abs(a)
         down, across = (b, c) if transpose else (d, a)
         return cls(width, picture.height, transpose, (0,) * (down < 0) + (1,) * (across < 0))

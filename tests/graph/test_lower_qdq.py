@@ -131,7 +131,7 @@ def test_onnx_runtime_fuses_every_quantised_node(tmp_path):
     assert found["Conv"] + found["FusedConv"] == 2  # gate and logits
     # into integers: picture, gate, resized; out of them: into the gate, the resize and the logits convolution
     assert found["QuantizeLinear"] in (2, 3)  # ONNX Runtime 1.23 saves one
-    assert found["DequantizeLinear"] == 3
+    assert found["DequantizeLinear"] in (2, 3)
 
 
 def test_onnx_runtime_computes_what_the_graph_says():
