@@ -37,7 +37,7 @@ def described(file: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
         from edgeseg.weights.file import header_from_weights, spec_from_weights
 
         return {"kind": "weights", "file": file.name, "spec": spec_from_weights(file).to_dict(),
-                "config": header_from_weights(file).get("edgeseg.config", "")}, []  # fmt: skip
+                "config": header_from_weights(file).get("config", {})}, []  # fmt: skip
     artifact = Artifact.open(file)
     facts = {
         "kind": artifact.kind,

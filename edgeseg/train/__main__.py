@@ -18,7 +18,7 @@ from edgeseg.files import sha256_from_file
 from edgeseg.spec import size_from_text
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.loop import Trainer
-from edgeseg.train.recipe import draw_from, spec_from_config
+from edgeseg.train.recipe import draw_from, spec_from_config, without_paths
 from edgeseg.weights.file import state_from_weights, write_weights
 
 
@@ -42,7 +42,7 @@ def main() -> None:
         trainer.start_from(state_from_weights(options.start))
     run(trainer, every=options.every)
     average = {k: v for k, v in trainer.average.state_dict().items() if not k.startswith("boosters.")}
-    write_weights(options.output / f"{config.name}.safetensors", average, trainer.spec, config)
+    write_weights(options.output / f"{config.name}.safetensors", average, trainer.spec, without_paths(config))
 
 
 def run(trainer: Trainer, *, every: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from edgeseg.datasets import open_dataset
@@ -36,3 +38,9 @@ def spec_from_config(config: TrainConfig) -> ModelSpec:
         align_corners=family.align_corners,
         licence=config.licence,
     )
+
+
+def without_paths(config: TrainConfig) -> TrainConfig:
+    """`config` as it may be published: data sets by name and options, without where they lie."""
+    names = tuple((open_dataset(uri).name, share) for uri, share in config.data)
+    return dataclasses.replace(config, data=names)

@@ -15,7 +15,7 @@ from edgeseg.spec import ModelSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
-SPEC_KEY, CONFIG_KEY = "edgeseg.spec", "edgeseg.config"
+KEY = "edgeseg"  # one field of the header holds all: safetensors writes several in any order
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], spec: ModelSpec, config: Any) -> None:
@@ -28,32 +28,37 @@ def write_weights(path: Path, state: Mapping[str, Tensor], spec: ModelSpec, conf
     tensors = {
         key: (value.half() if value.dtype.is_floating_point else value).contiguous() for key, value in state.items()
     }
-    header = {SPEC_KEY: spec.to_json(), CONFIG_KEY: json.dumps(dataclasses.asdict(config), sort_keys=True)}
+    about = {"spec": spec.to_dict(), "config": dataclasses.asdict(config)}
     with whole_file(path) as partial:
-        save_file(tensors, partial, metadata=header)
+        save_file(tensors, partial, metadata={KEY: json.dumps(about, sort_keys=True)})
         partial.chmod(0o644)  # safetensors makes files for their owner alone
 
 
-def header_from_weights(path: str | Path) -> dict[str, str]:
-    """The text fields in the header; reads no tensor and needs no torch."""
+def header_from_weights(path: str | Path) -> dict[str, Any]:
+    """What the header says: "spec" and "config", or nothing. Reads no tensor and needs no torch."""
     from safetensors import SafetensorError, safe_open
 
     path = existing_file(path)
     try:
         with safe_open(path, framework="np") as file:
-            return dict(file.metadata() or {})
+            fields = file.metadata() or {}
     except (SafetensorError, OSError) as problem:
         hint = "name a bundled model (edgeseg models) or an fp16/fp32 safetensors file"
         raise FormatError(f"{path} is not a weights file: {problem}", hint=hint) from problem
+    try:
+        header: dict[str, Any] = json.loads(fields.get(KEY, "{}"))
+    except ValueError as problem:
+        raise FormatError(f"the header of {path} is not JSON", hint="export or train it again") from problem
+    return header
 
 
 def spec_from_weights(path: str | Path) -> ModelSpec:
     """The spec in the header. FormatError where there is none."""
     header = header_from_weights(path)
-    if SPEC_KEY not in header:
+    if "spec" not in header:
         hint = "weights that edgeseg trained carry one; to adopt others is planned"
         raise FormatError(f"{path} carries no model spec", hint=hint)
-    return ModelSpec.from_json(header[SPEC_KEY])
+    return ModelSpec.from_dict(header["spec"])
 
 
 def state_from_weights(path: str | Path) -> dict[str, Tensor]:

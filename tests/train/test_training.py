@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from edgeseg.train.augment import Augmentation  # noqa: E402
 from edgeseg.train.config import TrainConfig  # noqa: E402
 from edgeseg.train.loop import Pair, Trainer  # noqa: E402
 from edgeseg.train.loss import balanced_class_weights, segmentation_loss  # noqa: E402
-from edgeseg.train.recipe import draw_from, spec_from_config  # noqa: E402
+from edgeseg.train.recipe import draw_from, spec_from_config, without_paths  # noqa: E402
 from edgeseg.weights.file import spec_from_weights, state_from_weights, write_weights  # noqa: E402
 
 CONFIG = TrainConfig(
@@ -122,5 +123,10 @@ def test_an_augmented_pair_has_the_crops_size_and_no_new_label(scale: tuple[floa
     assert all(np.array_equal(a, b) for a, b in zip(first, again))
 
 
-def test_the_recipe_is_plain_data() -> None:
+def test_the_recipe_is_plain_data_and_is_published_without_paths(tmp_path: Path) -> None:
     assert TrainConfig(**dataclasses.asdict(CONFIG)) == CONFIG
+    for part in ("images", "labels"):
+        (tmp_path / "train" / part).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "train" / part / "0.png"), np.zeros((8, 8), np.uint8))
+    config = dataclasses.replace(CONFIG, data=((f"camvid:{tmp_path}?split=train", 1.0),))
+    assert without_paths(config).data == (("camvid:?split=train", 1.0),)

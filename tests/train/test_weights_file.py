@@ -29,7 +29,7 @@ def test_a_file_that_is_not_there_is_a_file_problem(tmp_path: Path) -> None:
 def test_the_header_holds_spec_and_recipe_and_no_path(tiny_weights: Path) -> None:
     assert spec_from_weights(tiny_weights) == small_spec("bisenetv2")
     header = header_from_weights(tiny_weights)
-    config = json.loads(header["edgeseg.config"])
+    config = header["config"]
     assert (config["family"], config["variant"], config["batch"]) == ("bisenetv2", "light", 8)
     assert str(tiny_weights.parent) not in json.dumps(header)
 
@@ -61,7 +61,7 @@ def test_a_newer_spec_is_refused_with_the_upgrade(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     newer = {**small_spec("bisenetv2").to_dict(), "schema": 99}
-    save_file({"w": torch.ones(1)}, tmp_path / "n.safetensors", metadata={"edgeseg.spec": json.dumps(newer)})
+    save_file({"w": torch.ones(1)}, tmp_path / "n.safetensors", metadata={"edgeseg": json.dumps({"spec": newer})})
     with pytest.raises(MismatchError) as caught:
         spec_from_weights(tmp_path / "n.safetensors")
     assert caught.value.hint == "pip install --upgrade edgeseg"
