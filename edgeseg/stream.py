@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from edgeseg.interrupt import interrupts_held
 from edgeseg.measure.load import Load, LoadMeter
 from edgeseg.measure.recorder import Summary
 from edgeseg.metrics.confusion import ConfusionMatrix
@@ -99,11 +100,13 @@ def stream(
     first = [limit(frames)] if frames is not None else []
     results = pipe(source, *first, prefetch, mapped(run.overlaid), prefetch)
     try:
-        for frame in results:
-            sink.write(frame)
-            progress("stream", sink.frames_written - before, total)
-            if seen is not None:
-                seen(frame)
+        with interrupts_held() as hold:
+            for frame in results:
+                with hold:
+                    sink.write(frame)
+                progress("stream", sink.frames_written - before, total)
+                if seen is not None:
+                    seen(frame)
     except (KeyboardInterrupt, StopStream):
         interrupted = True
     finally:
