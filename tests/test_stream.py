@@ -122,13 +122,12 @@ def test_ground_truth_gives_the_miou_of_one_confusion_matrix(segmenter: Segmente
     assert 0 < report.miou < 1
 
 
-def test_large_frames_without_truth_are_segmented_at_the_networks_size(segmenter: Segmenter) -> None:
-    run = Stream(segmenter)
-    large = np.zeros((90, 170, 3), np.uint8)
-    assert run.mask_size(Frame.from_rgb(0, 0.0, large)) == (32, 64)
-    assert run.mask_size(Frame.from_rgb(0, 0.0, large, truth=large[:, :, 0])) == (90, 170)
-    assert run.mask_size(Frame.from_rgb(0, 0.0, large[:20, :30])) == (20, 30)
-    assert run.overlaid(Frame.from_rgb(3, 0.5, large)).size == (90, 170)
+def test_frames_of_any_size_are_labelled_pixel_by_pixel(segmenter: Segmenter) -> None:
+    large = np.random.default_rng(0).integers(0, 256, (90, 170, 3), dtype=np.uint8)
+    painted = Stream(segmenter, opacity=1.0).overlaid(Frame.from_rgb(3, 0.5, large)).rgb()
+    mask = segmenter.segment(large)
+    assert mask.labels.shape == (90, 170)
+    assert np.array_equal(painted, mask.palette[mask.labels])
 
 
 @pytest.mark.parametrize("frames", [1, 4])
