@@ -21,7 +21,7 @@ from edgeseg.engines import default_engine, open_engine
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.errors import EdgeSegError, FormatError, MismatchError
 from edgeseg.files import existing_file, sha256_from_file, writable_folder
-from edgeseg.measure.device import has_native_bf16
+from edgeseg.measure.device import has_native_bf16, package_versions
 from edgeseg.progress import Progress, silent
 from edgeseg.recipe import bundled_ranges
 from edgeseg.segmenter import Segmenter, open_segmenter
@@ -81,29 +81,41 @@ def convert(
         onnx, parity = float_onnx(model, scratch, size=size, output=output, images=images)
         name = onnx.path.stem
         frames = check_frames(onnx.spec, images)
-        table = None
         if images:
-            chosen = images_from(images, onnx.spec, limit)
-            table = ranges_from_images(onnx.path, chosen, progress=lambda done: progress("calibrate", done, limit))
-        elif table_path:
-            table = RangeTable.open(table_path)
+            table: RangeTable | None = ranges_from_images(
+                onnx.path,
+                images_from(images, onnx.spec, limit),
+                progress=lambda done: progress("calibrate", done, limit),
+            )
+        else:
+            table = RangeTable.open(table_path) if table_path else None
         precision = precision or chosen_precision(engine, calibrated=table is not None)
-        source = onnx.path
-        if precision is Precision.INT8:
-            if table is None:
-                raise MismatchError(
-                    f"int8 needs ranges, and there is no table for {name}", hint="calibrate: add --images FOLDER"
-                )
-            progress("quantize", 0, None)
-            source = int8_from_ranges(onnx.path, table, target=engine, out=scratch / f"{name}.int8.onnx").path
+        source = int8_onnx(onnx, table, engine, scratch, progress) if precision is Precision.INT8 else onnx
         progress("build", 0, None)
         built = engine_from_onnx(
-            source, engine, precision=precision, out_dir=out, name=name, reference=onnx.path, frames=np.stack(frames)
+            source.path,
+            engine,
+            precision=precision,
+            out_dir=out,
+            name=name,
+            reference=onnx.path,
+            frames=np.stack(frames),
         )
         kept = onnx.path.replace(out / onnx.path.name)
         if images and table is not None:
             table_path = table.write(out / f"{name}.ranges.json")
     return Conversion(built, artifact_from_onnx(kept), parity, table_path if precision is Precision.INT8 else None)
+
+
+def int8_onnx(onnx: Artifact, table: RangeTable | None, engine: str, folder: Path, progress: Progress) -> Artifact:
+    """The float ONNX quantised for `engine`. MismatchError where there are no ranges."""
+    name = onnx.path.stem
+    if table is None:
+        raise MismatchError(
+            f"int8 needs ranges, and there is no table for {name}", hint="calibrate: add --images FOLDER"
+        )
+    progress("quantize", 0, None)
+    return int8_from_ranges(onnx.path, table, target=engine, out=folder / f"{name}.int8.onnx")
 
 
 @contextlib.contextmanager
@@ -234,6 +246,4 @@ def existing_engine(
 
 def current_versions(engine: str) -> dict[str, Any]:
     """The versions that a build of today would note in its sidecar."""
-    from edgeseg.measure.device import package_versions
-
     return dict(package_versions(("edgeseg", *open_engine(engine).packages)))

@@ -7,18 +7,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.datasets import DATASETS, open_dataset
-from edgeseg.errors import DataError, FormatError
-from edgeseg.files import existing_file, existing_folder
+from edgeseg.errors import DataError
+from edgeseg.files import existing_folder
+from edgeseg.image import IMAGE_ENDINGS, rgb_from_file
 from edgeseg.pixels.resize import resize_rgb
 from edgeseg.spec import ModelSpec
 
 T = TypeVar("T")
-ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
 
 
 def images_from(source: str | Path, spec: ModelSpec, limit: int | None = None) -> Iterator[NDArray[np.uint8]]:
@@ -36,9 +35,9 @@ def images_from_folder(folder: str | Path, spec: ModelSpec, limit: int | None = 
     limit: take that many, chosen by chance but always the same ones; None for all. DataError for an empty folder.
     """
     folder = existing_folder(folder)
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
     if not paths:
-        known = ", ".join(sorted(ENDINGS))
+        known = ", ".join(IMAGE_ENDINGS)
         raise DataError(f"no images in {folder}", hint=f"name a folder with images: {known}")
     size = (spec.input.height, spec.input.width)
     return (resize_rgb(rgb_from_file(path), size) for path in chosen(paths, limit))
@@ -49,12 +48,3 @@ def chosen(items: Sequence[T], limit: int | None, seed: int = 0) -> list[T]:
     if limit is None or limit >= len(items):
         return list(items)
     return [items[index] for index in sorted(random.Random(seed).sample(range(len(items)), limit))]
-
-
-def rgb_from_file(path: Path) -> NDArray[np.uint8]:
-    """The picture in the file at `path`, rgb (H, W, 3). FormatError where it is none."""
-    data = np.fromfile(existing_file(path), np.uint8)
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if bgr is None:
-        raise FormatError(f"{path} is not an image that can be read", hint="delete it, or name another folder")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)

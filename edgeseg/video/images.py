@@ -8,14 +8,12 @@ from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from edgeseg.errors import DataError, FormatError, SizeError
+from edgeseg.errors import DataError, SizeError
 from edgeseg.files import existing_file
+from edgeseg.image import IMAGE_ENDINGS, rgb_from_file
 from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame, Pixels
-from edgeseg.video.source import IMAGE_ENDINGS, FrameSource, SourceInfo
+from edgeseg.video.source import FrameSource, SourceInfo
 
 
 class ImagesSource(FrameSource):
@@ -56,16 +54,6 @@ def image_paths(place: str) -> list[Path]:
     if not paths:
         raise DataError(f"no images in {place}", hint=f"put images there: {', '.join(IMAGE_ENDINGS)}")
     return sorted(paths, key=_natural)
-
-
-def rgb_from_file(path: Path) -> Pixels:
-    """The image at `path`, (H, W, 3) uint8, turned as its EXIF says. FormatError where it cannot be decoded."""
-    data = np.frombuffer(existing_file(path).read_bytes(), np.uint8)
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if bgr is None:
-        raise FormatError(f"this image cannot be read: {path}", hint="remove it, or write it again as PNG")
-    rgb: Pixels = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)
-    return rgb
 
 
 def _natural(path: Path) -> list[tuple[bool, int, str]]:

@@ -11,10 +11,11 @@ from types import TracebackType
 from typing import TypeVar
 
 from edgeseg.errors import SizeError, UnknownNameError
+from edgeseg.image import IMAGE_ENDINGS
 from edgeseg.video import SINKS
 from edgeseg.video.address import Address, split_options
 from edgeseg.video.frame import Frame
-from edgeseg.video.source import IMAGE_ENDINGS, SourceInfo
+from edgeseg.video.source import SourceInfo
 
 VIDEO_ENDINGS = (".mp4", ".mkv", ".mov", ".avi")
 Self = TypeVar("Self", bound="FrameSink")

@@ -9,10 +9,11 @@ import cv2
 
 from edgeseg.errors import FormatError, UnknownNameError
 from edgeseg.files import whole_file, writable_folder
+from edgeseg.image import IMAGE_ENDINGS
 from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame
 from edgeseg.video.sink import FrameSink
-from edgeseg.video.source import IMAGE_ENDINGS, SourceInfo
+from edgeseg.video.source import SourceInfo
 
 NUMBER = re.compile(r"%0?\d*d")
 

@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import TypeVar
 
 from edgeseg.errors import UnknownNameError
+from edgeseg.image import IMAGE_ENDINGS
 from edgeseg.video import SOURCES
 from edgeseg.video.address import Address, split_options
 from edgeseg.video.frame import Frame
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 NETWORK = ("rtsp", "rtsps", "http", "https")
 Self = TypeVar("Self", bound="FrameSource")
 

@@ -58,7 +58,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str]] = {
     "classes of another data set": (("eval", "small.onnx", "--data", "street:?frames=1"), "small knows 5", "classes"),
     "an empty calibration folder": ((*CONVERT, "--images", "empty"), "no images in empty", "name a folder with images"),
     "no calibration folder": (("calibrate", ONNX, "--images", "nothing"), "no such folder: nothing", "check the path"),
-    "an image that is none": ((*CONVERT, "--images", "broken"), "is not an image that can be read", "delete it"),
+    "an image that is none": ((*CONVERT, "--images", "broken"), "this image cannot be read", "remove it"),
     "ranges of another model": (
         (*CONVERT, "--ranges", "small.json"), "the range table is of small", "edgeseg calibrate",
     ),
