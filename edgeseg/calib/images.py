@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.datasets import DATASETS, open_dataset
+from edgeseg.datasets.pick import drawn
 from edgeseg.errors import DataError
 from edgeseg.files import existing_folder
 from edgeseg.image import IMAGE_ENDINGS, rgb_from_file
 from edgeseg.pixels.resize import resize_rgb
 from edgeseg.spec import ModelSpec
-
-T = TypeVar("T")
 
 
 def images_from(source: str | Path, spec: ModelSpec, limit: int | None = None) -> Iterator[NDArray[np.uint8]]:
@@ -26,7 +23,7 @@ def images_from(source: str | Path, spec: ModelSpec, limit: int | None = None) -
         return images_from_folder(source, spec, limit)
     samples = list(open_dataset(str(source)))
     size = (spec.input.height, spec.input.width)
-    return (resize_rgb(sample.rgb(), size) for sample in chosen(samples, limit))
+    return (resize_rgb(sample.rgb(), size) for sample in drawn(samples, limit))
 
 
 def images_from_folder(folder: str | Path, spec: ModelSpec, limit: int | None = None) -> Iterator[NDArray[np.uint8]]:
@@ -40,11 +37,4 @@ def images_from_folder(folder: str | Path, spec: ModelSpec, limit: int | None = 
         known = ", ".join(IMAGE_ENDINGS)
         raise DataError(f"no images in {folder}", hint=f"name a folder with images: {known}")
     size = (spec.input.height, spec.input.width)
-    return (resize_rgb(rgb_from_file(path), size) for path in chosen(paths, limit))
-
-
-def chosen(items: Sequence[T], limit: int | None, seed: int = 0) -> list[T]:
-    """`limit` of `items`, chosen by `seed` and in their own order; all of them where there are no more."""
-    if limit is None or limit >= len(items):
-        return list(items)
-    return [items[index] for index in sorted(random.Random(seed).sample(range(len(items)), limit))]
+    return (resize_rgb(rgb_from_file(path), size) for path in drawn(paths, limit))

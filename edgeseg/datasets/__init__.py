@@ -1,6 +1,7 @@
 """Pictures with ground truth, named by one line of text, `name:PATH?key=value&key=value`. One kind a file.
 
-For example `camvid:/data/camvid?split=test&without=0006R0`, `street:?seed=100..107&frames=40&size=1024x512&stride=25`.
+For example `camvid:/data/camvid?split=test&without=0006R0`, `cityscapes:/data/cityscapes?split=val&limit=50`,
+`folder:/data/mine` (a dataset.toml is in it), `street:?seed=100..107&frames=40&size=1024x512&stride=25`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 DATASETS = {
     "camvid": "edgeseg.datasets.camvid",
+    "cityscapes": "edgeseg.datasets.cityscapes",
+    "coco_stuff": "edgeseg.datasets.coco_stuff",
+    "folder": "edgeseg.datasets.folder",
     "street": "edgeseg.datasets.street",
 }
 

@@ -10,21 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgeseg.datasets.dataset import Dataset, DatasetKind
+from edgeseg.datasets.label_files import IGNORE, IndexReader
 from edgeseg.datasets.labels import CAMVID_LABELS
-from edgeseg.datasets.pairs import FilePair, matched_files
-from edgeseg.errors import DataError, FileProblem, UnknownNameError
-from edgeseg.files import existing_folder
+from edgeseg.datasets.pairs import check_split, data_folder, matched_pairs
+from edgeseg.datasets.pick import PICK, picked
+from edgeseg.errors import DataError, FileProblem
 
 VOID = 11
+READER = IndexReader({**{i: i for i in range(len(CAMVID_LABELS))}, VOID: IGNORE, IGNORE: IGNORE})
 
 
 def open_camvid(name: str, path: str, options: Mapping[str, str]) -> Dataset:
     """One split. sequence, without: keep or drop the file names that start so; several are apart by commas."""
     folder = split_folder(path, options["split"])
-    pairs = [
-        FilePair(image, label, CAMVID_LABELS, {VOID: CAMVID_LABELS.ignore})
-        for image, label in matched_files(folder / "images", folder / "labels")
-    ]
+    pairs = matched_pairs(folder / "images", folder / "labels", READER)
     kept, dropped = (tuple(options[key].split(",")) if options[key] else () for key in ("sequence", "without"))
     chosen = [
         pair
@@ -36,20 +35,17 @@ def open_camvid(name: str, path: str, options: Mapping[str, str]) -> Dataset:
             f"no picture of {folder} is left by sequence and without",
             hint=f"file names there look like {pairs[0].name}",
         )
-    return Dataset(name=name, labels=CAMVID_LABELS, samples=chosen)
+    return Dataset(name=name, labels=CAMVID_LABELS, samples=picked(chosen, options))
 
 
 def split_folder(path: str, split: str) -> Path:
     """The folder of one split. UnknownNameError where others are there and this one is not."""
-    if not path:
-        raise FileProblem("camvid needs its folder", hint="write camvid:/path/to/camvid?split=test")
-    folder = existing_folder(Path(path).expanduser())
-    splits = [below.name for below in folder.iterdir() if (below / "images").is_dir()]
+    folder = data_folder("camvid", path, "?split=test")
+    splits = [below.name for below in folder.iterdir() if (below / "images").is_dir() or (below / "labels").is_dir()]
     if not splits:
         raise FileProblem(f"no CamVid in {folder}", hint="it holds train, val and test, each with images and labels")
-    if split not in splits:
-        raise UnknownNameError.among(f"split of {folder}", split, splits)
+    check_split(folder, split, splits)
     return folder / split
 
 
-KIND = DatasetKind(name="camvid", options={"split": "test", "sequence": "", "without": ""}, open=open_camvid)
+KIND = DatasetKind(name="camvid", options={"split": "test", "sequence": "", "without": "", **PICK}, open=open_camvid)

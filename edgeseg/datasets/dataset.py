@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -31,11 +32,16 @@ class Sample(Protocol):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples in a fixed order. `name`: its URI with every option and without the local path, fit for a record."""
+    """Samples in a fixed order.
+
+    name: its URI with every option and without the local path, fit for a record.
+    files: what else decides the labels, for example a list of classes; sample files are not among them.
+    """
 
     name: str
     labels: LabelSet
     samples: Sequence[Sample]
+    files: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -81,3 +87,10 @@ def given_options(query: str) -> dict[str, str]:
             raise DataError(f"{key} is given twice", hint=f"keep one {key}=VALUE")
         options[key] = value
     return options
+
+
+def counted(key: str, text: str, *, least: int = 1) -> int:
+    """`text`, the value of option `key`, as a whole number of at least `least`."""
+    if not (text.isascii() and text.isdigit()) or int(text) < least:
+        raise DataError(f"{key}={text} is not a whole number from {least} on", hint=f"write {key}={max(least, 8)}")
+    return int(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from edgeseg.datasets.coco_stuff_names import OFFICIAL_NAMES, UNUSED_NAMES
+from edgeseg.labels import default_palette
 from edgeseg.spec import LabelSet
 
 # Brostow et al., "Semantic object classes in video", 2009: the 11 classes that are commonly evaluated, its colours.
@@ -20,3 +22,39 @@ CAMVID = {
 }
 
 CAMVID_LABELS = LabelSet(names=tuple(CAMVID), palette=tuple(CAMVID.values()))
+
+# Cordts et al., "The Cityscapes Dataset", 2016: the 19 classes that its benchmark judges, names, order and colours of
+# its scripts.
+CITYSCAPES = {
+    "road": (128, 64, 128),
+    "sidewalk": (244, 35, 232),
+    "building": (70, 70, 70),
+    "wall": (102, 102, 156),
+    "fence": (190, 153, 153),
+    "pole": (153, 153, 153),
+    "traffic light": (250, 170, 30),
+    "traffic sign": (220, 220, 0),
+    "vegetation": (107, 142, 35),
+    "terrain": (152, 251, 152),
+    "sky": (70, 130, 180),
+    "person": (220, 20, 60),
+    "rider": (255, 0, 0),
+    "car": (0, 0, 142),
+    "truck": (0, 0, 70),
+    "bus": (0, 60, 100),
+    "train": (0, 80, 100),
+    "motorcycle": (0, 0, 230),
+    "bicycle": (119, 11, 32),
+}
+
+CITYSCAPES_LABELS = LabelSet(names=tuple(CITYSCAPES), palette=tuple(CITYSCAPES.values()))
+
+# Caesar et al., "COCO-Stuff", 2018: the 171 classes that its label files use. Colours by official id: none are given.
+COCO_STUFF_LABELS = LabelSet(
+    names=tuple(name for name in OFFICIAL_NAMES if name not in UNUSED_NAMES),
+    palette=tuple(
+        (int(r), int(g), int(b))
+        for name, (r, g, b) in zip(OFFICIAL_NAMES, default_palette(1 + len(OFFICIAL_NAMES))[1:])
+        if name not in UNUSED_NAMES
+    ),
+)

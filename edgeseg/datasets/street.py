@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from edgeseg.datasets.dataset import Bytes, Dataset, DatasetKind
+from edgeseg.datasets.dataset import Bytes, Dataset, DatasetKind, counted
 from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.errors import DataError
 from edgeseg.spec import size_from_text
@@ -61,13 +61,6 @@ def seeds_of(seed: str, scenes: str) -> range:
     if scenes:
         raise DataError(f"seed={seed} and scenes={scenes} both say how many", hint=f"write seed={seed} alone")
     return range(start, counted("seed", last, least=start) + 1)
-
-
-def counted(key: str, text: str, *, least: int = 1) -> int:
-    """`text` as a whole number of at least `least`."""
-    if not (text.isascii() and text.isdigit()) or int(text) < least:
-        raise DataError(f"{key}={text} is not a whole number from {least} on", hint=f"write {key}={max(least, 8)}")
-    return int(text)
 
 
 KIND = DatasetKind(

@@ -12,19 +12,6 @@ Palette = NDArray[np.uint8]
 IGNORE = 255  # never a class: it has no colour, whatever the palette's length
 
 
-def default_palette(n: int) -> Palette:
-    """`n` colours (at most 256) that lie far apart; the first is black.
-
-    The colour map of the PASCAL VOC development kit (`VOClabelcolormap`): bits 0, 1, 2 of the id become the top bit
-    of red, green and blue, bits 3, 4, 5 the next lower, bits 6 and 7 the next.
-    """
-    ids = np.arange(n)
-    palette = np.zeros((n, 3), np.uint8)
-    for bit in range(8):
-        palette[:, bit % 3] |= (((ids >> bit) & 1) << (7 - bit // 3)).astype(np.uint8)
-    return palette
-
-
 def colors_from_labels(labels: NDArray[np.uint8], palette: Palette) -> NDArray[np.uint8]:
     """The rgb picture (H, W, 3) of `labels`; 255 and ids beyond the palette are black."""
     known = checked_palette(palette)

@@ -15,8 +15,9 @@ from small_onnx import SPEC, frames
 
 from edgeseg.artifact import read_onnx, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
-from edgeseg.calib.images import chosen, images_from_folder
+from edgeseg.calib.images import images_from_folder
 from edgeseg.calib.range import RangeTable
+from edgeseg.datasets.pick import drawn
 from edgeseg.errors import DataError, FileProblem, FormatError, MismatchError, SizeError
 from edgeseg.graph.core import core_from_model
 from edgeseg.graph.identity import tensor_ids
@@ -165,11 +166,11 @@ def test_images_come_at_the_input_size_in_rgb(tmp_path):
 
 def test_the_choice_is_by_seed_and_keeps_the_order():
     paths = [Path(f"{i:03}.png") for i in range(100)]
-    some = chosen(paths, 10)
-    assert some == chosen(paths, 10) == sorted(some)
+    some = drawn(paths, 10)
+    assert some == drawn(paths, 10) == sorted(some)
     assert len(set(some)) == 10
-    assert some != chosen(paths, 10, seed=1)
-    assert chosen(paths, 500) == chosen(paths, None) == paths
+    assert some != drawn(paths, 10, seed=1)
+    assert drawn(paths, 500) == drawn(paths, None) == paths
 
 
 def test_an_empty_folder(tmp_path):

@@ -8,28 +8,20 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
+from small_datasets import gradient, write_png
 
 from edgeseg.datasets import open_dataset
 from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.errors import DataError, FileProblem, FormatError, UnknownNameError
 
 PAIR = "0001TP_000030"
-Bytes = npt.NDArray[np.uint8]
 
 
-def gradient(H: int = 6, W: int = 8) -> Bytes:
-    """(H, W, 3) RGB; every pixel and channel of another value."""
-    return np.arange(H * W * 3, dtype=np.uint8).reshape(H, W, 3)
-
-
-def write_pair(split: Path, name: str, rgb: Bytes, ids: Bytes) -> None:
+def write_pair(split: Path, name: str, rgb: np.ndarray, ids: np.ndarray) -> None:
     """A PNG picture and its label file, in `images` and `labels` of `split`."""
-    for kind, pixels in (("images", rgb[..., ::-1]), ("labels", ids)):
-        (split / kind).mkdir(parents=True, exist_ok=True)
-        written = cv2.imencode(".png", np.ascontiguousarray(pixels))[1]
-        (split / kind / f"{name}.png").write_bytes(written.tobytes())
+    write_png(split / f"images/{name}.png", rgb)
+    write_png(split / f"labels/{name}.png", ids)
 
 
 def camvid(root: Path, *names: str, split: str = "test") -> Path:
@@ -114,34 +106,39 @@ def test_unknown_split(tmp_path: Path) -> None:
         open_dataset(f"camvid:{camvid(tmp_path, PAIR)}?split=tst")
 
 
-def test_missing_labels_folder(tmp_path: Path) -> None:
-    shutil.rmtree(camvid(tmp_path, PAIR) / "test/labels")
-    with pytest.raises(FileProblem, match=r"no such folder: .*test/labels"):
-        open_dataset(f"camvid:{tmp_path}")
-
-
-@pytest.mark.parametrize(("lost", "left"), [("images", "labels"), ("labels", "images")])
-def test_unmatched_files(tmp_path: Path, lost: str, left: str) -> None:
-    camvid(tmp_path, "0001TP_1", "0001TP_2", "0001TP_3")
-    for name in ("0001TP_2", "0001TP_3"):
-        (tmp_path / "test" / lost / f"{name}.png").unlink()
+@pytest.mark.parametrize(("lost", "other"), [("images", "labels"), ("labels", "images")])
+def test_missing_half(tmp_path: Path, lost: str, other: str) -> None:
+    folder = camvid(tmp_path, PAIR) / "test"
+    shutil.rmtree(folder / lost)
     with pytest.raises(DataError) as caught:
         open_dataset(f"camvid:{tmp_path}")
-    folder = tmp_path / "test"
-    assert caught.value.message == f"2 files have no partner in {folder / lost}, first: {folder / left}/0001TP_2.png"
+    both = f"{folder / 'images'} and {folder / 'labels'}"
+    assert caught.value.message == f"{both}: missing folders: 1 ({folder / lost})"
 
 
-def test_two_pictures_of_one_name(tmp_path: Path) -> None:
-    images = camvid(tmp_path, PAIR) / "test/images"
-    shutil.copy(images / f"{PAIR}.png", images / f"{PAIR}.JPG")
-    with pytest.raises(DataError, match=f"two pictures of one name: .*{PAIR}"):
+def test_all_that_does_not_match_is_listed_together(tmp_path: Path) -> None:
+    folder = camvid(tmp_path, *(f"0001TP_{i}" for i in range(7))) / "test"
+    for i in range(4):
+        (folder / "labels" / f"0001TP_{i}.png").unlink()
+    (folder / "images/0001TP_5.png").unlink()
+    shutil.copy(folder / "images/0001TP_6.png", folder / "images/0001TP_6.JPG")
+    with pytest.raises(DataError) as caught:
         open_dataset(f"camvid:{tmp_path}")
+    assert caught.value.message == (
+        f"{folder / 'images'} and {folder / 'labels'}: names given twice: 1 (0001TP_6.JPG and 0001TP_6.png); "
+        "pictures without a label file: 4 (0001TP_0.png, 0001TP_1.png, 0001TP_2.png, ...); "
+        "label files without a picture: 1 (0001TP_5.png)"
+    )
+    assert caught.value.hint == (
+        "keep one file of each name; give both files of a pair the same name, the label file ending in .png; "
+        "add the pictures, or remove these label files"
+    )
 
 
 def test_empty_folders(tmp_path: Path) -> None:
     for kind in ("images", "labels"):
         (tmp_path / "test" / kind).mkdir(parents=True)
-    with pytest.raises(DataError, match=r"no pictures in .*test/images"):
+    with pytest.raises(DataError, match=r"folders without pictures: 1 \(.*test/images\)"):
         open_dataset(f"camvid:{tmp_path}")
 
 
@@ -179,7 +176,7 @@ def test_labels_that_are_no_ids(tmp_path: Path, pixels: np.ndarray | None, told:
         sample.labels()
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture at all", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize("content", [b"", b"no picture at all", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xda\0"])
 def test_unreadable_picture(tmp_path: Path, content: bytes) -> None:
     picture = camvid(tmp_path, PAIR) / "test/images" / f"{PAIR}.png"
     picture.write_bytes(content)

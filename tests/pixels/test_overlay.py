@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeseg.errors import DataError, SizeError
+from edgeseg.labels import default_palette
 from edgeseg.pixels.overlay import overlay_labels, overlay_labels_numpy
-from edgeseg.pixels.palette import default_palette
 
 sides = st.integers(1, 50)
 

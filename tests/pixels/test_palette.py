@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeseg.pixels.palette import colors_from_labels, default_palette
+from edgeseg.labels import default_palette
+from edgeseg.pixels.palette import colors_from_labels
 
 
 def test_default_palette_is_the_voc_colour_map() -> None:

@@ -1,0 +1,176 @@
+"""dataset.toml: what two folders of pictures and label files hold.
+
+name = "yard"                      # optional, shown in records
+images = "images/{split}"          # folders, beside this file unless absolute; {split} is optional
+labels = "masks/{split}"
+splits = ["train", "val"]          # optional: which there are
+label_suffix = "_L"                # optional, as image_suffix: x.jpg goes with x_L.png
+kind = "color"                     # label files hold colours; "index": ids, as grey levels or palette indices
+ignore = [0, 0, 0]                 # what is not judged: an id, a colour, a list of them, or "others": all that remain
+classes = "labels.txt"             # or a table for each class:
+
+[[classes]]
+name = "road"
+color = [[128, 64, 128], [128, 0, 192]]   # a colour or several, the first is drawn; not needed for kind = "index"
+id = 7                                    # kind = "index": an id or a list of them; its place in the list if left out
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.datasets.label_files import IGNORE, Color, ColorReader, IndexReader, LabelReader
+from edgeseg.errors import FileProblem, FormatError, UnknownNameError
+from edgeseg.files import existing_file
+from edgeseg.labels import labels_from_file, labels_from_names
+from edgeseg.spec import LabelSet
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE = "dataset.toml"
+KINDS = ("index", "color")
+OTHERS = "others"
+WANTED: dict[type, str] = {str: "a text", list: "a list", dict: "a table"}
+TEXTS = {"name": "", "images": "images", "labels": "labels", "image_suffix": "", "label_suffix": "", "kind": "index"}
+KEYS = (*TEXTS, "splits", "ignore", "classes")
+CLASS_KEYS = ("name", "color", "id")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A dataset.toml that was read. files: it, and what it names beside the two folders."""
+
+    name: str
+    images: str
+    labels: str
+    splits: tuple[str, ...]
+    image_suffix: str
+    label_suffix: str
+    classes: LabelSet
+    reader: LabelReader
+    files: tuple[Path, ...]
+
+
+def definition_from_file(file: Path) -> Definition:
+    """Read `file`. FormatError, naming the key, for what it does not allow."""
+    if not file.exists():
+        raise FileProblem(
+            f"no such file: {file}", hint='write it: images = "images", labels = "masks", classes = "labels.txt"'
+        )
+    data = data_from_toml(file)
+    texts = {key: checked(file, key, data.get(key, usual), str) for key, usual in TEXTS.items()}
+    if texts["kind"] not in KINDS:
+        raise UnknownNameError.among(f"kind in {file}", texts["kind"], KINDS)
+    splits = checked(file, "splits", data.get("splits", []), list)
+    listed = data.get("classes")
+    tables = [] if isinstance(listed, str) else class_tables(file, listed)
+    classes = labels_from_file(file.parent / listed) if isinstance(listed, str) else labels_from_tables(file, tables)
+    color = texts.pop("kind") == "color"
+    entries: list[list[Any]] = color_entries(file, classes, tables) if color else id_entries(file, classes, tables)
+    files = (file, file.parent / listed) if isinstance(listed, str) else (file,)
+    return Definition(
+        **texts,
+        splits=tuple(checked(file, "splits", split, str) for split in splits),
+        classes=classes,
+        reader=reader_from_entries(file, color, entries, data.get("ignore", [] if color else IGNORE)),
+        files=files,
+    )
+
+
+def data_from_toml(file: Path) -> dict[str, Any]:
+    """The file's keys, all of them known."""
+    try:
+        data = tomllib.loads(existing_file(file).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise FormatError(f"{file} is not TOML: {problem}", hint='write lines such as images = "images"') from problem
+    for key in data:
+        if key not in KEYS:
+            raise UnknownNameError.among(f"key in {file}", key, KEYS)
+    return data
+
+
+def checked(file: Path, key: str, value: Any, kind: type) -> Any:
+    """`value` if it is of `kind`."""
+    if not isinstance(value, kind):
+        wanted = WANTED[kind]
+        raise FormatError(f"{file}: {key} = {value!r} is not {wanted}", hint=f"write {key} as {wanted}")
+    return value
+
+
+def class_tables(file: Path, tables: Any) -> list[dict[str, Any]]:
+    """The [[classes]] of the file, with names and known keys."""
+    if not isinstance(tables, list) or not tables:
+        raise FormatError(f"{file} names no classes", hint='write classes = "labels.txt", or [[classes]] for each')
+    for table in tables:
+        for key in checked(file, "classes", table, dict):
+            if key not in CLASS_KEYS:
+                raise UnknownNameError.among(f"key of a class in {file}", key, CLASS_KEYS)
+        checked(file, "name", table.get("name"), str)
+    names = [table["name"] for table in tables]
+    if len(set(names)) != len(names):
+        raise FormatError(f"{file} names a class twice", hint="several ids or colours of a class stand in one list")
+    return tables
+
+
+def labels_from_tables(file: Path, tables: list[dict[str, Any]]) -> LabelSet:
+    """Names, and the first colour of each class that has one."""
+    colors = [colors_from(file, table["color"])[0] if "color" in table else None for table in tables]
+    return labels_from_names([table["name"] for table in tables], colors)
+
+
+def color_entries(file: Path, classes: LabelSet, tables: list[dict[str, Any]]) -> list[list[Any]]:
+    """The colours of each class in label files."""
+    for table in tables:
+        if "color" not in table:
+            raise FormatError(f"{file}: the class {table['name']} has no color", hint="write color = [128, 64, 128]")
+    if tables:
+        return [list(colors_from(file, table["color"])) for table in tables]
+    return [[color] for color in classes.palette]
+
+
+def id_entries(file: Path, classes: LabelSet, tables: list[dict[str, Any]]) -> list[list[Any]]:
+    """The ids of each class in label files."""
+    if tables:
+        return [ids_from(file, "id", table.get("id", place)) for place, table in enumerate(tables)]
+    return [[place] for place in range(len(classes))]
+
+
+def reader_from_entries(file: Path, color: bool, entries: list[list[Any]], ignore: Any) -> LabelReader:
+    """A reader that takes the ids or colours `entries` of each class to it, and those of `ignore` to 255."""
+    others = ignore == OTHERS
+    ignored = [] if others or ignore == [] else colors_from(file, ignore) if color else ids_from(file, "ignore", ignore)
+    there: dict[Any, int] = {}
+    for label, values in [*enumerate(entries), (IGNORE, ignored)]:
+        for value in values:
+            if value in there:
+                raise FormatError(f"{file}: {value} stands for two classes", hint="give it to one of them")
+            there[value] = label
+    return ColorReader(there, others) if color else IndexReader(there, others)
+
+
+def colors_from(file: Path, value: Any) -> list[Color]:
+    """The colours of [r, g, b] or of a list of such."""
+    colors = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
+    for color in colors:
+        if not (isinstance(color, list) and len(color) == 3 and all(is_byte(part) for part in color)):
+            raise FormatError(f"{file}: {color!r} is no colour", hint="write [128, 64, 128], each of 0 to 255")
+    return [(color[0], color[1], color[2]) for color in colors]
+
+
+def ids_from(file: Path, key: str, value: Any) -> list[int]:
+    """The ids of 7 or [7, 8]."""
+    ids = value if isinstance(value, list) else [value]
+    if not ids or not all(is_byte(i) for i in ids):
+        raise FormatError(f"{file}: {key} = {value!r} is no label id", hint=f"write {key} = 7, of 0 to 255")
+    return ids
+
+
+def is_byte(value: Any) -> bool:
+    """Whether this is a whole number of 0 to 255 (TOML's true is none)."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255
