@@ -18,7 +18,7 @@ from edgeseg.graph.check_qdq import check_canonical
 from edgeseg.graph.core import core_from_model
 from edgeseg.graph.identity import tensor_ids
 from edgeseg.graph.lower_qdq import lower_qdq
-from edgeseg.graph.qdq import LEVELS, insert_qdq
+from edgeseg.graph.qdq import LEVELS, SMALLEST_SCALE, insert_qdq
 from edgeseg.spec import Precision
 
 
@@ -79,5 +79,6 @@ def scales_from_table(model: ir.Model, table: RangeTable, observer: str) -> dict
 
 
 def scale_from_range(found: Range) -> float:
-    """The symmetric int8 scale that covers `found`; 1 for a tensor that was zero throughout."""
-    return found.absmax / LEVELS or 1.0
+    """The symmetric int8 scale that covers `found`; 1 for a tensor that was zero throughout, or nearly so."""
+    scale = found.absmax / LEVELS
+    return scale if scale >= SMALLEST_SCALE else 1.0

@@ -6,6 +6,7 @@ overflow be looked for, without the images.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import onnx_ir as ir
 from edgeseg.calib.histogram import Histogram
 from edgeseg.errors import FormatError, MismatchError
 from edgeseg.files import existing_file, whole_file
-from edgeseg.graph.identity import graph_id
+from edgeseg.graph.identity import graph_id, tensor_ids
 from edgeseg.spec import SCHEMA, checked_schema
 
 FP16_MAX = 65504.0
@@ -75,6 +76,16 @@ class RangeTable:
                 f"the range table is of {self.model} (graph {self.graph_id}), not of {name} (graph {found})",
                 hint=MAKE_AGAIN,
             )
+
+    def moved(self, source: ir.Model, model: ir.Model) -> RangeTable:
+        """The same ranges for `model`, which has the tensors of `source`, by name, and other weights.
+
+        MismatchError unless the table is of `source`.
+        """
+        self.check(source)
+        old, new = tensor_ids(source), tensor_ids(model)
+        rows = {key: self.tensors[old[name]] for name, key in new.items() if old.get(name) in self.tensors}
+        return dataclasses.replace(self, graph_id=graph_id(model), tensors=rows)
 
     def to_json(self) -> str:
         """JSON with one line a tensor; equal tables give equal text."""

@@ -22,6 +22,7 @@ LOGITS = "logits"
 ARITHMETIC = {"Sub", "Add", "Mul", "Div", "Gather"}
 PRE_HEAD = ARITHMETIC | {"Cast", "Transpose"}
 POST_HEAD = {"Resize", "ArgMax", "Cast", "Squeeze", "Identity"}
+HEADS = "heads/"  # begins the names of the nodes that edgeseg puts behind the heads of an adopted network
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,20 @@ def after_pre_head(value: ir.Value) -> tuple[ir.Value, list[tuple[str, NDArray[A
 def core_outputs(graph: ir.Graph) -> tuple[ir.Value, ...]:
     """The tensors that the post head starts from: the logits, by name or by what follows them."""
     named = [value for node in graph for value in node.outputs if value.name == LOGITS]
-    return tuple(dict.fromkeys(before_post_head(value) for value in named or graph.outputs))
+    return tuple(dict.fromkeys(start for value in named or graph.outputs for start in before_post_head(value)))
 
 
-def before_post_head(value: ir.Value) -> ir.Value:
-    """The tensor that the chain of resizes, argmax and casts which ends in `value` starts from."""
-    while (node := value.producer()) is not None and node.op_type in POST_HEAD:
-        value = cast(ir.Value, node.inputs[0])
-    return value
+def before_post_head(value: ir.Value) -> Iterator[ir.Value]:
+    """The tensors that the chain of resizes, argmax, casts and joined heads which ends in `value` starts from."""
+    node = value.producer()
+    if node is not None and node.op_type in POST_HEAD:
+        yield from before_post_head(cast(ir.Value, node.inputs[0]))
+    elif node is not None and (node.name or "").startswith(HEADS):
+        for operand in node.inputs:
+            if operand is not None and constant(operand) is None:
+                yield from before_post_head(operand)
+    else:
+        yield value
 
 
 def ancestors(outputs: tuple[ir.Value, ...], stop: ir.Value) -> set[ir.Node]:

@@ -14,7 +14,10 @@ FRAME, LOGITS, MASK = "rgb", "logits", "mask"
 
 
 def prepend_frame_head(model: ir.Model, spec: InputSpec) -> ir.Model:
-    """Replace the float input (N, 3, H, W) by "rgb", uint8 (N, H, W, 3): Cast, Transpose, (x - mean) / std."""
+    """Replace the float input (N, 3, H, W) by "rgb", uint8 (N, H, W, 3): Cast, Transpose, (x - mean) / std.
+
+    A mean of 0 is not subtracted, and values of 0..255 (std 1/255) are not scaled.
+    """
     graph = model.graph
     image = graph.inputs[0]
     frame = ir.val(FRAME, ir.DataType.UINT8, (image.shape[0], spec.height, spec.width, 3))
@@ -24,8 +27,10 @@ def prepend_frame_head(model: ir.Model, spec: InputSpec) -> ir.Model:
     if spec.color == "bgr":
         order = constant(graph, "frame.order", np.array([2, 1, 0], np.int64))
         nodes.append(ir.node("Gather", [nodes[-1].outputs[0], order], {"axis": 1}, name="frame/Gather"))
-    nodes.append(ir.node("Sub", [nodes[-1].outputs[0], constant(graph, "frame.mean", mean)], name="frame/Sub"))
-    nodes.append(ir.node("Mul", [nodes[-1].outputs[0], constant(graph, "frame.scale", 1 / std)], name="frame/Mul"))
+    if np.any(mean != 0):
+        nodes.append(ir.node("Sub", [nodes[-1].outputs[0], constant(graph, "frame.mean", mean)], name="frame/Sub"))
+    if not np.allclose(std, 1, rtol=1e-6, atol=0):  # 1 / 255 * 255 is 1 to a rounding of float32
+        nodes.append(ir.node("Mul", [nodes[-1].outputs[0], constant(graph, "frame.scale", 1 / std)], name="frame/Mul"))
     for number, node in enumerate(nodes):
         node.outputs[0].name = f"frame_{number}"
         node.outputs[0].dtype = ir.DataType.FLOAT

@@ -49,7 +49,7 @@ COMBINES_SIGN = {"Concat", "Add", "Mul"}
 class Layout:
     """Where a runtime wants pairs besides the canonical places.
 
-    inputs, outputs: operators whose activations get pairs on that side. A ReLU behind an output belongs to it.
+    inputs, outputs: operators whose activations get pairs on that side. A ReLU or ReLU6 behind an output belongs to it.
     float_inputs: operators that read the tensor before its pair.
     """
 
@@ -105,6 +105,8 @@ def is_non_negative(value: ir.Value | None) -> bool:
         return True
     if node.op_type in KEEPS_SIGN:
         return is_non_negative(node.inputs[0])
+    if node.op_type == "Clip":
+        return is_clipped_at_zero(node)
     return node.op_type in COMBINES_SIGN and all(is_non_negative(operand) for operand in node.inputs)
 
 
@@ -120,7 +122,7 @@ def wanted_tensors(node: ir.Node, core: Core, layout: Layout) -> Iterator[ir.Val
         for value in node.inputs:
             if value is not None and constant(value) is None and is_float(value) and not is_dequantized(value):
                 yield value
-    output = with_relu(node.outputs[0])
+    output = with_activation(node.outputs[0])
     if (
         node.op_type in layout.outputs
         and output not in core.outputs
@@ -129,10 +131,19 @@ def wanted_tensors(node: ir.Node, core: Core, layout: Layout) -> Iterator[ir.Val
         yield output
 
 
-def with_relu(value: ir.Value) -> ir.Value:
-    """The output of the ReLU that alone reads `value`, else `value`."""
+def with_activation(value: ir.Value) -> ir.Value:
+    """The output of the ReLU or ReLU6 that alone reads `value`, else `value`."""
     consumers = list(value.consumers())
-    return consumers[0].outputs[0] if len(consumers) == 1 and consumers[0].op_type == "Relu" else value
+    if len(consumers) != 1:
+        return value
+    (node,) = consumers
+    return node.outputs[0] if node.op_type == "Relu" or is_clipped_at_zero(node) else value
+
+
+def is_clipped_at_zero(node: ir.Node) -> bool:
+    """Whether `node` is a Clip that leaves nothing below zero, such as a ReLU6."""
+    least = constant(node.inputs[1]) if node.op_type == "Clip" and len(node.inputs) > 1 else None
+    return least is not None and bool(np.all(least >= 0))
 
 
 def is_int8(node: ir.Node) -> bool:

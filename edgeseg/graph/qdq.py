@@ -23,6 +23,7 @@ LEVELS = 127
 # ONNX Runtime makes the bias an int32 of scale (activation * weight). Below this it cannot overflow, even where the
 # lowering halves the activation's scale.
 MAX_BIAS_QUANTA = 1 << 29
+SMALLEST_SCALE = np.finfo(np.float32).tiny  # runtimes take smaller numbers for 0, and divide by it
 
 
 @dataclass(frozen=True)
@@ -125,10 +126,13 @@ def weight_axis(node: ir.Node) -> int:
 
 
 def weight_scales(values: NDArray[np.float32], axis: int, least: NDArray[np.float64] | float) -> NDArray[np.float32]:
-    """One scale a channel: its largest magnitude over 127, at least `least`; 1 for a channel of zeros."""
+    """One scale a channel: its largest magnitude over 127, at least `least`; 1 for a channel of zeros.
+
+    A channel below the smallest normal float32, as a batch norm leaves of a dead one, counts as zeros.
+    """
     others = tuple(other for other in range(values.ndim) if other != axis)
-    scales = np.maximum(np.abs(values).max(axis=others) / LEVELS, least)
-    return np.where(scales > 0, scales, 1).astype(np.float32)
+    scales = np.maximum(np.abs(values).max(axis=others) / LEVELS, least).astype(np.float32)
+    return np.where(scales >= SMALLEST_SCALE, scales, np.float32(1))
 
 
 def bias_limits(node: ir.Node) -> NDArray[np.float64] | float:

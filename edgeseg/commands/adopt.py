@@ -1,0 +1,129 @@
+"""`edgeseg adopt`: a segmentation ONNX from elsewhere to a deploy ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgeseg.commands.options import ENGINES_FOLDER, Json, size_or_none
+
+if TYPE_CHECKING:
+    from edgeseg.graph.adopt.adopt import Adoption, Frames
+
+UNTYPED = ("", "", "")
+Numbers = tuple[str, str, str]  # typer takes no tuple of numbers that may be left out
+
+
+def command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A segmentation ONNX of any origin.")],
+    color: Annotated[str | None, typer.Option("--input", metavar="rgb|bgr", help="Its colour order.")] = None,
+    mean: Annotated[Numbers, typer.Option("--mean", metavar="R G B", help="For 0..1, or for 0..255.")] = UNTYPED,
+    std: Annotated[Numbers, typer.Option("--std", metavar="R G B", help="For 0..1, or for 0..255.")] = UNTYPED,
+    normalize: Annotated[
+        str | None, typer.Option("--normalize", help="imagenet, unit, minus1to1 or none, in place of --mean and --std.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", metavar="FILE", help="One class name a line, a colour behind it or not.")
+    ] = None,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option("--output", metavar="NAME", help="The head to keep; several of one class each are joined."),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Input size, where the file leaves it free.")
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option("--layout", metavar="nchw|nhwc", help="Order of its input's axes.")
+    ] = None,
+    align_corners: Annotated[
+        bool, typer.Option("--align-corners", help="Logits are enlarged corner on corner.")
+    ] = False,
+    name: Annotated[str, typer.Option("--name", help="Of the model; that of FILE unless given.")] = "",
+    licence: Annotated[str, typer.Option("--licence", metavar="SPDX", help="Of its weights.")] = "unknown",
+    images: Annotated[
+        str | None,
+        typer.Option("--images", metavar="DIR", help="Pictures to check it on; a drawn street unless given."),
+    ] = None,
+    folder: Annotated[Path, typer.Option("-o", metavar="DIR", help="Where the result is written.")] = ENGINES_FOLDER,
+    as_json: Json = False,
+) -> None:
+    """Adopt the segmentation ONNX in FILE: a deploy graph with its spec, held against the original."""
+    from edgeseg.commands.terminal import note, print_json, print_table, wrote
+    from edgeseg.graph.adopt.adopt import adopt_onnx, street_frames
+    from edgeseg.graph.adopt.wishes import Wishes
+    from edgeseg.labels import labels_from_file
+
+    wishes = Wishes(
+        color=color.lower() if color else None,
+        normalize=normalize.lower() if normalize else None,
+        mean=three("--mean", mean),
+        std=three("--std", std),
+        size=size_or_none(size),
+        layout=layout.lower() if layout else None,
+        outputs=tuple(outputs or ()),
+        labels=labels_from_file(labels) if labels else None,
+        align_corners=align_corners,
+        name=name,
+        licence=licence,
+    )
+    made = adopt_onnx(file, wishes, folder, frames=frames_of(images) if images else street_frames)
+    if as_json:
+        print_json(described(made))
+    else:
+        rows = [[fact.what, fact.value, fact.reason] for fact in made.facts]
+        print_table(["what", "value", "reason"], [*rows, ["agreement", *agreement_text(made)]])
+    if made.warning:
+        note(f"warning: {made.warning}")
+    path = made.artifact.path
+    wrote(path, f"edgeseg convert {path} --images DIR --precision int8")
+
+
+def three(option: str, texts: Numbers) -> tuple[float, ...] | None:
+    """The three numbers of an option; None where it was not typed."""
+    from edgeseg.errors import FormatError
+
+    if texts == UNTYPED:
+        return None
+    try:
+        return tuple(float(text) for text in texts)
+    except ValueError:
+        example = f"{option} 0.485 0.456 0.406"
+        raise FormatError(f"{option} {' '.join(texts)} are not three numbers", hint=f"for example: {example}") from None
+
+
+def frames_of(images: str) -> Frames:
+    """Pictures of a folder or data set, at the size that is asked for."""
+
+    def frames(width: int, height: int) -> Sequence[Any]:
+        from edgeseg.conversion import check_frames
+        from edgeseg.labels import unnamed_labels
+        from edgeseg.spec import InputSpec, ModelSpec
+
+        return check_frames(ModelSpec("", InputSpec(width=width, height=height), unnamed_labels(2)), images)
+
+    return frames
+
+
+def agreement_text(made: Adoption) -> tuple[str, str]:
+    """How the result compares with its source, and on what."""
+    found = made.agreement
+    logits = "" if found.logit_difference != found.logit_difference else f", logits to {found.logit_difference:.0e}"
+    return f"labels {found.labels:.4f}{logits}", f"{found.frames} frames through the original, by hand"
+
+
+def described(made: Adoption) -> dict[str, Any]:
+    """What was made, as plain data."""
+    from dataclasses import asdict
+
+    return {
+        "onnx": str(made.artifact.path),
+        "output": str(made.artifact.output),
+        "spec": made.artifact.spec.to_dict(),
+        "provenance": dict(made.artifact.provenance),
+        "facts": [asdict(fact) for fact in made.facts],
+        "agreement": asdict(made.agreement),
+        "warning": made.warning or None,
+    }

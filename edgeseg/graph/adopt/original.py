@@ -1,0 +1,38 @@
+"""The file as it came, run by hand: what the deploy graph made of it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.errors import FormatError
+from edgeseg.graph.adopt.picture import Picture
+from edgeseg.graph.adopt.source import Source, first_line
+from edgeseg.spec import InputSpec
+
+Array = NDArray[Any]
+
+
+def outputs_by_hand(
+    source: Source, picture: Picture, spec: InputSpec, outputs: Sequence[str], frames: Sequence[NDArray[np.uint8]]
+) -> list[list[Array]]:
+    """What the file gives for each of `frames` ((H, W, 3) rgb at the input's size), one array for each of `outputs`.
+
+    ONNX Runtime runs it with no optimisation: those are what the deploy graph is made with.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    try:
+        data = source.proto.SerializeToString()
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return [session.run(list(outputs), {picture.name: picture.fed(rgb, spec)}) for rgb in frames]
+    except Exception as problem:  # ONNX Runtime has a class of its own for each failure
+        message = f"{source.path.name} does not run at {picture.width}x{picture.height}: {first_line(problem)}"
+        hint = "try another --size, of multiples of 32" if picture.dynamic else "export it again"
+        raise FormatError(message, hint=hint) from problem
