@@ -27,8 +27,8 @@ from edgeseg.recipe import bundled_ranges
 from edgeseg.segmenter import Segmenter, open_segmenter
 from edgeseg.spec import ModelSpec, Output, Precision
 from edgeseg.street import StreetCamera
-from edgeseg.weights import BUNDLED, weights_path
-from edgeseg.weights.file import spec_from_weights
+from edgeseg.weights import BUNDLED, is_model, weights_path
+from edgeseg.weights.checkpoint import model_name
 
 if TYPE_CHECKING:
     from edgeseg.export.parity import Parity
@@ -61,15 +61,16 @@ def convert(
     limit: int = 100,
     size: tuple[int, int] | None = None,
     output: Output = Output.LOGITS,
+    labels: Path | None = None,
     out: Path = Path("engines"),
     progress: Progress = silent,
 ) -> Conversion:
-    """Convert `model`, a bundled name, a weights file or an ONNX that carries a spec, to an engine in `out`.
+    """Convert `model`, a bundled name, weights, a checkpoint or an ONNX that carries a spec, to an engine in `out`.
 
     engine: the first that this machine can run unless given. precision: int8 where there are ranges, else the
     fastest float that the engine and this machine have. images: a folder, or a data set's URI, to calibrate on,
     of which `limit` are chosen; without it the committed table of a bundled model is used, or the table at `ranges`.
-    size: (width, height). Nothing is left behind where a step fails.
+    size: (width, height). labels: names of a checkpoint's classes. Nothing is left behind where a step fails.
     """
     engine = engine or default_engine()
     open_engine(engine).available()
@@ -78,7 +79,7 @@ def convert(
     table_path = None if images else (ranges or (bundled_ranges(str(model)) if model in BUNDLED else None))
     with scratch_in(out) as scratch:
         progress("export", 0, None)
-        onnx, parity = float_onnx(model, scratch, size=size, output=output, images=images)
+        onnx, parity = float_onnx(model, scratch, size=size, output=output, images=images, labels=labels)
         name = onnx.path.stem
         frames = check_frames(onnx.spec, images)
         if images:
@@ -132,22 +133,31 @@ def scratch_in(out: Path) -> Iterator[Path]:
 
 
 def float_onnx(
-    model: str | Path, folder: Path, *, size: tuple[int, int] | None, output: Output, images: str | Path | None
+    model: str | Path,
+    folder: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    output: Output = Output.LOGITS,
+    images: str | Path | None = None,
+    labels: Path | None = None,
 ) -> tuple[Artifact, Parity | None]:
-    """The float ONNX of `model` in `folder`, and its parity on frames of `images`; an ONNX is copied there."""
+    """The float ONNX of `model` in `folder`, and its parity on frames of `images`; an ONNX is copied there.
+
+    labels: a text file with the names of a checkpoint's classes.
+    """
     if Path(model).suffix == ".onnx":
+        if labels is not None:
+            raise MismatchError(f"{Path(model).name} names its classes itself", hint="leave --labels out")
         return copied_onnx(existing_file(model), folder, size), None
     from edgeseg.export import check_exporter
 
     weights_path(model)
     check_exporter()
-    from edgeseg.export.model import export_model, spec_from_model  # torch, which a device need not have
+    from edgeseg.export.model import export_model, source_from_model  # torch, which a device need not have
 
-    spec = spec_from_model(model, size)
-    frames = check_frames(spec, images)
-    return export_model(
-        model, folder / f"{model_stem(spec.name, size, output)}.onnx", frames=frames, size=size, output=output
-    )
+    source = source_from_model(model, size, labels)
+    path = folder / f"{model_stem(source.spec.name, size, output)}.onnx"
+    return export_model(source, path, frames=check_frames(source.spec, images), output=output)
 
 
 def copied_onnx(path: Path, folder: Path, size: tuple[int, int] | None) -> Artifact:
@@ -196,7 +206,7 @@ def open_model(
 
     MismatchError where a file is not of the engine, precision or size that is asked for.
     """
-    if Path(model).suffix not in ("", ".safetensors") or sidecar_path(Path(model)).exists():
+    if not is_model(model) or sidecar_path(Path(model)).exists():
         path = existing_file(model)
         check_wishes(path, engine, precision, size)
         return open_segmenter(path, threads=threads)
@@ -232,7 +242,7 @@ def existing_engine(
     engine = engine or default_engine()
     calibrated = model in BUNDLED and bundled_ranges(str(model)) is not None
     precision = precision or chosen_precision(engine, calibrated=calibrated)
-    name = model_stem(spec_from_weights(weights).name, size)
+    name = model_stem(model_name(weights), size)
     path = out / f"{name}.{engine}.{precision}.{open_engine(engine).extension}"
     if not sidecar_path(path).exists():
         return None

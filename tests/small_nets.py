@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-SMALLEST_VARIANT = {"bisenetv2": "light", "segformer": "b0"}
+SMALLEST_VARIANT = {"bisenetv1": "xception39", "bisenetv2": "light", "icnet": "resnet18-half", "segformer": "b0"}
 RIDGE = 100.0
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -206,12 +207,12 @@ class Builds:
 def test_a_model_is_converted_once_and_again_when_weights_or_versions_changed(
     tiny_weights: Path, tiny_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: object
 ) -> None:
-    def exported(model: object, path: Path, **_: object) -> tuple[Artifact, None]:
+    def exported(source: Any, path: Path, **_: object) -> tuple[Artifact, None]:
         """What was exported for another test, with the hash of these weights: an export takes seconds."""
         from edgeseg.artifact import artifact_from_onnx, read_onnx, write_onnx
         from edgeseg.files import sha256_from_file
 
-        provenance = {"weights_sha256": sha256_from_file(Path(str(model)))}
+        provenance = {"weights_sha256": sha256_from_file(source.path)}
         artifact = dataclasses.replace(artifact_from_onnx(tiny_onnx), path=path, provenance=provenance)
         write_onnx(read_onnx(tiny_onnx), artifact)
         return artifact, None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from edgeseg.commands.options import (
     size_or_none,
 )
 
+if TYPE_CHECKING:
+    from edgeseg.spec import ModelSpec
+
 
 def command(
     model: Model,
@@ -31,6 +34,9 @@ def command(
     ranges: Annotated[Path | None, typer.Option("--ranges", metavar="FILE", help="A range table made before.")] = None,
     limit: Limit = 100,
     size: SizeText = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", metavar="FILE", help="Names of a checkpoint's classes, one a line.")
+    ] = None,
     mask: Annotated[bool, typer.Option("--mask", help="Put upsampling and argmax into the graph.")] = False,
     output: Folder = ENGINES_FOLDER,
     as_json: Json = False,
@@ -53,10 +59,13 @@ def command(
             limit=limit,
             size=size_or_none(size) or recipe.size,
             output=Output.MASK if mask else Output.LOGITS,
+            labels=labels,
             out=output,
             progress=progress,
         )
     artifact, parity = made.engine, made.export
+    if origin := made.onnx.provenance.get("origin"):
+        note(f"adopted: {origin}, {input_line(artifact.spec)}; edgeseg export {model} shows all of it")
     if parity is not None:
         note(
             f"export: largest logit difference from torch {parity.logit_difference:.1e}, "
@@ -86,3 +95,11 @@ def command(
         note(f"note: these weights are {artifact.spec.licence}: not for commercial use")
     wrote(made.onnx.path)
     wrote(artifact.path, f"edgeseg stream SOURCE {artifact.path} -o overlay.mp4")
+
+
+def input_line(spec: ModelSpec) -> str:
+    """How a checkpoint's pictures are made ready: what a user compares with the training code."""
+    given, corners = spec.input, str(spec.align_corners).lower()
+    mean, std = (" ".join(f"{value:.4g}" for value in values) for values in (given.mean, given.std))
+    size = f"{given.width}x{given.height}"
+    return f"{len(spec.labels)} classes, {size} {given.color}, mean {mean}, std {std}, align_corners {corners}"

@@ -9,16 +9,27 @@ import typer
 
 from edgeseg.commands.options import ENGINES_FOLDER, Folder, Json, SizeText, size_or_none
 
+Named = typer.Argument(
+    metavar="[MODEL]",
+    help="A bundled name, a weights file, a checkpoint (.pth, .safetensors) or a Hugging Face folder.",
+)
+
 
 def command(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="A bundled name or a weights file.")] = None,
+    model: Annotated[str | None, Named] = None,
     weights: Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="The same as MODEL.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", metavar="FILE", help="Names of a checkpoint's classes, one a line.")
+    ] = None,
     size: SizeText = None,
     mask: Annotated[bool, typer.Option("--mask", help="Put upsampling and argmax into the graph.")] = False,
     output: Folder = ENGINES_FOLDER,
     as_json: Json = False,
 ) -> None:
-    """Export MODEL to an ONNX that takes uint8 frames and carries its spec, and hold it against torch."""
+    """Export MODEL to an ONNX that takes uint8 frames and carries its spec, and hold it against torch.
+
+    A checkpoint of another training code is recognised by its keys and shapes; what was recognised is printed.
+    """
     from edgeseg.artifact import model_stem
     from edgeseg.commands.terminal import print_json, print_table, wrote
     from edgeseg.conversion import check_frames
@@ -32,13 +43,17 @@ def command(
         raise UnknownNameError("no model was named", hint=f"edgeseg export {BUNDLED[0]}")
     weights_path(chosen)
     check_exporter()
-    from edgeseg.export.model import export_model, spec_from_model
+    from edgeseg.export.adoption import shown
+    from edgeseg.export.model import export_model, source_from_model
 
     wanted = size_or_none(size)
-    spec = spec_from_model(chosen, wanted)
+    source = source_from_model(chosen, wanted, labels)
+    spec, adoption = source.spec, source.adoption
+    if adoption and not as_json:
+        print_table(["checkpoint", source.path.name], shown(adoption))
     kind = Output.MASK if mask else Output.LOGITS
     path = output / f"{model_stem(spec.name, wanted, kind)}.onnx"
-    artifact, parity = export_model(chosen, path, frames=check_frames(spec, None), size=wanted, output=kind)
+    artifact, parity = export_model(source, path, frames=check_frames(spec, None), output=kind)
     if as_json:
         print_json(
             {
@@ -47,6 +62,7 @@ def command(
                 "logit_difference": parity.logit_difference,
                 "agreement": parity.agreement,
                 "licence": spec.licence,
+                "adopted": adoption.facts() if adoption else None,
             }
         )
     else:

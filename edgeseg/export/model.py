@@ -1,26 +1,43 @@
-"""MODEL, a bundled name or a weights file, to a deploy ONNX that was held against its torch module."""
+"""MODEL, a bundled name, a weights file or somebody's checkpoint, to a deploy ONNX held against its torch module."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.artifact import Artifact
-from edgeseg.errors import FormatError
+from edgeseg.errors import MismatchError
+from edgeseg.export.adoption import Adoption, adoption_from_file
 from edgeseg.export.onnx import onnx_from_module
 from edgeseg.export.parity import Parity, parity_of_export
 from edgeseg.files import sha256_from_file, writable_folder
 from edgeseg.models import open_family
 from edgeseg.spec import ModelSpec, Output
 from edgeseg.weights import weights_path
+from edgeseg.weights.checkpoint import is_own
 from edgeseg.weights.file import spec_from_weights, state_from_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model as it lies there. adoption: whose it is, where that is not edgeseg."""
+
+    path: Path
+    spec: ModelSpec
+    state: Mapping[str, Tensor]
+    adoption: Adoption | None = None
 
 
 def export_model(
-    model: str | Path,
+    model: str | Path | Source,
     path: Path,
     *,
     frames: Sequence[NDArray[np.uint8]],
@@ -29,13 +46,16 @@ def export_model(
 ) -> tuple[Artifact, Parity]:
     """Export `model` to the ONNX at `path`, and hold that against the torch module on `frames`.
 
-    frames: (H, W, 3) rgb at the input's size. size: (width, height); that of the weights' spec unless given.
-    The file is removed again where the two do not agree.
+    frames: (H, W, 3) rgb at the input's size. size: (width, height); that of the weights' spec unless given, and not
+    asked for of a Source. The file is removed again where the two do not agree.
     """
-    weights, spec = weights_path(model), spec_from_model(model, size)
-    network = open_family(spec.family).load(spec, state_from_weights(weights))
+    source = model if isinstance(model, Source) else source_from_model(model, size)
+    spec = source.spec
+    network = open_family(spec.family).load(spec, source.state)
     writable_folder(path.parent)
-    provenance = {"weights": weights.name, "weights_sha256": sha256_from_file(weights)}
+    provenance = {"weights": source.path.name, "weights_sha256": sha256_from_file(source.path)}
+    if source.adoption:
+        provenance["origin"] = source.adoption.origin
     artifact = onnx_from_module(network, spec, path, output=output, provenance=provenance)
     try:
         return artifact, parity_of_export(network, artifact.path, spec.input, frames, output=output)
@@ -44,16 +64,30 @@ def export_model(
         raise
 
 
-def spec_from_model(model: str | Path, size: tuple[int, int] | None = None) -> ModelSpec:
-    """The spec of `model`, a bundled name or a weights file, at `size` (width, height); at its own unless given.
+def source_from_model(model: str | Path, size: tuple[int, int] | None = None, labels: Path | None = None) -> Source:
+    """Read `model`, a bundled name, a weights file, a checkpoint or a Hugging Face folder.
 
-    SizeError, with the nearest sizes, where the network does not take it.
+    size: (width, height), its own unless given; SizeError, with the nearest sizes, where the network does not take it.
+    labels: a text file with the names of a checkpoint's classes.
     """
-    weights = weights_path(model)
-    if weights.suffix != ".safetensors":
-        hint = "name a bundled model (edgeseg models) or a .safetensors file that edgeseg trained"
-        raise FormatError(f"not a weights file: {weights}", hint=hint)
-    spec = spec_from_weights(weights)
+    path = weights_path(model)
+    if not is_own(path):
+        adoption = adoption_from_file(path, size=size, labels=labels)
+        return Source(path, adoption.spec, adoption.state, adoption)
+    if labels is not None:
+        raise MismatchError(f"{path} names its classes itself", hint="leave --labels out")
+    return Source(path, own_spec(path, size), state_from_weights(path))
+
+
+def spec_from_model(model: str | Path, size: tuple[int, int] | None = None) -> ModelSpec:
+    """The spec of `model` at `size`, as `source_from_model` has it."""
+    path = weights_path(model)
+    return own_spec(path, size) if is_own(path) else adoption_from_file(path, size=size).spec
+
+
+def own_spec(path: Path, size: tuple[int, int] | None) -> ModelSpec:
+    """The spec in the header of a weights file that edgeseg wrote, at `size`."""
+    spec = spec_from_weights(path)
     spec = spec.resized(*size) if size else spec
     open_family(spec.family).size_rule.check(spec.input.width, spec.input.height, model=spec.name)
     return spec

@@ -17,6 +17,7 @@ from edgeseg.artifact import Artifact, write_onnx
 from edgeseg.errors import FormatError
 from edgeseg.graph.clean import clean_graph
 from edgeseg.graph.deploy import LOGITS, append_mask_tail, prepend_frame_head
+from edgeseg.graph.fold import fold_constants
 from edgeseg.spec import ModelSpec, Output
 
 OPSET = 18  # the exporter's own; asking for less silently gives this
@@ -47,7 +48,7 @@ def onnx_from_module(
             verbose=False,
         )
     assert program is not None
-    model = clean_graph(program.model)
+    model = clean_graph(fold_constants(program.model))
     if (opset := model.opset_imports[""]) < OPSET:
         raise FormatError(f"the exporter wrote opset {opset}", hint=f"edgeseg needs {OPSET}: pip install torch==2.13.0")
     prepend_frame_head(model, spec.input)

@@ -36,12 +36,15 @@ def parity_of_export(
 ) -> Parity:
     """Hold the ONNX against `network` on `frames` ((H, W, 3) rgb at the input's size).
 
-    AgreementError where fewer labels agree than MINIMUM_AGREEMENT.
+    AgreementError where fewer labels agree than MINIMUM_AGREEMENT, or the module's own logits are not finite.
     """
     session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
     differences, agreements = [], []
     for rgb in frames:
         logits = logits_from_module(network, spec, rgb)
+        if not logits.isfinite().all():
+            hint = "the weights hold nan or infinities, or are too large: take a checkpoint of an earlier step"
+            raise AgreementError("the torch module gives values that are not finite", hint=hint)
         (result,) = session.run(None, {session.get_inputs()[0].name: rgb[None]})
         if output is Output.LOGITS:
             differences.append(float(np.abs(result - logits.numpy()).max()))

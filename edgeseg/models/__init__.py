@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from edgeseg.models.family import Family
 
 FAMILIES = {
+    "bisenetv1": "edgeseg.models.bisenetv1",
     "bisenetv2": "edgeseg.models.bisenetv2",
+    "icnet": "edgeseg.models.icnet",
     "segformer": "edgeseg.models.segformer",
 }
 

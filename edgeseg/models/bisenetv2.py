@@ -6,21 +6,35 @@ that figure; its reference implementations (CoinCheung/BiSeNet, mmsegmentation) 
 3.36 M parameters and 24.60 G multiply-adds with 19 classes, which `base` reproduces. `light` has the head of 128
 channels of PaddleSeg and zh320: 2.31 M and 16.01 G.
 
+`large` is BiSeNetV2-L as far as the paper can be read: twice the channels, three times the depth. No code for it was
+published, and the paper does not say which layers are repeated. Taken as the layers of each stage of the semantic
+branch it has 20.18 M parameters and 86.18 G multiply-adds, where the paper states 118.51 G: a reading, no more.
+
 Where the paper is silent this follows both reference implementations: ReLU after the last depthwise convolution of
 a gather-and-expansion layer, BN and ReLU on the context embedding's last convolution, ReLU on the aggregation's.
+Where the two differ from each other or between their versions, a keyword argument of the network says which.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgeseg.errors import UnknownNameError
 from edgeseg.models.family import Family
 from edgeseg.models.layers import classifier, conv_bn, conv_bn_relu
 from edgeseg.spec import SizeRule
 
 EXPANSION = 6
+SHUFFLED = 8  # PixelShuffle's factor: a value for each pixel of a logit's square
+UPSAMPLINGS: dict[str, dict[str, Any]] = {
+    "bilinear": {"mode": "bilinear", "align_corners": False},
+    "corners": {"mode": "bilinear", "align_corners": True},
+    "nearest": {"mode": "nearest"},
+}
 
 
 class Stem(nn.Module):
@@ -78,55 +92,87 @@ class ContextEmbedding(nn.Module):
 
 
 class GuidedAggregation(nn.Module):
-    """Bilateral guided aggregation: each branch gates the other, at both of their scales."""
+    """Bilateral guided aggregation: each branch gates the other, at both of their scales.
 
-    def __init__(self, channels: int) -> None:
+    upsample: a name of `UPSAMPLINGS`; the paper says bilinear. bias: whether the two 1x1 convolutions have one.
+    """
+
+    def __init__(self, channels: int, upsample: str = "bilinear", bias: bool = False) -> None:
         super().__init__()
+        if upsample not in UPSAMPLINGS:
+            raise UnknownNameError.among("upsampling", upsample, UPSAMPLINGS)
 
         def separable() -> nn.Sequential:
             return nn.Sequential(
-                conv_bn(channels, channels, groups=channels), nn.Conv2d(channels, channels, 1, bias=False)
+                conv_bn(channels, channels, groups=channels), nn.Conv2d(channels, channels, 1, bias=bias)
             )
 
+        self.upsample = upsample
         self.detail_keep, self.semantic_keep = separable(), separable()
         self.detail_down = nn.Sequential(conv_bn(channels, channels, stride=2), nn.AvgPool2d(3, 2, 1))
         self.semantic_up = conv_bn(channels, channels)
         self.last = conv_bn_relu(channels, channels)
 
     def forward(self, detail: Tensor, semantic: Tensor) -> Tensor:
-        """(N, C, H/8, W/8) and (N, C, H/32, W/32) to (N, C, H/8, W/8). "Upsample" is bilinear in the paper."""
-        fine = self.detail_keep(detail) * torch.sigmoid(enlarge(self.semantic_up(semantic)))
+        """(N, C, H/8, W/8) and (N, C, H/32, W/32) to (N, C, H/8, W/8)."""
+        fine = self.detail_keep(detail) * torch.sigmoid(enlarge(self.semantic_up(semantic), self.upsample))
         coarse = self.detail_down(detail) * torch.sigmoid(self.semantic_keep(semantic))
-        return self.last(fine + enlarge(coarse))  # type: ignore[no-any-return]
+        return self.last(fine + enlarge(coarse, self.upsample))  # type: ignore[no-any-return]
 
 
-def enlarge(x: Tensor) -> Tensor:
-    """Four times the size in each direction."""
-    return F.interpolate(x, scale_factor=4.0, mode="bilinear", align_corners=False)
+def enlarge(x: Tensor, upsample: str = "bilinear") -> Tensor:
+    """Four times the size in each direction, by a rule of `UPSAMPLINGS`."""
+    return F.interpolate(x, scale_factor=4.0, **UPSAMPLINGS[upsample])
 
 
-def detail_branch() -> nn.Sequential:
-    """Eight 3x3 convolutions to 128 channels at stride 8."""
-    plan = [(3, 64, 2), (64, 64, 1), (64, 64, 2), (64, 64, 1), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 128, 1)]
-    return nn.Sequential(*(conv_bn_relu(channels, out, stride=stride) for channels, out, stride in plan))
+def detail_branch(width: float = 1.0) -> nn.Sequential:
+    """Eight 3x3 convolutions to 128 channels, times `width`, at stride 8."""
+    plan = [(64, 2), (64, 1), (64, 2), (64, 1), (64, 1), (128, 2), (128, 1), (128, 1)]
+    outs = [round(width * out) for out, _ in plan]
+    channels = [3, *outs[:-1]]
+    return nn.Sequential(*(conv_bn_relu(c, out, stride=stride) for c, out, (_, stride) in zip(channels, outs, plan)))
+
+
+def semantic_stage(channels: int, out: int, layers: int) -> nn.Sequential:
+    """So many gather-and-expansion layers, the first one of stride 2."""
+    return nn.Sequential(GatherExpand(channels, out, 2), *(GatherExpand(out, out, 1) for _ in range(layers - 1)))
 
 
 class BiSeNetV2(nn.Module):
-    """The network. `head`: channels before the classifier. `auxiliary`: the four booster heads, for training."""
+    """The network.
 
-    def __init__(self, classes: int, *, head: int, booster: int, auxiliary: bool = False) -> None:
+    head: channels before the classifier; booster: likewise in the heads for training, which `auxiliary` adds.
+    width: times the paper's channels; depth: times its layers in each stage of the semantic branch. upsample,
+    pointwise_bias: see GuidedAggregation. shuffle: the classifier gives 8x8 values a class, which PixelShuffle
+    spreads, and the logits have stride 1 in place of 8.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        *,
+        head: int,
+        booster: int,
+        width: float = 1.0,
+        depth: int = 1,
+        upsample: str = "bilinear",
+        pointwise_bias: bool = False,
+        shuffle: bool = False,
+        auxiliary: bool = False,
+    ) -> None:
         super().__init__()
-        self.detail = detail_branch()
-        self.stem = Stem(16)
-        self.stage3 = nn.Sequential(GatherExpand(16, 32, 2), GatherExpand(32, 32, 1))
-        self.stage4 = nn.Sequential(GatherExpand(32, 64, 2), GatherExpand(64, 64, 1))
-        self.stage5 = nn.Sequential(GatherExpand(64, 128, 2), *(GatherExpand(128, 128, 1) for _ in range(3)))
-        self.context = ContextEmbedding(128)
-        self.aggregate = GuidedAggregation(128)
-        self.head = classifier(128, head, classes)
-        self.boosters = nn.ModuleList(
-            classifier(channels, booster, classes) for channels in (16, 32, 64, 128) if auxiliary
-        )
+        c2, c3, c4, c5 = channels = [round(width * usual) for usual in (16, 32, 64, 128)]
+        self.detail = detail_branch(width)
+        self.stem = Stem(c2)
+        self.stage3 = semantic_stage(c2, c3, 2 * depth)
+        self.stage4 = semantic_stage(c3, c4, 2 * depth)
+        self.stage5 = semantic_stage(c4, c5, 4 * depth)
+        self.context = ContextEmbedding(c5)
+        self.aggregate = GuidedAggregation(c5, upsample, pointwise_bias)
+        self.head = classifier(c5, head, classes * SHUFFLED**2 if shuffle else classes)
+        if shuffle:
+            self.head.append(nn.PixelShuffle(SHUFFLED))
+        self.boosters = nn.ModuleList(classifier(c, booster, classes) for c in channels if auxiliary)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """(N, 3, H, W) to logits (N, C, H/8, W/8); in training a list, with those of the boosters behind."""
@@ -141,12 +187,19 @@ class BiSeNetV2(nn.Module):
         return [logits, *(booster(feature) for booster, feature in zip(self.boosters, features))]
 
 
+USUAL = {"width": 1.0, "depth": 1, "upsample": "bilinear", "pointwise_bias": False, "shuffle": False}
+
 FAMILY = Family(
     name="bisenetv2",
-    variants={"base": {"head": 1024, "booster": 128}, "light": {"head": 128, "booster": 64}},
+    variants={
+        "base": {"head": 1024, "booster": 128, **USUAL},
+        "light": {"head": 128, "booster": 64, **USUAL},
+        "large": {"head": 1024, "booster": 128, **USUAL, "width": 2.0, "depth": 3},
+    },
     module=BiSeNetV2,
     size_rule=SizeRule(multiple=32, minimum=64),
     stride=8,
     align_corners=False,
     origin="arXiv 2004.02147; compared with CoinCheung/BiSeNet and mmsegmentation",
+    auxiliary=("boosters.",),
 )

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from edgeseg.errors import MismatchError, UnknownNameError
+from edgeseg.errors import MismatchError
+from edgeseg.models.variant import arguments_from_text
 from edgeseg.spec import ModelSpec, SizeRule
 
 State = Mapping[str, Tensor]
@@ -18,9 +20,11 @@ State = Mapping[str, Tensor]
 class Family:
     """A family of networks.
 
-    variants: name -> keyword arguments of `module`, the first one being the default.
-    module: builds the network, `module(num_classes, **variant)`; its forward takes (N, 3, H, W) float and gives
-        logits (N, C, h, w), in training mode a list of them, the main one first.
+    variants: name -> keyword arguments of `module`, all of them, the first one being the default. A spec's variant
+        may change some: "base?head=256".
+    module: builds the network, `module(num_classes, auxiliary=bool, **variant)`; its forward takes (N, 3, H, W) float
+        and gives logits (N, C, h, w), in training mode a list of them, the main one first.
+    auxiliary: how the names of weights begin that are for training alone.
     stride: input pixels per logit in each direction.
     origin: paper and reference implementations.
     """
@@ -32,19 +36,19 @@ class Family:
     stride: int
     align_corners: bool
     origin: str
+    auxiliary: tuple[str, ...] = ()
 
     def build(self, spec: ModelSpec, *, training: bool = False) -> nn.Module:
         """The network that `spec` describes, with random weights; auxiliary heads only where `training`."""
-        if spec.variant not in self.variants:
-            raise UnknownNameError.among(f"variant of {self.name}", spec.variant, self.variants)
+        arguments = arguments_from_text(spec.variant, self.variants, family=self.name)
         self.size_rule.check(spec.input.width, spec.input.height, model=spec.name)
-        variant = dict(self.variants[spec.variant])
-        network = self.module(len(spec.labels), auxiliary=training, **variant)
+        network = self.module(len(spec.labels), auxiliary=training, **arguments)
         return network.train(training)
 
     def load(self, spec: ModelSpec, state: State) -> nn.Module:
         """The network with the weights of `state`, in evaluation mode. MismatchError where they are not its own."""
-        network = self.build(spec)
+        with torch.device("meta"):  # shapes alone: what a file asks for is not believed before its weights fit
+            network = self.build(spec)
         own = network.state_dict()
         wrong = [key for key in own if key not in state or state[key].shape != own[key].shape]
         extra = [key for key in state if key not in own]
@@ -55,5 +59,9 @@ class Family:
                 f"shape, {len(extra)} unknown, first: {first}",
                 hint="name the family that the weights were trained with, or export from the training code",
             )
-        network.load_state_dict({key: value.to(own[key].dtype) for key, value in state.items()})
+        network.load_state_dict({key: state[key].to(own[key].dtype) for key in own}, assign=True)
         return network.eval()
+
+    def deployed(self, state: State) -> dict[str, Tensor]:
+        """`state` without the weights that are for training alone."""
+        return {key: value for key, value in state.items() if not key.startswith(self.auxiliary)}

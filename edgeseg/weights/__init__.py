@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from edgeseg.errors import UnknownNameError
 from edgeseg.files import existing_file
 
 BUNDLED = ("bisenetv2-street", "bisenetv2-camvid")
+MAIN_FILES = ("model.safetensors", "pytorch_model.bin")  # of a folder that Hugging Face's save_pretrained wrote
+WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+
+def is_model(model: str | Path) -> bool:
+    """Whether `model` is, or may be meant as, a bundled name, a weights file or a Hugging Face folder; no engine."""
+    return Path(model).suffix in ("", *WEIGHTS_SUFFIXES) or Path(model).is_dir()
 
 
 def weights_path(model: str | Path) -> Path:
-    """The weights file of a bundled name, or the file `model`.
+    """The weights file of a bundled name or of a Hugging Face folder, or the file `model`.
 
     UnknownNameError, with the nearest name, for a word that is neither; FileProblem for a path where nothing is.
     """
@@ -21,4 +30,11 @@ def weights_path(model: str | Path) -> Path:
     looks_like_path = Path(name).suffix or "/" in name or "\\" in name or Path(name).exists()
     if not looks_like_path:
         raise UnknownNameError.among("model", name, BUNDLED)
-    return existing_file(model)
+    main = [Path(model, file) for file in MAIN_FILES if Path(model, file).exists()]
+    return existing_file(main[0] if main else model)
+
+
+def bundled_figures() -> dict[str, dict[str, Any]]:
+    """What was measured of each bundled model: parameters, macs, data, miou, iou. Made by benchmarks/weights.py."""
+    figures: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("figures.json").read_text("utf-8"))
+    return figures

@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
+from edgeseg.errors import UnknownNameError  # noqa: E402
+from edgeseg.export.onnx import onnx_from_module  # noqa: E402
+from edgeseg.labels import unnamed_labels  # noqa: E402
 from edgeseg.models.count import count  # noqa: E402
-from edgeseg.models.segformer import FAMILY, Attention, DropPath  # noqa: E402
-
-# The names in a file that transformers writes (its live modules are called otherwise since 5.0) -> ours.
-NAMES = [
-    (r"segformer\.encoder\.patch_embeddings\.(\d)\.proj", r"stages.\1.embed"),
-    (r"segformer\.encoder\.patch_embeddings\.(\d)\.layer_norm", r"stages.\1.embed_norm"),
-    (r"segformer\.encoder\.layer_norm\.(\d)", r"stages.\1.norm"),
-    (r"segformer\.encoder\.block\.(\d)\.(\d+)", r"stages.\1.blocks.\2"),
-    (r"attention\.self\.(query|key|value)", r"attention.\1"),
-    (r"attention\.self\.sr", r"attention.reduce"),
-    (r"attention\.self\.layer_norm", r"attention.norm"),
-    (r"attention\.output\.dense", r"attention.project"),
-    (r"layer_norm_(\d)", r"norm\1"),
-    (r"mlp\.dense1", r"feed.0"),
-    (r"mlp\.dwconv\.dwconv", r"feed.1"),
-    (r"mlp\.dense2", r"feed.3"),
-    (r"decode_head\.linear_c\.(\d)\.proj", r"decoder.levels.\1"),
-    (r"decode_head\.linear_fuse", r"decoder.fuse.0"),
-    (r"decode_head\.batch_norm", r"decoder.fuse.1"),
-    (r"decode_head\.classifier", r"decoder.classify"),
-]
+from edgeseg.models.origins.huggingface_segformer import ORIGIN  # noqa: E402
+from edgeseg.models.segformer import (  # noqa: E402
+    DECODERS,
+    FAMILY,
+    Attention,
+    Decoder,
+    DropPath,
+    NormedDecoder,
+    variant_from_state,
+)
+from edgeseg.models.variant import arguments_from_text  # noqa: E402
+from edgeseg.spec import InputSpec, ModelSpec  # noqa: E402
 
 
 def reference(variant: str) -> Any:
@@ -56,16 +50,30 @@ def reference(variant: str) -> Any:
     return network
 
 
-def renamed(state: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    for pattern, ours in NAMES:
-        state = {re.sub(pattern, ours, key): value for key, value in state.items()}
-    return {key: value.reshape(own[key].shape) if key in own else value for key, value in state.items()}
+class PlainDecoder(Decoder):
+    """The decoder in the order of the paper: enter, enlarge, concatenate, fuse."""
+
+    def forward(self, features: list[Any]) -> Any:
+        first, *deeper = (level(feature) for level, feature in zip(self.levels, features))
+        size = first.shape[2:]
+        enlarged = [torch.nn.functional.interpolate(x, size, mode="bilinear") for x in reversed(deeper)]
+        return self.classify(self.dropout(self.fuse(torch.cat([*enlarged, first], 1))))
+
+
+class PlainNormedDecoder(PlainDecoder, NormedDecoder):
+    """The same with the layers of mmsegmentation."""
+
+
+PLAIN = {"linear": PlainDecoder, "normed": PlainNormedDecoder}
 
 
 def shape_of(classes: int, variant: str) -> Any:
-    """The network without values: enough to count."""
+    """The network in the order of the paper, without values: enough to count."""
     with torch.device("meta"):
-        return FAMILY.module(classes, **FAMILY.variants[variant])
+        network = FAMILY.module(classes, **FAMILY.variants[variant])
+        channels, width = (FAMILY.variants[variant][key] for key in ("channels", "width"))
+        network.decoder = PlainDecoder(channels, width, classes)
+    return network
 
 
 @pytest.mark.parametrize("variant", ["b0", "b1"])
@@ -74,7 +82,7 @@ def test_logits_are_those_of_the_reference_implementation(variant: str, tmp_path
     theirs = reference(variant)
     theirs.save_pretrained(tmp_path)
     ours = FAMILY.module(19, **FAMILY.variants[variant]).eval()
-    ours.load_state_dict(renamed(safetensors.load_file(tmp_path / "model.safetensors"), ours.state_dict()))
+    ours.load_state_dict(ORIGIN.adopt(safetensors.load_file(tmp_path / "model.safetensors")).state)
     for height, width in [(64, 64), (64, 160)]:
         picture = torch.randn(2, 3, height, width)
         with torch.no_grad():
@@ -128,3 +136,96 @@ def test_stochastic_depth_grows_from_nothing_to_a_tenth() -> None:
     assert drops[0] == 0
     assert drops == sorted(drops)
     assert drops[-1] == pytest.approx(0.1)
+
+
+def random_decoder(kind: str) -> Any:
+    """A decoder of four narrow levels, every weight and BN statistic random."""
+    torch.manual_seed(0)
+    decoder = DECODERS[kind]((4, 6, 8, 10), 16, 5)
+    decoder.dropout.p = 0.0
+    for layer in decoder.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(layer.running_mean)
+            torch.nn.init.uniform_(layer.running_var, 0.5, 2)
+            torch.nn.init.normal_(layer.weight)
+            torch.nn.init.normal_(layer.bias)
+    return decoder
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("kind", DECODERS)
+def test_the_decoder_is_that_of_the_paper(kind: str, training: bool) -> None:
+    decoder = random_decoder(kind)
+    plain = PLAIN[kind]((4, 6, 8, 10), 16, 5)
+    plain.dropout.p = 0.0
+    plain.load_state_dict(decoder.state_dict())
+    sizes = [(16, 24), (8, 12), (4, 6), (2, 3)]
+    features = [torch.randn(2, channels, *size) for channels, size in zip((4, 6, 8, 10), sizes)]
+    ours, expected = (network.train(training)(features) for network in (decoder, plain))
+    # float32 sums in another order, and in evaluation rounded once in place of three times.
+    torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
+    for network, logits in ((decoder, ours), (plain, expected)):
+        logits.square().mean().backward()
+        assert all(parameter.grad is not None for parameter in network.parameters())
+    for (name, own), other in zip(decoder.named_parameters(), plain.parameters()):
+        torch.testing.assert_close(own.grad, other.grad, atol=1e-5, rtol=1e-4, msg=name)
+    assert torch.allclose(decoder.fuse[1].running_mean, plain.fuse[1].running_mean, atol=1e-6)
+
+
+@pytest.mark.parametrize(("variant", "macs"), [("b0", 9.20e9), ("b1", 26.30e9)])
+def test_weights_are_multiplied_before_pictures(variant: str, macs: float) -> None:
+    with torch.device("meta"):
+        network = FAMILY.module(19, **FAMILY.variants[variant])
+    assert count(network, 1024, 512).macs == pytest.approx(macs, rel=1e-3)  # rounded to 0.01 G
+    assert count(network, 1024, 512).parameters == count(shape_of(19, variant), 1024, 512).parameters
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_an_export_has_one_convolution_a_level(kind: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    spec = ModelSpec("small", InputSpec(64, 32), unnamed_labels(5), "segformer", f"b0?depths=1,1,1,1&decoder={kind}")
+    network = FAMILY.build(spec)
+    paths = [onnx_from_module(network, spec, tmp_path / name / "small.onnx").path for name in ("a", "b")]
+    graph = onnx.load(paths[0]).graph
+    operators = [node.op_type for node in graph.node if node.name.startswith("decoder")]
+    fusing = 4 if kind == "linear" else 8  # the levels' own convolutions stay where a ReLU stands behind them
+    assert operators.count("Conv") == fusing + 1
+    assert operators.count("Resize") == operators.count("Add") == 3
+    assert set(operators) == {"Conv", "Resize", "Add", "Relu"}
+    assert {weight.data_type for weight in graph.initializer} <= {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64}
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_products_of_fp16_weights_are_the_same_in_any_order() -> None:
+    decoder = random_decoder("linear").eval().half().float()
+    kernels, bias = decoder.product()
+    shuffled = torch.randperm(16)
+    for layer in decoder.levels:
+        layer.weight.data, layer.bias.data = layer.weight.data[shuffled], layer.bias.data[shuffled]
+    blocks = decoder.fuse[0].weight.data.unflatten(1, (4, 16))
+    decoder.fuse[0].weight.data = blocks[:, :, shuffled].flatten(1, 2)
+    again, same = decoder.product()
+    assert all(torch.equal(kernel, other) for kernel, other in zip(kernels, again))
+    assert torch.equal(bias, same)
+
+
+@pytest.mark.parametrize(
+    "text", ["b0", "b1", "b5", "b0?depths=1,2,3,4", "b0?channels=8,16,40,64&width=32", "b2?decoder=normed"]
+)
+def test_a_variant_is_read_off_its_shapes(text: str) -> None:
+    with torch.device("meta"):
+        network = FAMILY.module(3, **arguments_from_text(text, FAMILY.variants, family="segformer"))
+    dialect = {"decoder": "normed"} if "normed" in text else {}
+    assert variant_from_state(network.state_dict(), **dialect) == text
+
+
+def test_epsilons_go_where_their_norms_are() -> None:
+    network = FAMILY.module(3, **{**FAMILY.variants["b0"], "norm_eps": 1e-3, "embed_eps": 1e-4})
+    found = {name: layer.eps for name, layer in network.named_modules() if isinstance(layer, torch.nn.LayerNorm)}
+    assert found["stages.0.norm"] == found["stages.3.blocks.1.norm2"] == 1e-3
+    assert found["stages.0.embed_norm"] == found["stages.2.blocks.0.attention.norm"] == 1e-4
+
+
+def test_an_unknown_decoder_names_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError, match="unknown decoder of segformer: x"):
+        FAMILY.module(3, **{**FAMILY.variants["b0"], "decoder": "x"})

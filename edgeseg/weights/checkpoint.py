@@ -1,0 +1,144 @@
+"""A checkpoint that somebody else's training code wrote: tensors, and what lies beside them.
+
+.safetensors, .pth, .pt and .bin files, and a folder as Hugging Face's `save_pretrained` leaves it, of which
+`weights_path` names the file with the tensors. Nothing is unpickled but tensors and plain data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeseg.errors import FormatError
+from edgeseg.files import existing_file
+from edgeseg.spec import InputSpec
+from edgeseg.weights import MAIN_FILES, WEIGHTS_SUFFIXES
+from edgeseg.weights.file import header_from_weights, spec_from_weights, state_from_weights
+from edgeseg.weights.folder import config_from_folder, input_from_folder, names_from_config
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Color = tuple[int, int, int]
+
+MAX_BYTES = 1 << 31
+WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "module", "network", "net", "weights", "params")
+AVERAGED = ("ema_state_dict", "model_ema", "state_dict_ema", "ema")  # where a file holds nothing else
+PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors of a network under its training code's names, wrappers removed, floats as float32.
+
+    names, palette: of the classes, in the order of the logits, where the file says; else empty.
+    input: where a preprocessor_config.json lies beside the file. config: the config.json there, or nothing.
+    """
+
+    path: Path
+    state: Mapping[str, Tensor]
+    names: tuple[str, ...] = ()
+    palette: tuple[Color, ...] = ()
+    input: InputSpec | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+def is_own(path: Path) -> bool:
+    """Whether edgeseg wrote the weights file at `path`. FormatError where that is no weights file at all."""
+    if path.suffix not in WEIGHTS_SUFFIXES:
+        hint = "name a bundled model (edgeseg models), a .safetensors or .pth file, or a Hugging Face folder"
+        raise FormatError(f"not a weights file: {path}", hint=hint)
+    return path.suffix == ".safetensors" and "spec" in header_from_weights(path)
+
+
+def model_name(path: Path) -> str:
+    """What the model at `path` (`weights_path`'s) is called: as its spec, its Hugging Face folder or its file."""
+    if is_own(path):
+        return spec_from_weights(path).name
+    return path.resolve().parent.name if path.name in MAIN_FILES else path.stem
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """The checkpoint in the file at `path`. FormatError where it is none, or is more than tensors and plain data."""
+    path = existing_file(path)
+    if path.stat().st_size > MAX_BYTES:
+        raise FormatError(f"{path} is larger than 2 GiB", hint="edge models are far smaller: is this the right file?")
+    content: Any = state_from_weights(path) if path.suffix == ".safetensors" else unpickled(path)
+    state = without_prefixes(state_from_content(content, path))
+    names, palette = classes_from_meta(content)
+    if path.name not in MAIN_FILES:
+        return Checkpoint(path, state, names, palette)
+    config = config_from_folder(path.parent)
+    return Checkpoint(path, state, names_from_config(config), (), input_from_folder(path.parent), config)
+
+
+def unpickled(path: Path) -> Any:
+    """What torch.save wrote, if that is tensors and plain data."""
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as problem:
+        blocked = blocking_globals(path, str(problem))
+        if not blocked:
+            hint = "name a .pth that torch.save wrote, or a .safetensors file; a TorchScript file is neither"
+            raise FormatError(f"{path} is not a checkpoint that torch.load reads", hint=hint) from problem
+        raise FormatError(
+            f"{path} is more than tensors and plain data: to read it, python would run {', '.join(blocked[:3])}",
+            hint="in the code that made it: torch.save(model.state_dict(), 'plain.pth'), then name that file",
+        ) from problem
+
+
+def blocking_globals(path: Path, message: str) -> list[str]:
+    """The classes and functions of a pickle that weights_only refuses, sorted; without running any of them."""
+    import torch
+
+    try:
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    except Exception:  # a file of before torch 1.6 has no list, but the refusal names the first
+        return re.findall(r"(?:GLOBAL|global:?) ([\w.]+\.\w+) was not", message)[:1]
+
+
+def state_from_content(content: Any, path: Path) -> dict[str, Tensor]:
+    """The tensors of a flat dict, found below the wrappers that training codes put around it."""
+    from torch import Tensor
+
+    while isinstance(content, Mapping):
+        inner = next((content[key] for key in (*WRAPPERS, *AVERAGED) if isinstance(content.get(key), Mapping)), None)
+        if inner is None:
+            tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+            if not tensors:
+                break
+            return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
+        content = inner
+    kind = f"a dict of {', '.join(map(str, list(content)[:4])) or 'nothing'}" if isinstance(content, Mapping) else ""
+    raise FormatError(
+        f"{path} holds no tensors by name: it is {kind or 'a ' + type(content).__name__}",
+        hint="save them with torch.save(model.state_dict(), 'plain.pth'), then name that file",
+    )
+
+
+def without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`state` without what wrapping modules put before every key."""
+    for prefix in (*PREFIXES, *PREFIXES):  # one may stand before the other
+        if all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def classes_from_meta(content: Any) -> tuple[tuple[str, ...], tuple[Color, ...]]:
+    """Names and colours that mmsegmentation writes: meta CLASSES and PALETTE (0.x), dataset_meta (1.x)."""
+    meta = content.get("meta") if isinstance(content, Mapping) else None
+    if not isinstance(meta, Mapping):
+        return (), ()
+    described = meta.get("dataset_meta")
+    known = {str(key).lower(): value for key, value in (described if isinstance(described, Mapping) else meta).items()}
+    names = known.get("classes") or ()
+    try:
+        palette = tuple((int(r), int(g), int(b)) for r, g, b in known.get("palette") or ())
+    except (TypeError, ValueError):
+        palette = ()
+    return tuple(map(str, names)), palette if len(palette) == len(names) else ()

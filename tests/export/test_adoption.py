@@ -1,0 +1,212 @@
+"""From somebody's file to the ONNX: a transformers SegFormer, and what a user is told and may change."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from small_cli import Run, runner
+
+torch = pytest.importorskip("torch")
+safetensors = pytest.importorskip("safetensors.torch")
+
+from edgeseg.conversion import existing_engine, float_onnx  # noqa: E402
+from edgeseg.datasets.labels import CITYSCAPES_LABELS  # noqa: E402
+from edgeseg.errors import FormatError, MismatchError, SizeError  # noqa: E402
+from edgeseg.export.adoption import adoption_from_file, shown  # noqa: E402
+from edgeseg.export.model import source_from_model, spec_from_model  # noqa: E402
+from edgeseg.labels import unnamed_labels  # noqa: E402
+from edgeseg.spec import InputSpec, Output  # noqa: E402
+from edgeseg.street import StreetCamera  # noqa: E402
+from edgeseg.weights import weights_path  # noqa: E402
+
+NAMES = ("road", "pavement", "car", "sky", "tree")
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
+SIZE = (96, 64)
+
+
+@dataclass(frozen=True)
+class Theirs:
+    """A network of transformers and the folder that it was saved to."""
+
+    network: Any
+    folder: Path
+
+    def logits(self, rgb: np.ndarray) -> np.ndarray:
+        """(1, 5, H/4, W/4) of one frame, normalised as the folder says."""
+        x = (torch.from_numpy(rgb.copy()).float() / 255 - torch.tensor(MEAN)) / torch.tensor(STD)
+        with torch.inference_mode():
+            return np.asarray(self.network(x.permute(2, 0, 1)[None]).logits)
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Theirs:
+    """One block a stage, a narrow decoder, weights and BN statistics random."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    labels = dict(enumerate(NAMES))
+    config = transformers.SegformerConfig(depths=[1, 1, 1, 1], decoder_hidden_size=32, id2label=labels)
+    network = transformers.SegformerForSemanticSegmentation(config).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+        network.decode_head.batch_norm.running_mean.normal_()
+        network.decode_head.batch_norm.running_var.uniform_(0.5, 2)
+    folder = tmp_path_factory.mktemp("hub") / "my.segformer"
+    network.save_pretrained(folder)
+    size = {"width": SIZE[0], "height": SIZE[1]}
+    preprocessor = {"image_mean": MEAN, "image_std": STD, "size": size, "do_rescale": True}
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+    return Theirs(network, folder)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    return runner(monkeypatch, capfd)
+
+
+def changed(theirs: Theirs, folder: Path, **config: Any) -> Path:
+    """A copy of the folder, whose config says otherwise; the path of its tensors."""
+    shutil.copytree(theirs.folder, folder)
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **config}))
+    return weights_path(folder)
+
+
+def test_export_gives_the_logits_of_transformers(theirs: Theirs, run: Run, tmp_path: Path) -> None:
+    done = run("export", theirs.folder, "-o", tmp_path, "--json").json()
+    assert Path(done["onnx"]) == tmp_path / "my.segformer.onnx"
+    session = onnxruntime.InferenceSession(done["onnx"], providers=["CPUExecutionProvider"])
+    for seed in range(2):
+        rgb = StreetCamera(seed=seed, width=SIZE[0], height=SIZE[1]).render(0)[0]
+        (logits,) = session.run(None, {session.get_inputs()[0].name: rgb[None]})
+        expected = theirs.logits(rgb)
+        assert expected.std() > 0.1  # else the comparison below would say nothing
+        # float32 sums in another order, through 4 blocks and a runtime's own kernels.
+        assert np.abs(logits - expected).max() <= 1e-4 * np.abs(expected).max()
+    adopted = done["adopted"]
+    assert adopted["origin"] == "Hugging Face SegFormer"
+    assert adopted["network"] == "segformer b0?depths=1,1,1,1&width=32"
+    assert (adopted["classes"], adopted["labels"]) == (5, list(NAMES))
+    assert (adopted["input"], adopted["resize"], adopted["color"]) == ("96x64", "stretch", "rgb")
+    assert adopted["mean"] + adopted["std"] == pytest.approx([*MEAN, *STD])
+    assert adopted["align_corners"] is False
+    assert adopted["licence"] == "unknown"
+
+
+def test_a_pickle_of_the_same_tensors_has_the_defaults_of_its_origin(theirs: Theirs, tmp_path: Path) -> None:
+    torch.save({"state_dict": safetensors.load_file(weights_path(theirs.folder))}, tmp_path / "street.v2.pth")
+    spec = spec_from_model(tmp_path / "street.v2.pth")
+    assert (spec.name, spec.input, spec.labels) == ("street.v2", InputSpec(512, 512), unnamed_labels(5))
+    assert spec_from_model(tmp_path / "street.v2.pth", (128, 96)).input == InputSpec(128, 96)
+
+
+def test_convert_goes_the_way_of_export(theirs: Theirs, tmp_path: Path) -> None:
+    onnx, parity = float_onnx(theirs.folder, tmp_path, size=(64, 32), output=Output.MASK, images=None)
+    assert parity is not None
+    assert onnx.path.name == "my.segformer-64x32-mask.onnx"
+    assert onnx.spec.labels.names == NAMES
+    assert onnx.provenance["origin"] == "Hugging Face SegFormer"
+    assert existing_engine(theirs.folder, "onnxruntime", None, None, tmp_path) is None
+
+
+def test_the_table_says_what_a_user_should_check(theirs: Theirs) -> None:
+    lines = dict(shown(adoption_from_file(weights_path(theirs.folder))))
+    assert lines["labels"] == "road, pavement, car, ..., tree"
+    assert (lines["mean"], lines["std"], lines["align corners"]) == ("0.5 0.4 0.3", "0.2 0.3 0.25", "false")
+    assert "dialect" not in lines
+
+
+def test_labels_of_a_file_go_before_those_of_the_checkpoint(theirs: Theirs, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("a\nb\nc\nd\ne\n")
+    assert source_from_model(theirs.folder, labels=labels).spec.labels.names == tuple("abcde")
+    labels.write_text("a\nb\n")
+    with pytest.raises(MismatchError) as caught:
+        source_from_model(theirs.folder, labels=labels)
+    assert caught.value.message.endswith(f"tells 5 classes apart, and {labels} names 2")
+    assert caught.value.hint == "write 5 names into a text file, one a line, and give it with --labels FILE"
+
+
+def test_nineteen_classes_without_names_are_those_of_cityscapes(tmp_path: Path) -> None:
+    from golden_weights import golden_state, read_lines
+
+    lines = read_lines(Path(__file__).parents[1] / "golden/origins/nvlabs-segformer.txt")
+    torch.save({"state_dict": golden_state(lines)}, tmp_path / "city.pth")
+    spec = spec_from_model(tmp_path / "city.pth")
+    assert spec.labels == CITYSCAPES_LABELS
+    assert (spec.input.width, spec.input.height) == (2048, 1024)
+    assert spec.licence == "LicenseRef-NVIDIA-non-commercial"
+    torch.save({"state_dict": golden_state(lines), "meta": {"CLASSES": CITYSCAPES_LABELS.names}}, tmp_path / "city.pth")
+    assert spec_from_model(tmp_path / "city.pth").labels == CITYSCAPES_LABELS
+
+
+def test_names_of_another_number_are_refused(theirs: Theirs, tmp_path: Path) -> None:
+    path = changed(theirs, tmp_path / "fewer", id2label={"0": "road", "1": "car"})
+    with pytest.raises(MismatchError, match=r"tells 5 classes apart, and .* itself names 2"):
+        adoption_from_file(path)
+
+
+@pytest.mark.parametrize(("key", "value"), [("num_attention_heads", [1, 2, 4, 8]), ("hidden_act", "relu")])
+def test_what_shapes_do_not_tell_is_read_in_the_config(theirs: Theirs, tmp_path: Path, key: str, value: Any) -> None:
+    with pytest.raises(MismatchError) as caught:
+        adoption_from_file(changed(theirs, tmp_path / "other", **{key: value}))
+    assert f"has {key} {value}, and edgeseg builds" in caught.value.message
+    assert caught.value.hint.endswith("edgeseg adopt model.onnx")
+
+
+def test_a_size_that_the_network_does_not_take_names_the_nearest(theirs: Theirs) -> None:
+    with pytest.raises(SizeError) as caught:
+        spec_from_model(theirs.folder, (100, 64))
+    assert caught.value.hint == "use 96x64 or 128x64"
+
+
+def test_labels_are_not_for_weights_that_name_their_classes(tiny_weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(MismatchError, match="names its classes itself"):
+        source_from_model(tiny_weights, labels=tmp_path / "labels.txt")
+
+
+def test_an_unknown_checkpoint_says_some_of_its_keys(run: Run, tmp_path: Path) -> None:
+    torch.save({"stem.weight": torch.ones(1)}, tmp_path / "mine.pth")
+    for command in ("export", "convert"):
+        done = run(command, tmp_path / "mine.pth", "-o", tmp_path / "out")
+        assert done.code == 2
+        (error,) = done.lines("error")
+        assert error == f"nobody's checkpoint that edgeseg knows: {tmp_path}/mine.pth has 1 tensors such as stem.weight"
+        assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_are_not_finite_leave_no_onnx(theirs: Theirs, run: Run, tmp_path: Path) -> None:
+    state = safetensors.load_file(weights_path(theirs.folder))
+    state["decode_head.classifier.bias"] *= float("nan")
+    torch.save(state, tmp_path / "nan.pth")
+    done = run("export", tmp_path / "nan.pth", "--size", "64x32", "-o", tmp_path / "out")
+    assert done.code == 2
+    assert done.lines("error") == ["the torch module gives values that are not finite"]
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_live_names_of_transformers_are_another_thing(theirs: Theirs, tmp_path: Path) -> None:
+    live = theirs.network.state_dict()
+    if "segformer.encoder.block.0.0.layer_norm_1.weight" in live:
+        pytest.skip("this transformers calls its live modules as its files do")
+    torch.save(live, tmp_path / "live.pth")
+    with pytest.raises(FormatError, match="nobody's checkpoint that edgeseg knows"):
+        spec_from_model(tmp_path / "live.pth")
+
+
+@pytest.mark.parametrize("name", ["enet_camvid", "enet_cityscapes"])
+def test_real_checkpoints_of_other_networks_are_refused(edgeseg_data: Path, name: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        spec_from_model(edgeseg_data / "checkpoints" / f"{name}.pth")
+    assert "nobody's checkpoint that edgeseg knows" in caught.value.message
+    assert "edgeseg adopt model.onnx" in caught.value.hint

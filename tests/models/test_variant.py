@@ -1,0 +1,34 @@
+"""Variants as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgeseg.errors import FormatError, UnknownNameError
+from edgeseg.models.variant import arguments_from_text, text_from_arguments
+
+VARIANTS = {"base": {"head": 256, "upsample": "bilinear", "bias": False, "depths": (2, 2)}, "light": {"head": 64}}
+
+
+@pytest.mark.parametrize(
+    ("text", "changes"),
+    [
+        ("base", {}),
+        ("base?head=64&bias=true", {"head": 64, "bias": True}),
+        ("base?depths=3,4,6", {"depths": (3, 4, 6)}),
+    ],
+)
+def test_text_and_arguments_are_the_same(text: str, changes: dict[str, object]) -> None:
+    arguments = arguments_from_text(text, VARIANTS, family="net")
+    assert arguments == {**VARIANTS["base"], **changes}
+    assert text_from_arguments("base", arguments, VARIANTS) == text
+
+
+def test_mistakes_are_named() -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown variant of net: bsae .did you mean base"):
+        arguments_from_text("bsae", VARIANTS, family="net")
+    with pytest.raises(UnknownNameError, match=r"unknown option of net base: haed .did you mean head"):
+        arguments_from_text("base?haed=3", VARIANTS, family="net")
+    for text in ("head=wide", "bias=yes", "depths=2,x"):
+        with pytest.raises(FormatError, match=f"{text} is no value"):
+            arguments_from_text(f"base?{text}", VARIANTS, family="net")
