@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 # A desktop converts and runs; a Jetson or another aarch64 board runs engines, and takes `edgeseg[export]` to convert.
 DESKTOP = "platform_machine == 'x86_64' or platform_machine == 'AMD64'"
-EXPORT = ["onnxscript>=0.5", "torch>=2.9,<2.14"]
+EXPORT = ["matplotlib", "onnxscript>=0.5", "torch>=2.9,<2.14"]
 OPENVINO = ["openvino>=2025.0"]
 
 
@@ -29,7 +29,7 @@ setup(
     package_dir={"edgeseg.recipes": "engines", "edgeseg.ranges": "calib"},
     package_data={
         "edgeseg": ["py.typed"],
-        "edgeseg.weights": ["*.safetensors", "*.md", "*.LICENSE"],
+        "edgeseg.weights": ["*.safetensors", "*.md", "*.LICENSE", "*.json"],
         "edgeseg.recipes": ["*.toml"],
         "edgeseg.ranges": ["*.json"],
     },

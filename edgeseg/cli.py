@@ -22,10 +22,13 @@ COMMANDS = {
     "eval": "edgeseg.commands.eval",
     "bench": "edgeseg.commands.bench",
     "export": "edgeseg.commands.export",
+    "adopt": "edgeseg.commands.adopt",
     "calibrate": "edgeseg.commands.calibrate",
     "quantize": "edgeseg.commands.quantize",
     "build": "edgeseg.commands.build",
     "inspect": "edgeseg.commands.inspect",
+    "data": "edgeseg.commands.data",
+    "train": "edgeseg.commands.train",
     "doctor": "edgeseg.commands.doctor",
 }
 USAGE_ERROR, INTERRUPTED = 2, 130

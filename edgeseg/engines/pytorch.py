@@ -97,12 +97,16 @@ def constants_of(graph: Any) -> dict[str, Any]:
     return {each.name: torch.from_numpy(np.array(numpy_helper.to_array(each))) for each in graph.initializer}
 
 
-def steps_from_graph(graph: Any, constants: dict[str, Any]) -> list[Step]:
-    """What must run at each call. Nodes that depend on constants alone are run here, and join `constants`."""
+def steps_from_graph(graph: Any, constants: dict[str, Any], make: Callable[[Any], Step] | None = None) -> list[Step]:
+    """What must run at each call. Nodes that depend on constants alone are run here, and join `constants`.
+
+    make: gives the step of a node; `step_from_node` unless given.
+    """
     steps: list[Step] = []
-    with import_torch().inference_mode():
+    make = make or step_from_node
+    with import_torch().no_grad():  # not inference_mode, whose tensors a training could not read
         for node in graph.node:
-            step = step_from_node(node)
+            step = make(node)
             if all(not name or name in constants for name in step.inputs):
                 step.run(constants)
             else:

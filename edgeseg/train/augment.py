@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.uint8]
+Pixels = NDArray[np.floating[Any]]
 IGNORE = 255
 PAD_RGB = (124, 116, 104)  # the mean colour of ImageNet, which the normalisation maps to 0
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -19,12 +22,20 @@ class Augmentation:
 
     size: (height, width) to which a picture is stretched at inference. crop: (height, width) of what is learnt from.
     scale: smallest and largest factor on `size`. colour: largest relative change of brightness, contrast, saturation.
+    The rest is off at 0 and then draws no random number. gamma: largest |ln| of the exponent on 0..1. hue: largest
+    turn in degrees. gain: largest relative change of each channel. blur: largest sigma in pixels. noise: largest
+    standard deviation in grey levels.
     """
 
     size: tuple[int, int]
     crop: tuple[int, int]
     scale: tuple[float, float] = (0.5, 2.0)
     colour: float = 0.4
+    gamma: float = 0.0
+    hue: float = 0.0
+    gain: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
 
     def apply(self, rgb: Array, labels: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         """(H, W, 3) and (H, W), any size, to a crop; what lies outside the picture is ignored."""
@@ -51,8 +62,31 @@ class Augmentation:
     def _recolour(self, rgb: Array, rng: np.random.Generator) -> Array:
         brightness, contrast, saturation = 1.0 + rng.uniform(-self.colour, self.colour, 3)
         pixels = rgb.astype(np.float32)
-        grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
+        grey = pixels @ GREY
         pixels = grey[..., None] + saturation * (pixels - grey[..., None])
         pixels = brightness * (grey.mean() + contrast * (pixels - grey.mean()))
-        clipped: Array = np.clip(pixels, 0, 255).astype(np.uint8)
+        clipped: Array = np.clip(self._degrade(pixels, rng), 0, 255).astype(np.uint8)
         return clipped
+
+    def _degrade(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
+        """What a camera does to colours and edges, in the order in which it does it."""
+        if self.hue:
+            pixels = pixels @ hue_rotation(rng.uniform(-self.hue, self.hue)).T
+        if self.gain:
+            pixels = pixels * (1.0 + rng.uniform(-self.gain, self.gain, 3)).astype(np.float32)
+        if self.blur:
+            sigma = rng.uniform(0, self.blur)
+            pixels = cv2.GaussianBlur(pixels, (0, 0), sigma) if sigma > 0.1 else pixels
+        if self.noise:
+            pixels = pixels + rng.uniform(0, self.noise) * rng.standard_normal(pixels.shape, np.float32)
+        if self.gamma:
+            exponent = np.exp(rng.uniform(-self.gamma, self.gamma))
+            pixels = 255 * (np.clip(pixels, 0, 255) / 255) ** exponent
+        return pixels
+
+
+def hue_rotation(degrees: float) -> Pixels:
+    """(3, 3): turns rgb about its grey axis by Rodrigues' formula; grey and the sum of the channels stay."""
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees)) / np.sqrt(3)
+    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
+    return np.asarray(cosine * np.eye(3) + (1 - cosine) / 3 + sine * cross)

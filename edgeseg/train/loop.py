@@ -1,51 +1,75 @@
-"""The training loop: resumable to the step, with averaged weights, in bf16 where the CPU has it."""
+"""The training loop: resumable to the step, with averaged weights, in the number format that the device is best at."""
 
 from __future__ import annotations
 
 import copy
-import csv
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgeseg.files import whole_file
+from edgeseg.errors import DataError
 from edgeseg.models import open_family
-from edgeseg.spec import ModelSpec
+from edgeseg.spec import InputSpec, ModelSpec
+from edgeseg.train import checkpoint
 from edgeseg.train.augment import Augmentation
+from edgeseg.train.average import update_average
+from edgeseg.train.batches import Batch, Batches
 from edgeseg.train.config import TrainConfig
-from edgeseg.train.loss import IGNORE, balanced_class_weights, segmentation_loss
+from edgeseg.train.device import PRECISIONS
+from edgeseg.train.loss import IGNORE, Criterion, balanced_class_weights
+from edgeseg.train.schedule import learning_rate_at
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 Draw = Callable[[np.random.Generator], Pair]
+CPU = torch.device("cpu")
+SHARES_FROM = 200  # pictures
 
 
 class Trainer:
-    """One training. `draw` gives a random picture (H, W, 3) with its labels (H, W) from the generator it is handed."""
+    """One training. `draw` gives a random picture (H, W, 3) with its labels (H, W) from the generator it is handed.
 
-    def __init__(self, config: TrainConfig, spec: ModelSpec, draw: Draw, folder: Path) -> None:
+    workers: batches made ahead in threads; `draw` is then called by several at once.
+    about: plain data that goes into the checkpoint and comes back from it.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        spec: ModelSpec,
+        draw: Draw,
+        folder: Path,
+        *,
+        device: torch.device = CPU,
+        workers: int = 0,
+    ) -> None:
         torch.manual_seed(config.seed)
-        self.config, self.spec, self.draw, self.folder = config, spec, draw, folder
+        self.config, self.spec, self.draw, self.folder, self.device = config, spec, draw, folder, device
         self.network = open_family(config.family).build(spec, training=True)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval()
         self.optimizer = torch.optim.AdamW(
             weight_groups(self.network, config.weight_decay), lr=config.learning_rate, foreach=True
         )
-        self.augmentation = Augmentation(config.size, config.crop, scale=config.scale, colour=config.colour)
-        self.class_weights = balanced_class_weights(self._class_shares(), config.balance)
-        self.mean = torch.tensor(spec.input.mean).view(1, 3, 1, 1) * 255
-        self.std = torch.tensor(spec.input.std).view(1, 3, 1, 1) * 255
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        self.augmentation = augmentation_of(config)
+        weights = balanced_class_weights(self._class_shares(), config.balance).to(device)
+        self.criterion = Criterion(weights, config.auxiliary, config.ohem, config.dice, spec.align_corners)
+        self.normalise = Normalise(spec.input, device)
+        self.batches = Batches(self._batch, workers)
         self.step = 0
+        self.about: dict[str, Any] = {}
 
     @property
     def checkpoint(self) -> Path:
         """Where the state lies from which a killed training goes on."""
-        return self.folder / "checkpoint.pt"
+        return self.folder / checkpoint.NAME
 
     def start_from(self, state: dict[str, Tensor]) -> None:
         """Begin with these weights; heads (of another number of classes, or auxiliary) may be missing."""
@@ -55,64 +79,78 @@ class Trainer:
         self.average.load_state_dict(self.network.state_dict())
 
     def resume(self) -> bool:
-        """Go on from the checkpoint, if there is one."""
-        if not self.checkpoint.exists():
+        """Go on from the checkpoint, if there is one. MismatchError where it is of another recipe."""
+        state = checkpoint.read_checkpoint(self.checkpoint)
+        if state is None:
             return False
-        state = torch.load(self.checkpoint, weights_only=True)
+        checkpoint.check_same(self.config, checkpoint.config_in(state), self.checkpoint)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state.get("scaler", {}))
         self.step = int(state["step"])
+        self.about = dict(state.get("about", {}))
         return True
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
-        state = {
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "config": dataclasses.asdict(self.config),
-        }
-        with whole_file(self.checkpoint) as partial:
-            torch.save(state, partial)
+        checkpoint.write_checkpoint(
+            self.checkpoint,
+            {
+                "network": self.network.state_dict(),
+                "average": self.average.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "step": self.step,
+                "config": dataclasses.asdict(self.config),
+                "about": self.about,
+            },
+        )
 
     def train_step(self) -> float:
-        """One batch. The batch and dropout depend on seed and step alone, so a resumed training does the same."""
+        """One batch. The batch and dropout depend on seed and step alone, so a resumed training does the same.
+
+        DataError where the loss or a gradient is not finite; the weights are then those of the step before.
+        """
         torch.manual_seed(self.config.seed * 1_000_003 + self.step)
-        images, labels = self._batch(np.random.default_rng((self.config.seed, self.step)))
+        images, labels = (part.to(self.device, non_blocking=True) for part in self.batches(self.step))
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = self.network((images - self.mean) / self.std)
+        precision = self.config.precision
+        with torch.autocast(self.device.type, PRECISIONS[precision], enabled=precision != "fp32"):
+            logits = self.network(self.normalise(images))
         heads = logits if isinstance(logits, list) else [logits]
-        loss = segmentation_loss(heads, labels, self.class_weights, self.config.auxiliary)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.optimizer.step()
+        loss = self.criterion(heads, labels)
+        self._descend(loss)
         self.step += 1
-        self._update_average()
+        update_average(self.average, self.network, self.config.ema, self.step)
         return float(loss.detach())
 
     def learning_rate(self) -> float:
-        """Linear warm-up, then polynomial decay with power 0.9."""
-        if self.step < self.config.warm_up:
-            return self.config.learning_rate * (self.step + 1) / self.config.warm_up
-        done = (self.step - self.config.warm_up) / max(1, self.config.steps - self.config.warm_up)
-        return self.config.learning_rate * float(max(1.0 - done, 1e-4) ** 0.9)
+        """That of the next step."""
+        return learning_rate_at(self.step, self.config)
 
-    def log(self, row: dict[str, float]) -> None:
-        """Append a row to log.csv."""
-        path = self.folder / "log.csv"
-        fresh = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            if fresh:
-                writer.writeheader()
-            writer.writerow(row)
+    def _descend(self, loss: Tensor) -> None:
+        """Follow the gradient of `loss`, clipped."""
+        self._check_finite("loss", float(loss.detach()))
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        if not self.scaler.is_enabled():  # which passes such steps over, and scales less
+            self._check_finite("gradient", float(norm))
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
 
-    def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _check_finite(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise DataError(
+                f"the {what} is {value} at step {self.step + 1}, learning rate {self.learning_rate():.3g}",
+                hint=f"begin anew with --restart and a lower --learning-rate; {self.checkpoint} is of a step before",
+            )
+
+    def _batch(self, step: int) -> Batch:
+        rng = np.random.default_rng((self.config.seed, step))
         pairs = [self.augmentation.apply(*self.draw(rng), rng) for _ in range(self.config.batch)]
         images = torch.from_numpy(np.stack([rgb for rgb, _ in pairs])).permute(0, 3, 1, 2).float()
         labels = torch.from_numpy(np.stack([labels for _, labels in pairs])).long()
@@ -120,18 +158,32 @@ class Trainer:
 
     def _class_shares(self) -> Tensor:
         rng = np.random.default_rng((self.config.seed, 1 << 30))
-        counts = sum(np.bincount(self.draw(rng)[1].ravel(), minlength=IGNORE + 1) for _ in range(200))
+        counts = sum(np.bincount(self.draw(rng)[1].ravel(), minlength=IGNORE + 1) for _ in range(SHARES_FROM))
         judged = torch.tensor(np.asarray(counts)[: len(self.spec.labels)], dtype=torch.float32)
+        if not judged.sum():
+            raise DataError(
+                f"no pixel has a class in {SHARES_FROM} pictures of {', '.join(uri for uri, _ in self.config.data)}",
+                hint="look at the label files: all their pixels are of the ignored id",
+            )
         return judged / judged.sum()
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values()):
-            if mean.dtype.is_floating_point:
-                mean.lerp_(value, 1 - decay)
-            else:
-                mean.copy_(value)
+
+class Normalise:
+    """Pixels (N, 3, H, W) of 0 to 255, rgb, as the network takes them."""
+
+    def __init__(self, spec: InputSpec, device: torch.device) -> None:
+        self.flip = spec.color == "bgr"
+        self.mean = torch.tensor(spec.mean, device=device).view(1, 3, 1, 1) * 255
+        self.std = torch.tensor(spec.std, device=device).view(1, 3, 1, 1) * 255
+
+    def __call__(self, images: Tensor) -> Tensor:  # noqa: D102 - the class says it
+        return ((images.flip(1) if self.flip else images) - self.mean) / self.std
+
+
+def augmentation_of(config: TrainConfig) -> Augmentation:
+    """The augmentation that a recipe asks for."""
+    names = [field.name for field in dataclasses.fields(Augmentation)]
+    return Augmentation(**{name: getattr(config, name) for name in names})
 
 
 def weight_groups(network: nn.Module, weight_decay: float) -> Sequence[dict[str, object]]:

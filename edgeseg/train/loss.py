@@ -2,11 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 IGNORE = 255
+MAIN_STEP, AUXILIARY_STEP = 2, 4  # judging every pixel of every head takes more time than the network
+LEAST_HARD = 16
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What is minimised.
+
+    class_weights: (C,). auxiliary: weight of each head but the main one.
+    ohem: only pixels whose true class got less than this probability count (online hard example mining; 0: all do).
+    dice: weight of the main head's Dice loss. align_corners: how logits are brought to the labels' size.
+    """
+
+    class_weights: Tensor
+    auxiliary: float = 0.4
+    ohem: float = 0.0
+    dice: float = 0.0
+    align_corners: bool = False
+
+    def __call__(self, logits: list[Tensor], labels: Tensor) -> Tensor:
+        """Main head first, each (N, C, h, w); labels (N, H, W) int64, where 255 is not judged.
+
+        Each head is judged at one pixel of each block of 2x2 (main) or 4x4 (others), drawn anew for each batch: the
+        mean over batches is that of all pixels.
+        """
+        main, *others = logits
+        thinned = thin(labels, MAIN_STEP)
+        full = upsampled(main, thinned, self.align_corners)
+        loss = self.cross_entropy(full, thinned)
+        if self.dice:
+            loss = loss + self.dice * dice_loss(full, thinned)
+        for head in others:
+            thinned = thin(labels, AUXILIARY_STEP)
+            full = upsampled(head, thinned, self.align_corners)
+            loss = loss + self.auxiliary * self.cross_entropy(full, thinned)
+        return loss
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Weighted mean over the judged pixels, or over the hard ones among them."""
+        losses = F.cross_entropy(logits, labels, self.class_weights, ignore_index=IGNORE, reduction="none")
+        judged = labels != IGNORE
+        weights = self.class_weights[labels.where(judged, 0)] * judged
+        if self.ohem:
+            weights = weights * hard_pixels(logits, labels, self.ohem)
+        return (losses * (weights > 0)).sum() / weights.sum().clamp_min(1e-6)
 
 
 def balanced_class_weights(shares: Tensor, balance: float = 1.0) -> Tensor:
@@ -19,17 +66,38 @@ def balanced_class_weights(shares: Tensor, balance: float = 1.0) -> Tensor:
     return weights / weights.mean()
 
 
-def segmentation_loss(logits: list[Tensor], labels: Tensor, weights: Tensor, auxiliary: float) -> Tensor:
-    """Weighted cross-entropy of the main head, plus `auxiliary` times that of each further head.
+def thin(labels: Tensor, step: int) -> Tensor:
+    """One pixel of each block of `step` x `step`, at a place that is drawn once for all: (N, H, W) to a step-th."""
+    row, column = (int(i) for i in torch.randint(step, (2,)))
+    return labels[:, row::step, column::step]
 
-    logits: main head first, each (N, C, h, w); upsampled bilinearly to the labels' size.
-    labels: (N, H, W) int64, 255 is not judged.
+
+def upsampled(logits: Tensor, labels: Tensor, align_corners: bool = False) -> Tensor:
+    """Logits in float32, bilinearly at the labels' size."""
+    return F.interpolate(logits.float(), size=labels.shape[-2:], mode="bilinear", align_corners=align_corners)
+
+
+@torch.no_grad()
+def hard_pixels(logits: Tensor, labels: Tensor, probability: float) -> Tensor:
+    """(N, H, W) bool: the true class got less than `probability`; at least a sixteenth of the judged pixels.
+
+    Shrivastava et al., arXiv 1604.03540, as the reference implementations of BiSeNet have it.
     """
-    main, *others = (head_loss(head, labels, weights) for head in logits)
-    return main + auxiliary * torch.stack(others).sum() if others else main
+    losses = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
+    judged = losses[labels != IGNORE]
+    if not len(judged):
+        return labels != IGNORE
+    least = judged.kthvalue(len(judged) - len(judged) // LEAST_HARD).values
+    easy = -torch.log(torch.tensor(probability))
+    return (losses >= torch.minimum(least, easy)) & (labels != IGNORE)
 
 
-def head_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Weighted cross-entropy of one head; the mean is over judged pixels, in float32."""
-    full = F.interpolate(logits.float(), size=labels.shape[-2:], mode="bilinear", align_corners=False)
-    return F.cross_entropy(full, labels, weights, ignore_index=IGNORE)
+def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """1 - 2 |A and B| / (|A|^2 + |B|^2), the mean of the classes that are there (Milletari, arXiv 1606.04797)."""
+    judged = (labels != IGNORE).unsqueeze(1)
+    share = logits.softmax(1) * judged
+    truth = F.one_hot(labels.where(labels != IGNORE, 0), logits.shape[1]).permute(0, 3, 1, 2) * judged
+    both = (share * truth).sum((0, 2, 3))
+    either = (share.square() + truth).sum((0, 2, 3))
+    seen = truth.sum((0, 2, 3)) > 0
+    return (1 - 2 * both / either.clamp_min(1e-6))[seen].mean() if bool(seen.any()) else logits.sum() * 0

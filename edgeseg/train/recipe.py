@@ -1,46 +1,107 @@
-"""From a recipe to what a training is made of: a source of pictures, and the spec of the model."""
+"""From a recipe to what a training is made of: its data sets, a source of pictures, and the spec of the model."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from edgeseg.datasets import open_dataset
+from edgeseg.datasets.dataset import Dataset
+from edgeseg.datasets.digest import dataset_sha256
+from edgeseg.errors import MismatchError, SizeError
 from edgeseg.models import open_family
+from edgeseg.progress import Progress, silent
 from edgeseg.spec import InputSpec, ModelSpec
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.loop import Draw, Pair
 
 
-def draw_from(config: TrainConfig) -> Draw:
-    """A function that draws a data set by its share, then one of its pictures evenly."""
-    sets = [list(open_dataset(uri)) for uri, _ in config.data]
+def sets_from_config(config: TrainConfig) -> list[Dataset]:
+    """The data sets, in their order. MismatchError where their classes differ."""
+    sets = [open_dataset(uri) for uri, _ in config.data]
+    for other in sets[1:]:
+        check_classes(other, sets[0])
+    return sets
+
+
+def check_classes(dataset: Dataset, first: Dataset) -> None:
+    """MismatchError unless both tell the same classes apart, in the same order."""
+    ours, theirs = first.labels.names, dataset.labels.names
+    if ours != theirs:
+        raise MismatchError(
+            f"{dataset.name} has {len(theirs)} classes ({theirs[0]}, ...), and {first.name} has {len(ours)} "
+            f"({ours[0]}, ...)",
+            hint="name data sets with the same classes in the same order",
+        )
+
+
+def draw_from(config: TrainConfig, sets: Sequence[Dataset] | None = None) -> Draw:
+    """A function that draws a data set by its share, then one of its pictures evenly. sets: those of `config`."""
+    samples = [list(dataset) for dataset in sets or sets_from_config(config)]
     shares = np.array([share for _, share in config.data]) / sum(share for _, share in config.data)
 
     def draw(rng: np.random.Generator) -> Pair:
-        samples = sets[int(rng.choice(len(sets), p=shares))]
-        sample = samples[int(rng.integers(len(samples)))]
+        some = samples[int(rng.choice(len(samples), p=shares))]
+        sample = some[int(rng.integers(len(some)))]
         return sample.rgb(), sample.labels()
 
     return draw
 
 
-def spec_from_config(config: TrainConfig) -> ModelSpec:
-    """The spec of the model that is trained; its labels are those of the first data set."""
+def spec_from_config(config: TrainConfig, start: ModelSpec | None = None) -> ModelSpec:
+    """The spec of the model that is trained; its labels are those of the first data set.
+
+    start: the spec of the weights that it begins with, whose normalisation and geometry it keeps.
+    """
     family = open_family(config.family)
+    usual = start.input if start else InputSpec(width=config.size[1], height=config.size[0])
     return ModelSpec(
         name=config.name,
-        input=InputSpec(width=config.size[1], height=config.size[0]),
+        input=dataclasses.replace(usual, width=config.size[1], height=config.size[0]),
         labels=open_dataset(config.data[0][0]).labels,
         family=config.family,
         variant=config.variant,
-        align_corners=family.align_corners,
+        align_corners=start.align_corners if start else family.align_corners,
         licence=config.licence,
     )
+
+
+def check_sizes(config: TrainConfig) -> None:
+    """SizeError where the network takes not the input or the crop, or the crop is larger than every picture."""
+    rule = open_family(config.family).size_rule
+    for height, width in (config.size, config.crop):
+        rule.check(width, height, model=f"{config.family} {config.variant}")
+    largest = [round(side * config.scale[1]) for side in config.size]
+    if config.crop[0] > largest[0] or config.crop[1] > largest[1]:
+        raise SizeError(
+            f"the crop {config.crop[1]}x{config.crop[0]} is larger than any picture: {config.size[1]}x{config.size[0]} "
+            f"is scaled to {largest[1]}x{largest[0]} at most",
+            hint=f"--crop {config.size[1]}x{config.size[0]}, or a larger --scale or --size",
+        )
+
+
+def usual_size(dataset: Dataset, family: str) -> tuple[int, int]:
+    """(height, width) near the first picture's that the family takes; large pictures are halved first."""
+    height, width = dataset[0].rgb().shape[:2]
+    while height * width > LARGE:
+        height, width = height // 2, width // 2
+    width, height = open_family(family).size_rule.nearest(width, height)[-1]
+    return height, width
+
+
+LARGE = 600_000  # pixels; 1024x512 is not large: Cityscapes is learnt at that size, and CamVid's 960x720 at half
 
 
 def without_paths(config: TrainConfig) -> TrainConfig:
     """`config` as it may be published: data sets by name and options, without where they lie."""
     names = tuple((open_dataset(uri).name, share) for uri, share in config.data)
-    return dataclasses.replace(config, data=names)
+    return dataclasses.replace(config, data=names, val=open_dataset(config.val).name if config.val else "")
+
+
+def sha256_of_data(sets: Sequence[Dataset], progress: Progress = silent) -> str:
+    """One hash of all data sets, wherever their files lie."""
+    hashes = [dataset_sha256(dataset, progress=progress) for dataset in sets]
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()

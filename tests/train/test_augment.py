@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeseg.train.augment import IGNORE, Augmentation
+from edgeseg.train.augment import IGNORE, Augmentation, hue_rotation
 
 SIDES = st.integers(8, 70)
 
@@ -62,19 +62,49 @@ def test_both_flips_and_many_crops_come_up() -> None:
     assert 3 <= flipped <= 17
 
 
+def test_what_is_off_changes_no_byte_and_draws_no_number() -> None:
+    rgb, labels = coded(40, 60)
+    plain = Augmentation((40, 60), (32, 32)).apply(rgb, labels, np.random.default_rng(1))
+    generator = np.random.default_rng(1)
+    off = Augmentation((40, 60), (32, 32), gamma=0, hue=0, gain=0, blur=0, noise=0).apply(rgb, labels, generator)
+    assert np.array_equal(plain[0], off[0])
+    follows = np.random.default_rng(1)
+    Augmentation((40, 60), (32, 32)).apply(rgb, labels, follows)
+    assert generator.random() == follows.random()
+
+
+@pytest.mark.parametrize("option", ["gamma", "hue", "gain", "blur", "noise"])
+def test_each_further_option_changes_colours_and_no_label(option: str) -> None:
+    rgb = np.random.default_rng(0).integers(40, 200, (40, 60, 3), dtype=np.uint8)
+    labels = coded(40, 60)[1]
+    strength = {"hue": 40.0, "blur": 3.0, "noise": 20.0}.get(option, 0.4)
+    plain, truth = Augmentation((40, 60), (32, 32)).apply(rgb, labels, np.random.default_rng(1))
+    some, same = Augmentation((40, 60), (32, 32), **{option: strength}).apply(rgb, labels, np.random.default_rng(1))
+    assert not np.array_equal(plain, some)
+    assert np.array_equal(truth, same)
+
+
+@given(degrees=st.floats(-180, 180))
+def test_turning_the_hue_keeps_grey_and_the_sum_of_the_channels(degrees: float) -> None:
+    turn = hue_rotation(degrees)
+    assert np.allclose(turn @ np.ones(3), np.ones(3), atol=1e-12)  # a handful of roundings of float64
+    assert np.allclose(turn.sum(0), np.ones(3), atol=1e-12)
+    assert np.allclose(turn @ turn.T, np.eye(3), atol=1e-12)
+
+
 def test_the_loss_is_cross_entropy_of_judged_pixels_plus_the_auxiliary_heads_share() -> None:
     torch = pytest.importorskip("torch")
-    from edgeseg.train.loss import segmentation_loss
+    from edgeseg.train.loss import Criterion
 
     torch.manual_seed(0)
     logits, weights = torch.randn(2, 4, 8, 8), torch.tensor([1.0, 2.0, 0.5, 0.5])
-    labels = torch.randint(0, 4, (2, 8, 8))
-    labels[:, :3] = IGNORE
-    main = segmentation_loss([logits], labels, weights, 0.4)
-    judged, truth = logits[:, :, 3:].permute(0, 2, 3, 1).reshape(-1, 4), labels[:, 3:].reshape(-1)
+    small = torch.randint(0, 4, (2, 8, 8))
+    small[:, :3] = IGNORE
+    labels = small.repeat_interleave(2, 1).repeat_interleave(2, 2)  # whichever pixel of a block is judged is the same
+    main = Criterion(weights, 0.4)([logits], labels)
+    judged, truth = logits[:, :, 3:].permute(0, 2, 3, 1).reshape(-1, 4), small[:, 3:].reshape(-1)
     expected = -(weights[truth] * judged.log_softmax(1)[range(len(truth)), truth]).sum() / weights[truth].sum()
     assert main.item() == pytest.approx(expected.item(), rel=1e-5)  # float32 sums in another order
-    both = segmentation_loss([logits, logits], labels, weights, 0.4)
-    assert both.item() == pytest.approx(1.4 * main.item(), rel=1e-5)  # as above
-    small = torch.nn.functional.interpolate(logits, scale_factor=0.5)
-    assert segmentation_loss([small], labels, weights, 0.4).isfinite()
+    heads = [logits, torch.zeros(2, 4, 4, 4)]  # a head that knows nothing loses ln 4 at each pixel
+    both = Criterion(weights, 0.4)(heads, labels)
+    assert both.item() == pytest.approx(main.item() + 0.4 * np.log(4), rel=1e-5)  # as above

@@ -13,8 +13,9 @@ from edgeseg.errors import FormatError  # noqa: E402
 from edgeseg.train.augment import Augmentation  # noqa: E402
 from edgeseg.train.config import TrainConfig  # noqa: E402
 from edgeseg.train.loop import Pair, Trainer  # noqa: E402
-from edgeseg.train.loss import balanced_class_weights, segmentation_loss  # noqa: E402
+from edgeseg.train.loss import Criterion, balanced_class_weights, dice_loss, hard_pixels, thin  # noqa: E402
 from edgeseg.train.recipe import draw_from, spec_from_config, without_paths  # noqa: E402
+from edgeseg.train.schedule import learning_rate_at  # noqa: E402
 from edgeseg.weights.file import spec_from_weights, state_from_weights, write_weights  # noqa: E402
 
 CONFIG = TrainConfig(
@@ -45,12 +46,8 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
         assert torch.equal(value, second.average.state_dict()[name]), name
 
 
-def test_the_learning_rate_rises_then_falls(tmp_path: Path) -> None:
-    run = trainer(tmp_path)
-    rates = []
-    for step in range(CONFIG.steps):
-        run.step = step
-        rates.append(run.learning_rate())
+def test_the_learning_rate_rises_then_falls() -> None:
+    rates = [learning_rate_at(step, CONFIG) for step in range(CONFIG.steps)]
     assert rates[:2] == [CONFIG.learning_rate / 2, CONFIG.learning_rate]
     assert rates[2:] == sorted(rates[2:], reverse=True)
     assert rates[-1] > 0
@@ -94,18 +91,58 @@ def test_rare_classes_weigh_more() -> None:
     assert torch.equal(balanced_class_weights(torch.tensor([0.7, 0.29, 0.01]), 0.0), torch.ones(3))
 
 
-def test_ignored_pixels_do_not_count() -> None:
+def loss_of(logits: list[torch.Tensor], labels: torch.Tensor, **options: float) -> float:
+    torch.manual_seed(0)  # which pixels are judged
+    return float(Criterion(torch.tensor([1.0, 2.0, 0.5]), **options)(logits, labels))
+
+
+@pytest.mark.parametrize("options", [{}, {"ohem": 0.7}, {"dice": 1.0}])
+def test_ignored_pixels_do_not_count(options: dict[str, float]) -> None:
     logits = torch.randn(1, 3, 4, 4)
-    labels = torch.randint(0, 3, (1, 8, 8))
+    labels = torch.randint(0, 3, (1, 16, 16))
     half = labels.clone()
-    half[:, :, 4:] = 255
-    weights = torch.ones(3)
-    loss = segmentation_loss([logits], half, weights, 0.4)
+    half[:, :, 8:] = 255
+    loss = loss_of([logits], half, **options)
     changed = logits.clone()
-    changed[..., 3:] += 5.0  # bilinear weights of the first four columns reach no further than column 2
-    assert torch.equal(loss, segmentation_loss([changed], half, weights, 0.4))
-    assert not torch.equal(loss, segmentation_loss([logits], labels, weights, 0.4))
-    assert segmentation_loss([logits, logits], half, weights, 0.5) == pytest.approx(1.5 * float(loss))
+    changed[..., 3:] += 5.0  # bilinear weights of the left half reach no further than column 2
+    assert loss == loss_of([changed], half, **options)
+    assert loss != loss_of([logits], labels, **options)
+    assert loss_of([logits], torch.full_like(labels, 255), **options) == 0
+
+
+def test_further_heads_weigh_less() -> None:
+    main, head = torch.randn(1, 3, 8, 8), torch.zeros(1, 3, 4, 4)
+    labels = torch.randint(0, 3, (1, 16, 16))
+    extra = loss_of([main, head], labels, auxiliary=0.5) - loss_of([main], labels)
+    assert extra == pytest.approx(0.5 * float(torch.log(torch.tensor(3.0))), rel=1e-5)
+
+
+def test_each_pixel_of_a_block_is_judged_as_often() -> None:
+    labels = torch.arange(16).view(1, 4, 4)
+    seen = torch.cat([thin(labels, 2) for _ in range(200)]).flatten().bincount(minlength=16)
+    assert thin(labels, 2).shape == (1, 2, 2)
+    assert int(seen.min()) > 25  # 200 draws of one in four: 50 each, and 25 is four deviations below
+
+
+def test_hard_pixels_are_those_below_the_probability_or_a_sixteenth() -> None:
+    logits = torch.zeros(1, 2, 8, 8)
+    logits[:, 0] = 5.0  # all sure of class 0
+    labels = torch.zeros(1, 8, 8, dtype=torch.int64)
+    labels[0, 0, :4] = 1  # more than a sixteenth of the 56 that are judged: the sure ones, all alike, stay out
+    labels[0, 7] = 255
+    assert hard_pixels(logits, labels, 0.7).nonzero().tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 2], [0, 0, 3]]
+    sure = torch.zeros_like(labels)
+    logits[0, 0] = torch.linspace(3, 5, 64).view(8, 8)
+    expected = torch.arange(64).view(1, 8, 8) <= 64 // 16  # all are easy: the least sure ones, up to the threshold
+    assert torch.equal(hard_pixels(logits, sure, 0.7), expected)
+
+
+def test_dice_is_none_for_a_perfect_mask_and_one_for_a_wrong_one() -> None:
+    labels = torch.zeros(1, 4, 4, dtype=torch.int64)
+    labels[:, 2:] = 2
+    right = torch.nn.functional.one_hot(labels, 3).permute(0, 3, 1, 2) * 50.0
+    assert float(dice_loss(right, labels)) == pytest.approx(0, abs=1e-6)
+    assert float(dice_loss(right.roll(1, 1), labels)) == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("scale", [(0.3, 0.4), (1.0, 1.0), (1.5, 2.0)])

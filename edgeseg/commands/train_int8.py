@@ -1,0 +1,75 @@
+"""`edgeseg train MODEL --qat`: weights that learn to live with the Q/DQ of int8."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeseg.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from edgeseg.artifact import Artifact
+    from edgeseg.calib.range import RangeTable
+    from edgeseg.progress import Progress
+
+FIELDS = ("batch", "learning_rate", "balance", "scale", "colour", "seed", "steps", "minutes", "every")
+CALIBRATION_IMAGES = 100
+
+
+def tune(
+    model: str, data: Sequence[tuple[str, float]], folder: Path | None, ranges: Path | None,
+    given: Mapping[str, Any], restart: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Export MODEL, tune it, and write NAME.onnx and NAME.ranges.json. given: the options that the user typed.
+
+    The ranges are those of the file `ranges`, those that come with a bundled model, or those of 100 pictures of the
+    first data set.
+    """
+    from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
+    from edgeseg.conversion import float_onnx
+    from edgeseg.train.qat import QatConfig, draw_for, finetune_int8
+
+    for option in given:
+        if option not in FIELDS:
+            hint = f"leave it out; --qat takes {', '.join('--' + name.replace('_', '-') for name in FIELDS)}"
+            raise UnknownNameError(f"--{option.replace('_', '-')} means nothing with --qat", hint=hint)
+    if "minutes" in given and "steps" not in given:
+        given = {**given, "steps": 1_000_000}  # the minutes alone end it
+    config = QatConfig(data=tuple(data), **given)
+    with tempfile.TemporaryDirectory() as scratch, shown_progress() as progress:
+        onnx, _ = float_onnx(model, Path(scratch))
+        draw = draw_for(config, onnx.spec)
+        table = table_for(model, onnx, ranges, data[0][0], progress)
+        out = folder or Path("runs") / f"{onnx.spec.name}-qat"
+        if restart:
+            (out / f"{onnx.path.stem}.qat.pt").unlink(missing_ok=True)
+        try:
+            result = finetune_int8(onnx.path, table, config, draw, out, progress=progress)
+        except KeyboardInterrupt:
+            note(f"stopped; the same command goes on from {out / onnx.path.stem}.qat.pt")
+            raise
+    loss = sum(result.losses[-20:]) / max(1, len(result.losses[-20:]))
+    found = {"onnx": str(result.onnx.path), "ranges": str(result.ranges), "steps": result.steps,
+             "resumed": result.resumed, "seconds": round(result.seconds, 1), "loss": loss}  # fmt: skip
+    if as_json:
+        print_json(found)
+    else:
+        print_table(["model", "steps", "loss"], [[result.onnx.spec.name, result.steps, f"{loss:.4f}"]])
+    wrote(result.ranges)
+    wrote(result.onnx.path, f"edgeseg convert {result.onnx.path} --ranges {result.ranges} --precision int8")
+
+
+def table_for(model: str, onnx: Artifact, ranges: Path | None, data: str, progress: Progress) -> RangeTable:
+    """The ranges that the activations are clipped to."""
+    from edgeseg.calib.calibrate import ranges_from_images
+    from edgeseg.calib.images import images_from
+    from edgeseg.calib.range import RangeTable
+    from edgeseg.recipe import bundled_ranges
+
+    known = ranges or bundled_ranges(model)
+    if known is not None:
+        return RangeTable.open(known)
+    images = images_from(data, onnx.spec, CALIBRATION_IMAGES)
+    return ranges_from_images(onnx.path, images, progress=lambda done: progress("calibrate", done, CALIBRATION_IMAGES))

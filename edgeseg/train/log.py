@@ -1,0 +1,71 @@
+"""The figures of a training by step, as a CSV file that is appended to."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from edgeseg.errors import FileProblem
+from edgeseg.files import whole_file
+
+NAME = "log.csv"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Figures after `step` steps: the mean loss since the row before; val_miou is nan where nothing was validated."""
+
+    step: int
+    loss: float
+    learning_rate: float
+    images_per_second: float = math.nan
+    val_miou: float = math.nan
+
+
+COLUMNS = [field.name for field in fields(Row)]
+
+
+class Log:
+    """All rows of a training, in memory and in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[Row] = rows_from_file(path) if path.exists() else []
+
+    def cut(self, step: int) -> None:
+        """Forget what was written after `step`, the one that a checkpoint holds; the file is written anew."""
+        self.rows = [row for row in self.rows if row.step <= step]
+        with whole_file(self.path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows(map(cells, self.rows))
+
+    def append(self, row: Row) -> None:
+        """Add a row."""
+        self.rows.append(row)
+        try:
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerow(cells(row))
+        except OSError as problem:
+            reason = problem.strerror or str(problem)
+            raise FileProblem(f"cannot write {self.path}: {reason}", hint="name another folder with -o") from problem
+
+
+def cells(row: Row) -> list[str]:
+    """A row as text; what is not known is empty."""
+    return ["" if isinstance(value, float) and math.isnan(value) else str(value) for value in asdict(row).values()]
+
+
+def rows_from_file(path: Path) -> list[Row]:
+    """The rows of a log; columns that it does not have are not known. A torn last line is passed over."""
+    rows = []
+    with path.open(newline="", encoding="utf-8") as file:
+        for line in csv.DictReader(file):
+            try:
+                figures = [float(line.get(name) or "nan") for name in COLUMNS[1:]]
+                rows.append(Row(int(line["step"]), *figures))
+            except (KeyError, TypeError, ValueError):
+                continue
+    return rows

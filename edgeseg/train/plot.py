@@ -1,0 +1,70 @@
+"""What a person looks at while a network learns: curves of loss and mIoU, and masks beside their ground truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.datasets.dataset import Sample
+from edgeseg.files import whole_file
+from edgeseg.pixels.contact import contact_sheet
+from edgeseg.pixels.overlay import overlay_labels
+from edgeseg.spec import LabelSet
+from edgeseg.train.log import Row
+
+Array = NDArray[np.uint8]
+PAGE_WIDTH = 1200
+OPACITY = 0.7
+
+
+def draw_curves(path: Path, rows: Sequence[Row], title: str) -> bool:
+    """Loss, and mIoU in percent where it was measured, over the steps, as a PNG. False without matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.add_subplot(title=title, xlabel="step", ylabel="loss")
+    axes.plot([row.step for row in rows], [row.loss for row in rows], color="tab:blue", label="loss")
+    judged = [row for row in rows if not math.isnan(row.val_miou)]
+    if judged:
+        right = axes.twinx()
+        right.set_ylabel("val mIoU, %")
+        right.plot(
+            [row.step for row in judged], [100 * row.val_miou for row in judged], "o-", color="tab:orange", label="mIoU"
+        )
+    figure.legend(loc="outside upper right")
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=100)
+    return True
+
+
+def draw_samples(
+    path: Path, samples: Sequence[Sample], predict: Callable[[Array, tuple[int, int]], Array], labels: LabelSet
+) -> None:
+    """A row a sample, as a PNG: the picture, its ground truth, and what the network says."""
+    palette = np.array(labels.palette, np.uint8)
+    cells = []
+    for sample in samples:
+        rgb, truth = sample.rgb(), sample.labels()
+        said = predict(rgb, (truth.shape[0], truth.shape[1]))
+        masks = [overlay_labels(rgb, mask, palette, opacity=OPACITY) for mask in (truth, said)]
+        cells += [captioned(rgb, sample.name), captioned(masks[0], "truth"), captioned(masks[1], "predicted")]
+    page = contact_sheet(cells, 3, PAGE_WIDTH)
+    with whole_file(path) as partial:
+        partial.write_bytes(cv2.imencode(".png", cv2.cvtColor(page, cv2.COLOR_RGB2BGR))[1].tobytes())
+
+
+def captioned(rgb: Array, text: str) -> Array:
+    """A copy of `rgb` with a line of text in its upper left corner."""
+    size = rgb.shape[1] / 640
+    place, font = (round(10 * size), round(26 * size)), cv2.FONT_HERSHEY_SIMPLEX
+    drawn = np.ascontiguousarray(rgb).copy()
+    for color, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
+        cv2.putText(drawn, text, place, font, 0.8 * size, color, max(1, round(thickness * size)), cv2.LINE_AA)
+    return drawn

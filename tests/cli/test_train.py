@@ -1,0 +1,379 @@
+"""`edgeseg train` as it is typed: what it leaves, how it goes on, and each error that a user can cause."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from small_cli import Done, Run, runner
+
+torch = pytest.importorskip("torch")
+
+from edgeseg.train.config import TrainConfig  # noqa: E402
+from edgeseg.train.loop import Trainer  # noqa: E402
+from edgeseg.weights.file import header_from_weights, spec_from_weights, state_from_weights  # noqa: E402
+
+STREET = "street:?seed=1&scenes=2&frames=2&size=96x64"
+VAL = "street:?seed=50&frames=2&size=96x64"
+NET = ("train", "bisenetv2", "--variant", "light", "--batch", "2", "--threads", "1", "--name", "tiny")
+SHORT = (*NET, "--data", STREET, "--steps", "4", "--every", "2", "--val-every", "4", "-o", "run")
+KILLED = """
+import os, signal, sys
+from edgeseg.train.loop import Trainer
+step = Trainer.train_step
+def killed_at_13(self):
+    if self.step == 13:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self)
+Trainer.train_step = killed_at_13
+from edgeseg.cli import main
+sys.argv = ["edgeseg", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    return runner(monkeypatch, capfd)
+
+
+@pytest.fixture(autouse=True)
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder to train in; torch's threads are put back."""
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    yield tmp_path
+    torch.set_num_threads(threads)
+
+
+def log_of(folder: str) -> list[dict[str, str]]:
+    with Path(folder, "log.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def check_refusal(done: Done, message: str, hint: str) -> None:
+    assert (done.code, done.out) == (2, "")
+    assert message in "\n".join(done.lines("error")), done.err
+    assert hint in "\n".join(done.lines("hint")), done.err
+    assert len(done.lines("error")) == len(done.lines("hint")) == 1
+
+
+def pairs(folder: Path, count: int = 2, size: tuple[int, int] = (64, 96), label: int = 3) -> str:
+    """A small CamVid of noise."""
+    for part in ("images", "labels"):
+        (folder / "train" / part).mkdir(parents=True)
+    for index in range(count):
+        rgb = np.random.default_rng(index).integers(0, 255, (*size, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / "train" / "images" / f"{index}.png"), rgb)
+        cv2.imwrite(str(folder / "train" / "labels" / f"{index}.png"), np.full(size, label, np.uint8))
+    return f"camvid:{folder}?split=train"
+
+
+def test_a_training_leaves_weights_a_log_and_pictures(run: Run) -> None:
+    done = run(*SHORT, "--val", VAL, "--val-every", "3", "--json")
+    result = done.json()
+    assert (result["steps"], result["images"], result["resumed_from"]) == (4, 8, 0)
+    assert 0 <= result["val_miou"] <= 1
+    assert result["best"]["val_miou"] >= result["val_miou"]
+    files = ["checkpoint.pt", "curves.png", "log.csv", "samples.png", "tiny.safetensors"]
+    assert sorted(path.name for path in Path("run").iterdir()) == files
+    rows = log_of("run")
+    assert [row["step"] for row in rows] == ["2", "3", "4"]
+    assert [bool(row["val_miou"]) for row in rows] == [False, True, True]
+    assert float(rows[-1]["val_miou"]) == result["val_miou"]
+    assert all(cv2.imread(f"run/{name}.png").shape[1] >= 900 for name in ("curves", "samples"))
+    assert "next: edgeseg convert run/tiny.safetensors" in done.err
+    assert f"next: edgeseg eval run/tiny.safetensors --data '{VAL}'" in done.err
+
+
+def test_the_weights_are_for_deployment_and_hold_no_path(run: Run, desk: Path) -> None:
+    uri = pairs(desk / "secret")
+    assert run(*NET, "--data", uri, "--val", uri, "--steps", "1", "-o", "run").code == 0
+    path = Path("run/tiny.safetensors")
+    spec, header = spec_from_weights(path), header_from_weights(path)
+    assert (spec.name, spec.family, spec.variant) == ("tiny", "bisenetv2", "light")
+    assert (spec.input.width, spec.input.height) == (96, 64)
+    assert not any(key.startswith("boosters") for key in state_from_weights(path))
+    assert "secret" not in json.dumps(header)
+    assert header["config"]["data"] == [["camvid:?split=train", 1.0]]
+    assert header["config"]["balance"] == 0.4
+    state = torch.load("run/checkpoint.pt", weights_only=True)
+    assert set(state["about"]) >= {"data_sha256", "versions"}
+    assert "torch" in state["about"]["versions"]
+    assert state["config"]["data"] == ((uri, 1.0),)
+
+
+@pytest.mark.slow
+def test_the_val_miou_is_that_of_eval(run: Run) -> None:
+    trained = run(*SHORT, "--val", VAL, "--json").json()
+    words = ("eval", "run/tiny.safetensors", "--engine", "onnxruntime", "--precision", "fp32", "--data", VAL, "--json")
+    # the weights are rounded to fp16, which moves single pixels of 2 x 96 x 64
+    assert run(*words).json()["miou"] == pytest.approx(trained["val_miou"], abs=2e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+def test_a_killed_training_resumes_and_ends_with_the_weights_of_an_unkilled_one(run: Run) -> None:
+    words = (*NET, "--data", STREET, "--steps", "20", "--every", "5", "--val", VAL, "--seed", "7")
+    assert run(*words, "-o", "whole").code == 0
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, *words, "-o", "killed"], capture_output=True, text=True, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert torch.load("killed/checkpoint.pt", weights_only=True)["step"] == 12
+    assert not Path("killed/tiny.safetensors").exists()
+    again = run(*words, "-o", "killed")
+    assert again.code == 0
+    assert "goes on at step 12" in again.err
+    assert Path("killed/tiny.safetensors").read_bytes() == Path("whole/tiny.safetensors").read_bytes()
+    whole, resumed = (torch.load(f"{name}/checkpoint.pt", weights_only=True) for name in ("whole", "killed"))
+    for part in ("network", "average"):
+        assert all(torch.equal(value, resumed[part][key]) for key, value in whole[part].items())
+    for column in ("step", "loss", "learning_rate", "val_miou"):
+        assert [row[column] for row in log_of("killed")] == [row[column] for row in log_of("whole")]
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Trainer.train_step
+
+    def interrupted(trainer: Trainer) -> float:
+        if trainer.step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(trainer)
+
+    monkeypatch.setattr(Trainer, "train_step", interrupted)
+    words = (*NET, "--data", STREET, "--steps", "4", "--val-every", "4", "--seed", "3", "-o")
+    done = run(*words, "run")
+    assert done.code == 130
+    assert "stopped at step 3; the same command goes on from run/checkpoint.pt" in done.err
+    monkeypatch.setattr(Trainer, "train_step", step)
+    again = run(*words, "run", "--json")
+    assert again.json()["resumed_from"] == 3
+    assert run(*words, "whole").code == 0
+    assert Path("run/tiny.safetensors").read_bytes() == Path("whole/tiny.safetensors").read_bytes()
+
+
+def test_a_validation_that_ctrl_c_cut_short_is_made_good(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import edgeseg.train.run as running
+
+    validate = running.validate
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    words = (*SHORT, "--val", VAL, "--val-every", "4")
+    monkeypatch.setattr(running, "validate", interrupted)
+    assert run(*words).code == 130
+    assert [row["step"] for row in log_of("run")] == ["2"]
+    monkeypatch.setattr(running, "validate", validate)
+    result = run(*words, "--json").json()
+    assert result["resumed_from"] == 4
+    assert result["val_miou"] >= 0
+    assert [row["step"] for row in log_of("run")] == ["2", "4"]
+
+
+def test_a_finished_training_is_not_done_again(run: Run) -> None:
+    assert run(*SHORT).code == 0
+    before = Path("run/tiny.safetensors").read_bytes()
+    Path("run/tiny.safetensors").unlink()
+    assert run(*SHORT, "--json").json()["resumed_from"] == 4
+    assert Path("run/tiny.safetensors").read_bytes() == before
+
+
+def test_another_recipe_in_the_folder_is_refused_unless_it_begins_anew(run: Run) -> None:
+    assert run(*SHORT).code == 0
+    other = (*SHORT, "--ohem", "0.7", "--batch", "3")
+    told = "run holds another training: batch 2, now 3; ohem 0.0, now 0.7"
+    check_refusal(run(*other), told, "--restart")
+    assert run(*other, "--restart", "--json").json()["resumed_from"] == 0
+
+
+def test_what_the_request_leaves_open_comes_from_the_checkpoint(run: Run) -> None:
+    words = (*NET, "--data", STREET, "--minutes", "0.001", "-o", "run")
+    first = run(*words, "--json").json()
+    again = run(*words, "--json").json()
+    assert first["steps"] == again["steps"] == again["resumed_from"] == 1
+    check_refusal(run(*NET, "--data", STREET, "--minutes", "2", "-o", "run"), "minutes 0.001, now 2.0", "--restart")
+
+
+def test_a_checkpoint_of_the_first_release_goes_on(run: Run) -> None:
+    assert run(*SHORT).code == 0
+    state = torch.load("run/checkpoint.pt", weights_only=True)
+    new = {"gamma", "hue", "gain", "blur", "noise", "precision", "minutes", "val", "keep"}
+    state["config"] = {key: value for key, value in state["config"].items() if key not in new}
+    state["step"] = 3
+    torch.save({key: state[key] for key in ("network", "average", "optimizer", "step", "config")}, "run/checkpoint.pt")
+    Path("run/log.csv").write_text("step,loss,learning_rate\n2,1.5,0.001\n4,1.25,0.001\n", encoding="utf-8")
+    result = run(*SHORT, "--precision", "bf16", "--json").json()
+    assert result["resumed_from"] == 3
+    assert [row["step"] for row in log_of("run")] == ["2", "4"]
+    assert log_of("run")[0] == {
+        "step": "2", "loss": "1.5", "learning_rate": "0.001", "images_per_second": "", "val_miou": "",
+    }  # fmt: skip
+
+
+def test_the_data_may_move_and_may_not_change(run: Run, desk: Path) -> None:
+    uri = pairs(desk / "here")
+    words = (*NET, "--steps", "1", "-o", "run")
+    assert run(*words, "--data", uri).code == 0
+    (desk / "here").rename(desk / "there")
+    moved = uri.replace("here", "there")
+    assert run(*words, "--data", moved).code == 0
+    cv2.imwrite(str(desk / "there/train/labels/0.png"), np.full((64, 96), 4, np.uint8))
+    check_refusal(run(*words, "--data", moved), "the data has changed since run was begun", "--restart")
+
+
+def test_the_best_weights_are_kept_where_that_is_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import edgeseg.train.run as running
+
+    class Judged:
+        mious = iter([0.2, 0.6, 0.3, 0.4])
+
+        def miou(self) -> float:
+            return next(self.mious)
+
+    monkeypatch.setattr(running, "validate", lambda *_, **__: Judged())
+    words = (*SHORT, "--val", VAL, "--val-every", "1", "--keep", "best")
+    done = run(*words, "--json")
+    assert done.json()["best"] == {"step": 2, "val_miou": 0.6}
+    assert done.json()["val_miou"] == 0.4
+    assert "no unbiased judge" in done.err
+    kept = state_from_weights("run/tiny.safetensors")
+    last = torch.load("run/checkpoint.pt", weights_only=True)["average"]
+    assert not torch.equal(kept["head.2.weight"], last["head.2.weight"].half().float())
+    Path("run/tiny.safetensors").unlink()
+    gone = run(*words)
+    assert (gone.code, gone.lines("error")) == (2, ["run/tiny.safetensors with the weights of step 2 is gone"])
+
+
+def test_a_training_goes_on_from_weights_with_other_classes(run: Run, tiny_weights: Path, desk: Path) -> None:
+    done = run("train", tiny_weights, "--data", STREET, "--steps", "1", "--batch", "2", "-o", "run", "--json")
+    result = done.json()
+    assert (result["name"], result["family"], result["licence"]) == ("bisenetv2-street", "bisenetv2", "Apache-2.0")
+    config = header_from_weights(result["weights"])["config"]
+    assert config["start"] == "tiny.safetensors"
+    assert len(config["start_sha256"]) == 64
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = Trainer._batch
+
+    def poisoned(trainer: Trainer, step: int) -> Any:
+        images, labels = batch(trainer, step)
+        return (images * float("nan") if step == 3 else images), labels
+
+    monkeypatch.setattr(Trainer, "_batch", poisoned)
+    done = run(*SHORT)
+    assert done.code == 2
+    assert done.lines("error") == ["the loss is nan at step 4, learning rate 0.000804"]
+    assert "lower --learning-rate" in done.lines("hint")[0]
+    state = torch.load("run/checkpoint.pt", weights_only=True)
+    assert state["step"] == 2
+    assert all(value.isfinite().all() for value in state["average"].values())
+
+
+def test_a_checkpoint_that_is_none(run: Run) -> None:
+    Path("run").mkdir()
+    Path("run/checkpoint.pt").write_text("buy milk")
+    check_refusal(run(*SHORT), "not a checkpoint of a training: run/checkpoint.pt", "--restart")
+    config = {**dataclasses.asdict(TrainConfig("x", "bisenetv2", "light", (), (1, 1), (1, 1), 1)), "colours": 3}
+    torch.save({"network": {}, "average": {}, "optimizer": {}, "step": 0, "config": config}, "run/checkpoint.pt")
+    check_refusal(run(*SHORT), "recipe has colours, which this edgeseg does not know", "pip install --upgrade edgeseg")
+
+
+DATA = ("--data", STREET)
+# what is typed behind the network; what the error says; what the hint says
+WRONG: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "no data": (("--steps", "1"), "--data", "edgeseg train --help"),
+    "no such data": (("--data", "camvid:nothing", "--steps", "1"), "no such folder: nothing", "check the path"),
+    "no length": (DATA, "how long to train was not said", "--epochs 60, --steps 2000 and --minutes 30"),
+    "two lengths": ((*DATA, "--steps", "2", "--epochs", "1"), "steps and epochs both say how long", "give one of"),
+    "shares that do not match": (
+        (*DATA, "--steps", "1", "--share", "1", "--share", "2"), "1 --data and 2 --share", "one --share for each",
+    ),
+    "no share at all": ((*DATA, "--steps", "1", "--share", "0"), "a share of 0", "each --share above 0"),
+    "a size that breaks the rule": (
+        (*DATA, "--steps", "1", "--size", "100x64"), "bisenetv2 light does not take 100x64", "use 96x64 or 128x64",
+    ),
+    "a crop that breaks the rule": ((*DATA, "--steps", "1", "--crop", "70x64"), "does not take 70x64", "use 64x64"),
+    "a crop that is too large": (
+        (*DATA, "--steps", "1", "--crop", "256x64", "--scale", "0.5", "1.5"),
+        "the crop 256x64 is larger than any picture: 96x64 is scaled to 144x96 at most", "--crop 96x64",
+    ),
+    "a scale from large to small": ((*DATA, "--steps", "1", "--scale", "2", "1"), "a scale from 2 to 1", "0.5 2"),
+    "a folder that cannot be made": ((*DATA, "--steps", "1", "-o", "notes.txt/run"), "cannot write to", "with -o"),
+    "unknown keep": ((*DATA, "--steps", "1", "--keep", "bst"), "unknown choice of --keep: bst", "mean best?"),
+    "best of nothing": ((*DATA, "--steps", "1", "--keep", "best"), "--keep best has nothing to judge by", "--val"),
+    "unknown device": ((*DATA, "--steps", "1", "--device", "gpu"), "unknown device: gpu", "cuda:N"),
+    "fp16 on a CPU": (
+        (*DATA, "--steps", "1", "--device", "cpu", "--precision", "fp16"), "a CPU does not train in fp16", "bf16",
+    ),
+    "a name that is a path": ((*DATA, "--steps", "1", "--name", "a/b"), "not a name for a model: 'a/b'", "--name mine"),
+    "nothing to see": (("--data", "camvid:void?split=train", "--steps", "1"), "no pixel has a class in 200", "ignored"),
+    "data with other classes": (
+        (*DATA, "--data", "folder:mine", "--steps", "1"),
+        "folder:? has 2 classes (grass, ...), and street:?", "the same classes",
+    ),
+    "val with other classes": (
+        (*DATA, "--val", "folder:mine", "--steps", "1"), "2 classes (grass, ...), and street:?", "the same classes",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_each_error_says_what_is_wrong_and_what_to_type(
+    run: Run, desk: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    Path("notes.txt").write_text("buy milk")
+    words, message, hint = WRONG[case]
+    if "folder:mine" in words:
+        monkeypatch.setattr("edgeseg.train.recipe.open_dataset", with_grass)
+        monkeypatch.setattr("edgeseg.train.prepare.open_dataset", with_grass)
+    pairs(desk / "void", label=11)
+    check_refusal(run(*NET, *words), message, hint)
+    assert not Path("runs").exists() or [*Path("runs").rglob("*.*")] == []
+
+
+def with_grass(uri: str) -> Any:
+    """The data set of `uri`; one of two classes for "folder:mine"."""
+    from edgeseg.datasets import open_dataset
+    from edgeseg.labels import labels_from_names
+
+    if uri != "folder:mine":
+        return open_dataset(uri)
+    return dataclasses.replace(open_dataset(STREET), name="folder:?", labels=labels_from_names(["grass", "sky"]))
+
+
+def test_training_without_torch(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # makes its import fail
+    check_refusal(run(*SHORT), "networks are trained with torch, which is not installed", "edgeseg[export]")
+
+
+def test_a_terminal_gets_a_bar_with_the_figures(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from edgeseg.commands.train import shown_training
+    from edgeseg.train.log import Row
+    from edgeseg.train.run import Standing
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("TERM", "xterm")
+    with shown_training() as (watch, progress):
+        progress("validate", 1, 2)
+        watch(Standing(4, 10, 1.5, 1e-3, 12.0, 30.0, Row(4, 1.5, 1e-3, 12.0, 0.5)))
+    err = capfd.readouterr().err
+    assert "step 4/10  loss 1.5000  lr 1.0e-03  12.0 img/s  val mIoU 50.00  30 s left" in err
+    assert "4/10" in err.replace("step 4/10", "")  # the bar's own count
+    assert "validate" in err
