@@ -89,8 +89,11 @@ def is_convolution(value: ir.Value) -> bool:
     return producer is not None and producer.op_type == "Conv"
 
 
-def scale_source(value: ir.Value) -> ir.Value:
-    """The tensor whose range `value` shares: what entered the poolings, resizes and reshapes that it comes out of."""
-    while (node := value.producer()) is not None and node.op_type in SAME_CODES:
+def scale_source(value: ir.Value, core: Core) -> ir.Value:
+    """The tensor whose range `value` shares: what entered the poolings, resizes and reshapes that it comes out of.
+
+    It is of the core: what lies before that has no range.
+    """
+    while value is not core.input and (node := value.producer()) is not None and node.op_type in SAME_CODES:
         value = cast(ir.Value, node.inputs[0])
     return value

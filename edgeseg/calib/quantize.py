@@ -73,7 +73,8 @@ def scales_from_table(model: ir.Model, table: RangeTable, observer: str) -> dict
         raise MismatchError(
             f"the range table of {table.model} has no range for tensor {missing[0]}", hint="edgeseg calibrate it again"
         )
-    sources = {str(value.name): str(scale_source(value).name) for value in core_from_model(model).activations()}
+    core = core_from_model(model)
+    sources = {str(value.name): str(scale_source(value, core).name) for value in core.activations()}
     stats = {name: table.tensors[ids[sources.get(name, name)]] for name in ids}
     return {name: scale_from_range(choose.from_stats(stat).range()) for name, stat in stats.items()}
 
