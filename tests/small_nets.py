@@ -20,18 +20,21 @@ SMALLEST_VARIANT = {"bisenetv1": "xception39", "bisenetv2": "light", "icnet": "r
 RIDGE = 100.0
 
 
-def small_spec(family: str) -> ModelSpec:
-    """The model at the smallest size of the family that is not square."""
+def small_spec(family: str, variant: str = "", *, square: bool = False) -> ModelSpec:
+    """A model of the family, its smallest variant unless given, at the smallest size that is not square.
+
+    square: at the smallest one that is, and is larger than the smallest of all.
+    """
     from edgeseg.models import open_family
 
     rule = open_family(family).size_rule
     height = rule.floor_minimum
     return ModelSpec(
         name=f"tiny-{family}",
-        input=InputSpec(width=height + rule.multiple, height=height),
+        input=InputSpec(width=height + rule.multiple, height=height + rule.multiple * square),
         labels=CAMVID_LABELS,
         family=family,
-        variant=SMALLEST_VARIANT[family],
+        variant=variant or SMALLEST_VARIANT[family],
         licence="Apache-2.0",
     )
 

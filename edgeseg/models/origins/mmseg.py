@@ -1,4 +1,4 @@
-"""How mmsegmentation normalises: by ImageNet's statistics, which are those of InputSpec, at its test sizes."""
+"""How mmsegmentation and NVlabs, which took its pipeline, normalise: ImageNet's statistics, as InputSpec has them."""
 
 from __future__ import annotations
 

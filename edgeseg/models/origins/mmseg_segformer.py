@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from edgeseg.models.origins.mmseg import input_of
 from edgeseg.models.origins.origin import Adopted, Origin, State, renamed
 from edgeseg.models.segformer import variant_from_state
-from edgeseg.spec import InputSpec
 
 EPSILON = 1e-6
 
@@ -21,7 +21,7 @@ def adopt(state: State) -> Adopted:
         variant=variant_from_state(own, decoder="normed", norm_eps=EPSILON, embed_eps=EPSILON),
         classes=classes,
         state=own,
-        input=InputSpec(2048, 1024) if classes == 19 else InputSpec(512, 512),
+        input=input_of(classes),
         align_corners=False,
     )
 

@@ -5,9 +5,9 @@ The two differ in the epsilon of layer norm. Only NVlabs' files have `decode_hea
 
 from __future__ import annotations
 
+from edgeseg.models.origins.mmseg import input_of
 from edgeseg.models.origins.origin import Adopted, Origin, State, renamed
 from edgeseg.models.segformer import variant_from_state
-from edgeseg.spec import InputSpec
 
 BLOCK = r"backbone\.block{0}\.(\d+)\."
 UNUSED = r"decode_head\.conv_seg\."
@@ -26,7 +26,7 @@ def adopt(state: State) -> Adopted:
         variant=variant_from_state(own, norm_eps=1e-6 if original else 1e-5),
         classes=classes,
         state=own,
-        input=InputSpec(2048, 1024) if classes == 19 else InputSpec(512, 512),
+        input=input_of(classes),
         align_corners=False,
         dialect="" if original else "as sithu31296/semantic-segmentation writes it: epsilon 1e-5",
     )
