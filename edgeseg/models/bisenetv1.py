@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeseg.errors import UnknownNameError
 from edgeseg.models.family import Family
-from edgeseg.models.layers import conv_bn, conv_bn_relu
+from edgeseg.models.layers import Enlarge, conv_bn, conv_bn_relu
 from edgeseg.models.resnet import ResNet, kaiming_init
 from edgeseg.models.xception39 import Xception39
 from edgeseg.spec import SizeRule
@@ -29,11 +28,6 @@ STRIDE = 8
 RESNETS: dict[str, dict[str, Any]] = {
     "resnet18": {"depths": (2, 2, 2, 2)},
     "resnet50": {"depths": (3, 4, 6, 3), "bottleneck": True},
-}
-UPSAMPLINGS: dict[str, dict[str, Any]] = {
-    "bilinear": {"mode": "bilinear", "align_corners": False},
-    "corners": {"mode": "bilinear", "align_corners": True},
-    "nearest": {"mode": "nearest"},
 }
 
 
@@ -81,9 +75,7 @@ class ContextPath(nn.Module):
         self.mean = conv_bn_relu(deep, width, 1)
         self.refine32, self.refine16 = Refine(deep, width), Refine(middle, width)
         self.last32, self.last16 = conv_bn_relu(width, width), conv_bn_relu(width, width)
-        if upsample not in UPSAMPLINGS:
-            raise UnknownNameError.among("upsampling of bisenetv1", upsample, UPSAMPLINGS)
-        self.upsampling = UPSAMPLINGS[upsample]
+        self.enlarge = Enlarge(2.0, upsample)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) to (N, width, H/8, W/8) and (N, width, H/16, W/16)."""
@@ -91,10 +83,6 @@ class ContextPath(nn.Module):
         context = self.refine32(deep) + self.mean(deep.mean((2, 3), keepdim=True))
         coarse = self.last32(self.enlarge(context))
         return self.last16(self.enlarge(self.refine16(middle) + coarse)), coarse
-
-    def enlarge(self, x: Tensor) -> Tensor:
-        """Twice the size in each direction."""
-        return F.interpolate(x, scale_factor=2.0, **self.upsampling)
 
 
 class Fusion(nn.Module):

@@ -17,24 +17,16 @@ Where the two differ from each other or between their versions, a keyword argume
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgeseg.errors import UnknownNameError
 from edgeseg.models.family import Family
-from edgeseg.models.layers import classifier, conv_bn, conv_bn_relu
+from edgeseg.models.layers import Enlarge, classifier, conv_bn, conv_bn_relu
 from edgeseg.spec import SizeRule
 
 EXPANSION = 6
 SHUFFLED = 8  # PixelShuffle's factor: a value for each pixel of a logit's square
-UPSAMPLINGS: dict[str, dict[str, Any]] = {
-    "bilinear": {"mode": "bilinear", "align_corners": False},
-    "corners": {"mode": "bilinear", "align_corners": True},
-    "nearest": {"mode": "nearest"},
-}
 
 
 class Stem(nn.Module):
@@ -94,20 +86,18 @@ class ContextEmbedding(nn.Module):
 class GuidedAggregation(nn.Module):
     """Bilateral guided aggregation: each branch gates the other, at both of their scales.
 
-    upsample: a name of `UPSAMPLINGS`; the paper says bilinear. bias: whether the two 1x1 convolutions have one.
+    upsample: a name of `layers.UPSAMPLINGS`; the paper says bilinear. bias: whether the two 1x1 convolutions have one.
     """
 
     def __init__(self, channels: int, upsample: str = "bilinear", bias: bool = False) -> None:
         super().__init__()
-        if upsample not in UPSAMPLINGS:
-            raise UnknownNameError.among("upsampling", upsample, UPSAMPLINGS)
 
         def separable() -> nn.Sequential:
             return nn.Sequential(
                 conv_bn(channels, channels, groups=channels), nn.Conv2d(channels, channels, 1, bias=bias)
             )
 
-        self.upsample = upsample
+        self.enlarge = Enlarge(4.0, upsample)
         self.detail_keep, self.semantic_keep = separable(), separable()
         self.detail_down = nn.Sequential(conv_bn(channels, channels, stride=2), nn.AvgPool2d(3, 2, 1))
         self.semantic_up = conv_bn(channels, channels)
@@ -115,14 +105,9 @@ class GuidedAggregation(nn.Module):
 
     def forward(self, detail: Tensor, semantic: Tensor) -> Tensor:
         """(N, C, H/8, W/8) and (N, C, H/32, W/32) to (N, C, H/8, W/8)."""
-        fine = self.detail_keep(detail) * torch.sigmoid(enlarge(self.semantic_up(semantic), self.upsample))
+        fine = self.detail_keep(detail) * torch.sigmoid(self.enlarge(self.semantic_up(semantic)))
         coarse = self.detail_down(detail) * torch.sigmoid(self.semantic_keep(semantic))
-        return self.last(fine + enlarge(coarse, self.upsample))  # type: ignore[no-any-return]
-
-
-def enlarge(x: Tensor, upsample: str = "bilinear") -> Tensor:
-    """Four times the size in each direction, by a rule of `UPSAMPLINGS`."""
-    return F.interpolate(x, scale_factor=4.0, **UPSAMPLINGS[upsample])
+        return self.last(fine + self.enlarge(coarse))  # type: ignore[no-any-return]
 
 
 def detail_branch(width: float = 1.0) -> nn.Sequential:

@@ -9,8 +9,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from edgeseg.errors import UnknownNameError  # noqa: E402
-from edgeseg.models.bisenetv1 import FAMILY, UPSAMPLINGS  # noqa: E402
+from edgeseg.models.bisenetv1 import FAMILY  # noqa: E402
 from edgeseg.models.count import count  # noqa: E402
+from edgeseg.models.layers import UPSAMPLINGS  # noqa: E402
 from edgeseg.models.resnet import Basic, Bottleneck, ResNet  # noqa: E402
 from edgeseg.models.variant import arguments_from_text  # noqa: E402
 from edgeseg.models.xception39 import Block  # noqa: E402
@@ -98,7 +99,7 @@ def test_dialects_of_equal_weights_differ() -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("upsample=nearset", "unknown upsampling of bisenetv1: nearset (did you mean nearest?)"),
+        ("upsample=nearset", "unknown upsampling: nearset (did you mean nearest?)"),
         ("backbone=resnet34", "unknown backbone of bisenetv1: resnet34 (did you mean resnet50?)"),
     ],
 )

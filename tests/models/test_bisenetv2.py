@@ -13,8 +13,9 @@ torch = pytest.importorskip("torch")
 from golden_weights import golden_image, golden_state, read_lines  # noqa: E402
 
 from edgeseg.errors import MismatchError, UnknownNameError  # noqa: E402
-from edgeseg.models.bisenetv2 import FAMILY, UPSAMPLINGS, enlarge  # noqa: E402
+from edgeseg.models.bisenetv2 import FAMILY  # noqa: E402
 from edgeseg.models.count import count  # noqa: E402
+from edgeseg.models.layers import UPSAMPLINGS, Enlarge  # noqa: E402
 from edgeseg.models.origins.bisenetv2 import variant_from_state  # noqa: E402
 from edgeseg.models.origins.coincheung import CUSTOM  # noqa: E402
 from edgeseg.models.origins.coincheung_bisenetv2 import adopt  # noqa: E402
@@ -85,7 +86,7 @@ def test_training_gives_the_logits_of_head_and_four_boosters() -> None:
     ],
 )
 def test_upsamplings_of_a_step(upsample: str, expected: list[float]) -> None:
-    row = enlarge(torch.tensor([0.0, 8.0]).reshape(1, 1, 1, 2), upsample)[0, 0, 0]
+    row = Enlarge(4.0, upsample)(torch.tensor([0.0, 8.0]).reshape(1, 1, 1, 2))[0, 0, 0]
     # Rounding of float32 alone.
     assert row.tolist() == pytest.approx(expected, abs=1e-6)
 
