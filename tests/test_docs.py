@@ -23,17 +23,25 @@ MAX_WEIGHTS_BYTES = 40 << 20
 pytestmark = pytest.mark.skipif(not README.exists(), reason="an installed package has no README beside it")
 
 
-def blocks(language: str) -> list[str]:
-    """The code blocks of README."""
-    return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+def blocks(language: str, page: Path = README) -> list[str]:
+    """The code blocks of a page."""
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def command_lines() -> list[str]:
-    """Every `edgeseg ...` that README tells to type, without comments."""
-    lines = [line.partition("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
-    text = re.sub(r"```.*?```", "", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+    """Every `edgeseg ...` that README, docs/ and the models' cards tell to type, without comments."""
+    found = [line for page in (README, *sorted((ROOT / "docs").glob("*.md"))) for line in lines_of(page)]
+    for card in sorted((ROOT / "edgeseg" / "weights").glob("*.md")):
+        found += re.findall(r"^    (edgeseg .*)$", card.read_text(encoding="utf-8").replace("\\\n", ""), re.M)
+    return list(dict.fromkeys(found))
+
+
+def lines_of(page: Path) -> list[str]:
+    """The commands in the code blocks and between the backticks of a page."""
+    lines = [line.partition("#")[0].strip() for block in blocks("sh", page) for line in block.splitlines()]
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     lines += re.findall(r"`(edgeseg [^`]+)`", text)
-    lines += re.findall(r"edgeseg \w+ MODEL[^\n]*", README.read_text(encoding="utf-8"))
+    lines += re.findall(r"edgeseg \w+ MODEL[^\n]*", page.read_text(encoding="utf-8"))
     return [line for line in lines if line.startswith("edgeseg ")]
 
 
@@ -50,7 +58,7 @@ def test_readme_has_commands_to_check() -> None:
 
 
 @pytest.mark.parametrize("line", command_lines())
-def test_every_command_line_in_the_readme_can_be_typed(line: str) -> None:
+def test_every_command_line_in_the_documents_can_be_typed(line: str) -> None:
     _, name, *words = shlex.split(line)
     assert name in COMMANDS
     known = {option for parameter in command_of(name).params for option in parameter.opts}
