@@ -14,18 +14,21 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from record import Record, Table, Verdict, add_output_option, data_folder, edgeseg_command, publish, run_child, run_main
 
 from edgeseg.artifact import artifact_from_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.images import images_from
 from edgeseg.calib.range import RangeTable
+from edgeseg.measure.device import available_threads
 from edgeseg.measure.load import Load, LoadMeter
 from edgeseg.spec import Precision
-from edgeseg.train.qat import QatConfig, QatResult, draw_for, finetune_int8
+from edgeseg.train.qat.config import QatConfig
+
+if TYPE_CHECKING:
+    from edgeseg.train.qat.finetune import QatResult
 
 SEQUENCE = "0006R0"
 TOLERANCE = 0.0005  # of mIoU: half of what the tables show
@@ -40,7 +43,7 @@ def main() -> int:
     parser.add_argument("--held-out", help=f"to evaluate on; {SEQUENCE} of CamVid's train unless given")
     parser.add_argument("--limit", type=int, default=64, help="how many pictures to calibrate on")
     parser.add_argument("--minutes", type=float, default=10.0, help="how long to tune at most")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="to tune with")
+    parser.add_argument("--threads", type=int, help="to tune with; torch's own number unless given")
     for name in ("steps", "batch", "seed"):
         parser.add_argument(f"--{name}", type=int, default=getattr(defaults, name))
     for name in ("learning_rate", "distill", "supervise", "balance"):
@@ -55,7 +58,9 @@ def measure(options: argparse.Namespace) -> Record:
     camvid = "" if options.train and options.held_out else f"camvid:{data_folder() / 'camvid'}?split=train"
     options.train = options.train or f"{camvid}&without={SEQUENCE}"
     options.held_out = options.held_out or f"{camvid}&sequence={SEQUENCE}"
-    torch.set_num_threads(options.threads)
+    from edgeseg.train.device import use_threads
+
+    use_threads(options.threads)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         onnx = Path(run_child(edgeseg_command("export", options.model, "-o", folder, "--json")).json()["onnx"])
@@ -99,6 +104,8 @@ def tune(onnx: Path, ranges: Path, options: argparse.Namespace, out: Path) -> Qa
             )
         },
     )
+    from edgeseg.train.qat.finetune import draw_for, finetune_int8
+
     draw = draw_for(config, artifact_from_onnx(onnx).spec)
     return finetune_int8(onnx, RangeTable.open(ranges), config, draw, out)
 
@@ -135,7 +142,8 @@ def record_of(results: list[dict[str, Any]], tuned: QatResult, options: argparse
         name=f"qat-{options.model}",
         question=f"Does quantisation-aware fine-tuning of {options.model} lose nothing against plain int8?",
         how=f"{options.model}; mIoU over {results[0]['images']} labelled pictures that fine-tuning did not see; "
-        f"{tuned.steps} steps of {options.batch} pictures, {options.threads} threads; one run (n = 1)",
+        f"{tuned.steps} steps of {options.batch} pictures, {options.threads or available_threads()} threads; "
+        "one run (n = 1)",
         tables=[Table(options.model, columns, rows)],
         verdicts=verdicts,
         foreign_cores=load.foreign_cores,

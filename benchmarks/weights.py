@@ -20,8 +20,6 @@ from record import data_folder, edgeseg_command, portable_argument, run_child, r
 
 import edgeseg.weights
 from edgeseg.files import whole_file
-from edgeseg.models import open_family
-from edgeseg.models.count import count
 from edgeseg.weights import BUNDLED, weights_path
 from edgeseg.weights.file import spec_from_weights, state_from_weights
 
@@ -46,6 +44,9 @@ def judged(name: str, engine: str, precision: str, folder: str) -> dict[str, Any
 
 def figures(name: str) -> dict[str, Any]:
     """All that is known of one model."""
+    from edgeseg.models import open_family
+    from edgeseg.models.count import count
+
     spec = spec_from_weights(weights_path(name))
     counts = count(open_family(spec.family).load(spec, state_from_weights(weights_path(name))), *size_of(spec))
     with tempfile.TemporaryDirectory() as folder:

@@ -29,7 +29,8 @@ def tune(
     """
     from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
     from edgeseg.conversion import float_onnx
-    from edgeseg.train.qat import QatConfig, draw_for, finetune_int8
+    from edgeseg.train.qat.config import QatConfig
+    from edgeseg.train.qat.finetune import draw_for, finetune_int8
 
     for option in given:
         if option not in FIELDS:

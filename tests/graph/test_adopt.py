@@ -60,7 +60,7 @@ def test_a_float_network_gives_the_same_logits_behind_its_frame_head(tmp_path: P
 def test_a_uint8_network_normalises_by_itself(tmp_path: Path, nhwc: bool, keeps: bool) -> None:
     net = plain(nhwc=nhwc, dtype=UINT8)
     if keeps:  # bytes are worked on before they are cast, so that the graph must go on taking them
-        net.nodes.insert(0, helper.make_node("Max", ["image", "image"], ["bytes"]))
+        net.nodes.insert(0, helper.make_node("MaxPool", ["image"], ["bytes"], kernel_shape=[1, 1]))
         net.nodes[1].input[0] = "bytes"
     made = adopted(tmp_path, net, Wishes(color="rgb"))
     fed = FRAME if nhwc else FRAME.transpose(2, 0, 1)

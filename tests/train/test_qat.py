@@ -28,8 +28,12 @@ from edgeseg.errors import DataError, FileProblem, FormatError, MismatchError  #
 from edgeseg.files import sha256_from_file  # noqa: E402
 from edgeseg.graph.qdq import DEQUANTIZE, LEVELS, MAX_BIAS_QUANTA, weight_scales  # noqa: E402
 from edgeseg.spec import Output  # noqa: E402
-from edgeseg.train.qat import QatConfig, draw_for, finetune_int8  # noqa: E402
-from edgeseg.train.qat.finetune import tuner_from_onnx  # noqa: E402
+from edgeseg.train.qat.config import QatConfig  # noqa: E402
+from edgeseg.train.qat.finetune import (  # noqa: E402
+    draw_for,
+    finetune_int8,
+    tuner_from_onnx,
+)
 from edgeseg.train.qat.graph import weight_steps  # noqa: E402
 from edgeseg.train.qat.rounding import WeightRounding, rounded_activation  # noqa: E402
 from edgeseg.train.qat.tuner import Tuner  # noqa: E402
