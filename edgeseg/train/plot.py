@@ -61,10 +61,10 @@ def draw_samples(
 
 
 def captioned(rgb: Array, text: str) -> Array:
-    """A copy of `rgb` with a line of text in its upper left corner."""
-    size = rgb.shape[1] / 640
-    place, font = (round(10 * size), round(26 * size)), cv2.FONT_HERSHEY_SIMPLEX
+    """A copy of `rgb` with a line of text on a dark strip in its upper left corner."""
+    size, font = 0.8 * rgb.shape[1] / 640, cv2.FONT_HERSHEY_SIMPLEX
+    (width, height), below = cv2.getTextSize(text, font, size, 1)
     drawn = np.ascontiguousarray(rgb).copy()
-    for color, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-        cv2.putText(drawn, text, place, font, 0.8 * size, color, max(1, round(thickness * size)), cv2.LINE_AA)
+    cv2.rectangle(drawn, (0, 0), (width + height, height + 2 * below), (0, 0, 0), cv2.FILLED)
+    cv2.putText(drawn, text, (height // 2, height + below), font, size, (255, 255, 255), 1, cv2.LINE_AA)
     return drawn
