@@ -36,11 +36,14 @@ def labels_from_file(path: str | Path) -> LabelSet:
         match = COLORED.fullmatch(line)
         names.append(match["name"] if match else line)
         colors.append((int(match["r"]), int(match["g"]), int(match["b"])) if match else None)
-    if not names or len(set(names)) != len(names) or any(max(color or (0,)) > 255 for color in colors):
+    if not names or len(set(names)) != len(names):
         raise FormatError(
             f"{path} names {len(names)} classes, {len(set(names))} of them different",
-            hint="write each class once, one a line, colours as three numbers of 0 to 255",
+            hint="write each class once, one a line",
         )
+    for color in colors:
+        if color and max(color) > 255:
+            raise FormatError(f"{path}: {color} is no colour", hint="write colours as three numbers of 0 to 255")
     return labels_from_names(names, colors)
 
 

@@ -144,6 +144,12 @@ class ModelSpec:
     align_corners: bool = False
     licence: str = "unknown"
 
+    def __post_init__(self) -> None:
+        if not all(isinstance(text, str) for text in (self.name, self.family, self.variant, self.licence)):
+            raise FormatError("the model spec has something else where text belongs", hint="export the model again")
+        if set(self.name) & set("/\\\0"):
+            raise FormatError(f"{self.name!r} is no name of a model", hint="files are called by it: leave out slashes")
+
     def resized(self, width: int, height: int) -> ModelSpec:
         """The same model at another input size. The family's size rule is checked where the module is built."""
         return dataclasses.replace(self, input=dataclasses.replace(self.input, width=width, height=height))
@@ -171,9 +177,11 @@ class ModelSpec:
         fields = {key: value for key, value in checked_schema(data, "model spec").items() if key != "schema"}
         try:
             inputs: dict[str, Any] = dict(fields.pop("input"))
+            sides = {key: int(inputs[key]) for key in ("width", "height")}
+            norms = {key: tuple(map(float, inputs[key])) for key in ("mean", "std")}
             labels: dict[str, Any] = dict(fields.pop("labels"))
             return cls(
-                input=InputSpec(**{**inputs, "mean": tuple(inputs["mean"]), "std": tuple(inputs["std"])}),
+                input=InputSpec(**{**inputs, **sides, **norms}),
                 labels=LabelSet(
                     names=tuple(labels["names"]),
                     palette=tuple(tuple(color) for color in labels["palette"]),

@@ -21,7 +21,11 @@ def test_names_and_colours(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "names 0 classes"), ("a\nb\na\n", "names 3 classes, 2 of them different"), ("a 1 2 256", "names 1 classes")],
+    [
+        ("", "names 0 classes"),
+        ("a\nb\na\n", "names 3 classes, 2 of them different"),
+        ("a 1 2 256", r"\(1, 2, 256\) is no colour"),
+    ],
 )
 def test_what_is_no_label_file(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"

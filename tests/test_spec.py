@@ -22,8 +22,9 @@ def specs(draw: st.DrawFn) -> ModelSpec:
         width=draw(st.integers(1, 4096)), height=draw(st.integers(1, 4096)), mean=draw(three), std=draw(three),
         color=draw(st.sampled_from(["rgb", "bgr"])),
     )  # fmt: skip
+    name = draw(st.text(st.characters(exclude_characters="/\\\0"), max_size=20))
     return ModelSpec(
-        name=draw(st.text(max_size=20)), input=inputs, labels=LabelSet(labels, palette),
+        name=name, input=inputs, labels=LabelSet(labels, palette),
         align_corners=draw(st.booleans()), licence="Apache-2.0",
     )  # fmt: skip
 
@@ -31,6 +32,29 @@ def specs(draw: st.DrawFn) -> ModelSpec:
 @given(specs())
 def test_json_and_back_is_the_same_spec(spec: ModelSpec) -> None:
     assert ModelSpec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize("name", ["../evil", "a\\b", "/etc/net"])
+def test_a_name_that_leads_to_another_folder_is_refused(name: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        ModelSpec(name, InputSpec(64, 64), LabelSet(("a",), ((0, 0, 0),)))
+    assert caught.value.message == f"{name!r} is no name of a model"
+    assert caught.value.hint == "files are called by it: leave out slashes"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": 5}, "the model spec has something else where text belongs"),
+        ({"variant": None}, "the model spec has something else where text belongs"),
+        ({"input": {"width": "wide", "height": 64, "mean": [0] * 3, "std": [1] * 3}}, "the model spec is incomplete"),
+        ({"input": {"width": 64, "height": 64, "mean": ["a"] * 3, "std": [1] * 3}}, "the model spec is incomplete"),
+    ],
+)
+def test_a_spec_of_other_types_is_refused(changes: dict[str, object], message: str) -> None:
+    spec = ModelSpec("n", InputSpec(64, 64), LabelSet(("a",), ((0, 0, 0),)))
+    with pytest.raises(FormatError, match=message):
+        ModelSpec.from_dict({**spec.to_dict(), **changes})
 
 
 @given(st.integers(1, 64), st.integers(1, 300), st.integers(1, 900), st.integers(1, 900))

@@ -20,8 +20,12 @@ Numbers = tuple[str, str, str]  # typer takes no tuple of numbers that may be le
 def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A segmentation ONNX of any origin.")],
     color: Annotated[str | None, typer.Option("--input", metavar="rgb|bgr", help="Its colour order.")] = None,
-    mean: Annotated[Numbers, typer.Option("--mean", metavar="R G B", help="For 0..1, or for 0..255.")] = UNTYPED,
-    std: Annotated[Numbers, typer.Option("--std", metavar="R G B", help="For 0..1, or for 0..255.")] = UNTYPED,
+    mean: Annotated[
+        Numbers, typer.Option("--mean", metavar="R G B", help="For 0..1 or 0..255, in the order of --input.")
+    ] = UNTYPED,
+    std: Annotated[
+        Numbers, typer.Option("--std", metavar="R G B", help="For 0..1 or 0..255, in the order of --input.")
+    ] = UNTYPED,
     normalize: Annotated[
         str | None, typer.Option("--normalize", help="imagenet, unit, minus1to1 or none, in place of --mean and --std.")
     ] = None,

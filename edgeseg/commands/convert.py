@@ -91,7 +91,7 @@ def command(
             ["engine", "precision", "layers obtained", "labels as float", "licence"],
             [[artifact.engine, artifact.precision, layers, f"{labels:.4f}" if labels else "-", artifact.spec.licence]],
         )
-    if artifact.spec.licence.startswith("CC-BY-NC"):
+    if artifact.spec.licence.startswith("CC-BY-NC") or "non-commercial" in artifact.spec.licence:
         note(f"note: these weights are {artifact.spec.licence}: not for commercial use")
     wrote(made.onnx.path)
     wrote(artifact.path, f"edgeseg stream SOURCE {artifact.path} -o overlay.mp4")

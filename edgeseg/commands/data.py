@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -48,7 +49,7 @@ def command(
         write_sheet(output, drawn(survey.readable, SHEET_ROWS * columns), survey.labels, columns)
         wrote(output)
     survey.problems.check(dataset.name)
-    wrote(None, f"edgeseg eval MODEL --data '{uri}'")
+    wrote(None, f"edgeseg eval MODEL --data {shlex.quote(uri)}")
 
 
 def print_survey(name: str, pairs: int, survey: Survey, sha256: str | None) -> None:

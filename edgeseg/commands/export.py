@@ -33,11 +33,13 @@ def command(
     from edgeseg.artifact import model_stem
     from edgeseg.commands.terminal import print_json, print_table, wrote
     from edgeseg.conversion import check_frames
-    from edgeseg.errors import UnknownNameError
+    from edgeseg.errors import MismatchError, UnknownNameError
     from edgeseg.export import check_exporter
     from edgeseg.spec import Output
     from edgeseg.weights import BUNDLED, weights_path
 
+    if weights and model:
+        raise MismatchError(f"two models were named: {model} and {weights}", hint="leave --weights out, or MODEL")
     chosen = weights or model
     if chosen is None:
         raise UnknownNameError("no model was named", hint=f"edgeseg export {BUNDLED[0]}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from edgeseg.commands.options import Json, size_or_none
+from edgeseg.errors import DataError
 
 if TYPE_CHECKING:
     from edgeseg.progress import Progress
@@ -25,9 +26,9 @@ def command(
     data: Annotated[list[str], Option("--data", metavar="URI", help="camvid:PATH?split=train; several: mixed.")],
     share: Annotated[list[float] | None, Option(metavar="SHARE", help="Of the --data there; else alike.")] = None,
     output: Annotated[Path | None, Option("-o", "--output", metavar="DIR", help="Else runs/NAME.")] = None,
-    epochs: Annotated[float | None, Option(min=0.0, help="Times that the first --data is seen.")] = None,
+    epochs: Annotated[float | None, Option(min=0.0, max=1e6, help="Times that the first --data is seen.")] = None,
     steps: Annotated[int | None, Option(min=1, help="Batches.")] = None,
-    minutes: Annotated[float | None, Option(min=0.0, help="As many steps as fit, measured at the start.")] = None,
+    minutes: Annotated[float | None, Option(min=0.0, max=1e6, help="As many steps as fit, measured first.")] = None,
     val: Annotated[str, Option(metavar="URI", help="Follow the mIoU of this data set.")] = "",
     val_every: Annotated[int | None, Option(min=1, help="Steps between validations; else ten in all.")] = None,
     keep: Annotated[str, Option(help="The last weights, or those best on --val.")] = "last",
@@ -36,23 +37,23 @@ def command(
     size: Annotated[str | None, Option(metavar="WIDTHxHEIGHT", help="Input; that of weights or pictures.")] = None,
     crop: Annotated[str | None, Option(metavar="WIDTHxHEIGHT", help="Learnt from at once; else --size.")] = None,
     batch: Annotated[int | None, Option(min=2, help="Crops a step; 8, and 4 with --qat.")] = None,
-    learning_rate: Annotated[float | None, Option(min=1e-9, help=f"AdamW, at its peak; {USUAL}")] = None,
-    weight_decay: Annotated[float | None, Option(min=0.0)] = None,
+    learning_rate: Annotated[float | None, Option(min=1e-9, max=1e3, help=f"AdamW, at its peak; {USUAL}")] = None,
+    weight_decay: Annotated[float | None, Option(min=0.0, max=1e3)] = None,
     warm_up: Annotated[int | None, Option(min=0, help="Steps to the peak; 100, at most half of all.")] = None,
-    power: Annotated[float | None, Option(min=0.0, help="Of the learning rate's decay; 0.9.")] = None,
+    power: Annotated[float | None, Option(min=0.0, max=100.0, help="Of the learning rate's decay; 0.9.")] = None,
     ema: Annotated[float | None, Option(min=0.0, max=0.99999, help="Decay of the averaged weights; 0.998.")] = None,
-    balance: Annotated[float | None, Option(min=0.0, help=f"Weight of rare classes, 0 as others; {USUAL}")] = None,
+    balance: Annotated[float | None, Option(min=0.0, max=10.0, help=f"Weight of rare classes, or 0; {USUAL}")] = None,
     ohem: Annotated[float | None, Option(min=0.0, max=1.0, help="Learn from pixels below this probability.")] = None,
-    dice: Annotated[float | None, Option(min=0.0, help="Weight of the Dice loss; 0.")] = None,
-    auxiliary: Annotated[float | None, Option(min=0.0, help="Weight of each auxiliary head; 0.4.")] = None,
+    dice: Annotated[float | None, Option(min=0.0, max=1e3, help="Weight of the Dice loss; 0.")] = None,
+    auxiliary: Annotated[float | None, Option(min=0.0, max=1e3, help="Weight of each auxiliary head; 0.4.")] = None,
     scale: Annotated[tuple[float, float] | None, Option(metavar="LOW HIGH", help="Random scale; 0.5 2.")] = None,
     colour: Annotated[float | None, Option(min=0.0, max=1.0, help="Brightness, contrast, saturation; 0.4.")] = None,
-    gamma: Annotated[float | None, Option(min=0.0, help="Random gamma, 0.3 for 0.74 to 1.35; 0.")] = None,
+    gamma: Annotated[float | None, Option(min=0.0, max=5.0, help="Random gamma, 0.3 for 0.74 to 1.35; 0.")] = None,
     hue: Annotated[float | None, Option(min=0.0, max=180.0, help="Random turn of the hue, degrees; 0.")] = None,
     gain: Annotated[float | None, Option(min=0.0, max=1.0, help="Random gain of each channel; 0.")] = None,
-    blur: Annotated[float | None, Option(min=0.0, help="Random blur, largest sigma in pixels; 0.")] = None,
-    noise: Annotated[float | None, Option(min=0.0, help="Random noise, largest deviation of 255; 0.")] = None,
-    seed: Annotated[int | None, Option(min=0, help="The same seed gives the same training; 0.")] = None,
+    blur: Annotated[float | None, Option(min=0.0, max=100.0, help="Random blur, largest sigma in pixels; 0.")] = None,
+    noise: Annotated[float | None, Option(min=0.0, max=255.0, help="Random noise, largest deviation; 0.")] = None,
+    seed: Annotated[int | None, Option(min=0, max=2**32 - 1, help="The same seed gives the same training; 0.")] = None,
     licence: Annotated[str | None, Option(help="SPDX identifier; that of the weights to go on from.")] = None,
     device: Annotated[str, Option(help="auto, cpu or cuda:N.")] = "auto",
     precision: Annotated[str, Option(help="auto, bf16, fp16 (CUDA) or fp32.")] = "auto",
@@ -67,7 +68,8 @@ def command(
 
     MODEL is a family (bisenetv2, segformer), or weights: then it begins with them, and a new classifier where the
     classes are others. The folder gets NAME.safetensors, checkpoint.pt, log.csv, curves.png and samples.png.
-    --qat goes on from weights or an ONNX through the rounding of int8, and takes no labels.
+    --qat goes on from weights or an ONNX through the rounding of int8, and takes no labels; its usual rate, scale and
+    colour are milder.
     """
     from edgeseg.train import check_trainer
 
@@ -85,8 +87,16 @@ def command(
     }  # fmt: skip
     use_threads(threads)
     if qat:
-        odd = {"size": size, "crop": crop, "name": name, "variant": variant, "epochs": epochs, "val_every": val_every}
-        usual = {"precision": "auto", "val": "", "keep": "last"}
+        odd = {
+            "size": size,
+            "crop": crop,
+            "name": name,
+            "variant": variant,
+            "epochs": epochs,
+            "val_every": val_every,
+            "device": device,
+        }
+        usual = {"precision": "auto", "val": "", "keep": "last", "device": "auto"}
         typed = {**given, **odd, "steps": steps, "minutes": minutes, "every": every}
         tune(
             model, shared(data, share or ()), output, ranges,
@@ -94,6 +104,8 @@ def command(
             restart, as_json,
         )  # fmt: skip
         return
+    if ranges is not None:
+        raise DataError("--ranges means nothing without --qat", hint="add --qat, or leave it out")
     wanted, window = size_or_none(size), size_or_none(crop)
     request = request_from_options(
         model, data, Length(steps, epochs, minutes), shares=share or (), folder=output, name=name, variant=variant,
@@ -121,7 +133,8 @@ def trained(request: Any, restart: bool, as_json: bool) -> None:
         try:
             run.train()
         except KeyboardInterrupt:
-            note(f"stopped at step {run.trainer.step}; the same command goes on from {run.trainer.checkpoint}")
+            same = "the same command without --restart" if restart else "the same command"
+            note(f"stopped at step {run.trainer.step}; {same} goes on from {run.trainer.checkpoint}")
             raise
     run.finish()
     result = result_of(run, first)

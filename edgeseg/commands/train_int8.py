@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edgeseg.calib.range import RangeTable
     from edgeseg.progress import Progress
 
-FIELDS = ("batch", "learning_rate", "balance", "scale", "colour", "seed", "steps", "minutes", "every")
+FIELDS = ("batch", "learning_rate", "scale", "colour", "seed", "steps", "minutes", "every")
 CALIBRATION_IMAGES = 100
 
 
@@ -30,7 +30,8 @@ def tune(
     from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
     from edgeseg.conversion import float_onnx
     from edgeseg.train.qat.config import QatConfig
-    from edgeseg.train.qat.finetune import draw_for, finetune_int8
+    from edgeseg.train.qat.finetune import check_kept, draw_for, finetune_int8
+    from edgeseg.train.request import check_scale
 
     for option in given:
         if option not in FIELDS:
@@ -39,17 +40,22 @@ def tune(
     if "minutes" in given and "steps" not in given:
         given = {**given, "steps": 1_000_000}  # the minutes alone end it
     config = QatConfig(data=tuple(data), **given)
+    check_scale(config.scale)
     with tempfile.TemporaryDirectory() as scratch, shown_progress() as progress:
         onnx, _ = float_onnx(model, Path(scratch))
+        out = folder or Path("runs") / f"{onnx.spec.name}-qat"
+        for source in (Path(model), ranges):
+            if source is not None and source.name in (onnx.path.name, f"{onnx.path.stem}.ranges.json"):
+                check_kept(source, out)
         draw = draw_for(config, onnx.spec)
         table = table_for(model, onnx, ranges, data[0][0], progress)
-        out = folder or Path("runs") / f"{onnx.spec.name}-qat"
         if restart:
             (out / f"{onnx.path.stem}.qat.pt").unlink(missing_ok=True)
         try:
             result = finetune_int8(onnx.path, table, config, draw, out, progress=progress)
         except KeyboardInterrupt:
-            note(f"stopped; the same command goes on from {out / onnx.path.stem}.qat.pt")
+            same = "the same command without --restart" if restart else "the same command"
+            note(f"stopped; {same} goes on from {out / onnx.path.stem}.qat.pt")
             raise
     loss = sum(result.losses[-20:]) / max(1, len(result.losses[-20:]))
     found = {"onnx": str(result.onnx.path), "ranges": str(result.ranges), "steps": result.steps,

@@ -18,7 +18,11 @@ from edgeseg.weights.checkpoint import Checkpoint, model_name, read_checkpoint
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from edgeseg.models.origins.origin import Adopted, Origin
+
 KNOWN_SETS = (CITYSCAPES_LABELS,)  # by their number of classes, which no other well-known set shares
+CLASSES = range(2, 256)  # one logit has nothing to win against
+ELSEWHERE = "export it to ONNX with its own code, then: edgeseg adopt model.onnx"
 FIXED = {  # what a config.json may ask for and no family has as an argument
     "num_attention_heads": [1, 2, 5, 8],
     "strides": [4, 2, 2, 2],
@@ -63,7 +67,7 @@ def adoption_from_file(path: Path, *, size: tuple[int, int] | None = None, label
     """
     checkpoint = read_checkpoint(path)
     origin = recognised(checkpoint.state, path=str(path))
-    adopted = origin.adopt(checkpoint.state)
+    adopted = adopted_from(checkpoint, origin)
     check_config(checkpoint)
     spec = ModelSpec(
         name=model_name(path),
@@ -79,6 +83,19 @@ def adoption_from_file(path: Path, *, size: tuple[int, int] | None = None, label
     rule = open_family(origin.family).size_rule
     rule.check(spec.input.width, spec.input.height, model=spec.name)
     return Adoption(path, spec, adopted.state, origin.name, adopted.dialect)
+
+
+def adopted_from(checkpoint: Checkpoint, origin: Origin) -> Adopted:
+    """What `origin` reads in `checkpoint`. MismatchError where it has the names of such a one alone."""
+    try:
+        adopted = origin.adopt(checkpoint.state)
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as problem:
+        message = f"{checkpoint.path} has the names of {origin.name}, and tensors of other shapes"
+        raise MismatchError(message, hint=ELSEWHERE) from problem
+    if adopted.classes not in CLASSES:
+        message = f"{checkpoint.path} gives {adopted.classes} logits a pixel, and edgeseg takes 2 to 255"
+        raise MismatchError(message, hint=ELSEWHERE)
+    return adopted
 
 
 def labels_from_checkpoint(checkpoint: Checkpoint, classes: int, labels: Path | None) -> LabelSet:
@@ -114,7 +131,7 @@ def check_config(checkpoint: Checkpoint) -> None:
         if found != usual:
             raise MismatchError(
                 f"the config.json of {checkpoint.path} has {key} {found}, and edgeseg builds {usual}",
-                hint="export it to ONNX with its own code, then: edgeseg adopt model.onnx",
+                hint=ELSEWHERE,
             )
 
 

@@ -58,7 +58,7 @@ def export_model(
         provenance["origin"] = source.adoption.origin
     artifact = onnx_from_module(network, spec, path, output=output, provenance=provenance)
     try:
-        return artifact, parity_of_export(network, artifact.path, spec.input, frames, output=output)
+        return artifact, parity_of_export(network, artifact.path, spec, frames, output=output)
     except BaseException:
         path.unlink()
         raise

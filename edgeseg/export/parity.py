@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edgeseg.errors import AgreementError
-from edgeseg.spec import InputSpec, Output
+from edgeseg.spec import InputSpec, ModelSpec, Output
 
 MINIMUM_AGREEMENT = 0.999  # float against float: only near-ties may differ
 
@@ -32,7 +32,7 @@ class Parity:
 
 
 def parity_of_export(
-    network: nn.Module, onnx: Path, spec: InputSpec, frames: Sequence[NDArray[np.uint8]], *, output: Output
+    network: nn.Module, onnx: Path, spec: ModelSpec, frames: Sequence[NDArray[np.uint8]], *, output: Output
 ) -> Parity:
     """Hold the ONNX against `network` on `frames` ((H, W, 3) rgb at the input's size).
 
@@ -41,7 +41,7 @@ def parity_of_export(
     session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
     differences, agreements = [], []
     for rgb in frames:
-        logits = logits_from_module(network, spec, rgb)
+        logits = logits_from_module(network, spec.input, rgb)
         if not logits.isfinite().all():
             hint = "the weights hold nan or infinities, or are too large: take a checkpoint of an earlier step"
             raise AgreementError("the torch module gives values that are not finite", hint=hint)
@@ -51,7 +51,7 @@ def parity_of_export(
             labels = logits.argmax(1).numpy()
             result = result.argmax(1)
         else:
-            labels = torch.nn.functional.interpolate(logits, rgb.shape[:2], mode="bilinear").argmax(1).numpy()
+            labels = labels_from_logits(logits, spec.align_corners, rgb.shape[:2])
         agreements.append(float((result == labels).mean()))
     parity = Parity(len(frames), max(differences, default=float("nan")), float(np.mean(agreements)))
     if not parity.agreement >= MINIMUM_AGREEMENT:
@@ -60,6 +60,12 @@ def parity_of_export(
             hint="report this as a bug, with the model and the versions that edgeseg doctor prints",
         )
     return parity
+
+
+def labels_from_logits(logits: torch.Tensor, align_corners: bool, size: tuple[int, ...]) -> NDArray[np.int64]:
+    """(1, H, W) labels at `size` (H, W), of logits that are enlarged as the spec says."""
+    large = torch.nn.functional.interpolate(logits, size, mode="bilinear", align_corners=align_corners)
+    return np.asarray(large.argmax(1))
 
 
 @torch.inference_mode()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgeseg.errors import MismatchError
+from edgeseg.errors import FormatError, MismatchError
 from edgeseg.models.variant import arguments_from_text
 from edgeseg.spec import ModelSpec, SizeRule
 
@@ -42,7 +42,11 @@ class Family:
         """The network that `spec` describes, with random weights; auxiliary heads only where `training`."""
         arguments = arguments_from_text(spec.variant, self.variants, family=self.name)
         self.size_rule.check(spec.input.width, spec.input.height, model=spec.name)
-        network = self.module(len(spec.labels), auxiliary=training, **arguments)
+        try:
+            network = self.module(len(spec.labels), auxiliary=training, **arguments)
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as problem:
+            message = f"there is no {self.name} {spec.variant}: its numbers do not go together"
+            raise FormatError(message, hint=f"known: {', '.join(self.variants)}") from problem
         return network.train(training)
 
     def load(self, spec: ModelSpec, state: State) -> nn.Module:

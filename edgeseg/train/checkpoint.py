@@ -15,8 +15,9 @@ from edgeseg.files import whole_file
 from edgeseg.train.config import TrainConfig
 
 NAME = "checkpoint.pt"
-FREE = ("val",)  # may differ between the parts of one training: it changes no weight
+FREE = ("val",)  # may differ between the parts of one training that keeps its last weights: it changes none of them
 REQUIRED = {"network", "average", "optimizer", "step", "config"}
+SETTLED = {field.name for field in dataclasses.fields(TrainConfig) if field.default is dataclasses.MISSING}
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -34,7 +35,8 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as problem:  # a broken file makes the unpickler raise what it likes
         raise FormatError(f"not a checkpoint of a training: {path}", hint=hint) from problem
-    if not isinstance(state, dict) or not state.keys() >= REQUIRED:
+    whole = isinstance(state, dict) and state.keys() >= REQUIRED and isinstance(state["config"], dict)
+    if not whole or not state["config"].keys() >= SETTLED:
         raise FormatError(f"not a checkpoint of a training: {path}", hint=hint)
     return state
 
@@ -57,7 +59,8 @@ def check_same(config: TrainConfig, old: TrainConfig, path: Path) -> None:
     A data set may have moved: it is compared without its path.
     """
     ours, theirs = (dataclasses.asdict(without_places(each)) for each in (config, old))
-    differing = [key for key in ours if key not in FREE and ours[key] != theirs[key]]
+    free = FREE if config.keep == "last" else ()
+    differing = [key for key in ours if key not in free and ours[key] != theirs[key]]
     if differing:
         told = "; ".join(f"{key} {shown(theirs[key])}, now {shown(ours[key])}" for key in differing)
         raise MismatchError(
@@ -69,7 +72,7 @@ def check_same(config: TrainConfig, old: TrainConfig, path: Path) -> None:
 def without_places(config: TrainConfig) -> TrainConfig:
     """`config` with data sets by kind and query alone."""
     data = tuple((without_place(uri), share) for uri, share in config.data)
-    return dataclasses.replace(config, data=data)
+    return dataclasses.replace(config, data=data, val=without_place(config.val) if config.val else "")
 
 
 def without_place(uri: str) -> str:

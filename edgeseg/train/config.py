@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class TrainConfig:
     """The recipe.
 
-    data: data set URIs, each drawn with its share: "street:?...=0.25".
+    data: data set URIs, each with its share of what is drawn.
     size: (height, width) of the model's input. crop: (height, width) that is cut from a picture stretched to `size`.
     learning_rate: peak, reached after `warm_up` steps; falls with (1 - step / steps) ** power.
     ema: decay of the averaged weights, which are the ones that are kept.

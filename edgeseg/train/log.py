@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from edgeseg.errors import FileProblem
-from edgeseg.files import whole_file
+from edgeseg.files import existing_file, whole_file
 
 NAME = "log.csv"
 
@@ -61,8 +61,10 @@ def cells(row: Row) -> list[str]:
 def rows_from_file(path: Path) -> list[Row]:
     """The rows of a log; columns that it does not have are not known. A torn last line is passed over."""
     rows = []
-    with path.open(newline="", encoding="utf-8") as file:
+    with existing_file(path).open(newline="", encoding="utf-8", errors="replace") as file:
         for line in csv.DictReader(file):
+            if None in line.values():
+                continue
             try:
                 figures = [float(line.get(name) or "nan") for name in COLUMNS[1:]]
                 rows.append(Row(int(line["step"]), *figures))

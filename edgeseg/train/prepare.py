@@ -33,15 +33,14 @@ def settled(request: Request, state: Mapping[str, Any] | None) -> TrainConfig:
     state: of the folder's checkpoint. What the request leaves open is taken from it, so that the same command goes on
     with it; MismatchError where it is of another training.
     """
-    config = request.config
-    if state is None:
-        return dataclasses.replace(config, precision=checked_precision(config.precision, request.device))
-    old = checkpoint.config_in(state)
-    if not config.steps:
-        config = dataclasses.replace(config, steps=old.steps, warm_up=old.warm_up)
-    if config.precision == "auto":
+    config, old = request.config, None if state is None else checkpoint.config_in(state)
+    if old is not None and not config.steps:
+        config = with_steps(config, old.steps)
+    if old is not None and config.precision == "auto":
         config = dataclasses.replace(config, precision=old.precision)
-    checkpoint.check_same(config, old, request.folder / checkpoint.NAME)
+    config = dataclasses.replace(config, precision=checked_precision(config.precision, request.device))
+    if old is not None:
+        checkpoint.check_same(config, old, request.folder / checkpoint.NAME)
     return config
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from edgeseg.train.start import Start, start_from_model
 
 Size = tuple[int, int]
 KEEP = ("last", "best")
+LARGEST_SCALE = 16
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,9 @@ def shared(data: Sequence[str], shares: Sequence[float]) -> tuple[tuple[str, flo
         raise DataError("no data to learn from", hint="--data camvid:PATH?split=train")
     if shares and len(shares) != len(data):
         raise DataError(f"{len(data)} --data and {len(shares)} --share", hint="give one --share for each --data")
-    if shares and min(shares) <= 0:
-        raise DataError(f"a share of {min(shares):g}", hint="give each --share above 0, or leave the --data out")
+    for share in shares:
+        if not 0 < share < math.inf:
+            raise DataError(f"a share of {share:g}", hint="give each --share above 0, or leave the --data out")
     return tuple(zip(data, shares or [1.0] * len(data)))
 
 
@@ -123,11 +126,16 @@ def checked_name(name: str) -> str:
     return name
 
 
+def check_scale(scale: tuple[float, float]) -> None:
+    """Refuse what is no range of factors, and pictures that no memory holds."""
+    low, high = scale
+    if not 0 < low <= high <= LARGEST_SCALE:
+        raise DataError(f"a scale from {low:g} to {high:g}", hint="--scale 0.5 2")
+
+
 def check_options(config: TrainConfig) -> None:
     """Refuse what contradicts itself."""
-    low, high = config.scale
-    if not 0 < low <= high:
-        raise DataError(f"a scale from {low:g} to {high:g}", hint="--scale 0.5 2")
+    check_scale(config.scale)
     if config.keep not in KEEP:
         raise UnknownNameError.among("choice of --keep", config.keep, KEEP)
     if config.keep == "best" and not config.val:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,6 @@ class Run:
     samples: Dataset
     watch: Watch
     progress: Progress = silent
-    losses: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.folder = self.request.folder
@@ -67,6 +66,7 @@ class Run:
         self.val_every = self.request.val_every or steps_between_validations(self.trainer.config.steps)
         self.busy = False
         self.seconds: list[float] = []
+        self.losses: list[float] = self.trainer.about.setdefault("losses", [])  # since the log's last row
 
     @property
     def weights(self) -> Path:
@@ -132,9 +132,9 @@ class Run:
     def _keep(self, row: log.Row, judged: bool) -> None:
         """A row, the pictures and the checkpoint; the checkpoint last, for what it holds is not done again."""
         self.log.append(row)
-        self.losses.clear()
         if judged:
             self._draw()
+        self.losses.clear()
         self.trainer.about["looked"] = row.step
         self.trainer.save()
 
@@ -144,9 +144,9 @@ class Run:
         miou = validate(self.predict, self.val, progress=self.progress).miou()
         best = self.trainer.about.get("best", {"val_miou": -1.0})
         if miou > best["val_miou"]:
-            self.trainer.about["best"] = {"step": self.trainer.step, "val_miou": miou}
             if self.trainer.config.keep == "best":
-                self._write_weights()
+                self._write_weights()  # first: where Ctrl-C cuts it short, it is still to be done
+            self.trainer.about["best"] = {"step": self.trainer.step, "val_miou": miou}
         return miou
 
     def _draw(self) -> None:
@@ -181,6 +181,9 @@ def open_run(request: Request, watch: Watch, *, restart: bool = False, progress:
     trainer.resume()
     check_about(trainer.about, data_sha256, request.folder)
     trainer.about.update(data_sha256=data_sha256, versions=checkpoint.versions())
+    old = config if state is None else checkpoint.config_in(state)
+    if checkpoint.without_place(old.val) != checkpoint.without_place(config.val):
+        trainer.about.pop("best", None)  # it is of other pictures
     return Run(request, trainer, val, sets[0] if val is None else val, watch, progress)
 
 

@@ -27,6 +27,8 @@ Color = tuple[int, int, int]
 MAX_BYTES = 1 << 31
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "module", "network", "net", "weights", "params")
 AVERAGED = ("ema_state_dict", "model_ema", "state_dict_ema", "ema")  # where a file holds nothing else
+MOST_WRAPPERS = 8  # a pickle may hold a dict that holds itself
+META = ("classes", "palette")
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
 
 
@@ -106,19 +108,35 @@ def state_from_content(content: Any, path: Path) -> dict[str, Tensor]:
     """The tensors of a flat dict, found below the wrappers that training codes put around it."""
     from torch import Tensor
 
-    while isinstance(content, Mapping):
+    for _ in range(MOST_WRAPPERS):
+        if not isinstance(content, Mapping):
+            break
         inner = next((content[key] for key in (*WRAPPERS, *AVERAGED) if isinstance(content.get(key), Mapping)), None)
         if inner is None:
             tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
             if not tensors:
                 break
-            return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
+            return plain_from_tensors(tensors, path)
         content = inner
     kind = f"a dict of {', '.join(map(str, list(content)[:4])) or 'nothing'}" if isinstance(content, Mapping) else ""
     raise FormatError(
         f"{path} holds no tensors by name: it is {kind or 'a ' + type(content).__name__}",
         hint="save them with torch.save(model.state_dict(), 'plain.pth'), then name that file",
     )
+
+
+def plain_from_tensors(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """`tensors` without gradients, floats as float32. FormatError for quantised, sparse, complex or endless ones."""
+    import torch
+
+    for key, value in tensors.items():
+        if value.is_quantized or value.is_complex() or value.is_meta or value.layout is not torch.strided:
+            kind = "has no values" if value.is_meta else f"is {value.dtype}, {value.layout}"
+            raise FormatError(f"{path}: the tensor {key} {kind}", hint="save the network's float weights, as they are")
+    if 4 * sum(value.numel() for value in tensors.values()) > MAX_BYTES:  # repeated values take no room in a file
+        raise FormatError(f"{path} is larger than 2 GiB as float32", hint="edge models are far smaller")
+    found = {key: value.detach() for key, value in tensors.items()}
+    return {key: value.float() if value.is_floating_point() else value for key, value in found.items()}
 
 
 def without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -136,9 +154,10 @@ def classes_from_meta(content: Any) -> tuple[tuple[str, ...], tuple[Color, ...]]
         return (), ()
     described = meta.get("dataset_meta")
     known = {str(key).lower(): value for key, value in (described if isinstance(described, Mapping) else meta).items()}
-    names = known.get("classes") or ()
+    names, colors = (found if isinstance(found, (list, tuple)) else () for found in map(known.get, META))
     try:
-        palette = tuple((int(r), int(g), int(b)) for r, g, b in known.get("palette") or ())
-    except (TypeError, ValueError):
+        palette = tuple((int(r), int(g), int(b)) for r, g, b in colors)
+    except (TypeError, ValueError, OverflowError):
         palette = ()
-    return tuple(map(str, names)), palette if len(palette) == len(names) else ()
+    fits = len(palette) == len(names) and all(0 <= value <= 255 for color in palette for value in color)
+    return tuple(map(str, names)), palette if fits else ()

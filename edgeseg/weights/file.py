@@ -46,9 +46,11 @@ def header_from_weights(path: str | Path) -> dict[str, Any]:
         hint = "name a bundled model (edgeseg models) or an fp16/fp32 safetensors file"
         raise FormatError(f"{path} is not a weights file: {problem}", hint=hint) from problem
     try:
-        header: dict[str, Any] = json.loads(fields.get(KEY, "{}"))
+        header = json.loads(fields.get(KEY, "{}"))
     except ValueError as problem:
         raise FormatError(f"the header of {path} is not JSON", hint="export or train it again") from problem
+    if not isinstance(header, dict):
+        raise FormatError(f"the header of {path} is not a JSON object", hint="export or train it again")
     return header
 
 
@@ -56,7 +58,7 @@ def spec_from_weights(path: str | Path) -> ModelSpec:
     """The spec in the header. FormatError where there is none."""
     header = header_from_weights(path)
     if "spec" not in header:
-        hint = "weights that edgeseg trained carry one; to adopt others is planned"
+        hint = f"weights that edgeseg trained carry one; those of others: edgeseg export {path}"
         raise FormatError(f"{path} carries no model spec", hint=hint)
     return ModelSpec.from_dict(header["spec"])
 

@@ -35,7 +35,7 @@ def names_from_config(config: Mapping[str, Any]) -> tuple[str, ...]:
     labels = config.get("id2label") or {}
     try:
         names = tuple(str(labels[key]) for key in sorted(labels, key=int))
-    except (TypeError, ValueError) as problem:
+    except (LookupError, TypeError, ValueError) as problem:
         raise FormatError("id2label of config.json has ids that are no numbers", hint="give --labels FILE") from problem
     return () if all(PLACEHOLDER.fullmatch(name) for name in names) else names
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import cv2
@@ -42,7 +43,7 @@ def test_it_counts_pixels_images_and_sizes(run: Run) -> None:
 def test_every_kind_has_tables_and_a_sheet(run: Run, kind: str) -> None:
     uri = SMALL[kind](Path("there"))
     done = run("data", uri, "-o", "sheet.png", "--columns", "2")
-    assert (done.code, done.lines("next")) == (0, [f"edgeseg eval MODEL --data '{uri}'"])
+    assert (done.code, done.lines("next")) == (0, [f"edgeseg eval MODEL --data {shlex.quote(uri)}"])
     assert "wrote sheet.png" in done.err
     dataset = open_dataset(uri)
     assert all(text in done.out for text in (dataset.name, dataset.labels.names[0], "(not judged)", "###"))

@@ -162,6 +162,15 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(run: Run, monkeypatch: pytest
     assert again.json()["resumed_from"] == 3
     assert run(*words, "whole").code == 0
     assert Path("run/tiny.safetensors").read_bytes() == Path("whole/tiny.safetensors").read_bytes()
+    assert [row["loss"] for row in log_of("run")] == [row["loss"] for row in log_of("whole")]
+
+
+def test_ctrl_c_in_a_training_that_began_anew(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: Trainer) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "train_step", interrupted)
+    assert "the same command without --restart goes on from run/checkpoint.pt" in run(*SHORT, "--restart").err
 
 
 def test_a_validation_that_ctrl_c_cut_short_is_made_good(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,6 +190,7 @@ def test_a_validation_that_ctrl_c_cut_short_is_made_good(run: Run, monkeypatch: 
     assert result["resumed_from"] == 4
     assert result["val_miou"] >= 0
     assert [row["step"] for row in log_of("run")] == ["2", "4"]
+    assert all(row["loss"] for row in log_of("run"))
 
 
 def test_a_finished_training_is_not_done_again(run: Run) -> None:
@@ -205,6 +215,33 @@ def test_what_the_request_leaves_open_comes_from_the_checkpoint(run: Run) -> Non
     again = run(*words, "--json").json()
     assert first["steps"] == again["steps"] == again["resumed_from"] == 1
     check_refusal(run(*NET, "--data", STREET, "--minutes", "2", "-o", "run"), "minutes 0.001, now 2.0", "--restart")
+
+
+def test_a_warm_up_that_was_typed_is_not_passed_over(run: Run) -> None:
+    assert run(*SHORT).code == 0
+    state = torch.load("run/checkpoint.pt", weights_only=True)
+    state["config"] |= {"minutes": 1.0, "steps": 100, "warm_up": 50}
+    torch.save(state, "run/checkpoint.pt")
+    words = (*NET, "--data", STREET, "--minutes", "1", "-o", "run")
+    check_refusal(run(*words, "--warm-up", "5"), "another training: warm_up 50, now 5", "--restart")
+
+
+def test_a_training_in_fp16_does_not_go_on_on_a_cpu(run: Run) -> None:
+    assert run(*SHORT).code == 0
+    state = torch.load("run/checkpoint.pt", weights_only=True)
+    state["config"]["precision"] = "fp16"
+    torch.save(state, "run/checkpoint.pt")
+    check_refusal(run(*SHORT, "--device", "cpu"), "a CPU does not train in fp16", "--device cuda:0")
+
+
+def test_what_is_followed_may_change_where_it_chooses_nothing(run: Run) -> None:
+    words = (*NET, "--data", STREET, "--steps", "2", "-o")
+    assert run(*words, "last", "--val", VAL, "--json").json()["best"]["val_miou"] >= 0
+    assert run(*words, "last", "--json").json()["best"] is None
+    best = (*words, "best", "--keep", "best", "--val")
+    assert run(*best, VAL).code == 0
+    assert run(*best, VAL).code == 0
+    check_refusal(run(*best, STREET), "best holds another training: val street:?seed=50", "--restart")
 
 
 def test_a_checkpoint_of_the_first_release_goes_on(run: Run) -> None:
@@ -257,6 +294,36 @@ def test_the_best_weights_are_kept_where_that_is_asked_for(run: Run, monkeypatch
     assert (gone.code, gone.lines("error")) == (2, ["run/tiny.safetensors with the weights of step 2 is gone"])
 
 
+def test_best_weights_that_ctrl_c_kept_from_being_written_are_written_later(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import edgeseg.train.run as running
+
+    write = running.write_weights
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    words = (*SHORT, "--val", VAL, "--keep", "best")
+    monkeypatch.setattr(running, "write_weights", interrupted)
+    assert run(*words).code == 130
+    monkeypatch.setattr(running, "write_weights", write)
+    assert run(*words, "--json").json()["best"]["step"] == 4
+    assert Path("run/tiny.safetensors").exists()
+
+
+def test_a_torn_row_of_the_log_is_passed_over(run: Run) -> None:
+    assert run(*SHORT).code == 0
+    rows = log_of("run")
+    with Path("run/log.csv").open("ab") as file:
+        file.write(b"1\xff\n1")  # of "12,..."
+    assert run(*SHORT).code == 0
+    assert log_of("run") == rows
+    Path("run/log.csv").unlink()
+    Path("run/log.csv").mkdir()
+    check_refusal(run(*SHORT), "this is a folder, not a file: run/log.csv", "name a file in it")
+
+
 def test_a_training_goes_on_from_weights_with_other_classes(run: Run, tiny_weights: Path, desk: Path) -> None:
     done = run("train", tiny_weights, "--data", STREET, "--steps", "1", "--batch", "2", "-o", "run", "--json")
     result = done.json()
@@ -287,6 +354,9 @@ def test_a_checkpoint_that_is_none(run: Run) -> None:
     Path("run").mkdir()
     Path("run/checkpoint.pt").write_text("buy milk")
     check_refusal(run(*SHORT), "not a checkpoint of a training: run/checkpoint.pt", "--restart")
+    for config in ({}, 3):
+        torch.save({"network": {}, "average": {}, "optimizer": {}, "step": 0, "config": config}, "run/checkpoint.pt")
+        check_refusal(run(*SHORT), "not a checkpoint of a training: run/checkpoint.pt", "--restart")
     config = {**dataclasses.asdict(TrainConfig("x", "bisenetv2", "light", (), (1, 1), (1, 1), 1)), "colours": 3}
     torch.save({"network": {}, "average": {}, "optimizer": {}, "step": 0, "config": config}, "run/checkpoint.pt")
     check_refusal(run(*SHORT), "recipe has colours, which this edgeseg does not know", "pip install --upgrade edgeseg")
@@ -303,6 +373,15 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str]] = {
         (*DATA, "--steps", "1", "--share", "1", "--share", "2"), "1 --data and 2 --share", "one --share for each",
     ),
     "no share at all": ((*DATA, "--steps", "1", "--share", "0"), "a share of 0", "each --share above 0"),
+    "a share of all": ((*DATA, "--steps", "1", "--share", "inf"), "a share of inf", "each --share above 0"),
+    "a scale without end": ((*DATA, "--steps", "1", "--scale", "1", "inf"), "a scale from 1 to inf", "--scale 0.5 2"),
+    "minutes without end": ((*DATA, "--minutes", "inf"), "'--minutes'", "edgeseg train --help"),
+    "epochs without end": ((*DATA, "--epochs", "inf"), "'--epochs'", "edgeseg train --help"),
+    "a noise without end": ((*DATA, "--steps", "1", "--noise", "inf"), "'--noise'", "edgeseg train --help"),
+    "a seed that torch does not take": ((*DATA, "--steps", "1", "--seed", f"{2**32}"), "'--seed'", "train --help"),
+    "ranges that nothing is tuned in": (
+        (*DATA, "--steps", "1", "--ranges", "a.json"), "--ranges means nothing without --qat", "add --qat",
+    ),
     "a size that breaks the rule": (
         (*DATA, "--steps", "1", "--size", "100x64"), "bisenetv2 light does not take 100x64", "use 96x64 or 128x64",
     ),

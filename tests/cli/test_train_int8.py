@@ -33,6 +33,9 @@ def test_the_tuned_onnx_and_its_ranges_convert(run: Run, tiny_weights: Path) -> 
     [
         (("--ohem", "0.7"), "--ohem means nothing with --qat"),
         (("--val", STREET), "--val means nothing with --qat"),
+        (("--device", "cuda"), "--device means nothing with --qat"),
+        (("--balance", "1"), "--balance means nothing with --qat"),
+        (("--scale", "2", "1"), "a scale from 2 to 1"),
         (("--share", "1", "--share", "2"), "1 --data and 2 --share"),
         (("--ranges", "nothing.json"), "no such file: nothing.json"),
     ],
@@ -42,3 +45,26 @@ def test_mistakes(run: Run, tiny_weights: Path, options: tuple[str, ...], messag
     assert done.code == 2
     assert done.lines("error") == [message]
     assert len(done.lines("hint")) == 1
+
+
+def test_no_file_that_it_begins_with_is_overwritten(run: Run, tiny_onnx: Path, tmp_path: Path) -> None:
+    source, table = tmp_path / "tiny.onnx", tmp_path / "tiny.ranges.json"
+    source.write_bytes(tiny_onnx.read_bytes())
+    table.write_text("{}")
+    for words in ((source, "-o", "."), (tiny_onnx, "--ranges", table, "-o", tmp_path)):
+        done = run("train", *words, "--qat", "--data", STREET, "--steps", "1")
+        assert done.code == 2
+        assert "would overwrite its source" in done.lines("error")[0]
+        assert done.lines("hint") == ["name another folder with -o"]
+    assert source.read_bytes() == tiny_onnx.read_bytes()
+    assert table.read_text() == "{}"
+
+
+def test_ctrl_c_in_a_tuning_that_began_anew(run: Run, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgeseg.train.qat.tuner.Tuner.step", interrupted)
+    done = run("train", tiny_onnx, "--qat", "--data", STREET, "--steps", "1", "-o", "run", "--restart")
+    assert done.code == 130
+    assert "the same command without --restart goes on from run/tiny.qat.pt" in done.err

@@ -150,6 +150,24 @@ def test_nineteen_classes_without_names_are_those_of_cityscapes(tmp_path: Path) 
     assert spec_from_model(tmp_path / "city.pth").labels == CITYSCAPES_LABELS
 
 
+@pytest.mark.parametrize("classes", [1, 256])
+def test_a_number_of_logits_that_tells_nothing_apart_is_refused(theirs: Theirs, tmp_path: Path, classes: int) -> None:
+    state = safetensors.load_file(weights_path(theirs.folder))
+    state["decode_head.classifier.weight"] = torch.zeros(classes, 32, 1, 1)
+    torch.save(state, tmp_path / "net.pth")
+    with pytest.raises(MismatchError) as caught:
+        adoption_from_file(tmp_path / "net.pth")
+    assert caught.value.message.endswith(f"net.pth gives {classes} logits a pixel, and edgeseg takes 2 to 255")
+    assert caught.value.hint.endswith("edgeseg adopt model.onnx")
+
+
+def test_right_names_with_odd_shapes_are_refused(theirs: Theirs, tmp_path: Path) -> None:
+    state = safetensors.load_file(weights_path(theirs.folder))
+    torch.save({**state, "decode_head.classifier.weight": torch.tensor(1.0)}, tmp_path / "net.pth")
+    with pytest.raises(MismatchError, match="has the names of Hugging Face SegFormer, and tensors of other shapes"):
+        adoption_from_file(tmp_path / "net.pth")
+
+
 def test_names_of_another_number_are_refused(theirs: Theirs, tmp_path: Path) -> None:
     path = changed(theirs, tmp_path / "fewer", id2label={"0": "road", "1": "car"})
     with pytest.raises(MismatchError, match=r"tells 5 classes apart, and .* itself names 2"):
@@ -173,6 +191,12 @@ def test_a_size_that_the_network_does_not_take_names_the_nearest(theirs: Theirs)
 def test_labels_are_not_for_weights_that_name_their_classes(tiny_weights: Path, tmp_path: Path) -> None:
     with pytest.raises(MismatchError, match="names its classes itself"):
         source_from_model(tiny_weights, labels=tmp_path / "labels.txt")
+
+
+def test_a_model_is_named_once(run: Run) -> None:
+    done = run("export", "bisenetv2-street", "--weights", "net.pth")
+    assert done.lines("error") == ["two models were named: bisenetv2-street and net.pth"]
+    assert done.lines("hint") == ["leave --weights out, or MODEL"]
 
 
 def test_an_unknown_checkpoint_says_some_of_its_keys(run: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ from edgeseg.spec import Output
 torch = pytest.importorskip("torch")
 
 from edgeseg.export import model as export_module  # noqa: E402 - imports torch
-from edgeseg.export.model import export_model, spec_from_model  # noqa: E402
+from edgeseg.export.model import export_model, source_from_model, spec_from_model  # noqa: E402
 from edgeseg.files import sha256_from_file  # noqa: E402
 from edgeseg.weights.file import spec_from_weights  # noqa: E402
 
@@ -50,6 +51,13 @@ def test_two_exports_from_two_folders_are_the_same_bytes(
     assert parity.frames == len(frames)
     assert parity.agreement >= 0.999  # float against float: only near-ties may differ
     assert parity.logit_difference < 1e-2  # logits within 5, summed in another order
+
+
+def test_a_mask_is_compared_as_the_spec_enlarges(tiny_weights: Path, frames: list[np.ndarray], tmp_path: Path) -> None:
+    source = source_from_model(tiny_weights)
+    corners = dataclasses.replace(source, spec=dataclasses.replace(source.spec, align_corners=True))
+    _, parity = export_model(corners, tmp_path / "mask.onnx", frames=frames, output=Output.MASK)
+    assert parity.agreement >= 0.999  # float against float: only near-ties may differ
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ from foreign_onnx import (
     refused,
     run,
 )
-from onnx import helper
+from onnx import TensorProto, helper
 
 from edgeseg.errors import AgreementError, FormatError, MismatchError, SizeError, UnknownNameError
 from edgeseg.graph.adopt import adopt as adopt_module
@@ -34,6 +34,8 @@ from edgeseg.graph.adopt import source as source_module
 from edgeseg.graph.adopt.adopt import adopt_onnx
 from edgeseg.graph.adopt.modern import folded
 from edgeseg.labels import unnamed_labels
+
+STRING = TensorProto.STRING
 
 
 def free_sides(proto: Any) -> None:
@@ -96,6 +98,9 @@ def test_a_layout_that_no_shape_tells_is_asked_for(tmp_path: Path) -> None:
         ({"normalize": None, "std": (0.5,) * 3}, "does not say its mean", "--mean R G B"),
         ({"std": (0.5,) * 3}, "--normalize and --mean, --std say the same thing", "leave one of them out"),
         ({"normalize": None, "mean": (0.5,) * 3, "std": (0.0,) * 3}, "std (0.0, 0.0, 0.0)", "std above 0"),
+        ({"normalize": None, "mean": (float("nan"),) * 3, "std": (0.5,) * 3}, "mean (nan, nan, nan)", "three numbers"),
+        ({"normalize": None, "color": "bgr"}, "does not say its mean and std", "add --mean B G R --std B G R"),
+        ({"name": "../out"}, "'../out' is no name of a model", "leave out slashes"),
     ],
 )
 def test_what_no_graph_says_is_asked_for(tmp_path: Path, wishes: Any, message: str, hint: str) -> None:
@@ -126,6 +131,42 @@ def test_inputs_that_are_no_picture_are_refused(tmp_path: Path) -> None:
 
     message = "has 2 inputs (image (1, 3, 32, 64), state (1, 7))"
     refused(FormatError, message, "the picture as its only input", tmp_path, plain(), change=second)
+
+
+def test_names_that_edgeseg_gives_itself_may_stand_in_the_file(tmp_path: Path) -> None:
+    ours = ("source/Transpose", "source/Cast", "source/floats", "source/planes")
+
+    def renamed(proto: Any) -> None:
+        names = {node.output[0]: name for node, name in zip(proto.graph.node, ours)}
+        for node in proto.graph.node:
+            inputs, outputs = ([names.get(name, name) for name in side] for side in (node.input, node.output))
+            del node.input[:], node.output[:]
+            node.input.extend(inputs)
+            node.output.extend(outputs)
+
+    net = plain(nhwc=True, dtype=UINT8)
+    made = adopted(tmp_path, net, dataclasses.replace(TOLD, normalize=None), renamed)
+    assert made.agreement.labels >= 0.999  # float against float: only near-ties may differ
+
+
+def nothing(nhwc: bool) -> Net:
+    """The picture itself, with the channels in the middle."""
+    return Net(nhwc=nhwc).out((1, 3, HEIGHT, WIDTH))
+
+
+@pytest.mark.parametrize("nhwc", [False, True])
+def test_a_graph_that_computes_nothing_is_refused(tmp_path: Path, nhwc: bool) -> None:
+    message = "net.onnx computes nothing of its picture"
+    refused(FormatError, message, "export the trained network", tmp_path, nothing(nhwc))
+
+
+def test_outputs_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    refused(FormatError, "net.onnx has no output", "its logits or its mask", tmp_path, Net().body())
+    words = Net().body().add("Cast", to=STRING).out(QUARTER, STRING)
+    refused(FormatError, "output Cast4 is no tensor of numbers", "--output NAME", tmp_path, words)
+    net = Net().body()
+    net.add("Mul", net.constant(np.float32("nan"))).out(QUARTER)
+    refused(FormatError, "output Mul4 is nan at some pixels", "an earlier step", tmp_path, net)
 
 
 def test_operators_that_cannot_be_deployed_are_named(tmp_path: Path) -> None:

@@ -32,3 +32,27 @@ def test_mistakes_are_named() -> None:
     for text in ("head=wide", "bias=yes", "depths=2,x"):
         with pytest.raises(FormatError, match=f"{text} is no value"):
             arguments_from_text(f"base?{text}", VARIANTS, family="net")
+
+
+@pytest.mark.parametrize(
+    ("family", "variant"),
+    [
+        ("bisenetv2", "base?width=nan"),
+        ("bisenetv2", "base?head=-3"),
+        ("bisenetv1", "resnet18?spatial=1"),
+        ("icnet", "resnet50?depth=19"),
+        ("icnet", "resnet50?divisor=0"),
+        ("segformer", "b0?depths=1"),
+    ],
+)
+def test_numbers_that_no_network_has_are_refused(family: str, variant: str) -> None:
+    pytest.importorskip("torch")
+    from edgeseg.labels import unnamed_labels
+    from edgeseg.models import open_family
+    from edgeseg.spec import InputSpec, ModelSpec
+
+    spec = ModelSpec("net", InputSpec(64, 64), unnamed_labels(3), family=family, variant=variant)
+    with pytest.raises(FormatError) as caught:
+        open_family(family).load(spec, {})
+    assert caught.value.message == f"there is no {family} {variant}: its numbers do not go together"
+    assert caught.value.hint.startswith("known: ")

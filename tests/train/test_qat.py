@@ -253,6 +253,8 @@ def test_a_finished_run_is_not_done_again(source: Artifact, table: RangeTable, t
 def test_it_ends_when_its_time_is_over(source: Artifact, table: RangeTable, tmp_path: Path) -> None:
     config = dataclasses.replace(QUICK, steps=1000, minutes=1e-6)
     assert finetune_int8(source.path, table, config, draw, tmp_path / "out").steps == 1
+    config = dataclasses.replace(config, minutes=0.0)
+    assert finetune_int8(source.path, table, config, draw, tmp_path / "none").steps == 0
 
 
 def test_a_table_of_another_model_is_refused(table: RangeTable, tmp_path: Path) -> None:
@@ -281,6 +283,15 @@ def test_a_loss_that_is_no_number_stops_it(source: Artifact, table: RangeTable, 
     assert caught.value.message == "the loss became nan at step 1"
     assert "smaller learning rate" in caught.value.hint
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_gradient_that_is_no_number_changes_no_weight(source: Artifact, table: RangeTable) -> None:
+    tuner = tuner_of(source, table)
+    before = {name: weight.detach().clone() for name, weight in tuner.weights.items()}
+    next(iter(tuner.weights.values())).register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(DataError, match=r"the gradient became (nan|inf) at step 0"):
+        tuner.step(contextlib.nullcontext())
+    assert all(torch.equal(weight, before[name]) for name, weight in tuner.weights.items())
 
 
 @pytest.mark.parametrize(

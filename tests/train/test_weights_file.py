@@ -53,8 +53,18 @@ def test_weights_without_a_spec_are_refused(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({"w": torch.ones(1)}, tmp_path / "plain.safetensors")
-    with pytest.raises(FormatError, match="carries no model spec"):
+    with pytest.raises(FormatError, match="carries no model spec") as caught:
         spec_from_weights(tmp_path / "plain.safetensors")
+    assert caught.value.hint.endswith(f"edgeseg export {tmp_path / 'plain.safetensors'}")
+
+
+@pytest.mark.parametrize("header", ["5", "null", '"spec"', '["spec"]'])
+def test_a_header_that_is_no_object_is_refused(tmp_path: Path, header: str) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"w": torch.ones(1)}, tmp_path / "odd.safetensors", metadata={"edgeseg": header})
+    with pytest.raises(FormatError, match=r"the header of .*odd\.safetensors is not a JSON object"):
+        header_from_weights(tmp_path / "odd.safetensors")
 
 
 def test_a_newer_spec_is_refused_with_the_upgrade(tmp_path: Path) -> None:

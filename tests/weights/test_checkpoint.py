@@ -89,7 +89,14 @@ def test_mmsegmentation_says_what_the_classes_are(saved: Saved, meta: Any) -> No
     assert (read.names, read.palette) == (("road", "car"), ((1, 2, 3), (4, 5, 6)))
 
 
-@pytest.mark.parametrize("palette", [None, "random", [[1, 2, 3]]])
+@pytest.mark.parametrize("names", [5, "road", torch.ones(2), {"road": 0}])
+def test_names_that_are_no_list_are_none(saved: Saved, names: Any) -> None:
+    assert read_checkpoint(saved({"state_dict": STATE, "meta": {"CLASSES": names}})).names == ()
+
+
+@pytest.mark.parametrize(
+    "palette", [None, "random", [[1, 2, 3]], torch.ones(2, 3), [[float("inf")] * 3] * 2, [[300, 0, 0]] * 2]
+)
 def test_colours_that_do_not_fit_the_names_are_left_out(saved: Saved, palette: Any) -> None:
     read = read_checkpoint(saved({"state_dict": STATE, "meta": {"CLASSES": ("road", "car"), "PALETTE": palette}}))
     assert (read.names, read.palette) == (("road", "car"), ())
@@ -184,6 +191,31 @@ def test_a_class_beside_the_tensors_is_refused_by_name(saved: Saved, zipped: boo
 def test_what_holds_no_tensors_is_refused(saved: Saved, content: Any, message: str) -> None:
     with pytest.raises(FormatError, match=message):
         read_checkpoint(saved(content))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (torch.eye(2).to_sparse(), r"the tensor a is torch.float32, torch.sparse_coo"),
+        (torch.ones(2, dtype=torch.complex64), r"the tensor a is torch.complex64"),
+        (torch.ones(2, device="meta"), r"the tensor a has no values"),
+        (torch.ones(1).half().expand(1 << 20, 1 << 20), r"is larger than 2 GiB as float32"),
+    ],
+)
+def test_tensors_that_are_no_plain_numbers_are_refused(saved: Saved, value: Any, message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        read_checkpoint(saved({"a": value}))
+
+
+def test_a_dict_that_holds_itself_is_refused(saved: Saved) -> None:
+    content: dict[str, Any] = {}
+    content["model"] = content
+    with pytest.raises(FormatError, match="it is a dict of model"):
+        read_checkpoint(saved(content))
+
+
+def test_parameters_are_read_without_their_gradients(saved: Saved) -> None:
+    assert not read_checkpoint(saved({"a": torch.nn.Parameter(torch.ones(1))})).state["a"].requires_grad
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut off"])

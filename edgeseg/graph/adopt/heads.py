@@ -65,6 +65,8 @@ class Head:
 def chosen_outputs(source: Source, wishes: Wishes) -> tuple[str, ...]:
     """The names of the outputs to keep. FormatError, with their shapes and what to type, where that is open."""
     known = [value.name for value in source.proto.graph.output]
+    if not known:
+        raise FormatError(f"{source.path.name} has no output", hint="export it with its logits or its mask as output")
     for name in wishes.outputs:
         if name not in known:
             raise UnknownNameError.among("output", name, known)

@@ -24,7 +24,8 @@ HALF_PIXEL_OPSET = 11  # the first with a Resize that has a coordinate mode; bef
 # It would put reshapes around each product of a transformer.
 LEFT_OUT = ["MatMulAddFusion"]
 RESERVED = ("rgb", "logits", "mask")
-RESERVED_STARTS = ("frame", "mask", "heads")
+RESERVED_STARTS = ("frame", "mask", "heads", "source/")
+MOVES = {"Cast", "Constant", "Identity", "Squeeze", "Transpose", "Unsqueeze"}
 
 
 def folded_from_source(source: Source, picture: Picture, outputs: Sequence[str]) -> ir.Model:
@@ -33,6 +34,8 @@ def folded_from_source(source: Source, picture: Picture, outputs: Sequence[str])
     fix_shapes(proto.graph, picture, outputs)
     model = ir.from_proto(folded(proto, source.path.name))
     passes.RemoveUnusedNodesPass()(model)
+    if all(node.op_type in MOVES for node in model.graph):
+        raise FormatError(f"{source.path.name} computes nothing of its picture", hint="export the trained network")
     passes.ClearMetadataAndDocStringPass()(model)
     for domain in [domain for domain in model.graph.opset_imports if domain not in STANDARD]:
         del model.graph.opset_imports[domain]

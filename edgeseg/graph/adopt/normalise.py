@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from edgeseg.errors import FormatError, UnknownNameError
 from edgeseg.graph.adopt.picture import Picture
 from edgeseg.graph.adopt.wishes import Fact, Wishes
@@ -48,7 +50,8 @@ def check_told(picture: Picture, wishes: Wishes, name: str) -> None:
         hints.append("add --input rgb or --input bgr")
     if picture.dtype == "float32" and not wishes.normalize and (wishes.mean is None or wishes.std is None):
         lacking.append("its mean and std" if not typed else "its mean" if wishes.mean is None else "its std")
-        hints.append(f"add --mean R G B --std R G B, or --normalize {'|'.join(PRESETS)}")
+        order = " ".join(wishes.color or "rgb").upper()
+        hints.append(f"add --mean {order} --std {order}, or --normalize {'|'.join(PRESETS)}")
     if lacking:
         raise FormatError(f"{name} does not say {' and '.join(lacking)}", hint="; ".join(hints))
 
@@ -63,7 +66,7 @@ def normalisation_of(picture: Picture, wishes: Wishes, color: str) -> tuple[Thre
         mean, std = (values if color == "rgb" else values[::-1] for values in PRESETS[wishes.normalize])
         return mean, std, f"told: --normalize {wishes.normalize}"
     mean, std = wishes.mean or (), wishes.std or ()
-    if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
+    if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std) or not all(map(isfinite, (*mean, *std))):
         raise FormatError(f"mean {mean} and std {std}", hint="type three numbers each, std above 0")
     if max(*mean, *std) <= LARGEST_UNIT:
         return mean, std, "told: --mean, --std"

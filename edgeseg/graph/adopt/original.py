@@ -31,8 +31,20 @@ def outputs_by_hand(
     try:
         data = source.proto.SerializeToString()
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        return [session.run(list(outputs), {picture.name: picture.fed(rgb, spec)}) for rgb in frames]
+        found = [session.run(list(outputs), {picture.name: picture.fed(rgb, spec)}) for rgb in frames]
     except Exception as problem:  # ONNX Runtime has a class of its own for each failure
         message = f"{source.path.name} does not run at {picture.width}x{picture.height}: {first_line(problem)}"
         hint = "try another --size, of multiples of 32" if picture.dynamic else "export it again"
         raise FormatError(message, hint=hint) from problem
+    for name, array in ((name, array) for arrays in found for name, array in zip(outputs, arrays)):
+        check_numbers(name, array)
+    return found
+
+
+def check_numbers(name: str, array: Any) -> None:
+    """FormatError unless the output `name` is a tensor of numbers, none of them nan."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iubf":
+        raise FormatError(f"output {name} is no tensor of numbers", hint="choose another one with --output NAME")
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        hint = "its weights hold nan or infinities: export a checkpoint of an earlier step"
+        raise FormatError(f"output {name} is nan at some pixels", hint=hint)

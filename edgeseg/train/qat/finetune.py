@@ -77,7 +77,7 @@ def run(tuner: Tuner, checkpoint: Path, progress: Progress) -> list[float]:
     """All steps that are left, or all there is time for; their losses."""
     config, losses = tuner.config, []
     earlier, began = tuner.seconds, time.monotonic()
-    limit = 60 * config.minutes if config.minutes else float("inf")
+    limit = float("inf") if config.minutes is None else 60 * config.minutes
     try:
         with interrupts_held() as hold:
             while tuner.done < config.steps and tuner.seconds < limit:
@@ -107,9 +107,14 @@ def checked_source(onnx: Path, out: Path) -> Artifact:
     source = artifact_from_onnx(onnx)
     if source.precision is not Precision.FP32:
         raise FormatError(f"{onnx.name} is {source.precision} already", hint="name the fp32 ONNX it was made from")
-    if onnx.resolve().parent == out.resolve():
-        raise FileProblem(f"the tuned {onnx.name} would overwrite its source", hint="name another folder with -o")
+    check_kept(onnx, out)
     return source
+
+
+def check_kept(source: Path, out: Path) -> None:
+    """FileProblem where the file `source` lies in `out`, and a file made there would overwrite it."""
+    if source.resolve().parent == out.resolve():
+        raise FileProblem(f"the tuned {source.name} would overwrite its source", hint="name another folder with -o")
 
 
 def provenance_of(tuner: Tuner, source: Artifact, table: RangeTable) -> dict[str, Any]:

@@ -65,12 +65,13 @@ class Tuner:
             loss = self.loss(*self.augmentation.apply(*self.draw(rng), rng)) / self.config.batch
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
-        if not math.isfinite(total):
-            raise DataError(
-                f"the loss became {total} at step {self.done}",
-                hint="use a smaller learning rate, and calibrate on images like those of the training",
-            )
-        torch.nn.utils.clip_grad_norm_(self.weights.values(), CLIP)
+        norm = float(torch.nn.utils.clip_grad_norm_(self.weights.values(), CLIP))
+        for what, value in (("loss", total), ("gradient", norm)):
+            if not math.isfinite(value):
+                raise DataError(
+                    f"the {what} became {value} at step {self.done}",
+                    hint="use a smaller learning rate, and calibrate on images like those of the training",
+                )
         with hold:
             self.optimizer.step()
             self.done += 1
