@@ -53,8 +53,8 @@ def tiny_onnx(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     """The ONNX of `tiny_weights`. Read it, and do not write beside it."""
     from small_nets import street_frames
 
-    from edgeseg.export.model import export_model, spec_from_model
+    from edgeseg.export.model import export_model, source_from_model
 
-    frames = [rgb for rgb, _ in street_frames(spec_from_model(tiny_weights))]
+    frames = [rgb for rgb, _ in street_frames(source_from_model(tiny_weights).spec)]
     artifact, _ = export_model(tiny_weights, tmp_path_factory.mktemp("onnx") / "tiny.onnx", frames=frames)
     return artifact.path

@@ -79,12 +79,6 @@ def source_from_model(model: str | Path, size: tuple[int, int] | None = None, la
     return Source(path, own_spec(path, size), state_from_weights(path))
 
 
-def spec_from_model(model: str | Path, size: tuple[int, int] | None = None) -> ModelSpec:
-    """The spec of `model` at `size`, as `source_from_model` has it."""
-    path = weights_path(model)
-    return own_spec(path, size) if is_own(path) else adoption_from_file(path, size=size).spec
-
-
 def own_spec(path: Path, size: tuple[int, int] | None) -> ModelSpec:
     """The spec in the header of a weights file that edgeseg wrote, at `size`."""
     spec = spec_from_weights(path)

@@ -21,7 +21,7 @@ from edgeseg.conversion import existing_engine, float_onnx  # noqa: E402
 from edgeseg.datasets.labels import CITYSCAPES_LABELS  # noqa: E402
 from edgeseg.errors import FormatError, MismatchError, SizeError  # noqa: E402
 from edgeseg.export.adoption import adoption_from_file, shown  # noqa: E402
-from edgeseg.export.model import source_from_model, spec_from_model  # noqa: E402
+from edgeseg.export.model import source_from_model  # noqa: E402
 from edgeseg.labels import unnamed_labels  # noqa: E402
 from edgeseg.spec import InputSpec, Output  # noqa: E402
 from edgeseg.street import StreetCamera  # noqa: E402
@@ -105,9 +105,9 @@ def test_export_gives_the_logits_of_transformers(theirs: Theirs, run: Run, tmp_p
 
 def test_a_pickle_of_the_same_tensors_has_the_defaults_of_its_origin(theirs: Theirs, tmp_path: Path) -> None:
     torch.save({"state_dict": safetensors.load_file(weights_path(theirs.folder))}, tmp_path / "street.v2.pth")
-    spec = spec_from_model(tmp_path / "street.v2.pth")
+    spec = source_from_model(tmp_path / "street.v2.pth").spec
     assert (spec.name, spec.input, spec.labels) == ("street.v2", InputSpec(512, 512), unnamed_labels(5))
-    assert spec_from_model(tmp_path / "street.v2.pth", (128, 96)).input == InputSpec(128, 96)
+    assert source_from_model(tmp_path / "street.v2.pth", (128, 96)).spec.input == InputSpec(128, 96)
 
 
 def test_convert_goes_the_way_of_export(theirs: Theirs, tmp_path: Path) -> None:
@@ -142,12 +142,12 @@ def test_nineteen_classes_without_names_are_those_of_cityscapes(tmp_path: Path) 
 
     lines = read_lines(Path(__file__).parents[1] / "golden/origins/nvlabs-segformer.txt")
     torch.save({"state_dict": golden_state(lines)}, tmp_path / "city.pth")
-    spec = spec_from_model(tmp_path / "city.pth")
+    spec = source_from_model(tmp_path / "city.pth").spec
     assert spec.labels == CITYSCAPES_LABELS
     assert (spec.input.width, spec.input.height) == (2048, 1024)
     assert spec.licence == "LicenseRef-NVIDIA-non-commercial"
     torch.save({"state_dict": golden_state(lines), "meta": {"CLASSES": CITYSCAPES_LABELS.names}}, tmp_path / "city.pth")
-    assert spec_from_model(tmp_path / "city.pth").labels == CITYSCAPES_LABELS
+    assert source_from_model(tmp_path / "city.pth").spec.labels == CITYSCAPES_LABELS
 
 
 @pytest.mark.parametrize("classes", [1, 256])
@@ -184,7 +184,7 @@ def test_what_shapes_do_not_tell_is_read_in_the_config(theirs: Theirs, tmp_path:
 
 def test_a_size_that_the_network_does_not_take_names_the_nearest(theirs: Theirs) -> None:
     with pytest.raises(SizeError) as caught:
-        spec_from_model(theirs.folder, (100, 64))
+        source_from_model(theirs.folder, (100, 64))
     assert caught.value.hint == "use 96x64 or 128x64"
 
 
@@ -225,12 +225,12 @@ def test_live_names_of_transformers_are_another_thing(theirs: Theirs, tmp_path: 
         pytest.skip("this transformers calls its live modules as its files do")
     torch.save(live, tmp_path / "live.pth")
     with pytest.raises(FormatError, match="nobody's checkpoint that edgeseg knows"):
-        spec_from_model(tmp_path / "live.pth")
+        source_from_model(tmp_path / "live.pth")
 
 
 @pytest.mark.parametrize("name", ["enet_camvid", "enet_cityscapes"])
 def test_real_checkpoints_of_other_networks_are_refused(edgeseg_data: Path, name: str) -> None:
     with pytest.raises(FormatError) as caught:
-        spec_from_model(edgeseg_data / "checkpoints" / f"{name}.pth")
+        source_from_model(edgeseg_data / "checkpoints" / f"{name}.pth")
     assert "nobody's checkpoint that edgeseg knows" in caught.value.message
     assert "edgeseg adopt model.onnx" in caught.value.hint

@@ -22,7 +22,7 @@ from edgeseg.spec import Output
 torch = pytest.importorskip("torch")
 
 from edgeseg.export import model as export_module  # noqa: E402 - imports torch
-from edgeseg.export.model import export_model, source_from_model, spec_from_model  # noqa: E402
+from edgeseg.export.model import export_model, source_from_model  # noqa: E402
 from edgeseg.files import sha256_from_file  # noqa: E402
 from edgeseg.weights.file import spec_from_weights  # noqa: E402
 
@@ -139,7 +139,7 @@ def test_a_size_that_breaks_the_rule_is_refused_with_the_nearest(
     tiny_weights: Path, size: tuple[int, int], hint: str
 ) -> None:
     with pytest.raises(SizeError) as caught:
-        spec_from_model(tiny_weights, size)
+        source_from_model(tiny_weights, size)
     takes = "multiples of 32, at least 64"
     assert caught.value.message == f"tiny-bisenetv2 does not take {size[0]}x{size[1]}: it takes {takes}"
     assert caught.value.hint == hint
@@ -149,10 +149,10 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("buy milk")
     with pytest.raises(FormatError, match="not a weights file"):
-        spec_from_model(text)
+        source_from_model(text)
     with pytest.raises(FormatError, match="not a weights file"):
-        spec_from_model(text.rename(tmp_path / "notes.safetensors"))
+        source_from_model(text.rename(tmp_path / "notes.safetensors"))
     with pytest.raises(FileProblem, match="no such file"):
-        spec_from_model(tmp_path / "nothing.safetensors")
+        source_from_model(tmp_path / "nothing.safetensors")
     with pytest.raises(UnknownNameError, match="did you mean bisenetv2-street"):
-        spec_from_model("bisenetv2-stret")
+        source_from_model("bisenetv2-stret")

@@ -129,10 +129,10 @@ def test_every_quantised_weight_of_the_file_is_rounded_from_a_float_one(
 def test_a_family_can_be_tuned(family: str, tmp_path: Path) -> None:
     from small_nets import street_frames, write_small_weights
 
-    from edgeseg.export.model import export_model, spec_from_model
+    from edgeseg.export.model import export_model, source_from_model
 
     weights = write_small_weights(tmp_path / "tiny.safetensors", family)
-    frames = [rgb for rgb, _ in street_frames(spec_from_model(weights))]
+    frames = [rgb for rgb, _ in street_frames(source_from_model(weights).spec)]
     source, _ = export_model(weights, tmp_path / "tiny.onnx", frames=frames[:1])
     table = ranges_from_images(source.path, frames)
     tuner = tuner_of(source, table, QatConfig())
