@@ -1,8 +1,8 @@
 """A file that says what it is: an ONNX with its spec in metadata_props, or an engine with its sidecar.
 
 An engine file is just what its runtime calls an engine. Its sidecar is `<file>.json`, schema 1: the engine's name,
-SHA-256, spec, precision, output, provenance, versions, device, layers (requested and obtained precision) and the
-agreement of its labels with the float model.
+SHA-256, spec, precision, output, provenance, versions, device, layers (requested and obtained precision), the
+agreement of its labels with the float model and the decision for it.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Artifact:
     provenance: where it came from: weights, SHA-256 of the ONNX, of the range table and of its images, agreement of
         the export; plain JSON data without times or paths.
     versions, device, layers, agreement: of the build; empty for an ONNX.
+    decision: what was tried before this engine was chosen, and why it was; empty where a user named the precision.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Artifact:
     device: Mapping[str, Any] = field(default_factory=dict)
     layers: tuple[Layer, ...] = ()
     agreement: Mapping[str, Any] = field(default_factory=dict)
+    decision: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -86,6 +88,7 @@ class Artifact:
             "versions": dict(self.versions),
             "device": dict(self.device),
             "agreement": dict(self.agreement),
+            "decision": dict(self.decision),
             "layers": [asdict(layer) for layer in self.layers],
         }
         with whole_file(sidecar_path(self.path)) as partial:
@@ -119,7 +122,7 @@ def artifact_from_sidecar(path: Path) -> Artifact:
         layers = tuple(Layer(**layer) for layer in data.get("layers", ()))
     except TypeError as problem:
         raise FormatError(f"unreadable sidecar: {sidecar_path(path)}", hint=REBUILD) from problem
-    known: dict[str, Any] = {key: data.get(key) or {} for key in ("versions", "device", "agreement")}
+    known: dict[str, Any] = {key: data.get(key) or {} for key in ("versions", "device", "agreement", "decision")}
     return Artifact(path=path, engine=str(data.get("engine", "")), layers=layers, **known, **fields)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,10 @@ from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.images import images_from
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
+from edgeseg.decide.budget import Budget
+from edgeseg.decide.decide import Decision, Question, check_decidable, decide, kept
+from edgeseg.decide.pictures import Panel, panel_from_options
+from edgeseg.decide.plot import draw_pareto
 from edgeseg.engines import default_engine, open_engine
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.errors import EdgeSegError, FormatError, MismatchError
@@ -42,20 +46,34 @@ class Conversion:
     """What `convert` made.
 
     onnx: the float graph, beside the engine. export: how that compares with its torch module; None for an ONNX that
-    was there already. ranges: the table that int8 rests on, if any.
+    was there already. ranges: the table that int8 rests on, if any. decision, plot: where the precision was decided.
     """
 
     engine: Artifact
     onnx: Artifact
     export: Parity | None
     ranges: Path | None
+    decision: Decision | None = None
+    plot: Path | None = None
+
+
+@dataclass(frozen=True)
+class Auto:
+    """In place of a precision: the fastest one within a budget, measured here.
+
+    data: a data set's URI with labels to judge on; without it the engines' agreement with the float one decides.
+    """
+
+    budget: Budget = field(default_factory=Budget)
+    data: str | None = None
+    threads: int | None = None
 
 
 def convert(
     model: str | Path,
     *,
     engine: str | None = None,
-    precision: Precision | None = None,
+    precision: Precision | Auto | None = None,
     images: str | Path | None = None,
     ranges: Path | None = None,
     limit: int = 100,
@@ -68,20 +86,25 @@ def convert(
     """Convert `model`, a bundled name, weights, a checkpoint or an ONNX that carries a spec, to an engine in `out`.
 
     engine: the first that this machine can run unless given. precision: int8 where there are ranges, else the
-    fastest float that the engine and this machine have. images: a folder, or a data set's URI, to calibrate on,
-    of which `limit` are chosen; without it the committed table of a bundled model is used, or the table at `ranges`.
-    size: (width, height). labels: names of a checkpoint's classes. Nothing is left behind where a step fails.
+    fastest float that the engine and this machine have; `Auto` measures which. images: a folder, or a data set's URI,
+    to calibrate on, of which `limit` are chosen; without it the committed table of a bundled model is used, or the
+    table at `ranges`. size: (width, height). labels: names of a checkpoint's classes. Nothing is left behind where a
+    step fails.
     """
     engine = engine or default_engine()
     open_engine(engine).available()
-    if precision is not None:
+    auto = precision if isinstance(precision, Auto) else None
+    precision = None if isinstance(precision, Auto) else precision
+    if auto is not None:
+        check_decidable(engine)
+    elif precision is not None:
         open_engine(engine).check_precision(precision)
     table_path = None if images else (ranges or (bundled_ranges(str(model)) if model in BUNDLED else None))
     with scratch_in(out) as scratch:
         progress("export", 0, None)
         onnx, parity = float_onnx(model, scratch, size=size, output=output, images=images, labels=labels)
         name = onnx.path.stem
-        frames = check_frames(onnx.spec, images)
+        panel = panel_from_options(onnx.spec, auto.data, images, limit) if auto else None
         if images:
             table: RangeTable | None = ranges_from_images(
                 onnx.path,
@@ -90,22 +113,40 @@ def convert(
             )
         else:
             table = RangeTable.open(table_path) if table_path else None
-        precision = precision or chosen_precision(engine, calibrated=table is not None)
-        source = int8_onnx(onnx, table, engine, scratch, progress) if precision is Precision.INT8 else onnx
-        progress("build", 0, None)
-        built = engine_from_onnx(
-            source.path,
-            engine,
-            precision=precision,
-            out_dir=out,
-            name=name,
-            reference=onnx.path,
-            frames=np.stack(frames),
-        )
-        kept = onnx.path.replace(out / onnx.path.name)
+        decision = None
+        if auto is not None and panel is not None:
+            decision = decide(question_from_panel(onnx, table, engine, panel, auto), scratch, progress=progress)
+            built = kept(decision, out, name)
+        else:
+            precision = precision or chosen_precision(engine, calibrated=table is not None)
+            source = int8_onnx(onnx, table, engine, scratch, progress) if precision is Precision.INT8 else onnx
+            progress("build", 0, None)
+            built = engine_from_onnx(
+                source.path,
+                engine,
+                precision=precision,
+                out_dir=out,
+                name=name,
+                reference=onnx.path,
+                frames=np.stack(check_frames(onnx.spec, images)),
+            )
+        kept_onnx = onnx.path.replace(out / onnx.path.name)
         if images and table is not None:
             table_path = table.write(out / f"{name}.ranges.json")
-    return Conversion(built, artifact_from_onnx(kept), parity, table_path if precision is Precision.INT8 else None)
+    used = table_path if built.precision is Precision.INT8 else None
+    return Conversion(built, artifact_from_onnx(kept_onnx), parity, used, decision, plot_beside(built.path, decision))
+
+
+def question_from_panel(onnx: Artifact, table: RangeTable | None, engine: str, panel: Panel, auto: Auto) -> Question:
+    """What `decide` is asked."""
+    table = table if Precision.INT8 in open_engine(engine).precisions else None
+    return Question(onnx, table, engine, panel, auto.budget, auto.threads)
+
+
+def plot_beside(engine: Path, decision: Decision | None) -> Path | None:
+    """The plot of the decision, beside the engine; None where there is no decision, or no matplotlib."""
+    path = engine.with_suffix(".pareto.png")
+    return path if decision is not None and draw_pareto(path, decision) else None
 
 
 def int8_onnx(onnx: Artifact, table: RangeTable | None, engine: str, folder: Path, progress: Progress) -> Artifact:

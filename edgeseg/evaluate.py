@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.datasets.dataset import Dataset
-from edgeseg.errors import MismatchError
 from edgeseg.measure.recorder import Summary
 from edgeseg.metrics.confusion import ConfusionMatrix
 from edgeseg.progress import Progress, silent
@@ -38,12 +37,7 @@ def evaluate(segmenter: Segmenter, dataset: Dataset, *, progress: Progress = sil
     it by nearest neighbour. MismatchError where the classes are not the model's.
     """
     names = segmenter.spec.labels.names
-    if dataset.labels.names != names:
-        raise MismatchError(
-            f"{segmenter.spec.name} knows {len(names)} classes ({names[0]}, ...), and {dataset.name} has "
-            f"{len(dataset.labels)} ({dataset.labels.names[0]}, ...)",
-            hint="evaluate on a data set with the model's classes",
-        )
+    dataset.check_labels(names, segmenter.spec.name)
     confusion = ConfusionMatrix(len(names), dataset.labels.ignore)
     segmenter.clear_latency()
     count = 0

@@ -8,26 +8,46 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.commands.options import (
+    AUTO,
     ENGINES_FOLDER,
     Engine,
     Folder,
     Json,
     Limit,
     Model,
-    PrecisionName,
     SizeText,
     precision_from_text,
     size_or_none,
 )
+from edgeseg.errors import MismatchError
 
 if TYPE_CHECKING:
-    from edgeseg.spec import ModelSpec
+    from edgeseg.conversion import Auto
+    from edgeseg.decide.candidate import Candidate
+    from edgeseg.decide.decide import Decision
+    from edgeseg.spec import ModelSpec, Precision
 
 
 def command(
     model: Model,
     engine: Engine = None,
-    precision: PrecisionName = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            help="fp32, bf16 or int8, or auto: measure which pays. int8 where there are ranges unless given.",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="URI", help="auto: labelled pictures to judge on, of another place.")
+    ] = None,
+    max_drop: Annotated[
+        float, typer.Option("--max-drop", min=0, max=100, help="auto: points of mIoU that speed may cost.")
+    ] = 0.5,
+    min_agreement: Annotated[
+        float, typer.Option("--min-agreement", min=0, max=1, help="auto, without --data: share of the float labels.")
+    ] = 0.99,
+    minutes: Annotated[float, typer.Option("--minutes", min=0, help="auto: how long to search for a mix.")] = 10.0,
     images: Annotated[
         str | None, typer.Option("--images", metavar="DIR", help="Images to calibrate on, or a data set's URI.")
     ] = None,
@@ -44,16 +64,24 @@ def command(
     """Convert MODEL to an engine: export, calibrate, quantise, build, check. MODEL may be a recipe (.toml) too."""
     from edgeseg.artifact import count_precisions
     from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
-    from edgeseg.conversion import convert
+    from edgeseg.conversion import Auto, convert
+    from edgeseg.decide.budget import Budget
     from edgeseg.recipe import Recipe, recipe_from_file
     from edgeseg.spec import Output
 
     recipe = recipe_from_file(model) if model.endswith(".toml") else Recipe(model)
+    wanted: Precision | Auto | None = recipe.precision
+    if precision is not None and precision.lower() == AUTO:
+        wanted = Auto(Budget(max_drop / 100, min_agreement, minutes), data)
+    elif data is not None:
+        raise MismatchError("--data is for --precision auto", hint="add --precision auto, or leave --data out")
+    elif precision is not None:
+        wanted = precision_from_text(precision)
     with shown_progress() as progress:
         made = convert(
             recipe.model,
             engine=engine or recipe.engine,
-            precision=precision_from_text(precision) or recipe.precision,
+            precision=wanted,
             images=images,
             ranges=ranges,
             limit=limit,
@@ -82,9 +110,13 @@ def command(
                 "agreement": artifact.agreement,
                 "layers": count_precisions(artifact.layers),
                 "licence": artifact.spec.licence,
+                "decision": dict(artifact.decision) or None,
+                "plot": str(made.plot) if made.plot else None,
             }
         )
     else:
+        if made.decision is not None:
+            print_decision(made.decision)
         layers = ", ".join(f"{count} {name}" for name, count in count_precisions(artifact.layers).items())
         labels = artifact.agreement.get("labels")
         print_table(
@@ -94,7 +126,37 @@ def command(
     if artifact.spec.licence.startswith("CC-BY-NC") or "non-commercial" in artifact.spec.licence:
         note(f"note: these weights are {artifact.spec.licence}: not for commercial use")
     wrote(made.onnx.path)
+    wrote(made.plot)
     wrote(artifact.path, f"edgeseg stream SOURCE {artifact.path} -o overlay.mp4")
+
+
+def print_decision(decision: Decision) -> None:
+    """All candidates, the fastest last, and the verdict."""
+    from edgeseg.commands.terminal import print_table
+
+    print(judged_text(decision))
+    print_table(
+        ["candidate", "p50 ms", "own CPU ms", "latency to float", "accuracy (95%)", "within", "float blocks"],
+        [row_from_candidate(each) for each in decision.field.candidates],
+    )
+    print(decision.verdict)
+
+
+def judged_text(decision: Decision) -> str:
+    """What the candidates were judged on."""
+    on = decision.judged["judged_on"]
+    by = "mIoU against the labels" if on["labelled"] else "no labels: agreement with the float engine decides"
+    return f"judged on {on['pictures']} pictures of {on['source']} ({by})"
+
+
+def row_from_candidate(candidate: Candidate) -> list[str]:
+    """One line of the table; dashes where nothing was measured."""
+    lap, cost, ratio = candidate.lap, candidate.cost, candidate.ratio
+    times = [f"{lap.latency.p50_ms:.2f}", f"{lap.cpu_ms:.2f}"] if lap else ["-", "-"]
+    held = f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "-"
+    accuracy = f"{cost.text()} ({cost.doubt()})" if cost else candidate.problem
+    blocks = ", ".join(block.name for block in candidate.blocks) or "-"
+    return [candidate.name, *times, held, accuracy, "yes" if candidate.is_within else "no", blocks]
 
 
 def input_line(spec: ModelSpec) -> str:

@@ -31,6 +31,7 @@ Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threa
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many of the images to use, chosen by seed.")]
 
 ENGINES_FOLDER = Path("engines")
+AUTO = "auto"
 
 
 def precision_from_text(text: str | None) -> Precision | None:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.errors import DataError, UnknownNameError
+from edgeseg.errors import DataError, MismatchError, UnknownNameError
 from edgeseg.spec import LabelSet
 
 Bytes = npt.NDArray[np.uint8]
@@ -51,6 +51,15 @@ class Dataset:
 
     def __getitem__(self, index: int) -> Sample:
         return self.samples[index]
+
+    def check_labels(self, names: tuple[str, ...], model: str) -> None:
+        """MismatchError unless the classes are those called `names`, which `model` knows."""
+        if self.labels.names != names:
+            raise MismatchError(
+                f"{model} knows {len(names)} classes ({names[0]}, ...), and {self.name} has "
+                f"{len(self.labels)} ({self.labels.names[0]}, ...)",
+                hint="evaluate on a data set with the model's classes",
+            )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,92 @@
+"""The parts that a network is quantised by: the modules it was written in."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from edgeseg.calib.placement import placement_from_model
+
+MOST = 12
+OPERATOR = re.compile(r"/(Conv|MatMul|Gemm)(_\d+)?$")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Layers that stay float, or do not, together. layers: names of their nodes, in the graph's order."""
+
+    name: str
+    layers: tuple[str, ...]
+
+
+def layers_from_model(model: ir.Model) -> list[str]:
+    """The names of the convolutions and matrix products that int8 would reach, in the graph's order."""
+    return [str(node.name) for node in placement_from_model(model).weighted]
+
+
+def blocks_from_layers(layers: Sequence[str], most: int = MOST) -> list[Block]:
+    """At most `most` blocks that hold all `layers`: whole modules, the largest of them split first.
+
+    Names such as "stage3.1.project.0/Conv" and "/encoder/level2/conv/Conv" tell the modules. A network without such
+    names is cut into runs of layers.
+    """
+    if not layers:
+        return []
+    groups = split({(): list(layers)}, ())
+    if len(groups) > most or all(len(inside) == 1 for inside in groups.values()):
+        return runs_from_layers(layers, most)
+    while True:
+        whole = sorted((prefix for prefix in groups if len(groups[prefix]) > 1), key=lambda p: -len(groups[p]))
+        finer = next((new for prefix in whole if len(groups) < len(new := split(groups, prefix)) <= most), None)
+        if finer is None:
+            return [Block(block_name(prefix, inside), tuple(inside)) for prefix, inside in groups.items()]
+        groups = finer
+
+
+Groups = dict[tuple[str, ...], list[str]]
+
+
+def split(groups: Groups, prefix: tuple[str, ...]) -> Groups:
+    """`groups` with the one at `prefix` divided by its layers' next word, in its place."""
+    found: Groups = {}
+    for known, layers in groups.items():
+        if known != prefix:
+            found[known] = layers
+            continue
+        longer = len(shared_words(layers)) + 1
+        for layer in layers:
+            found.setdefault(tuple(words(layer)[:longer]), []).append(layer)
+    return found
+
+
+def words(layer: str) -> list[str]:
+    """The modules from the outermost to the innermost."""
+    return re.split(r"[./]+", OPERATOR.sub("", layer).strip("/"))
+
+
+def shared_words(layers: Sequence[str]) -> list[str]:
+    """The modules that all `layers` lie in."""
+    shared: list[str] = []
+    for column in zip(*map(words, layers)):
+        if len(set(column)) > 1:
+            break
+        shared.append(column[0])
+    return shared
+
+
+def block_name(prefix: Sequence[str], layers: Sequence[str]) -> str:
+    """A layer's own name, or that of the module with a star."""
+    inside = ".".join(shared_words(layers) or prefix)
+    return inside if len(layers) == 1 else f"{inside}.*"
+
+
+def runs_from_layers(layers: Sequence[str], most: int) -> list[Block]:
+    """Runs of neighbouring layers, all of nearly one length, named by their first and last."""
+    count = min(most, len(layers))
+    borders = [round(number * len(layers) / count) for number in range(count + 1)]
+    runs = [tuple(layers[start:end]) for start, end in itertools.pairwise(borders)]
+    return [Block(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}", run) for run in runs]

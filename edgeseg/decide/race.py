@@ -1,0 +1,76 @@
+"""Which engine is faster: all of them in turn, round by round, so that a busy moment hits each alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.decide.estimate import Estimate, Floats, bootstrap
+from edgeseg.measure.recorder import Summary, summary_from_samples
+from edgeseg.progress import Progress, silent
+from edgeseg.segmenter import Segmenter
+
+ROUNDS = 9
+SECONDS = 0.3  # of one engine's turn
+LEAST = 3  # pictures a turn
+
+
+@dataclass(frozen=True)
+class Lap:
+    """One engine's times. rounds: the median latency of each round in ms. latency: of all pictures. cpu_ms: own."""
+
+    rounds: tuple[float, ...]
+    latency: Summary
+    cpu_ms: float
+
+    def ratio_to(self, other: Lap) -> Estimate:
+        """How many times as long this takes as `other`, raced with it: the median of the rounds' ratios."""
+        ratios = np.array(self.rounds) / np.array(other.rounds)
+        return bootstrap(lambda weights: medians(weights, ratios), len(ratios))
+
+
+def race(
+    segmenters: Mapping[str, Segmenter], rgb: NDArray[np.uint8], *, rounds: int = ROUNDS, progress: Progress = silent
+) -> dict[str, Lap]:
+    """Time each segmenter on `rgb`, a picture of its input's size, from picture to mask."""
+    samples: dict[str, list[list[float]]] = {name: [] for name in segmenters}
+    cpu = dict.fromkeys(segmenters, 0.0)
+    for number in range(rounds):
+        for name, segmenter in segmenters.items():
+            segmenter.segment(rgb)  # caches and threads are the last one's
+            began = time.process_time()
+            samples[name].append(one_turn(segmenter, rgb))
+            cpu[name] += (time.process_time() - began) * 1e3
+        progress("race", number + 1, rounds)
+    return {name: lap_from_turns(turns, cpu[name]) for name, turns in samples.items()}
+
+
+def one_turn(segmenter: Segmenter, rgb: NDArray[np.uint8]) -> list[float]:
+    """Latencies in ms, for SECONDS."""
+    found: list[float] = []
+    end = time.perf_counter() + SECONDS
+    while len(found) < LEAST or time.perf_counter() < end:
+        began = time.perf_counter()
+        segmenter.segment(rgb)
+        found.append((time.perf_counter() - began) * 1e3)
+    return found
+
+
+def lap_from_turns(turns: list[list[float]], cpu_ms: float) -> Lap:
+    """What the turns of one engine sum up to."""
+    every = [sample for turn in turns for sample in turn]
+    middles = tuple(summary_from_samples(turn).p50_ms for turn in turns)
+    return Lap(middles, summary_from_samples(every), cpu_ms / len(every))
+
+
+def medians(weights: Floats, values: Floats) -> Floats:
+    """The weighted (lower) median of `values` (n,) for each row of `weights` (draws, n)."""
+    order = np.argsort(values)
+    reached = np.cumsum(weights[:, order], axis=1)
+    place = (reached >= reached[:, -1:] / 2).argmax(1)
+    found: Floats = values[order][place]
+    return found

@@ -1,0 +1,88 @@
+"""Which engines are tried: the float ones, int8, and int8 with the blocks float that are worth it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+from edgeseg.decide.blocks import Block
+from edgeseg.decide.candidate import Candidate
+from edgeseg.decide.judge import Judge
+from edgeseg.decide.trial import Trial
+from edgeseg.decide.weigh import Weight, weights_of_blocks
+from edgeseg.progress import Progress
+from edgeseg.spec import Precision
+
+MIXED_TRIES = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """All candidates that were measured. base: the fastest float engine within the budget. weights: if weighed."""
+
+    candidates: tuple[Candidate, ...]
+    base: Candidate
+    weights: tuple[Weight, ...] = ()
+
+    def best(self) -> Candidate:
+        """The fastest one within the budget that is surely faster than `base`; else `base`."""
+        able = [each for each in self.candidates if each is not self.base and each.is_within and each.is_faster]
+        return min(able, key=lambda each: 0.0 if each.ratio is None else each.ratio.value, default=self.base)
+
+
+def plain_field(precisions: Sequence[Precision], trial: Trial, progress: Progress) -> Field:
+    """The engines of one precision throughout, fp32 first, judged and raced together."""
+    candidates = []
+    for number, precision in enumerate(precisions):
+        progress("judge", number, len(precisions))
+        candidates.append(trial.measured(precision))
+    progress("judge", len(precisions), len(precisions))
+    return based(trial.raced(candidates, candidates[0].name), trial)
+
+
+def based(candidates: Sequence[Candidate], trial: Trial) -> Field:
+    """The field, with every latency held against that of its base."""
+    floats = [each for each in candidates if each.precision is not Precision.INT8 and each.is_within]
+    base = min(floats, key=lambda each: each.p50_ms)
+    held = [
+        each if each.lap is None or base.lap is None else dataclasses.replace(each, ratio=each.lap.ratio_to(base.lap))
+        for each in candidates
+    ]
+    return Field(tuple(held), held[list(candidates).index(base)])
+
+
+def mixed_field(field: Field, blocks: Sequence[Block], trial: Trial, search: Judge, progress: Progress) -> Field:
+    """`field` and the mixed engines, tried until one is within the budget, or none can be faster any more.
+
+    Where int8 is accurate enough and too slow, only blocks come back that are faster in floating point; else those
+    first that win back the most labels per millisecond.
+    """
+    deadline = time.monotonic() + 60 * trial.budget.minutes
+    int8 = next(each for each in field.candidates if each.precision is Precision.INT8)
+    if int8.engine is None or len(blocks) < 2:
+        return field
+    weights = weights_of_blocks(blocks, int8.engine, trial, search, progress)
+    tried: list[Candidate] = []
+    for number, chosen in enumerate(mixes(weights, int8)):
+        if time.monotonic() > deadline:
+            break
+        progress("mix", number, None)
+        candidate = trial.measured(Precision.INT8, chosen)
+        _, candidate = trial.raced([field.base, candidate], field.base.name)
+        tried.append(candidate)
+        if candidate.is_within or (candidate.ratio is not None and candidate.ratio.low > 1):
+            break
+    return Field((*field.candidates, *tried), field.base, tuple(weights))
+
+
+def mixes(weights: Sequence[Weight], int8: Candidate) -> list[list[Block]]:
+    """Which blocks stay float, one list a try, in the graph's order."""
+    free = [weight for weight in weights if weight.is_free]
+    steps = [free] if free else []
+    if not int8.is_within:
+        others = [weight for weight in weights if weight.gain > 0 and weight not in free]
+        others.sort(key=lambda weight: -weight.worth(int8.p50_ms))
+        steps += [free + others[: count + 1] for count in range(len(others))]
+    whole = len(weights)
+    return [[weight.block for weight in weights if weight in step] for step in steps[:MIXED_TRIES] if len(step) < whole]

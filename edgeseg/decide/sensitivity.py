@@ -1,0 +1,158 @@
+"""What each part of a network costs in int8 alone, in accuracy, and in floating point alone, in time."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from edgeseg.artifact import Artifact, read_onnx, write_onnx
+from edgeseg.calib.placement import layout_for
+from edgeseg.calib.quantize import quantize_canonical, scales_from_table
+from edgeseg.calib.range import RangeTable
+from edgeseg.decide.blocks import Block, layers_from_model
+from edgeseg.decide.candidate import Maker
+from edgeseg.decide.decide import CHECKED, Question, check_decidable
+from edgeseg.decide.estimate import Estimate
+from edgeseg.decide.judge import Judge, Scores, pictures_from_frames
+from edgeseg.decide.race import race
+from edgeseg.decide.sqnr import open_tapped, sqnr_db
+from edgeseg.decide.trial import QUICK, Trial
+from edgeseg.decide.weigh import Weight, weights_of_blocks
+from edgeseg.engines import open_engine
+from edgeseg.errors import MismatchError
+from edgeseg.graph.lower_qdq import lower_qdq, with_activation
+from edgeseg.progress import silent
+from edgeseg.spec import Precision
+
+OBSERVER = "percentile"
+WHOLE = "(all in int8)"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one block does.
+
+    drop: mIoU that is lost where it alone is int8, as a fraction; None without labels. agreement: share of the labels
+    that are the float engine's, then. sqnr_db: of the logits, then; None where the model gives a mask.
+    weight: the block left float in an otherwise int8 engine; None where that engine does not exist.
+    """
+
+    block: Block
+    drop: Estimate | None
+    agreement: Estimate
+    sqnr_db: float | None
+    weight: Weight | None
+
+    @property
+    def loss(self) -> Estimate:
+        """What ranks it: the drop of mIoU, or the share of the labels that change where there is no truth."""
+        same = self.agreement
+        return self.drop or Estimate(1 - same.value, 1 - same.high, 1 - same.low)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; shares and mIoU are fractions."""
+        found: dict[str, Any] = {"name": self.block.name, "layers": list(self.block.layers)}
+        found |= {"miou_drop": self.drop and self.drop.to_dict(), "agreement": self.agreement.to_dict()}
+        found |= {"sqnr_db": self.sqnr_db, "float": None}
+        if self.weight is not None:
+            weight = self.weight
+            found["float"] = {"lost_ms": weight.lost_ms, "latency_ratio": weight.ratio.to_dict(), "gain": weight.gain}
+        return found
+
+
+class Sensitivity:
+    """Measures the blocks of one network on one engine; builds lie in `folder`, which is the caller's.
+
+    whole: the effect of int8 throughout. Its time is that of the float engine.
+    """
+
+    def __init__(self, question: Question, folder: Path) -> None:
+        check_decidable(question.engine)
+        panel = question.panel
+        maker = Maker(question.onnx, question.table, question.engine, folder, panel.search[:CHECKED])
+        self.folder, self.panel = folder, panel
+        self.reference = maker.build(Precision.FP32)
+        self.int8 = maker.build(Precision.INT8, checked=False)
+        segmenter, noted = open_tapped(self.reference.path, question.threads)
+        with segmenter:
+            self.judge = Judge(panel.judged, segmenter, panel.counted)
+            self.clean = list(noted)
+            self.search = Judge(pictures_from_frames(list(panel.search)), segmenter, None)
+        self.trial = Trial(maker, self.judge, question.budget, panel.search[0], question.threads)
+        self.layers = tuple(layers_from_model(ir.from_proto(read_onnx(question.onnx.path))))
+        self.scores, self.whole = self.measured_whole()
+
+    def measured_whole(self) -> tuple[Scores, Effect]:
+        """The int8 engine that a user would get, and what it wins over the float one in time."""
+        scores, sqnr = self.scored(self.int8)
+        with self.trial.open(self.reference) as plain, self.trial.open(self.int8) as quantised:
+            laps = race({"float": plain, "int8": quantised}, self.trial.rgb, rounds=QUICK)
+        ratio = laps["float"].ratio_to(laps["int8"])
+        lost = (ratio.value - 1) * laps["int8"].latency.p50_ms
+        block = Block(WHOLE, self.layers)
+        weight = Weight(block, 1 - scores.same_labels().value, lost, ratio)
+        return scores, self.effect(block, scores, sqnr, weight)
+
+    def measured(self, block: Block) -> Effect:
+        """The effect of `block`."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            maker = dataclasses.replace(self.trial.maker, folder=Path(scratch))
+            scores, sqnr = self.scored(alone(maker, block.layers))
+            weight = self.weighed(block, dataclasses.replace(self.trial, maker=maker))
+        return self.effect(block, scores, sqnr, weight)
+
+    def effect(self, block: Block, scores: Scores, sqnr: float | None, weight: Weight | None) -> Effect:
+        """The figures of one engine against those of the float one."""
+        return Effect(block, scores.drop_from(self.judge.reference), scores.same_labels(), sqnr, weight)
+
+    def scored(self, engine: Artifact) -> tuple[Scores, float | None]:
+        """Its masks and its logits against those of the float engine."""
+        segmenter, noted = open_tapped(engine.path, self.trial.threads)
+        with segmenter:
+            return self.judge.scores(segmenter), sqnr_db(self.clean, noted)
+
+    def weighed(self, block: Block, trial: Trial) -> Weight | None:
+        """The block in floating point; None where nothing else is int8, or the runtime takes the rest for float too."""
+        try:
+            return weights_of_blocks([block], self.int8, trial, self.search, silent)[0]
+        except MismatchError:
+            return None
+
+
+def alone(maker: Maker, layers: Iterable[str]) -> Artifact:
+    """The engine with `layers` in int8 and all else in fp32, whatever the float layers of an int8 engine compute in.
+
+    A runtime may compute a layer that is alone in floating point: rounded it is all the same.
+    """
+    assert maker.table is not None  # nothing is int8 without ranges
+    engine = open_engine(maker.engine)
+    onnx = quantised_alone(maker.onnx, maker.table, maker.engine, frozenset(layers), maker.folder)
+    return engine.build(onnx, maker.folder / f"alone.{engine.extension}", Precision.FP32)
+
+
+def quantised_alone(onnx: Artifact, table: RangeTable, target: str, layers: frozenset[str], folder: Path) -> Artifact:
+    """The ONNX with `layers` in int8. No pair stands where only other layers want it: `lower_qdq` gets no scale there."""
+    model = ir.from_proto(read_onnx(onnx.path))
+    scales = scales_from_table(model, table, OBSERVER)
+    nodes = [node for node in model.graph if node.name in layers]
+    values = [value for node in nodes for value in (node.inputs[0], node.outputs[0], with_activation(node.outputs[0]))]
+    touched = {str(value.name) for value in values if value is not None}
+    rest = frozenset(layers_from_model(model)) - layers
+    quantised = quantize_canonical(model, scales, rest)
+    layout = layout_for(target)
+    if layout is not None:
+        lower_qdq(quantised, layout, {name: scale for name, scale in scales.items() if name in touched})
+    artifact = dataclasses.replace(onnx, path=folder / "alone.int8.onnx")
+    write_onnx(ir.to_proto(quantised), artifact)
+    return artifact
+
+
+def ranked(effects: Sequence[Effect]) -> list[Effect]:
+    """The costliest first."""
+    return sorted(effects, key=lambda effect: -effect.loss.value)

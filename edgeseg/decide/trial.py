@@ -1,0 +1,65 @@
+"""Builds a candidate, has it judged and races it: everything that the search knows of an engine comes from here."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeseg.artifact import Artifact
+from edgeseg.decide.blocks import Block
+from edgeseg.decide.budget import Budget, cost_from_scores
+from edgeseg.decide.candidate import Candidate, Maker
+from edgeseg.decide.judge import Judge, Rgb
+from edgeseg.decide.race import race
+from edgeseg.errors import AgreementError
+from edgeseg.segmenter import Segmenter, open_segmenter
+from edgeseg.spec import Precision
+
+QUICK = 5  # rounds of a race that only decides what to try next
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What all candidates have in common. rgb: the picture of the races, at the input's size."""
+
+    maker: Maker
+    judge: Judge
+    budget: Budget
+    rgb: Rgb
+    threads: int | None = None
+
+    def measured(self, precision: Precision, blocks: Sequence[Block] = ()) -> Candidate:
+        """The candidate, built and judged; not yet raced. One whose build fails its check says so in `problem`."""
+        candidate = Candidate(name_of(precision, blocks), precision, tuple(blocks))
+        try:
+            engine = self.maker.build(precision, blocks)
+        except AgreementError as problem:
+            return dataclasses.replace(candidate, problem=problem.message)
+        with self.open(engine) as segmenter:
+            scores = self.judge.scores(segmenter)
+        cost = cost_from_scores(scores, self.judge.reference, self.budget)
+        return dataclasses.replace(candidate, engine=engine, scores=scores, cost=cost)
+
+    def raced(self, candidates: Sequence[Candidate], base: str, *, rounds: int = QUICK) -> list[Candidate]:
+        """`candidates` with their latency, and its ratio to that of the one called `base`, all of one race."""
+        with contextlib.ExitStack() as stack:
+            able = [candidate for candidate in candidates if candidate.engine is not None]
+            engines = {each.name: stack.enter_context(self.open(each.engine)) for each in able if each.engine}
+            laps = race(engines, self.rgb, rounds=rounds)
+        return [
+            dataclasses.replace(each, lap=laps[each.name], ratio=laps[each.name].ratio_to(laps[base]))
+            if each.name in laps
+            else each
+            for each in candidates
+        ]
+
+    def open(self, engine: Artifact) -> Segmenter:
+        """Open one of the engines."""
+        return open_segmenter(engine.path, threads=self.threads)
+
+
+def name_of(precision: Precision, blocks: Sequence[Block]) -> str:
+    """ "int8-mixed" where blocks stay float, else the precision."""
+    return f"{precision}-mixed" if blocks else str(precision)

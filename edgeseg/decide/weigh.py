@@ -1,0 +1,60 @@
+"""What each block of an int8 network is worth in floating point: accuracy won back, and time lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeseg.artifact import Artifact
+from edgeseg.decide.blocks import Block
+from edgeseg.decide.estimate import Estimate
+from edgeseg.decide.judge import Judge
+from edgeseg.decide.race import race
+from edgeseg.decide.trial import QUICK, Trial
+from edgeseg.progress import Progress
+from edgeseg.spec import Precision
+
+NOISE = 0.005  # of the latency: a smaller loss of time cannot be told from none
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One block left float in an otherwise int8 engine.
+
+    gain: share of the float engine's labels that come back. lost_ms: of the median latency; negative where it is
+    faster in floating point. ratio: its latency to that of the int8 engine.
+    """
+
+    block: Block
+    gain: float
+    lost_ms: float
+    ratio: Estimate
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the engine is surely faster with this block float."""
+        return self.ratio.high < 1
+
+    def worth(self, int8_ms: float) -> float:
+        """Labels gained per millisecond lost."""
+        return self.gain / max(self.lost_ms, NOISE * int8_ms)
+
+
+def weights_of_blocks(
+    blocks: Sequence[Block], int8: Artifact, trial: Trial, search: Judge, progress: Progress
+) -> list[Weight]:
+    """Weigh each of `blocks` against the int8 engine. search: pictures that are not those of the final judgement."""
+    found = []
+    with trial.open(int8) as quantised:
+        before = search.scores(quantised).agreement.mean()
+        for number, block in enumerate(blocks):
+            progress("weigh", number, len(blocks))
+            engine = trial.maker.build(Precision.INT8, [block], checked=False)
+            with trial.open(engine) as segmenter:
+                after = search.scores(segmenter).agreement.mean()
+                laps = race({"int8": quantised, "float": segmenter}, trial.rgb, rounds=QUICK)
+            ratio = laps["float"].ratio_to(laps["int8"])
+            lost = (ratio.value - 1) * laps["int8"].latency.p50_ms
+            found.append(Weight(block, float(after - before), lost, ratio))
+        progress("weigh", len(blocks), len(blocks))
+    return found
