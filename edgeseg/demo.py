@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 
 from edgeseg.artifact import Artifact
-from edgeseg.conversion import open_model
 from edgeseg.files import whole_file
+from edgeseg.opening import open_model
 from edgeseg.pixels.contact import contact_sheet
 from edgeseg.progress import Progress, silent
 from edgeseg.stream import StreamReport, stream

@@ -17,7 +17,7 @@ from edgeseg import convert as public_convert
 from edgeseg.artifact import Artifact, sidecar_path
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.range import RangeTable
-from edgeseg.conversion import convert, existing_engine, open_model
+from edgeseg.conversion import convert
 from edgeseg.errors import (
     DataError,
     EdgeSegError,
@@ -27,6 +27,7 @@ from edgeseg.errors import (
     SizeError,
     UnknownNameError,
 )
+from edgeseg.opening import existing_engine, open_model
 from edgeseg.spec import Output, Precision
 
 # `edgeseg.conversion` is the function: the module of that name has to be asked for by its path
@@ -219,7 +220,7 @@ def test_a_model_is_converted_once_and_again_when_weights_or_versions_changed(
 
     monkeypatch.setattr("edgeseg.export.model.export_model", exported)
     builds = Builds(convert)
-    monkeypatch.setattr(module, "convert", builds)
+    monkeypatch.setattr("edgeseg.opening.convert", builds)
     weights, out = Path(shutil.copy(tiny_weights, tmp_path / "mine.safetensors")), tmp_path / "out"
 
     def opened() -> str:

@@ -53,7 +53,7 @@ def segmenter_from_options(
     model: str, engine: str | None, precision: str | None, size: str | None, threads: int | None, progress: Progress
 ) -> Segmenter:
     """MODEL as stream, eval and bench open it: converted first, into ENGINES_FOLDER, where that is needed."""
-    from edgeseg.conversion import open_model
+    from edgeseg.opening import open_model
 
     return open_model(
         model,

@@ -17,12 +17,13 @@ from small_cli import Run, runner
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
-from edgeseg.conversion import existing_engine, float_onnx  # noqa: E402
+from edgeseg.conversion import float_onnx  # noqa: E402
 from edgeseg.datasets.labels import CITYSCAPES_LABELS  # noqa: E402
 from edgeseg.errors import FormatError, MismatchError, SizeError  # noqa: E402
 from edgeseg.export.adoption import adoption_from_file, shown  # noqa: E402
 from edgeseg.export.model import source_from_model  # noqa: E402
 from edgeseg.labels import unnamed_labels  # noqa: E402
+from edgeseg.opening import existing_engine  # noqa: E402
 from edgeseg.spec import InputSpec, Output  # noqa: E402
 from edgeseg.street import StreetCamera  # noqa: E402
 from edgeseg.weights import weights_path  # noqa: E402

@@ -45,7 +45,7 @@ def test_parameters_and_multiply_adds_are_those_of_the_network(name: str) -> Non
 @pytest.mark.parametrize("name", BUNDLED)
 def test_eval_gives_the_miou_that_is_listed(name: str, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from edgeseg.conversion import open_model
+    from edgeseg.opening import open_model
     from edgeseg.spec import Precision
 
     figures = bundled_figures()[name]
