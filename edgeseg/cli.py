@@ -25,6 +25,7 @@ COMMANDS = {
     "adopt": "edgeseg.commands.adopt",
     "calibrate": "edgeseg.commands.calibrate",
     "quantize": "edgeseg.commands.quantize",
+    "sensitivity": "edgeseg.commands.sensitivity",
     "build": "edgeseg.commands.build",
     "inspect": "edgeseg.commands.inspect",
     "data": "edgeseg.commands.data",

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from edgeseg.calib.range import Range, TensorStats
 
 OBSERVERS = {
+    "average": "edgeseg.calib.average",
+    "entropy": "edgeseg.calib.entropy",
     "minmax": "edgeseg.calib.minmax",
     "mse": "edgeseg.calib.mse",
     "percentile": "edgeseg.calib.percentile",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.calib.extremes import Extremes
 from edgeseg.calib.histogram import Histogram
 from edgeseg.calib.range import Range, TensorStats
 
@@ -16,14 +17,13 @@ class Observer(ABC):
     """Chooses the range of one tensor. No activation is kept."""
 
     def __init__(self) -> None:
-        self.minimum, self.maximum = np.inf, -np.inf
+        self.extremes = Extremes()
         self.histogram = Histogram()
 
     def observe(self, values: NDArray[Any]) -> None:
-        """Take in `values`, of any shape, all finite."""
+        """Take in one image's `values`, of any shape, all finite."""
         if values.size:
-            self.minimum = min(self.minimum, float(values.min()))
-            self.maximum = max(self.maximum, float(values.max()))
+            self.extremes.add(float(values.min()), float(values.max()))
             self.histogram.add(values)
 
     @abstractmethod
@@ -32,14 +32,21 @@ class Observer(ABC):
 
     def within_extremes(self, minimum: float, maximum: float) -> Range:
         """The range, no wider than what was seen."""
-        if self.minimum > self.maximum:
+        seen = self.extremes
+        if seen.minimum > seen.maximum:
             return Range(0.0, 0.0)
-        low, high = np.clip([minimum, maximum], self.minimum, self.maximum).tolist()
+        low, high = np.clip([minimum, maximum], seen.minimum, seen.maximum).tolist()
         return Range(low, high)
 
     @classmethod
     def from_stats(cls, stats: TensorStats) -> Observer:
-        """An observer that has seen what `stats` tells of: the choice after calibration."""
+        """An observer that has seen what `stats` tells of: the choice after calibration.
+
+        Where `stats` has no averages, every image counts as having had the extremes.
+        """
         observer = cls()
-        observer.minimum, observer.maximum, observer.histogram = stats.minimum, stats.maximum, stats.histogram
+        low = stats.minimum if stats.average_minimum is None else stats.average_minimum
+        high = stats.maximum if stats.average_maximum is None else stats.average_maximum
+        observer.extremes = Extremes(stats.minimum, stats.maximum, low, high)
+        observer.histogram = stats.histogram
         return observer

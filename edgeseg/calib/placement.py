@@ -21,18 +21,27 @@ from edgeseg.graph.lower_qdq import Layout
 from edgeseg.graph.qdq import WEIGHTED
 
 BOTH_SIDES = frozenset({"Add", "Mul", "Concat", "AveragePool", "MaxPool", "Resize", "Sigmoid"})
+MOVERS = frozenset({"MaxPool", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 CANONICAL = None  # the canonical form is not lowered
 TARGETS: dict[str, Layout | None] = {
     "canonical": CANONICAL,
     "tensorrt": CANONICAL,
     "pytorch": CANONICAL,
     # ONNX Runtime has an integer kernel for a node only where both of its sides are quantised.
-    "onnxruntime": Layout(inputs=BOTH_SIDES, outputs=BOTH_SIDES | {"Conv", "Gemm"}),
-    # OpenVINO fuses the canonical places as they are. Its CPU plugin (2026.4.1) computes wrong numbers for a padded
-    # AveragePool that counts its padding and reads signed codes.
-    "openvino": Layout(inputs=frozenset({"Concat"}), float_inputs=frozenset({"AveragePool"})),
+    "onnxruntime": Layout(inputs=BOTH_SIDES, outputs=BOTH_SIDES | WEIGHTED),
+    # OpenVINO fuses the canonical places, and a pair with the node that makes its tensor. Its CPU plugin (2026.4.1)
+    # computes wrong numbers for a padded AveragePool that counts its padding and reads signed codes.
+    "openvino": Layout(
+        inputs=frozenset({"Concat"}),
+        float_inputs=frozenset({"AveragePool"}),
+        movers=MOVERS,
+        float_sums=True,
+        tokens_last=True,
+    ),
 }
-SAME_CODES = {"MaxPool", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Resize", "Identity"}
+# TensorRT 8 can take a cache of ranges beside the float ONNX: its first line names the release and the calibrator.
+CACHES = {"tensorrt8.5": "TRT-8502-EntropyCalibration2", "tensorrt8.6": "TRT-8601-EntropyCalibration2"}
+SAME_CODES = MOVERS | {"Resize", "Identity"}
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx_ir as ir
 
 from edgeseg.artifact import Artifact, artifact_from_onnx, read_onnx, write_onnx
 from edgeseg.calib import open_observer
+from edgeseg.calib.bias import correct_biases, has_channels
+from edgeseg.calib.equalize import equalized
 from edgeseg.calib.placement import layout_for, placement_from_model, scale_source
 from edgeseg.calib.range import Range, RangeTable
 from edgeseg.errors import FormatError, MismatchError
@@ -22,19 +24,48 @@ from edgeseg.graph.qdq import LEVELS, SMALLEST_SCALE, insert_qdq
 from edgeseg.spec import Precision
 
 
+@dataclass(frozen=True)
+class Method:
+    """How the codes are chosen. observer: of the table OBSERVERS.
+
+    equalize, bias_correction: what calib.equalize and calib.bias do; both need a range table with channels.
+    """
+
+    observer: str = "mse"
+    equalize: bool = False
+    bias_correction: bool = False
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data, for the provenance."""
+        corrections = [name for name in ("equalize", "bias_correction") if getattr(self, name)]
+        return {"observer": self.observer, **({"corrections": corrections} if corrections else {})}
+
+
+def best_method(source: Artifact, table: RangeTable) -> Method:
+    """What keeps most labels (benchmarks/int8_methods.py), as far as the table knows enough.
+
+    Weights that were tuned for int8 have learnt the rounding of the plain ranges, which corrections would undo.
+    """
+    tuned = source.provenance.get("qat")
+    if tuned is not None:
+        return Method(str(tuned["observer"]))
+    known = has_channels(table)
+    return Method(equalize=known, bias_correction=known)
+
+
 def int8_from_ranges(
     model_path: str | Path,
     table: RangeTable,
     *,
     target: str,
     out: str | Path,
-    observer: str = "percentile",
+    method: Method | None = None,
     float_nodes: frozenset[str] = frozenset(),
 ) -> Artifact:
     """Write the float ONNX at `model_path` as INT8 for `target`, a line of placement.TARGETS.
 
-    float_nodes: names of convolutions and matrix products that stay float, besides those the placement leaves float.
-    MismatchError where the table is of another network.
+    method: `best_method` unless given. float_nodes: names of convolutions and matrix products that stay float, besides
+    those the placement leaves float. MismatchError where the table is of another network, or lacks what `method` needs.
     """
     path = Path(model_path)
     source = artifact_from_onnx(path)
@@ -43,15 +74,20 @@ def int8_from_ranges(
     layout = layout_for(target)
     model = ir.from_proto(read_onnx(path))
     table.check(model, source.spec.name)
-    scales = scales_from_table(model, table, observer)
-    quantize_canonical(model, scales, float_nodes)
-    check_canonical(model)
+    method, moved = method or best_method(source, table), table
+    if method.equalize:
+        model, moved = equalized(model, table)
+    scales = scales_from_table(model, moved, method.observer)
+    quantised = quantize_canonical(ir.from_proto(ir.to_proto(model)), scales, float_nodes)
+    if method.bias_correction:
+        correct_biases(quantised, model, moved)
+    check_canonical(quantised)
     if layout is not None:
-        lower_qdq(model, layout, scales)
-    ranges = {"images": table.images, "images_sha256": table.images_sha256, "observer": observer}
+        lower_qdq(quantised, layout, scales)
+    ranges = {"images": table.images, "images_sha256": table.images_sha256, **method.to_dict()}
     provenance = {**source.provenance, "onnx_sha256": sha256_from_file(path), "ranges": ranges, "target": target}
     artifact = replace(source, path=Path(out), precision=Precision.INT8, provenance=provenance)
-    write_onnx(ir.to_proto(model), artifact)
+    write_onnx(ir.to_proto(quantised), artifact)
     return artifact
 
 

@@ -6,6 +6,7 @@ overflow be looked for, without the images.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -13,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from edgeseg.calib.histogram import Histogram
 from edgeseg.errors import FormatError, MismatchError
@@ -39,13 +42,32 @@ class Range:
 
 
 @dataclass(frozen=True)
+class ChannelStats:
+    """What each channel of a tensor held, (C,). mean: over all positions and images. absmax: the largest magnitude.
+
+    The channels are those that the weight sums over: axis 1 of what enters a convolution, the last axis of what enters
+    a matrix product.
+    """
+
+    mean: NDArray[np.float32]
+    absmax: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class TensorStats:
-    """What one tensor held over all images. minimum, maximum: exact. histogram: of a regular sample of its values."""
+    """What one tensor held over all images. minimum, maximum: exact. histogram: of a regular sample of its values.
+
+    average_minimum, average_maximum: moving averages of each image's extremes; None in tables made without them.
+    channels: only of tensors that enter a convolution or matrix product with a constant weight.
+    """
 
     name: str
     minimum: float
     maximum: float
     histogram: Histogram
+    average_minimum: float | None = None
+    average_maximum: float | None = None
+    channels: ChannelStats | None = None
 
     @property
     def absmax(self) -> float:
@@ -130,12 +152,38 @@ class RangeTable:
 
 
 def dict_from_stats(stats: TensorStats) -> dict[str, Any]:
-    """Plain data of one row."""
-    extremes = {"name": stats.name, "minimum": stats.minimum, "maximum": stats.maximum}
-    return {**extremes, "histogram": stats.histogram.to_dict()}
+    """Plain data of one row. What is not known is left out."""
+    row: dict[str, Any] = {"name": stats.name, "minimum": stats.minimum, "maximum": stats.maximum}
+    if stats.average_minimum is not None and stats.average_maximum is not None:
+        row |= {"average_minimum": stats.average_minimum, "average_maximum": stats.average_maximum}
+    row["histogram"] = stats.histogram.to_dict()
+    if stats.channels is not None:
+        channels = {"mean": stats.channels.mean, "absmax": stats.channels.absmax}
+        row["channels"] = {key: text_from_floats(values) for key, values in channels.items()}
+    return row
 
 
 def stats_from_dict(row: dict[str, Any]) -> TensorStats:
     """Read `dict_from_stats`'s data."""
-    minimum, maximum = float(row["minimum"]), float(row["maximum"])
-    return TensorStats(str(row["name"]), minimum, maximum, Histogram.from_dict(row["histogram"]))
+    minimum, maximum, histogram = float(row["minimum"]), float(row["maximum"]), Histogram.from_dict(row["histogram"])
+    averages = {key: float(row[key]) for key in ("average_minimum", "average_maximum") if key in row}
+    channels = channels_from_dict(row["channels"]) if "channels" in row else None
+    return TensorStats(str(row["name"]), minimum, maximum, histogram, **averages, channels=channels)
+
+
+def channels_from_dict(data: dict[str, str]) -> ChannelStats:
+    """Read a row's channels. FormatError where means and magnitudes are not of the same channels."""
+    mean, absmax = floats_from_text(data["mean"]), floats_from_text(data["absmax"])
+    if mean.shape != absmax.shape:
+        raise FormatError(f"the range table has {mean.size} means for {absmax.size} channels", hint=MAKE_AGAIN)
+    return ChannelStats(mean, absmax)
+
+
+def text_from_floats(values: NDArray[Any]) -> str:
+    """float32, the lowest byte first, in base64."""
+    return base64.b64encode(values.astype("<f4").tobytes()).decode()
+
+
+def floats_from_text(text: str) -> NDArray[np.float32]:
+    """The numbers in `text_from_floats`'s text."""
+    return np.frombuffer(base64.b64decode(text, validate=True), "<f4").astype(np.float32)

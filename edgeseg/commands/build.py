@@ -17,10 +17,13 @@ def command(
     reference: Annotated[
         Path | None, typer.Option("--reference", metavar="ONNX", help="The float ONNX that labels are held against.")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take an int8 ONNX of another target; it still has to agree.")
+    ] = False,
     output: Folder = ENGINES_FOLDER,
     as_json: Json = False,
 ) -> None:
-    """Compile ONNX for an engine, read back what precision each layer got, and compare its labels."""
+    """Compile ONNX for an engine, read back what precision each layer got, and hold its numbers against the ONNX."""
     import numpy as np
 
     from edgeseg.artifact import artifact_from_onnx, count_precisions
@@ -37,6 +40,7 @@ def command(
         out_dir=output,
         reference=reference,
         frames=frames,
+        force=force,
     )
     counts = count_precisions(built.layers)
     if as_json:

@@ -1,32 +1,75 @@
-"""`edgeseg quantize`: a float ONNX and a range table to an INT8 ONNX."""
+"""`edgeseg quantize`: a float ONNX and a range table to an INT8 ONNX, or to the calibration cache of TensorRT 8."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeseg.calib import OBSERVERS
 from edgeseg.commands.options import Json
+
+if TYPE_CHECKING:
+    from edgeseg.calib.quantize import Method
+    from edgeseg.calib.range import RangeTable
 
 
 def command(
     onnx: Annotated[Path, typer.Argument(metavar="ONNX", help="A float ONNX from edgeseg export.")],
     ranges: Annotated[Path, typer.Option("--ranges", metavar="FILE", help="A table from edgeseg calibrate.")],
     target: Annotated[
-        str, typer.Option("--target", help="Whose layout: canonical (TensorRT), openvino or onnxruntime.")
+        str,
+        typer.Option("--target", help="canonical (TensorRT), openvino, onnxruntime; tensorrt8.5 or 8.6: a cache file."),
     ] = "canonical",
-    observer: Annotated[str, typer.Option("--observer", help="minmax, percentile or mse.")] = "percentile",
+    observer: Annotated[
+        str | None, typer.Option("--observer", help=f"One of {', '.join(OBSERVERS)}; what keeps most unless given.")
+    ] = None,
+    equalize: Annotated[bool | None, typer.Option(help="Even out channels between convolutions.")] = None,
+    bias_correction: Annotated[bool | None, typer.Option(help="Take rounding's mean error off biases.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="The INT8 ONNX.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write ONNX as INT8, with the Q/DQ pairs that the engine fuses."""
-    from edgeseg.calib.quantize import int8_from_ranges
+    """Write ONNX as INT8, with the Q/DQ pairs that the engine fuses.
+
+    For JetPack 5 it writes ranges as the text that trtexec --calib takes beside the float ONNX.
+    """
+    from edgeseg.artifact import artifact_from_onnx
+    from edgeseg.calib.placement import CACHES
+    from edgeseg.calib.quantize import best_method, int8_from_ranges
     from edgeseg.calib.range import RangeTable
     from edgeseg.commands.terminal import print_json, wrote
 
-    path = output or onnx.with_name(f"{onnx.stem}.{target}.int8.onnx")
-    artifact = int8_from_ranges(onnx, RangeTable.open(ranges), target=target, out=path, observer=observer)
+    table = RangeTable.open(ranges)
+    method = with_wishes(best_method(artifact_from_onnx(onnx), table), observer, equalize, bias_correction)
+    if target in CACHES:
+        path = write_cache(onnx, table, target, method, output)
+        following = f"trtexec --onnx={onnx} --int8 --fp16 --calib={path} --saveEngine={onnx.stem}.plan"
+    else:
+        path = output or onnx.with_name(f"{onnx.stem}.{target}.int8.onnx")
+        int8_from_ranges(onnx, table, target=target, out=path, method=method)
+        following = f"edgeseg build {path} --engine {target} --reference {onnx}"
     if as_json:
-        print_json({"onnx": str(artifact.path), "target": target, "observer": observer})
-    wrote(artifact.path, f"edgeseg build {artifact.path} --engine {target} --reference {onnx}")
+        print_json({"file": str(path), "target": target, **method.to_dict()})
+    wrote(path, following)
+
+
+def with_wishes(method: Method, observer: str | None, equalize: bool | None, bias_correction: bool | None) -> Method:
+    """`method` with what a user asked for in its place."""
+    import dataclasses
+
+    wishes = {"observer": observer, "equalize": equalize, "bias_correction": bias_correction}
+    return dataclasses.replace(method, **{name: wish for name, wish in wishes.items() if wish is not None})  # type: ignore[arg-type]
+
+
+def write_cache(onnx: Path, table: RangeTable, target: str, method: Method, output: Path | None) -> Path:
+    """The ranges as a calibration cache; corrections of weights and biases have no place in it."""
+    from edgeseg.calib.cache import calibration_cache_from_ranges
+    from edgeseg.calib.placement import CACHES
+    from edgeseg.files import whole_file
+
+    text = calibration_cache_from_ranges(onnx, table, observer=method.observer, version=CACHES[target])
+    path = output or onnx.with_name(f"{onnx.stem}.{target}.calib")
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="ascii")
+    return path

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from edgeseg.artifact import Artifact, read_onnx, write_onnx
+from edgeseg.calib.bias import correct_biases
+from edgeseg.calib.equalize import equalized
 from edgeseg.calib.placement import layout_for
-from edgeseg.calib.quantize import quantize_canonical, scales_from_table
+from edgeseg.calib.quantize import best_method, quantize_canonical, scales_from_table
 from edgeseg.calib.range import RangeTable
 from edgeseg.decide.blocks import Block, layers_from_model
 from edgeseg.decide.candidate import Maker
@@ -27,10 +32,10 @@ from edgeseg.decide.weigh import Weight, weights_of_blocks
 from edgeseg.engines import open_engine
 from edgeseg.errors import MismatchError
 from edgeseg.graph.lower_qdq import lower_qdq, with_activation
+from edgeseg.metrics.confusion import ConfusionMatrix
 from edgeseg.progress import silent
 from edgeseg.spec import Precision
 
-OBSERVER = "percentile"
 WHOLE = "(all in int8)"
 
 
@@ -88,6 +93,22 @@ class Sensitivity:
         self.layers = tuple(layers_from_model(ir.from_proto(read_onnx(question.onnx.path))))
         self.scores, self.whole = self.measured_whole()
 
+    def classes(self) -> list[tuple[str, float, float]]:
+        """Name and IoU of each class that occurs, by the float and the int8 engine; nothing without labels."""
+        plain, int8 = self.judge.reference.counts, self.scores.counts
+        if plain is None or int8 is None or self.judge.counted is None:
+            return []
+        names = self.trial.maker.onnx.spec.labels.names
+        rows = zip(names, *(class_ious(counts, *self.judge.counted) for counts in (plain, int8)))
+        return [(name, before, after) for name, before, after in rows if not math.isnan(before + after)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data of the network as a whole."""
+        judged = {"source": self.panel.source, "pictures": len(self.judge), "labelled": self.judge.counted is not None}
+        classes = {name: {"float_iou": plain, "int8_iou": int8} for name, plain, int8 in self.classes()}
+        miou = self.judge.reference.miou
+        return {"judged_on": judged, "float_miou": miou, "int8": self.whole.to_dict(), "classes": classes}
+
     def measured_whole(self) -> tuple[Scores, Effect]:
         """The int8 engine that a user would get, and what it wins over the float one in time."""
         scores, sqnr = self.scored(self.int8)
@@ -137,20 +158,39 @@ def alone(maker: Maker, layers: Iterable[str]) -> Artifact:
 
 
 def quantised_alone(onnx: Artifact, table: RangeTable, target: str, layers: frozenset[str], folder: Path) -> Artifact:
-    """The ONNX with `layers` in int8. No pair stands where only other layers want it: `lower_qdq` gets no scale there."""
-    model = ir.from_proto(read_onnx(onnx.path))
-    scales = scales_from_table(model, table, OBSERVER)
-    nodes = [node for node in model.graph if node.name in layers]
-    values = [value for node in nodes for value in (node.inputs[0], node.outputs[0], with_activation(node.outputs[0]))]
-    touched = {str(value.name) for value in values if value is not None}
+    """The ONNX with `layers` in int8, by the method of `int8_from_ranges`.
+
+    `lower_qdq` gets the scales of what they read and write alone, and so puts no pair elsewhere.
+    """
+    model, moved = ir.from_proto(read_onnx(onnx.path)), table
+    method, layout = best_method(onnx, table), layout_for(target)
+    if method.equalize:
+        model, moved = equalized(model, table)
+    scales = scales_from_table(model, moved, method.observer)
     rest = frozenset(layers_from_model(model)) - layers
-    quantised = quantize_canonical(model, scales, rest)
-    layout = layout_for(target)
+    quantised = quantize_canonical(ir.from_proto(ir.to_proto(model)), scales, rest)
+    if method.bias_correction:
+        correct_biases(quantised, model, moved)
     if layout is not None:
-        lower_qdq(quantised, layout, {name: scale for name, scale in scales.items() if name in touched})
+        beside = tensors_beside(model, layers)
+        lower_qdq(quantised, layout, {name: scale for name, scale in scales.items() if name in beside})
     artifact = dataclasses.replace(onnx, path=folder / "alone.int8.onnx")
     write_onnx(ir.to_proto(quantised), artifact)
     return artifact
+
+
+def tensors_beside(model: ir.Model, layers: frozenset[str]) -> set[str]:
+    """What the nodes `layers` read and write, with and without the activation behind them."""
+    nodes = [node for node in model.graph if node.name in layers]
+    values = [value for node in nodes for value in (node.inputs[0], node.outputs[0], with_activation(node.outputs[0]))]
+    return {str(value.name) for value in values if value is not None}
+
+
+def class_ious(counts: NDArray[np.int64], classes: int, ignore: int) -> list[float]:
+    """The IoU of each class over all pictures, (N, K, K) -> K."""
+    confusion = ConfusionMatrix(classes, ignore)
+    confusion.counts += counts.sum(0)
+    return [float(iou) for iou in confusion.iou()]
 
 
 def ranked(effects: Sequence[Effect]) -> list[Effect]:

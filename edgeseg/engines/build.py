@@ -6,14 +6,13 @@ import dataclasses
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from edgeseg.artifact import Artifact, Layer, artifact_from_onnx
 from edgeseg.engines import open_engine
-from edgeseg.engines.agreement import agreement_with, check_agreement
 from edgeseg.engines.backend import Array
 from edgeseg.engines.engine import Engine
-from edgeseg.errors import MismatchError, UnavailableError
+from edgeseg.engines.gate import agreement_of
+from edgeseg.errors import MismatchError
 from edgeseg.files import writable_folder
 from edgeseg.spec import Precision
 
@@ -39,29 +38,35 @@ def engine_from_onnx(
     name: str | None = None,
     reference: Path | None = None,
     frames: Array | None = None,
+    force: bool = False,
 ) -> Artifact:
     """Build `<name>.<engine>.<precision>.<extension>` and its sidecar in `out_dir`, or nothing.
 
     precision: that of the ONNX by default. name: that of the model by default.
     reference: the float ONNX whose labels the engine must give; the ONNX itself where that is float.
-    frames: (N, H, W, 3) uint8 at the input size, a few; without frames or reference nothing is compared.
-    MismatchError where the layers did not obtain the precision, AgreementError where the labels differ.
+    frames: (N, H, W, 3) uint8 at the input size, a few; without frames nothing is compared.
+    force: take an int8 ONNX that was quantised for another engine; it still has to pass the gate.
+    MismatchError where the layers did not obtain the precision. AgreementError, which names the first layer that is
+    off, where the engine computes something else than `onnx` says, or labels otherwise than `reference`.
     """
     chosen, source = open_engine(engine), artifact_from_onnx(onnx)
     precision = precision or source.precision
     chosen.check_precision(precision)
-    check_source(source, chosen, precision)
+    check_source(source, chosen, precision, force=force)
     chosen.available()
     filename = f"{name or source.spec.name}.{engine}.{precision}.{chosen.extension}"
     with tempfile.TemporaryDirectory(prefix=".edgeseg-", dir=writable_folder(out_dir)) as folder:
         built = chosen.build(source, Path(folder) / filename, precision)
         check_layers(built.layers, precision, name=filename, simulates=chosen.simulates)
-        found = agreement_of(chosen, built, float_onnx(source, reference), frames)
+        found = agreement_of(chosen, built, source, float_onnx(source, reference), frames)
         return moved(dataclasses.replace(built, agreement=found), out_dir / filename)
 
 
-def check_source(source: Artifact, engine: Engine, precision: Precision) -> None:
-    """MismatchError unless `source` is an ONNX from which `engine` can be built at `precision`."""
+def check_source(source: Artifact, engine: Engine, precision: Precision, *, force: bool = False) -> None:
+    """MismatchError unless `source` is an ONNX from which `engine` can be built at `precision`.
+
+    force: whatever engine it was quantised for.
+    """
     quantise = f"edgeseg quantize the fp32 ONNX with --target {engine.name}"
     if source.precision is not SOURCE[precision]:
         hint = quantise
@@ -69,7 +74,7 @@ def check_source(source: Artifact, engine: Engine, precision: Precision) -> None
             hint = f"name the {SOURCE[precision]} ONNX, or build {source.precision}"
         raise MismatchError(f"{source.path.name} is {source.precision}, and {precision} was asked for", hint=hint)
     target = source.provenance.get("target", engine.name)
-    if source.precision is Precision.INT8 and target not in engine.targets:
+    if source.precision is Precision.INT8 and target not in engine.targets and not force:
         message = f"{source.path.name} was quantised for {target}, not for {engine.name}"
         raise MismatchError(message, hint=quantise)
 
@@ -92,26 +97,6 @@ def float_onnx(source: Artifact, reference: Path | None) -> Artifact | None:
     if reference is not None:
         return artifact_from_onnx(reference)
     return source if source.precision is Precision.FP32 else None
-
-
-def agreement_of(engine: Engine, built: Artifact, reference: Artifact | None, frames: Array | None) -> dict[str, Any]:
-    """The agreement of `built` with `reference`, checked; nothing where there is nothing to compare."""
-    if reference is None or frames is None or not len(frames):
-        return {}
-    with engine.open(built) as backend, reference_engine(engine).open(reference) as truth:
-        found = agreement_with(backend, truth, frames)
-    check_agreement(found, built.precision, name=built.path.name)
-    return found
-
-
-def reference_engine(engine: Engine) -> Engine:
-    """ONNX Runtime, which shares no code with the others, or `engine` itself where that is not installed."""
-    judge = open_engine("onnxruntime")
-    try:
-        judge.available()
-    except UnavailableError:
-        return engine
-    return judge
 
 
 def moved(artifact: Artifact, path: Path) -> Artifact:

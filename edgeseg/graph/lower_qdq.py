@@ -15,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeseg.graph.core import Core, constant, core_from_model, is_float
+from edgeseg.graph.move_qdq import drop_pairs_of_float_sums, hoist_pairs
 from edgeseg.graph.qdq import (
     DEQUANTIZE,
     LEVELS,
@@ -26,6 +27,7 @@ from edgeseg.graph.qdq import (
     insert_pair,
     pairs,
 )
+from edgeseg.graph.tokens import transpose_before_flattening
 
 UNSIGNED_LEVELS = 255
 NON_NEGATIVE = {"Relu", "Sigmoid", "Softmax", "Abs", "HardSigmoid"}
@@ -50,12 +52,18 @@ class Layout:
     """Where a runtime wants pairs besides the canonical places.
 
     inputs, outputs: operators whose activations get pairs on that side. A ReLU or ReLU6 behind an output belongs to it.
-    float_inputs: operators that read the tensor before its pair.
+    float_inputs: operators that read the tensor before its pair where they would pad it and code 0 is not its zero.
+    movers: operators that only move or pick values, which a pair is put before.
+    float_sums: additions whose sum nobody quantises read float, too.
+    tokens_last: maps are transposed before they are flattened to tokens.
     """
 
     inputs: frozenset[str] = frozenset()
     outputs: frozenset[str] = frozenset()
     float_inputs: frozenset[str] = frozenset()
+    movers: frozenset[str] = frozenset()
+    float_sums: bool = False
+    tokens_last: bool = False
 
 
 def lower_qdq(model: ir.Model, layout: Layout, scales: Mapping[str, float] | None = None) -> ir.Model:
@@ -65,13 +73,18 @@ def lower_qdq(model: ir.Model, layout: Layout, scales: Mapping[str, float] | Non
     """
     core = core_from_model(model)
     scales = scales or {}
+    if layout.float_sums:
+        drop_pairs_of_float_sums(model)
     for value in extra_tensors(core, layout):
         if value.name in scales:
             insert_pair(model.graph, value, Encoding(scales[value.name]))
+    hoist_pairs(model, layout.movers)
+    if layout.tokens_last:
+        transpose_before_flattening(model)
     for pair in list(pairs(model)):
         recode(model.graph, pair)
         for node, index in pair.dequantize.outputs[0].uses():
-            if node.op_type in layout.float_inputs:
+            if node.op_type in layout.float_inputs and pads_codes(node, pair):
                 node.replace_input_with(index, pair.tensor)
     return model
 
@@ -86,6 +99,12 @@ def recode(graph: ir.Graph, pair: Pair) -> None:
         pair.quantize.replace_input_with(index, new)
         pair.dequantize.replace_input_with(index, new)
     pair.quantize.outputs[0].dtype = ir.DataType.UINT8
+
+
+def pads_codes(node: ir.Node, pair: Pair) -> bool:
+    """Whether the pooling `node` adds a border, and the code for zero of what it reads is not 0."""
+    padded = any(node.attributes.get_ints("pads", ())) or node.attributes.get_string("auto_pad", "NOTSET") != "NOTSET"
+    return padded and bool(np.any(constant(pair.quantize.inputs[2])))
 
 
 def unsigned_encoding(scale: float, *, non_negative: bool) -> Encoding:
@@ -103,6 +122,8 @@ def is_non_negative(value: ir.Value | None) -> bool:
         return array is not None and bool(np.all(array >= 0))
     if node.op_type in NON_NEGATIVE:
         return True
+    if node.op_type == "Resize" and node.attributes.get_string("mode", "nearest") == "cubic":
+        return False  # it swings below the least of its values
     if node.op_type in KEEPS_SIGN:
         return is_non_negative(node.inputs[0])
     if node.op_type == "Clip":
@@ -117,7 +138,9 @@ def extra_tensors(core: Core, layout: Layout) -> list[ir.Value]:
 
 
 def wanted_tensors(node: ir.Node, core: Core, layout: Layout) -> Iterator[ir.Value]:
-    """The activations of `node` that `layout` wants pairs on."""
+    """The activations of `node` that `layout` wants pairs on; none where it adds a bias or multiplies by a constant."""
+    if node.op_type in ("Add", "Mul") and any(constant(value) is not None for value in node.inputs):
+        return
     if node.op_type in layout.inputs:
         for value in node.inputs:
             if value is not None and constant(value) is None and is_float(value) and not is_dequantized(value):

@@ -86,6 +86,23 @@ def test_naive_peer_feeds_its_network_what_the_head_would(tmp_path: Path, monkey
     np.testing.assert_allclose(cut, full, rtol=1e-5, atol=1e-5)  # the same operations, perhaps fused otherwise
 
 
+def test_static_peer_writes_int8_of_the_same_network(tmp_path: Path) -> None:
+    model, out = small_onnx.float_onnx(tmp_path), tmp_path / "static.onnx"
+    frames = small_onnx.frames(4)
+    np.savez(tmp_path / "frames.npz", frames=frames)
+    result = run(FOLDER / "peers" / "ort_static.py", model.path, tmp_path / "frames.npz", out)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["frames"] == len(frames)
+    ops = [node.op_type for node in onnx.load(out).graph.node]
+    assert ops.count("QuantizeLinear") >= ops.count("Conv") > 0
+    logits, expected = (
+        onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"rgb": frames[:1]})[0]
+        for path in (out, model.path)
+    )
+    # 8 bits a tensor through a few layers: some percent
+    assert np.sqrt(((logits - expected) ** 2).mean() / (expected**2).mean()) < 0.1
+
+
 def test_both_peers_give_the_same_figures(tmp_path: Path) -> None:
     clip, model = make_clip(tmp_path / "clip.mp4", frames=4), small_onnx.float_onnx(tmp_path).path
     ours = run(FOLDER / "peers" / "edgeseg_stream.py", clip, tmp_path / "ours.mp4", "--engine", model)
@@ -96,7 +113,7 @@ def test_both_peers_give_the_same_figures(tmp_path: Path) -> None:
     assert json.loads(ours.stdout)["frames"] == json.loads(naive.stdout)["frames"] == 4
 
 
-@pytest.mark.parametrize("script", ["stream_vs_naive.py", "accuracy.py"])
+@pytest.mark.parametrize("script", ["stream_vs_naive.py", "accuracy.py", "peers/quantizers.py"])
 def test_says_which_data_it_needs(script: str) -> None:
     result = run(FOLDER / script, EDGESEG_DATA="")
     assert result.returncode == 2

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
 import onnx_ir as ir
-import onnxruntime
 import pytest
+from activations import every_activation
 from onnx import numpy_helper
 from residual_onnx import residual_model, residual_onnx
 from small_onnx import SPEC, frames
@@ -19,7 +18,6 @@ from edgeseg.calib.images import images_from_folder
 from edgeseg.calib.range import RangeTable
 from edgeseg.datasets.pick import drawn
 from edgeseg.errors import DataError, FileProblem, FormatError, MismatchError, SizeError
-from edgeseg.graph.core import core_from_model
 from edgeseg.graph.identity import tensor_ids
 from edgeseg.graph.probe import SAMPLE, sample_step
 from edgeseg.spec import Output
@@ -28,17 +26,6 @@ from edgeseg.spec import Output
 @pytest.fixture
 def table(tmp_path) -> RangeTable:
     return ranges_from_images(residual_onnx(tmp_path).path, frames(3))
-
-
-def every_activation(path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Name -> all values over `images`, taken out of the graph whole."""
-    model = read_onnx(path)
-    names = [str(value.name) for value in core_from_model(ir.from_proto(model)).activations()]
-    del model.graph.output[:]
-    model.graph.output.extend(onnx.helper.make_tensor_value_info(name, 1, None) for name in names)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    rows = [session.run(names, {"rgb": image[None]}) for image in images]
-    return {name: np.stack([row[i] for row in rows]) for i, name in enumerate(names)}
 
 
 def test_extremes_are_exact_and_the_sample_is_spread(tmp_path):
@@ -146,7 +133,7 @@ def test_damaged_weights_are_named_by_their_tensor(tmp_path):
     weight = next(tensor for tensor in model.graph.initializer if tensor.name == "fuse.b")
     weight.CopyFrom(numpy_helper.from_array(np.full(16, np.nan, np.float32), "fuse.b"))
     write_onnx(model, artifact)
-    with pytest.raises(DataError, match="tensor fuse holds NaN or infinity on image 0") as caught:
+    with pytest.raises(DataError, match=r"weight fuse\.b of residual\.onnx holds NaN") as caught:
         ranges_from_images(artifact.path, frames(1))
     assert "checkpoint" in caught.value.hint
 

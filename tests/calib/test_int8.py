@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import onnx_ir as ir
 import onnxruntime
@@ -11,7 +13,7 @@ from edgeseg.artifact import Artifact
 from edgeseg.calib import OBSERVERS
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.placement import TARGETS
-from edgeseg.calib.quantize import int8_from_ranges, scales_from_table
+from edgeseg.calib.quantize import Method, best_method, int8_from_ranges, scales_from_table
 from edgeseg.calib.range import RangeTable
 from edgeseg.errors import FormatError, MismatchError, UnknownNameError
 from edgeseg.files import sha256_from_file
@@ -38,11 +40,22 @@ def logits_of(path, images: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("observer", OBSERVERS)
 @pytest.mark.parametrize("target", TARGETS)
 def test_int8_gives_the_labels_of_the_float_graph(tmp_path, source, table, target, observer):
-    artifact = int8_from_ranges(source.path, table, target=target, out=tmp_path / "int8.onnx", observer=observer)
+    artifact = int8_from_ranges(source.path, table, target=target, out=tmp_path / "int8.onnx", method=Method(observer))
     images = frames(4, seed=7)
     expected, found = logits_of(source.path, images), logits_of(artifact.path, images)
     agreement = (expected.argmax(1) == found.argmax(1)).mean()
     assert agreement > 0.9  # random weights leave thin margins between classes; a wrong scale gives 0.2 to 0.5
+
+
+@pytest.mark.parametrize("corrections", [{"bias_correction": True}, {"equalize": True, "bias_correction": True}])
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_corrected_file_gives_the_labels_of_the_float_graph(tmp_path, source, table, target, corrections):
+    artifact = int8_from_ranges(
+        source.path, table, target=target, out=tmp_path / "int8.onnx", method=Method(**corrections)
+    )
+    images = frames(4, seed=7)
+    agreement = (logits_of(source.path, images).argmax(1) == logits_of(artifact.path, images).argmax(1)).mean()
+    assert agreement > 0.9  # as above
 
 
 def test_the_file_says_where_it_comes_from(tmp_path, source, table):
@@ -51,7 +64,8 @@ def test_the_file_says_where_it_comes_from(tmp_path, source, table):
     artifact = Artifact.open(out)
     assert artifact.precision is Precision.INT8
     assert artifact.spec == source.spec
-    ranges = {"images": 8, "images_sha256": table.images_sha256, "observer": "percentile"}
+    ranges = {"images": 8, "images_sha256": table.images_sha256, "observer": "mse"}
+    ranges["corrections"] = ["equalize", "bias_correction"]
     origin = {"onnx_sha256": sha256_from_file(source.path), "ranges": ranges, "target": "tensorrt"}
     assert artifact.provenance == {"weights": "seed 0", **origin}
 
@@ -111,3 +125,14 @@ def test_unknown_target(tmp_path, source, table):
     with pytest.raises(UnknownNameError, match="unknown quantisation target: openvin0") as caught:
         int8_from_ranges(source.path, table, target="openvin0", out=tmp_path / "int8.onnx")
     assert caught.value.hint == "did you mean openvino?"
+
+
+def test_what_keeps_most_labels_is_taken_as_far_as_the_table_knows(source, table):
+    assert best_method(source, table) == Method("mse", equalize=True, bias_correction=True)
+    rows = {key: dataclasses.replace(stats, channels=None) for key, stats in table.tensors.items()}
+    assert best_method(source, dataclasses.replace(table, tensors=rows)) == Method("mse")
+
+
+def test_weights_that_learnt_a_rounding_keep_it(source, table):
+    tuned = dataclasses.replace(source, provenance={"qat": {"observer": "percentile"}})
+    assert best_method(tuned, table) == Method("percentile")

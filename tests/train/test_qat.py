@@ -21,7 +21,7 @@ torch = pytest.importorskip("torch")
 from edgeseg.artifact import Artifact, artifact_from_onnx, read_onnx, write_onnx  # noqa: E402
 from edgeseg.calib.calibrate import ranges_from_images  # noqa: E402
 from edgeseg.calib.placement import TARGETS  # noqa: E402
-from edgeseg.calib.quantize import int8_from_ranges, scales_from_table  # noqa: E402
+from edgeseg.calib.quantize import Method, int8_from_ranges, scales_from_table  # noqa: E402
 from edgeseg.calib.range import RangeTable  # noqa: E402
 from edgeseg.engines.pytorch import ENGINE  # noqa: E402
 from edgeseg.errors import DataError, FileProblem, FormatError, MismatchError  # noqa: E402
@@ -38,6 +38,7 @@ from edgeseg.train.qat.graph import weight_steps  # noqa: E402
 from edgeseg.train.qat.rounding import WeightRounding, rounded_activation  # noqa: E402
 from edgeseg.train.qat.tuner import Tuner  # noqa: E402
 
+PLAIN = Method("percentile")  # what is learnt: ranges as they are
 QUICK = QatConfig(steps=4, batch=2, learning_rate=1e-3, distill=1.0, supervise=1.0, balance=0.5, every=3)
 # Both sides are torch, but a convolution that will be learnt from may sum in another order (1e-6 of an activation).
 # Once in a while that carries a value over the border between two codes; of a logit, one code of one input is little.
@@ -92,7 +93,7 @@ def test_the_student_computes_what_quantize_writes(
     target: str, source: Artifact, table: RangeTable, tmp_path: Path
 ) -> None:
     tuner = tuner_of(source, table, dataclasses.replace(QUICK, target=target))
-    int8 = int8_from_ranges(source.path, table, target=target, out=tmp_path / "int8.onnx")
+    int8 = int8_from_ranges(source.path, table, target=target, out=tmp_path / "int8.onnx", method=PLAIN)
     for rgb in pictures(3, seed=9):
         expected = engine_logits(int8.path, rgb)
         assert close(student_logits(tuner, rgb), expected)
@@ -117,7 +118,7 @@ def test_gradients_reach_every_weight_behind_a_pair(target: str, source: Artifac
 def test_every_quantised_weight_of_the_file_is_rounded_from_a_float_one(
     source: Artifact, table: RangeTable, tmp_path: Path
 ) -> None:
-    int8 = int8_from_ranges(source.path, table, target="canonical", out=tmp_path / "int8.onnx")
+    int8 = int8_from_ranges(source.path, table, target="canonical", out=tmp_path / "int8.onnx", method=PLAIN)
     model, quantised = ir.load(source.path), ir.load(int8.path)
     found = weight_steps(quantised, model, scales_from_table(model, table, "percentile"))
     codes = [node for node in quantised.graph if node.op_type == DEQUANTIZE and node.inputs[0].is_initializer()]
@@ -136,7 +137,7 @@ def test_a_family_can_be_tuned(family: str, tmp_path: Path) -> None:
     source, _ = export_model(weights, tmp_path / "tiny.onnx", frames=frames[:1])
     table = ranges_from_images(source.path, frames)
     tuner = tuner_of(source, table, QatConfig())
-    int8 = int8_from_ranges(source.path, table, target="canonical", out=tmp_path / "int8.onnx")
+    int8 = int8_from_ranges(source.path, table, target="canonical", out=tmp_path / "int8.onnx", method=PLAIN)
     expected = engine_logits(int8.path, frames[0])
     # hundreds of layers: where one code falls otherwise, later ones follow
     assert np.mean(student_logits(tuner, frames[0]).argmax(1) == expected.argmax(1)) > 0.99
@@ -316,7 +317,7 @@ def test_a_graph_with_nothing_to_tune_is_refused(heads: list[str], message: str,
 
 
 def test_an_int8_file_is_refused(source: Artifact, table: RangeTable, tmp_path: Path) -> None:
-    int8 = int8_from_ranges(source.path, table, target="canonical", out=tmp_path / "int8.onnx")
+    int8 = int8_from_ranges(source.path, table, target="canonical", out=tmp_path / "int8.onnx", method=PLAIN)
     with pytest.raises(FormatError, match=r"int8\.onnx is int8 already") as caught:
         finetune_int8(int8.path, table, QUICK, draw, tmp_path / "out")
     assert "fp32" in caught.value.hint

@@ -1,0 +1,64 @@
+"""The calibration cache of TensorRT 8: the ranges as text, beside a float ONNX that has no pairs.
+
+For TensorRT 8.5 (JetPack 5) and 8.6, whose builder places int8 itself: `trtexec --onnx=F.onnx --int8 --fp16 --calib=C`.
+The first line names release and calibrator; TensorRT passes over a cache whose first line is not its own. Then comes a
+line a tensor: its name in the ONNX, and the bits of the float32 scale (largest magnitude / 127), as hex digits with
+the highest first.
+
+TensorRT keeps float whatever reads or writes a tensor without a scale. So what must stay float is kept so by leaving
+out what it gives: the logits, maps of a single position (gates), Softmax and products of two activations (attention),
+and what lies inside a LayerNorm. What enters a quantised layer has a scale, whatever it comes from.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import onnx_ir as ir
+
+from edgeseg.artifact import artifact_from_onnx, read_onnx
+from edgeseg.calib.placement import BOTH_SIDES, CACHES, SAME_CODES, is_single_position, placement_from_model
+from edgeseg.calib.quantize import scales_from_table
+from edgeseg.calib.range import RangeTable
+from edgeseg.graph.core import constant, core_from_model
+
+FOLLOWS = BOTH_SIDES | SAME_CODES | {"Relu", "LeakyRelu", "Clip", "HardSigmoid", "HardSwish"}
+
+
+def calibration_cache_from_ranges(
+    model_path: str | Path,
+    table: RangeTable,
+    *,
+    observer: str = "percentile",
+    version: str = CACHES["tensorrt8.6"],
+    float_nodes: frozenset[str] = frozenset(),
+) -> str:
+    """The cache for the float ONNX at `model_path`, with a line feed at the end of each line.
+
+    version: the first line; placement.CACHES has those of known releases. float_nodes: names of convolutions and
+    matrix products that stay float besides. MismatchError where the table is of another network.
+    """
+    path = Path(model_path)
+    model = ir.from_proto(read_onnx(path))
+    table.check(model, artifact_from_onnx(path).spec.name)
+    scales = scales_from_table(model, table, observer)
+    lines = [f"{value.name}: {hex_from_float(scales[str(value.name)])}" for value in int8_tensors(model, float_nodes)]
+    return "\n".join([version, *lines, ""])
+
+
+def int8_tensors(model: ir.Model, float_nodes: frozenset[str] = frozenset()) -> list[ir.Value]:
+    """The tensors of the float `model` that TensorRT may hold in int8, in the graph's order."""
+    core = core_from_model(model)
+    placement = placement_from_model(model, float_nodes=float_nodes)
+    found = set(placement.tensors)
+    for node in core.nodes:
+        dynamic = [value for value in node.inputs if value is not None and constant(value) is None]
+        if node in placement.weighted or (node.op_type in FOLLOWS and all(value in found for value in dynamic)):
+            found.update(value for value in node.outputs if not is_single_position(value))
+    return [value for value in core.activations() if value in found and value not in core.outputs]
+
+
+def hex_from_float(value: float) -> str:
+    """The 8 hex digits of `value` as a float32: 1.0 is 3f800000."""
+    return struct.pack(">f", value).hex()

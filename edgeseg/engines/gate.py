@@ -1,0 +1,129 @@
+"""The last step of every build: the engine computes what its ONNX says, and labels as the float model does.
+
+Where it does not, the error names the first layer that is off, and the likely cause.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeseg.artifact import Artifact
+from edgeseg.engines import open_engine
+from edgeseg.engines.agreement import (
+    agreement_with,
+    check_agreement,
+    equal_labels,
+    labels_from_output,
+    least_labels,
+    one_class,
+)
+from edgeseg.engines.backend import Array
+from edgeseg.engines.bisection import Cuts, Deviation, kept_outputs
+from edgeseg.engines.causes import Suspect, cause_in_runtime, named
+from edgeseg.engines.engine import Engine
+from edgeseg.engines.loss import loss_explained, node_of
+from edgeseg.engines.plain import plain_is_available
+from edgeseg.errors import AgreementError, UnavailableError
+from edgeseg.graph.cut import flow_of
+from edgeseg.spec import Precision
+
+logger = logging.getLogger(__name__)
+
+SOURCE_FRAMES = 2  # running an ONNX as it is written takes seconds
+# Two right runtimes whose codes round independently differ by 2 ** 0.5 times what rounding changes, in any tensor.
+# Where small differences are amplified (untrained nets) 1.1 was seen; behind a concat that OpenVINO computes wrongly
+# 3 to 8.
+INDEPENDENT_ROUNDING = 1.5
+
+
+def agreement_of(
+    engine: Engine, built: Artifact, source: Artifact, reference: Artifact | None, frames: Array | None
+) -> dict[str, Any]:
+    """What the sidecar says of the agreement of `built`, checked; nothing where there are no frames.
+
+    source: the ONNX it was built from. reference: the float model, if any. frames: (N, H, W, 3) uint8.
+    source_labels, source_relative_rms: against `source` as it is written. frames, labels, max_abs_logit_difference:
+    against `reference`. note: where every label is the same, so that equal ones say nothing.
+    """
+    if frames is None or not len(frames):
+        return {}
+    found = agreement_with_source(engine, built, source, frames[:SOURCE_FRAMES]) if plain_is_available() else {}
+    if reference is not None:
+        found |= agreement_with_reference(engine, built, source, reference, frames)
+    if "note" in found:
+        logger.warning("%s: %s", built.path.name, found["note"])
+    return found
+
+
+def agreement_with_source(engine: Engine, built: Artifact, source: Artifact, frames: Array) -> dict[str, Any]:
+    """How `built` agrees with `source` as it is written. AgreementError where it computes something else.
+
+    A mask hides by how much, so that the graph is built once more to end in its logits.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder:
+        cuts = Cuts(engine, source, built.precision, Path(folder))
+        with engine.open(built) as backend:
+            got, names = [kept_outputs(backend, frame) for frame in frames], [each.name for each in backend.outputs]
+        want = cuts.plain(tuple(names), frames)
+        ends = flow_of(cuts.model()).ends
+        logits = set(ends) <= set(names)
+        deviation = cuts.compare(got, want, ends, frames) if logits else cuts.deviation(ends, frames)
+        if deviation.off:
+            check_layers_inside(cuts, deviation, frames, built.path.name)
+    ours, theirs = ([outputs[names[0]] for outputs in each] for each in (got, want))
+    found = {"source_labels": equal_labels(ours, theirs), "source_relative_rms": deviation.rms}
+    return found | one_class([labels_from_output(each) for each in theirs])
+
+
+def agreement_with_reference(
+    engine: Engine, built: Artifact, source: Artifact, reference: Artifact, frames: Array
+) -> dict[str, Any]:
+    """How `built` agrees with the float model. AgreementError where it labels otherwise."""
+    with engine.open(built) as backend, reference_engine(engine).open(reference) as truth:
+        found = agreement_with(backend, truth, frames)
+    why, hint = "", ""
+    if found["labels"] < least_labels(built.precision) and plain_is_available():
+        why, hint = loss_reasons(engine, source, reference, frames[:1])
+    check_agreement(found, built.precision, name=built.path.name, why=why, hint=hint)
+    return found
+
+
+def loss_reasons(engine: Engine, source: Artifact, reference: Artifact, frame: Array) -> tuple[str, str]:
+    """What to add to the error of an engine that computes its ONNX rightly, and is not like the float model; a hint."""
+    if source.precision is not Precision.INT8:
+        return "", "name the float ONNX that it was made from with --reference"
+    cause = loss_explained(engine, source, reference, frame)
+    return (f"; {cause.sentence}", cause.hint) if cause else ("", "")
+
+
+def check_layers_inside(cuts: Cuts, deviation: Deviation, frames: Array, name: str) -> None:
+    """AgreementError, which names the first layer that is off, unless rounding accounts for the whole deviation."""
+    frame = frames[deviation.frame][None]
+    logger.warning("%s does not compute quite what its ONNX says: looking for the first layer that is off", name)
+    tensor, ratio = cuts.first_off(frame) if deviation.finite else (cuts.first_not_finite(frame), np.inf)
+    if cuts.precision is Precision.INT8 and max(ratio, deviation.ratio) <= INDEPENDENT_ROUNDING:
+        logger.warning("%s: no layer is wrong; small differences move many codes of this network", name)
+        return
+    node = node_of(cuts.model(), tensor)
+    (values,) = cuts.plain((tensor,), frame)
+    cause = cause_in_runtime(Suspect(cuts.engine, cuts.source, node, values[tensor]))
+    what = f"is {deviation.rms:.1%} off from its own ONNX, {deviation.allowed:.1%} are allowed"
+    if np.isnan(deviation.rms):
+        what = "gives NaN or infinity"
+    message = f"{name} {what}; the first layer that is off is {named(node)}: {cause.sentence}"
+    raise AgreementError(message, hint=cause.hint)
+
+
+def reference_engine(engine: Engine) -> Engine:
+    """ONNX Runtime, which shares no code with the others, or `engine` itself where that is not installed."""
+    judge = open_engine("onnxruntime")
+    try:
+        judge.available()
+    except UnavailableError:
+        return engine
+    return judge

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import re
+import struct
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from onnx import TensorProto, helper
+from residual_onnx import residual_onnx
+from small_onnx import frames, onnx_model
+
+from edgeseg.artifact import Artifact
+from edgeseg.calib.cache import calibration_cache_from_ranges, hex_from_float, int8_tensors
+from edgeseg.calib.calibrate import ranges_from_images
+from edgeseg.calib.placement import CACHES
+from edgeseg.calib.quantize import scales_from_table
+from edgeseg.calib.range import RangeTable
+from edgeseg.errors import MismatchError
+from edgeseg.graph.core import core_from_model
+from edgeseg.spec import Output
+
+
+@pytest.fixture
+def source(tmp_path) -> Artifact:
+    return residual_onnx(tmp_path)
+
+
+@pytest.fixture
+def table(source) -> RangeTable:
+    return ranges_from_images(source.path, frames(8))
+
+
+def scales_from_cache(text: str) -> dict[str, float]:
+    """What a reader makes of the lines behind the first."""
+    lines = (line.rpartition(": ") for line in text.splitlines()[1:])
+    return {name: struct.unpack(">f", bytes.fromhex(bits))[0] for name, _, bits in lines}
+
+
+@pytest.mark.parametrize(
+    ("value", "bits"),
+    [(1.0, "3f800000"), (0.5, "3f000000"), (1 / 127, "3c010204"), (2.0**-126, "00800000")],
+)
+def test_known_bits(value, bits):
+    assert hex_from_float(value) == bits
+
+
+def test_every_line_is_a_tensor_of_the_onnx_and_its_scale(source, table):
+    text = calibration_cache_from_ranges(source.path, table, observer="minmax")
+    first, *rest = text.splitlines()
+    assert first == "TRT-8601-EntropyCalibration2"
+    assert text.endswith("\n")
+    assert all(re.fullmatch(r"[\w.]+: [0-9a-f]{8}", line) for line in rest)
+    model = ir.load(source.path)
+    scales = scales_from_table(model, table, "minmax")
+    for name, scale in scales_from_cache(text).items():
+        assert scale == np.float32(scales[name])
+    rows = {stats.name: stats for stats in table.tensors.values()}
+    assert scales_from_cache(text)["stem.relu"] == np.float32(rows["stem.relu"].absmax / 127)
+
+
+def test_the_lines_are_in_the_order_of_the_graph_and_what_stays_float_has_none(source, table):
+    names = scales_from_cache(calibration_cache_from_ranges(source.path, table))
+    core = [str(value.name) for value in core_from_model(ir.load(source.path)).activations()]
+    # the gate is a single position; what lies before the picture has no range
+    assert list(names) == [name for name in core if name not in ("squeeze", "gate", "gate.sigmoid", "logits")]
+    assert list(names)[:4] == ["picture", "stem", "stem.relu", "left"]
+
+
+def test_named_nodes_stay_float(source, table):
+    kept = frozenset({"head/Conv"})
+    names = scales_from_cache(calibration_cache_from_ranges(source.path, table, float_nodes=kept))
+    assert "head" not in names
+    assert "head.relu" not in names
+    assert "signed" in names
+
+
+def test_a_mask_has_no_lines_behind_the_logits(tmp_path, table):
+    mask = residual_onnx(tmp_path, "mask.onnx", width=96, height=64, output=Output.MASK)
+    names = scales_from_cache(calibration_cache_from_ranges(mask.path, table))
+    assert not {"logits", "enlarged", "mask"} & set(names)
+    assert len(names) == 20
+
+
+def test_attention_stays_float_between_its_matrix_products():
+    tokens, width = 6, 4
+    rng = np.random.default_rng(0)
+    constants = {name: rng.normal(size=(width, width)).astype(np.float32) for name in ("wq", "wk", "wp", "wh")}
+    constants |= {"gamma": np.ones(width, np.float32), "half": np.float32(0.5)}
+    nodes = [
+        helper.make_node("LayerNormalization", ["x", "gamma"], ["normed"]),
+        helper.make_node("MatMul", ["normed", "wq"], ["q"]),
+        helper.make_node("MatMul", ["normed", "wk"], ["k"]),
+        helper.make_node("Transpose", ["k"], ["kt"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["q", "kt"], ["scores"]),
+        helper.make_node("Mul", ["scores", "half"], ["scaled"]),
+        helper.make_node("Softmax", ["scaled"], ["shares"]),
+        helper.make_node("MatMul", ["shares", "k"], ["mixed"]),
+        helper.make_node("MatMul", ["mixed", "wp"], ["projected"]),
+        helper.make_node("Add", ["projected", "x"], ["stream"]),
+        helper.make_node("MatMul", ["stream", "wh"], ["logits"]),
+    ]
+    shape = [1, tokens, width]
+    ends = [("x", TensorProto.FLOAT, shape)], [("logits", TensorProto.FLOAT, shape)]
+    model = ir.from_proto(onnx_model(nodes, *ends, constants))
+    # "mixed" and "normed" enter a quantised product; nothing of the attention or the normalisation has both sides
+    assert [value.name for value in int8_tensors(model)] == ["normed", "q", "k", "kt", "mixed", "projected"]
+
+
+@pytest.mark.parametrize("release", CACHES)
+def test_each_release_has_a_first_line_of_its_own(source, table, release):
+    text = calibration_cache_from_ranges(source.path, table, version=CACHES[release])
+    major, minor = release.removeprefix("tensorrt").split(".")
+    assert re.match(rf"TRT-{major}{minor}\d\d-EntropyCalibration2\n", text)
+
+
+def test_a_table_of_another_network(tmp_path, table):
+    other = residual_onnx(tmp_path, "other.onnx", seed=3)
+    with pytest.raises(MismatchError, match="the range table is of small") as caught:
+        calibration_cache_from_ranges(other.path, table)
+    assert "edgeseg calibrate" in caught.value.hint

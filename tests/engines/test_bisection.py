@@ -1,0 +1,306 @@
+"""The gate: which engines it refuses, the first layer that it names, and the cause."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import numpy_helper
+from residual_onnx import residual_onnx
+from small_cli import runner
+from small_onnx import float_onnx, frames, int8_onnx
+
+from edgeseg.artifact import Artifact, Layer, read_onnx, write_onnx
+from edgeseg.calib.calibrate import ranges_from_images
+from edgeseg.calib.quantize import int8_from_ranges
+from edgeseg.calib.range import RangeTable
+from edgeseg.engines import gate, open_engine
+from edgeseg.engines.bisection import Cuts, Deviation, first_off
+from edgeseg.engines.build import engine_from_onnx
+from edgeseg.engines.engine import Engine
+from edgeseg.engines.plain import plain_outputs
+from edgeseg.errors import AgreementError, MismatchError
+from edgeseg.graph.cut import bypass_pairs, cut_graph, flow_of
+from edgeseg.spec import Output, Precision
+
+pytest.importorskip("onnxruntime")
+
+Parents = dict[str, tuple[str, ...]]
+BUGGY_OPENVINO = "2026.4"  # computes a concat of signed codes wrongly
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Parents:
+    """Tensors t0, t1, ... that each are computed from up to three before them."""
+    count = draw(st.integers(1, 40))
+    parents: Parents = {"t0": ()}
+    for index in range(1, count):
+        before = draw(st.lists(st.integers(0, index - 1), min_size=1, max_size=3, unique=True))
+        parents[f"t{index}"] = tuple(f"t{each}" for each in sorted(before))
+    return parents
+
+
+def tainted_by(parents: Parents, culprit: str) -> set[str]:
+    """`culprit` and all that is computed from it."""
+    tainted = {culprit}
+    for name, sources in parents.items():
+        if tainted & set(sources):
+            tainted.add(name)
+    return tainted
+
+
+@given(graphs(), st.data())
+def test_the_bisection_finds_the_one_wrong_tensor_of_any_graph(parents: Parents, data: st.DataObject) -> None:
+    culprit = data.draw(st.sampled_from(sorted(parents)))
+    tainted = tainted_by(parents, culprit)
+    last = data.draw(st.sampled_from(sorted(tainted)))
+    asked: list[str] = []
+
+    def is_off(name: str) -> bool:
+        asked.append(name)
+        return name in tainted
+
+    assert first_off(parents, last, is_off) == culprit
+    assert len(asked) == len(set(asked)) < len(parents)
+
+
+@given(st.integers(1, 300), st.data())
+def test_a_chain_is_halved_each_time(length: int, data: st.DataObject) -> None:
+    parents = {f"t{i}": (f"t{i - 1}",) if i else () for i in range(length)}
+    culprit = data.draw(st.integers(0, length - 1))
+    asked: list[str] = []
+
+    def is_off(name: str) -> bool:
+        asked.append(name)
+        return int(name[1:]) >= culprit
+
+    assert first_off(parents, f"t{length - 1}", is_off) == f"t{culprit}"
+    assert len(asked) <= math.ceil(math.log2(length))
+
+
+@pytest.fixture
+def residual(tmp_path: Path) -> Artifact:
+    """The float graph with one of everything."""
+    return residual_onnx(tmp_path)
+
+
+@pytest.fixture
+def table(residual: Artifact) -> RangeTable:
+    return ranges_from_images(residual.path, frames(8))
+
+
+def quantised(residual: Artifact, table: RangeTable, target: str) -> Artifact:
+    return int8_from_ranges(residual.path, table, target=target, out=residual.path.with_name(f"{target}.onnx"))
+
+
+def outputs_of(model: ir.Model) -> dict[str, np.ndarray]:
+    return next(plain_outputs(model, frames(1)))
+
+
+def test_a_cut_graph_gives_the_tensors_of_the_whole_and_needs_no_more(residual: Artifact, table: RangeTable) -> None:
+    int8 = quantised(residual, table, "canonical")
+    names = [name for name in flow_of(ir.from_proto(read_onnx(int8.path))).parents if name != "logits"]
+    whole = ir.from_proto(read_onnx(int8.path))
+    whole.graph.outputs.extend(value for node in whole.graph for value in node.outputs if value.name in names)
+    want = outputs_of(whole)
+    for name in names:
+        cut = cut_graph(ir.from_proto(read_onnx(int8.path)), [name])
+        onnx.checker.check_model(ir.to_proto(cut))
+        np.testing.assert_array_equal(outputs_of(cut)[name], want[name])
+    assert {node.op_type for node in cut_graph(ir.from_proto(read_onnx(int8.path)), ["stem"]).graph} == {
+        *("Cast", "Transpose", "Sub", "Mul", "QuantizeLinear", "DequantizeLinear", "Conv"),
+    }
+
+
+def test_without_its_pairs_a_graph_is_the_float_one_but_for_the_weights(residual: Artifact, table: RangeTable) -> None:
+    int8 = quantised(residual, table, "onnxruntime")
+    smooth = outputs_of(bypass_pairs(ir.from_proto(read_onnx(int8.path))))["logits"]
+    exact = outputs_of(ir.from_proto(read_onnx(residual.path)))["logits"]
+    rounded = outputs_of(ir.from_proto(read_onnx(int8.path)))["logits"]
+    assert 0 < np.square(smooth - exact).mean() < np.square(rounded - exact).mean()
+
+
+def test_a_flow_passes_over_rounded_copies_and_what_is_no_float(tmp_path: Path) -> None:
+    mask = ir.from_proto(read_onnx(float_onnx(tmp_path, Output.MASK).path))
+    flow = flow_of(mask)
+    assert flow.ends == ("logits",)
+    assert (flow.parents["float"], flow.parents["c0"], flow.parents["x1"]) == ((), ("x0",), ("c0",))
+    assert list(flow.parents)[-1] == "logits"
+
+
+def forced(int8: Artifact, engine: str, out: Path, **options: Any) -> Artifact:
+    return engine_from_onnx(int8.path, engine, out_dir=out, frames=frames(2), force=True, **options)
+
+
+def buggy_openvino() -> None:
+    openvino = pytest.importorskip("openvino")
+    if not openvino.__version__.startswith(BUGGY_OPENVINO):
+        pytest.skip(f"OpenVINO {openvino.__version__} need not have the bugs of {BUGGY_OPENVINO}")
+
+
+def test_the_concat_that_openvino_computes_wrongly_is_caught_and_named(
+    residual: Artifact, table: RangeTable, tmp_path: Path
+) -> None:
+    buggy_openvino()
+    canonical = quantised(residual, table, "canonical")
+    with pytest.raises(AgreementError) as caught:
+        forced(canonical, "openvino", tmp_path / "out")
+    assert caught.value.message.startswith("small.openvino.int8.onnx is ")
+    assert caught.value.message.endswith(
+        "the first layer that is off is fuse/Conv (Conv): "
+        "it reads a Concat with signed 8-bit codes, which OpenVINO computes wrongly"
+    )
+    assert caught.value.hint == "lower it: edgeseg quantize the fp32 ONNX with --target openvino"
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_same_is_caught_where_the_model_gives_a_mask(residual: Artifact, table: RangeTable, tmp_path: Path) -> None:
+    buggy_openvino()
+    mask = residual_onnx(tmp_path, "mask.onnx", output=Output.MASK)
+    with pytest.raises(AgreementError, match=r"the first layer that is off is fuse/Conv \(Conv\): it reads a Concat"):
+        forced(quantised(mask, table, "canonical"), "openvino", tmp_path / "out")
+
+
+@pytest.mark.parametrize("output", list(Output))
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime", "pytorch"])
+def test_a_file_made_for_its_engine_passes(
+    engine: str, output: Output, residual: Artifact, table: RangeTable, tmp_path: Path
+) -> None:
+    pytest.importorskip({"pytorch": "torch"}.get(engine, engine))
+    source = residual_onnx(tmp_path, "source.onnx", output=output)
+    int8 = quantised(source, table, engine)
+    built = engine_from_onnx(int8.path, engine, out_dir=tmp_path / "out", reference=source.path, frames=frames(4))
+    assert (
+        built.agreement["source_relative_rms"] < 0.05
+    )  # right engines of untrained nets; the wrong one has 0.1 to 0.6
+    assert built.agreement["source_labels"] > 0.9  # thin margins between the classes of random weights
+    assert built.agreement["frames"] == 4
+    assert Artifact.open(built.path).agreement == built.agreement
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["bisenetv1", "bisenetv2", "icnet", "segformer"])
+def test_every_family_passes_when_lowered(family: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from small_nets import small_network, small_spec, street_frames
+
+    from edgeseg.export.onnx import onnx_from_module
+
+    spec = small_spec(family)
+    seen = np.stack([rgb for rgb, _ in street_frames(spec)])
+    source = onnx_from_module(small_network(spec), spec, tmp_path / "net.onnx", provenance={"weights": "random"})
+    table = ranges_from_images(source.path, seen)
+    for engine in ("openvino", "onnxruntime"):
+        pytest.importorskip(engine)
+        int8 = quantised(source, table, engine)
+        built = engine_from_onnx(int8.path, engine, out_dir=tmp_path / engine, reference=source.path, frames=seen)
+        assert built.agreement["source_relative_rms"] < 0.06  # random weights amplify rounding: 0.01 to 0.05 were seen
+
+
+def wrong_runtime(node: str, factor: float) -> Engine:
+    """ONNX Runtime that multiplies the weight of `node` by `factor`."""
+    right = open_engine("onnxruntime")
+
+    def write(source: Artifact, path: Path, precision: Precision) -> tuple[Layer, ...]:
+        layers = right.write(source, path, precision)
+        model = onnx.load(path)
+        for each in model.graph.node:
+            for constant in model.graph.initializer:
+                if each.name == node and constant.name == each.input[1]:
+                    constant.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(constant) * factor, constant.name))
+        onnx.save(model, path)
+        return layers
+
+    return dataclasses.replace(right, name="wrong", write=write)
+
+
+def gate_of(engine: Engine, source: Artifact, folder: Path, **options: Any) -> dict[str, Any]:
+    built = engine.build(source, folder / "built.onnx", source.precision)
+    return gate.agreement_of(engine, built, source, options.get("reference"), frames(2))
+
+
+@pytest.mark.parametrize("node", ["conv0", "conv1", "conv2"])
+def test_any_layer_that_is_computed_wrongly_is_named(node: str, tmp_path: Path) -> None:
+    with pytest.raises(AgreementError) as caught:
+        gate_of(wrong_runtime(node, 1.01), float_onnx(tmp_path), tmp_path)
+    assert f"the first layer that is off is {node} (Conv): the cause is not known" in caught.value.message
+    assert "report float.onnx cut at its tensor" in caught.value.hint
+
+
+def test_a_wrong_layer_of_a_mask_is_found_though_no_label_moves(tmp_path: Path) -> None:
+    with pytest.raises(AgreementError, match=r"is off is conv1 \(Conv\)"):
+        gate_of(wrong_runtime("conv1", 1.01), float_onnx(tmp_path, Output.MASK), tmp_path)
+
+
+def test_numbers_that_only_the_engine_makes_infinite_are_its_own(tmp_path: Path) -> None:
+    with pytest.raises(AgreementError) as caught:
+        gate_of(wrong_runtime("conv1", np.float32(np.inf)), float_onnx(tmp_path), tmp_path)
+    assert "built.onnx gives NaN or infinity; the first layer that is off is conv1 (Conv)" in caught.value.message
+
+
+@pytest.mark.parametrize(("ratio", "passes"), [(1.4, True), (1.6, False)])
+def test_codes_that_round_independently_are_no_wrong_layer(
+    ratio: float, passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two right runtimes may differ by 2 ** 0.5 times what rounding changes, in any tensor alike."""
+    monkeypatch.setattr(Cuts, "compare", lambda *_: Deviation(0.02 * ratio, 0.02, 0, True))
+    int8 = int8_onnx(tmp_path)
+    if passes:
+        assert gate_of(open_engine("onnxruntime"), int8, tmp_path)["source_relative_rms"] == 0.02 * ratio
+        assert caplog.messages[-1].startswith("built.onnx: no layer is wrong")
+    else:
+        with pytest.raises(AgreementError, match=r"built\.onnx is 3\.2% off from its own ONNX, 2\.0% are allowed"):
+            gate_of(open_engine("onnxruntime"), int8, tmp_path)
+
+
+def test_the_progress_of_the_search_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="edgeseg.engines")
+    with pytest.raises(AgreementError):
+        gate_of(wrong_runtime("conv1", 2.0), float_onnx(tmp_path), tmp_path)
+    assert "built.onnx does not compute quite what its ONNX says: looking for the first layer" in caplog.messages[0]
+    assert any(message.startswith("bisection: c1 is off") for message in caplog.messages)
+
+
+def test_what_is_no_number_is_infinitely_off() -> None:
+    assert Deviation(math.nan, 0.1, 0, True).off
+    assert not Deviation(0.1, 0.1, 0, True).off
+    assert Deviation(0.3, 0.1, 0, True).ratio == pytest.approx(3)
+
+
+def test_force_takes_the_file_of_another_target_through_the_gate(
+    residual: Artifact, table: RangeTable, tmp_path: Path, monkeypatch: Any, capfd: Any
+) -> None:
+    buggy_openvino()
+    monkeypatch.chdir(tmp_path)
+    run = runner(monkeypatch, capfd)
+    quantised(residual, table, "canonical")
+    words = ("build", "canonical.onnx", "--engine", "openvino", "-o", "made")
+    refused = run(*words)
+    assert (refused.code, refused.lines("error")) == (
+        2,
+        ["canonical.onnx was quantised for canonical, not for openvino"],
+    )
+    caught = run(*words, "--force")
+    assert caught.code == 2
+    assert "the first layer that is off is fuse/Conv (Conv): it reads a Concat" in caught.lines("error")[0]
+    assert caught.lines("hint") == ["lower it: edgeseg quantize the fp32 ONNX with --target openvino"]
+    assert not any(Path("made").iterdir())
+
+
+def test_force_builds_what_the_engine_computes_rightly(tmp_path: Path) -> None:
+    int8 = int8_onnx(tmp_path)
+    write_onnx(read_onnx(int8.path), dataclasses.replace(int8, provenance={"target": "tensorrt"}))
+    built = forced(int8, "onnxruntime", tmp_path / "out")
+    assert built.agreement["source_relative_rms"] < 0.02  # three layers: few codes round the other way
+    assert built.provenance["target"] == "tensorrt"
+    with pytest.raises(MismatchError, match=r"int8\.onnx is int8, and fp32 was asked for"):
+        forced(int8, "onnxruntime", tmp_path / "out", precision=Precision.FP32)
