@@ -50,7 +50,7 @@ def command(
         int8_from_ranges(onnx, table, target=target, out=path, method=method)
         following = f"edgeseg build {path} --engine {target} --reference {onnx}"
     if as_json:
-        print_json({"file": str(path), "target": target, **method.to_dict()})
+        print_json({"cache" if target in CACHES else "onnx": str(path), "target": target, **method.to_dict()})
     wrote(path, following)
 
 

@@ -107,7 +107,7 @@ def check_layers_inside(cuts: Cuts, deviation: Deviation, frames: Array, name: s
     logger.warning("%s does not compute quite what its ONNX says: looking for the first layer that is off", name)
     tensor, ratio = cuts.first_off(frame) if deviation.finite else (cuts.first_not_finite(frame), np.inf)
     if cuts.precision is Precision.INT8 and max(ratio, deviation.ratio) <= INDEPENDENT_ROUNDING:
-        logger.warning("%s: no layer is wrong; small differences move many codes of this network", name)
+        logger.warning("%s: no single layer is wrong, the differences add up from layer to layer", name)
         return
     node = node_of(cuts.model(), tensor)
     (values,) = cuts.plain((tensor,), frame)

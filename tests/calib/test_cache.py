@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import re
 import struct
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper
 from residual_onnx import residual_onnx
+from small_cli import runner
 from small_onnx import frames, onnx_model
 
 from edgeseg.artifact import Artifact
@@ -119,3 +121,11 @@ def test_a_table_of_another_network(tmp_path, table):
     with pytest.raises(MismatchError, match="the range table is of small") as caught:
         calibration_cache_from_ranges(other.path, table)
     assert "edgeseg calibrate" in caught.value.hint
+
+
+def test_the_command_writes_it_beside_the_onnx(tmp_path, source, monkeypatch, capfd):
+    table = ranges_from_images(source.path, frames(8)).write(tmp_path / "ranges.json")
+    run = runner(monkeypatch, capfd)
+    found = run("quantize", source.path, "--ranges", table, "--target", "tensorrt8.5", "--json").json()
+    assert Path(found["cache"]).read_text().startswith("TRT-8502-EntropyCalibration2\n")
+    assert "trtexec" in run("quantize", source.path, "--ranges", table, "--target", "tensorrt8.5").err

@@ -256,7 +256,7 @@ def test_codes_that_round_independently_are_no_wrong_layer(
     int8 = int8_onnx(tmp_path)
     if passes:
         assert gate_of(open_engine("onnxruntime"), int8, tmp_path)["source_relative_rms"] == 0.02 * ratio
-        assert caplog.messages[-1].startswith("built.onnx: no layer is wrong")
+        assert caplog.messages[-1].startswith("built.onnx: no single layer is wrong")
     else:
         with pytest.raises(AgreementError, match=r"built\.onnx is 3\.2% off from its own ONNX, 2\.0% are allowed"):
             gate_of(open_engine("onnxruntime"), int8, tmp_path)
