@@ -29,8 +29,9 @@ def blocks(language: str, page: Path = README) -> list[str]:
 
 
 def command_lines() -> list[str]:
-    """Every `edgeseg ...` that README, docs/ and the models' cards tell to type, without comments."""
-    found = [line for page in (README, *sorted((ROOT / "docs").glob("*.md"))) for line in lines_of(page)]
+    """Every `edgeseg ...` that README, docs/, calib/README.md and the models' cards tell to type, without comments."""
+    pages = (README, ROOT / "calib" / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    found = [line for page in pages for line in lines_of(page)]
     for card in sorted((ROOT / "edgeseg" / "weights").glob("*.md")):
         found += re.findall(r"^    (edgeseg .*)$", card.read_text(encoding="utf-8").replace("\\\n", ""), re.M)
     return list(dict.fromkeys(found))
