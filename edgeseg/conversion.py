@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgeseg.artifact import Artifact, artifact_from_onnx, model_stem, sidecar_path
 from edgeseg.calib.calibrate import ranges_from_images
+from edgeseg.calib.doubts import log_caveat
 from edgeseg.calib.images import images_from
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
@@ -104,11 +105,7 @@ def convert(
         name = onnx.path.stem
         panel = panel_from_options(onnx.spec, auto.data, images, limit) if auto else None
         if images:
-            table: RangeTable | None = ranges_from_images(
-                onnx.path,
-                images_from(images, onnx.spec, limit),
-                progress=lambda done: progress("calibrate", done, limit),
-            )
+            table: RangeTable | None = calibrated(onnx, images, limit, out / f"{name}.ranges.json.partial", progress)
         else:
             table = RangeTable.open(table_path) if table_path else None
         decision = None
@@ -145,6 +142,18 @@ def plot_beside(engine: Path, decision: Decision | None) -> Path | None:
     """The plot of the decision, beside the engine; None where there is no decision, or no matplotlib."""
     path = engine.with_suffix(".pareto.png")
     return path if decision is not None and draw_pareto(path, decision) else None
+
+
+def calibrated(onnx: Artifact, images: str | Path, limit: int, partial: Path, progress: Progress) -> RangeTable:
+    """The range table over `limit` of the images. An interrupted one goes on from `partial` the next time."""
+    chosen = images_from(images, onnx.spec, limit)
+    table = ranges_from_images(
+        onnx.path, chosen, progress=lambda done: progress("calibrate", done, len(chosen)), partial=partial
+    )
+    partial.unlink(missing_ok=True)
+    for caveat in chosen.caveats():
+        log_caveat(caveat)
+    return table
 
 
 def int8_onnx(onnx: Artifact, table: RangeTable | None, engine: str, folder: Path, progress: Progress) -> Artifact:

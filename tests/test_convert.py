@@ -269,3 +269,22 @@ def test_a_file_that_is_not_what_was_asked_for_is_refused(tmp_path: Path) -> Non
     same = {"engine": "onnxruntime", "precision": Precision.FP32, "size": (64, 32)}
     with open_model(made.engine.path, **same) as segmenter:  # type: ignore[arg-type]
         assert segmenter.artifact == made.engine
+
+
+def test_an_interrupted_calibration_goes_on(images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def stop(task: str, done: int, total: int | None) -> None:
+        if (task, done) == ("calibrate", 4):
+            raise KeyboardInterrupt
+
+    source, options = street_onnx(tmp_path).path, {"engine": "onnxruntime", "images": images}
+    whole = convert(source, **options, out=tmp_path / "whole")  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, **options, out=tmp_path / "out", progress=stop)  # type: ignore[arg-type]
+    assert names_in(tmp_path / "out") == ["street.ranges.json.partial"]
+    with caplog.at_level("INFO"):
+        made = convert(source, **options, out=tmp_path / "out")  # type: ignore[arg-type]
+    assert "goes on after 4 images" in caplog.text
+    assert made.ranges is not None
+    assert whole.ranges is not None
+    assert made.ranges.read_bytes() == whole.ranges.read_bytes()
+    assert "street.ranges.json.partial" not in names_in(tmp_path / "out")

@@ -47,7 +47,7 @@ def command(
     min_agreement: Annotated[
         float, typer.Option("--min-agreement", min=0, max=1, help="auto, without --data: share of the float labels.")
     ] = 0.99,
-    minutes: Annotated[float, typer.Option("--minutes", min=0, help="auto: how long to search for a mix.")] = 10.0,
+    minutes: Annotated[float, typer.Option("--minutes", min=0, help="auto: after that nothing more is tried.")] = 10.0,
     images: Annotated[
         str | None, typer.Option("--images", metavar="DIR", help="Images to calibrate on, or a data set's URI.")
     ] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,17 +70,17 @@ class Decision:
 def decide(question: Question, folder: Path, *, progress: Progress = silent) -> Decision:
     """Build, judge and race candidates in `folder`, and choose. MismatchError where the engine only simulates int8.
 
-    The search of mixed engines begins where int8 is too slow or loses too much, and takes `budget.minutes` at most.
+    The search of mixed engines begins where int8 is too slow or loses too much, and ends with `budget.minutes`.
     """
     check_decidable(question.engine)
     panel = question.panel
     maker = Maker(question.onnx, question.table, question.engine, folder, panel.search[:CHECKED])
-    meter = LoadMeter()
+    meter, began = LoadMeter(), time.monotonic()
     reference = maker.build(Precision.FP32)
     with open_segmenter(reference.path, threads=question.threads) as segmenter:
         judge = Judge(panel.judged, segmenter, panel.counted)
         search = Judge(pictures_from_frames(list(panel.search)), segmenter, None)
-    trial = Trial(maker, judge, question.budget, panel.search[0], question.threads)
+    trial = Trial(maker, judge, question.budget, panel.search[0], question.threads, began)
     field = plain_field(precisions_of(question), trial, progress)
     layers = layers_from_model(ir.from_proto(read_onnx(question.onnx.path)))
     int8 = [each for each in field.candidates if each.precision is Precision.INT8]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Sequence
 
 from edgeseg.decide.blocks import Block
@@ -38,10 +37,10 @@ def plain_field(precisions: Sequence[Precision], trial: Trial, progress: Progres
         progress("judge", number, len(precisions))
         candidates.append(trial.measured(precision))
     progress("judge", len(precisions), len(precisions))
-    return based(trial.raced(candidates, candidates[0].name), trial)
+    return based(trial.raced(candidates, candidates[0].name))
 
 
-def based(candidates: Sequence[Candidate], trial: Trial) -> Field:
+def based(candidates: Sequence[Candidate]) -> Field:
     """The field, with every latency held against that of its base."""
     floats = [each for each in candidates if each.precision is not Precision.INT8 and each.is_within]
     base = min(floats, key=lambda each: each.p50_ms)
@@ -58,14 +57,14 @@ def mixed_field(field: Field, blocks: Sequence[Block], trial: Trial, search: Jud
     Where int8 is accurate enough and too slow, only blocks come back that are faster in floating point; else those
     first that win back the most labels per millisecond.
     """
-    deadline = time.monotonic() + 60 * trial.budget.minutes
     int8 = next(each for each in field.candidates if each.precision is Precision.INT8)
-    if int8.engine is None or len(blocks) < 2:
+    if len(blocks) < 2:
         return field
-    weights = weights_of_blocks(blocks, int8.engine, trial, search, progress)
+    engine = int8.engine or trial.maker.build(Precision.INT8, checked=False)
+    weights = weights_of_blocks(blocks, engine, trial, search, progress)
     tried: list[Candidate] = []
     for number, chosen in enumerate(mixes(weights, int8)):
-        if time.monotonic() > deadline:
+        if trial.is_over():
             break
         progress("mix", number, None)
         candidate = trial.measured(Precision.INT8, chosen)

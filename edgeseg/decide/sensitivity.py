@@ -89,7 +89,8 @@ class Sensitivity:
             self.judge = Judge(panel.judged, segmenter, panel.counted)
             self.clean = list(noted)
             self.search = Judge(pictures_from_frames(list(panel.search)), segmenter, None)
-        self.trial = Trial(maker, self.judge, question.budget, panel.search[0], question.threads)
+        unhurried = dataclasses.replace(question.budget, minutes=math.inf)
+        self.trial = Trial(maker, self.judge, unhurried, panel.search[0], question.threads)
         self.layers = tuple(layers_from_model(ir.from_proto(read_onnx(question.onnx.path))))
         self.scores, self.whole = self.measured_whole()
 

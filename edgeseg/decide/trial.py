@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgeseg.artifact import Artifact
 from edgeseg.decide.blocks import Block
@@ -22,13 +23,21 @@ QUICK = 5  # rounds of a race that only decides what to try next
 
 @dataclass(frozen=True)
 class Trial:
-    """What all candidates have in common. rgb: the picture of the races, at the input's size."""
+    """What all candidates have in common.
+
+    rgb: the picture of the races, at the input's size. began: when the search did, by the monotonic clock.
+    """
 
     maker: Maker
     judge: Judge
     budget: Budget
     rgb: Rgb
     threads: int | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    def is_over(self) -> bool:
+        """Whether the time of the budget is spent, so that nothing more is tried."""
+        return time.monotonic() - self.began > 60 * self.budget.minutes
 
     def measured(self, precision: Precision, blocks: Sequence[Block] = ()) -> Candidate:
         """The candidate, built and judged; not yet raced. One whose build fails its check says so in `problem`."""

@@ -43,12 +43,17 @@ class Weight:
 def weights_of_blocks(
     blocks: Sequence[Block], int8: Artifact, trial: Trial, search: Judge, progress: Progress
 ) -> list[Weight]:
-    """Weigh each of `blocks` against the int8 engine. search: pictures that are not those of the final judgement."""
+    """Weigh each of `blocks` against the int8 engine, as far as there is time.
+
+    search: pictures that are not those of the final judgement.
+    """
     found = []
     with trial.open(int8) as quantised:
         before = search.scores(quantised).agreement.mean()
         for number, block in enumerate(blocks):
             progress("weigh", number, len(blocks))
+            if trial.is_over():
+                break
             engine = trial.maker.build(Precision.INT8, [block], checked=False)
             with trial.open(engine) as segmenter:
                 after = search.scores(segmenter).agreement.mean()

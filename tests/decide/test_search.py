@@ -37,7 +37,7 @@ def candidate(precision: Precision, ms: float, loss: float, blocks: Sequence[Blo
 
 def field(int8_ms: float, int8_loss: float, bf16_ms: float = 20) -> Field:
     candidates = [candidate(Precision.FP32, 40, 0), candidate(Precision.BF16, bf16_ms, 0.0001)]
-    return based([*candidates, candidate(Precision.INT8, int8_ms, int8_loss)], trial=None)  # type: ignore[arg-type]
+    return based([*candidates, candidate(Precision.INT8, int8_ms, int8_loss)])
 
 
 def said(of: Field) -> str:
@@ -73,12 +73,12 @@ def test_where_the_interval_straddles_the_budget_the_safer_one_wins_and_the_verd
 
 def test_a_build_that_failed_its_check_is_out_with_its_reason() -> None:
     broken = Candidate("int8", Precision.INT8, problem="labels 40.0% of the pixels")
-    found = based([candidate(Precision.FP32, 40, 0), broken], trial=None)  # type: ignore[arg-type]
+    found = based([candidate(Precision.FP32, 40, 0), broken])
     assert said(found) == "fp32 kept: int8 is out: labels 40.0% of the pixels"
 
 
 def test_without_ranges_it_says_so() -> None:
-    found = based([candidate(Precision.FP32, 40, 0)], trial=None)  # type: ignore[arg-type]
+    found = based([candidate(Precision.FP32, 40, 0)])
     assert said(found) == "fp32 kept: there are no ranges for int8"
 
 
@@ -105,6 +105,9 @@ class Script:
 
     def __init__(self) -> None:
         self.tried: list[tuple[str, ...]] = []
+
+    def is_over(self) -> bool:
+        return self.budget.minutes == 0
 
     def measured(self, precision: Precision, blocks: Sequence[Block]) -> Candidate:
         self.tried.append(tuple(block.name for block in blocks))
