@@ -12,14 +12,14 @@ from edgeseg.artifact import Artifact, artifact_from_onnx, read_onnx, write_onnx
 from edgeseg.calib import open_observer
 from edgeseg.calib.bias import correct_biases, has_channels
 from edgeseg.calib.equalize import equalized
-from edgeseg.calib.placement import layout_for, placement_from_model, scale_source
+from edgeseg.calib.placement import Placement, layout_for, placement_from_model, scale_source
 from edgeseg.calib.range import Range, RangeTable
 from edgeseg.errors import FormatError, MismatchError
 from edgeseg.files import sha256_from_file
 from edgeseg.graph.check_qdq import check_canonical
 from edgeseg.graph.core import core_from_model
 from edgeseg.graph.identity import tensor_ids
-from edgeseg.graph.lower_qdq import lower_qdq
+from edgeseg.graph.lower_qdq import lower_qdq, with_activation
 from edgeseg.graph.qdq import LEVELS, SMALLEST_SCALE, insert_qdq
 from edgeseg.spec import Precision
 
@@ -71,10 +71,25 @@ def int8_from_ranges(
     source = artifact_from_onnx(path)
     if source.precision is not Precision.FP32:
         raise FormatError(f"{path.name} is {source.precision} already", hint="quantize the fp32 ONNX it was made from")
-    layout = layout_for(target)
     model = ir.from_proto(read_onnx(path))
     table.check(model, source.spec.name)
-    method, moved = method or best_method(source, table), table
+    method = method or best_method(source, table)
+    quantised = quantized_model(model, table, method, target=target, float_nodes=float_nodes)
+    ranges = {"images": table.images, "images_sha256": table.images_sha256, **method.to_dict()}
+    provenance = {**source.provenance, "onnx_sha256": sha256_from_file(path), "ranges": ranges, "target": target}
+    artifact = replace(source, path=Path(out), precision=Precision.INT8, provenance=provenance)
+    write_onnx(ir.to_proto(quantised), artifact)
+    return artifact
+
+
+def quantized_model(
+    model: ir.Model, table: RangeTable, method: Method, *, target: str, float_nodes: frozenset[str] = frozenset()
+) -> ir.Model:
+    """The float graph `model` as INT8 for `target`; arguments as for `int8_from_ranges`.
+
+    Where `float_nodes` are named, the pairs that a target wants besides go only beside the layers that are left.
+    """
+    layout, moved = layout_for(target), table
     if method.equalize:
         model, moved = equalized(model, table)
     scales = scales_from_table(model, moved, method.observer)
@@ -83,12 +98,16 @@ def int8_from_ranges(
         correct_biases(quantised, model, moved)
     check_canonical(quantised)
     if layout is not None:
-        lower_qdq(quantised, layout, scales)
-    ranges = {"images": table.images, "images_sha256": table.images_sha256, **method.to_dict()}
-    provenance = {**source.provenance, "onnx_sha256": sha256_from_file(path), "ranges": ranges, "target": target}
-    artifact = replace(source, path=Path(out), precision=Precision.INT8, provenance=provenance)
-    write_onnx(ir.to_proto(quantised), artifact)
-    return artifact
+        beside = tensors_beside(placement_from_model(model, float_nodes=float_nodes)) if float_nodes else scales.keys()
+        lower_qdq(quantised, layout, {name: scale for name, scale in scales.items() if name in beside})
+    return quantised
+
+
+def tensors_beside(placement: Placement) -> set[str]:
+    """What the quantised layers read and write, with and without the activation behind them."""
+    nodes = placement.weighted
+    values = [value for node in nodes for value in (node.inputs[0], node.outputs[0], with_activation(node.outputs[0]))]
+    return {str(value.name) for value in values if value is not None}
 
 
 def quantize_canonical(

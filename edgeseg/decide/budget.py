@@ -48,15 +48,19 @@ class Cost:
             return f"{-100 * self.loss.value:+.2f} mIoU"
         return f"{1 - self.loss.value:.2%} of the labels"
 
+    def complaint(self) -> str:
+        """Why it is not within the limit, for a verdict."""
+        if self.labelled:
+            lose = "may lose more" if self.straddles else "loses more"
+            return f"{lose} than {100 * self.limit:.2f} mIoU: {self.text()} ({self.doubt()})"
+        keep = "may keep fewer" if self.straddles else "keeps fewer"
+        return f"{keep} than {1 - self.limit:.2%} of the float labels: {1 - self.loss.value:.2%} ({self.doubt()})"
+
     def doubt(self) -> str:
         """The interval, in the same unit."""
         if self.labelled:
             return f"{-100 * self.loss.high:+.2f} to {-100 * self.loss.low:+.2f}"
         return f"{1 - self.loss.high:.2%} to {1 - self.loss.low:.2%}"
-
-    def limit_text(self) -> str:
-        """What is allowed, in the same unit."""
-        return f"{-100 * self.limit:+.2f} mIoU" if self.labelled else f"{1 - self.limit:.2%} of the labels"
 
 
 def cost_from_scores(scores: Scores, reference: Scores, budget: Budget) -> Cost:

@@ -15,10 +15,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgeseg.artifact import Artifact, read_onnx, write_onnx
-from edgeseg.calib.bias import correct_biases
-from edgeseg.calib.equalize import equalized
-from edgeseg.calib.placement import layout_for
-from edgeseg.calib.quantize import best_method, quantize_canonical, scales_from_table
+from edgeseg.calib.quantize import best_method, quantized_model
 from edgeseg.calib.range import RangeTable
 from edgeseg.decide.blocks import Block, layers_from_model
 from edgeseg.decide.candidate import Maker
@@ -31,7 +28,6 @@ from edgeseg.decide.trial import QUICK, Trial
 from edgeseg.decide.weigh import Weight, weights_of_blocks
 from edgeseg.engines import open_engine
 from edgeseg.errors import MismatchError
-from edgeseg.graph.lower_qdq import lower_qdq, with_activation
 from edgeseg.metrics.confusion import ConfusionMatrix
 from edgeseg.progress import silent
 from edgeseg.spec import Precision
@@ -159,32 +155,13 @@ def alone(maker: Maker, layers: Iterable[str]) -> Artifact:
 
 
 def quantised_alone(onnx: Artifact, table: RangeTable, target: str, layers: frozenset[str], folder: Path) -> Artifact:
-    """The ONNX with `layers` in int8, by the method of `int8_from_ranges`.
-
-    `lower_qdq` gets the scales of what they read and write alone, and so puts no pair elsewhere.
-    """
-    model, moved = ir.from_proto(read_onnx(onnx.path)), table
-    method, layout = best_method(onnx, table), layout_for(target)
-    if method.equalize:
-        model, moved = equalized(model, table)
-    scales = scales_from_table(model, moved, method.observer)
+    """The ONNX with `layers` in int8, by the method of `int8_from_ranges`."""
+    model = ir.from_proto(read_onnx(onnx.path))
     rest = frozenset(layers_from_model(model)) - layers
-    quantised = quantize_canonical(ir.from_proto(ir.to_proto(model)), scales, rest)
-    if method.bias_correction:
-        correct_biases(quantised, model, moved)
-    if layout is not None:
-        beside = tensors_beside(model, layers)
-        lower_qdq(quantised, layout, {name: scale for name, scale in scales.items() if name in beside})
+    quantised = quantized_model(model, table, best_method(onnx, table), target=target, float_nodes=rest)
     artifact = dataclasses.replace(onnx, path=folder / "alone.int8.onnx")
     write_onnx(ir.to_proto(quantised), artifact)
     return artifact
-
-
-def tensors_beside(model: ir.Model, layers: frozenset[str]) -> set[str]:
-    """What the nodes `layers` read and write, with and without the activation behind them."""
-    nodes = [node for node in model.graph if node.name in layers]
-    values = [value for node in nodes for value in (node.inputs[0], node.outputs[0], with_activation(node.outputs[0]))]
-    return {str(value.name) for value in values if value is not None}
 
 
 def class_ious(counts: NDArray[np.int64], classes: int, ignore: int) -> list[float]:

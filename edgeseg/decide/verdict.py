@@ -60,5 +60,4 @@ def reason(candidate: Candidate, base: Candidate) -> str:
     speed = f"{candidate.name} is {faster(candidate.ratio)} here"
     if cost is None or cost.is_within:
         return speed if not candidate.is_faster else f"{speed}, and not by enough"
-    may = "may lose more than" if cost.straddles else "loses more than"
-    return f"{speed} and {may} {cost.limit_text()}: {cost.text()} ({cost.doubt()})"
+    return f"{speed} and {cost.complaint()}"

@@ -58,7 +58,7 @@ def test_without_labels_agreement_is_the_budget() -> None:
     assert not cost.is_within
     assert cost.straddles
     assert cost.text() == "98.95% of the labels"
-    assert cost.limit_text() == "99.00% of the labels"
+    assert cost.complaint() == "may keep fewer than 99.00% of the float labels: 98.95% (98.38% to 99.52%)"
 
 
 @pytest.fixture

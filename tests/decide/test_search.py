@@ -61,14 +61,14 @@ def test_int8_that_is_slower_is_not_taken() -> None:
 
 def test_int8_that_loses_too_much_is_not_taken() -> None:
     assert said(field(10, 0.02)) == (
-        "bf16 kept: int8 is 2.00x faster here and loses more than -0.50 mIoU: -2.00 mIoU (-2.05 to -1.95)"
+        "bf16 kept: int8 is 2.00x faster here and loses more than 0.50 mIoU: -2.00 mIoU (-2.05 to -1.95)"
     )
 
 
 def test_where_the_interval_straddles_the_budget_the_safer_one_wins_and_the_verdict_says_so() -> None:
     found = field(10, 0.0048)
     assert found.best() is found.base
-    assert "may lose more than -0.50 mIoU: -0.48 mIoU (-0.53 to -0.43)" in said(found)
+    assert "may lose more than 0.50 mIoU: -0.48 mIoU (-0.53 to -0.43)" in said(found)
 
 
 def test_a_build_that_failed_its_check_is_out_with_its_reason() -> None:
@@ -138,7 +138,7 @@ def test_the_search_ends_where_a_mix_is_slower_than_float(monkeypatch: pytest.Mo
     found, script = searched(field(10, 0.0144, bf16_ms=11), [0.001, 0.01, 0.003, 0.002], monkeypatch)
     assert len(script.tried) == 1
     assert found.best() is found.base
-    assert said(found).startswith("bf16 kept: int8 is 1.10x faster here and loses more than -0.50 mIoU")
+    assert said(found).startswith("bf16 kept: int8 is 1.10x faster here and loses more than 0.50 mIoU")
 
 
 def test_the_search_ends_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
