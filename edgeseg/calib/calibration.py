@@ -22,6 +22,7 @@ from edgeseg.graph.identity import graph_id, tensor_ids
 from edgeseg.graph.probe import probe_activations
 from edgeseg.measure.caveat import Caveat
 
+KNOWN_DOMAINS = {"", "ai.onnx", "com.microsoft"}
 Found = list[list[NDArray[np.float32]]]
 EXPORT_A_GOOD_ONE = "the weights are damaged or the training diverged: export a good checkpoint"
 
@@ -32,6 +33,7 @@ class Calibration:
     def __init__(self, path: Path) -> None:
         model = ir.from_proto(read_onnx(path))
         self.pictures = Pictures(artifact_from_onnx(path).spec)
+        check_operators(model, path.name)
         core = core_from_model(model)
         check_network(core, path.name)
         self.ids, self.graph_id = tensor_ids(model), graph_id(model)
@@ -91,6 +93,16 @@ class Calibration:
     def caveats(self) -> list[Caveat]:
         """What is doubtful about the pictures, and about the answers that were given since the start or `go_on`."""
         return self.pictures.caveats() + constant_logits(len(self.answered), len(self.asked))
+
+
+def check_operators(model: ir.Model, name: str) -> None:
+    """Raise FormatError where an operator is neither of ONNX nor of ONNX Runtime."""
+    for node in model.graph:
+        if node.domain not in KNOWN_DOMAINS:
+            message = f"node {node.name or node.outputs[0].name} of {name} is a {node.domain}.{node.op_type}"
+            raise FormatError(
+                f"{message}, which is no operator of ONNX", hint="export the network with standard ONNX operators"
+            )
 
 
 def check_network(core: Core, name: str) -> None:

@@ -188,3 +188,16 @@ def test_the_observers_are_listed_from_their_table(run):
 
     text = " ".join(run("quantize", "--help").out.split())
     assert ", ".join(OBSERVERS) in text
+
+
+def test_an_operator_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    artifact = residual_onnx(tmp_path)
+    model = read_onnx(artifact.path)
+    gate = next(node for node in model.graph.node if node.op_type == "Relu")
+    gate.op_type, gate.domain = "Swoosh", "my.ops"
+    model.opset_import.append(helper.make_opsetid("my.ops", 1))
+    write_onnx(model, artifact)
+    with pytest.raises(FormatError) as caught:
+        ranges_from_images(artifact.path, frames(8))
+    assert caught.value.message.endswith("is a my.ops.Swoosh, which is no operator of ONNX")
+    assert "standard ONNX operators" in caught.value.hint
