@@ -9,7 +9,7 @@ from typing import Any
 from edgeseg.errors import UnknownNameError
 from edgeseg.files import existing_file
 
-BUNDLED = ("bisenetv2-street", "bisenetv2-camvid", "bisenetv1-camvid", "icnet-camvid")
+BUNDLED = ("bisenetv2-street", "bisenetv2-camvid", "bisenetv1-camvid", "icnet-camvid", "segformer-camvid")
 MAIN_FILES = ("model.safetensors", "pytorch_model.bin")  # of a folder that Hugging Face's save_pretrained wrote
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
