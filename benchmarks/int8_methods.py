@@ -5,8 +5,9 @@
 
 Each net is calibrated once on --images pictures of --calibrate (CamVid's training images without sequence 0006R0).
 From that one range table comes an int8 net for each observer with and without each correction. Each runs on --limit
-pictures of --held-out (the sequence 0006R0): its mIoU, and the share of its labels that are those of fp32. The interval
-is of the mIoU lost against fp32: 95%, bootstrap over the pictures.
+pictures of --held-out (the sequence 0006R0): its mIoU, what that loses against fp32 (95% interval, bootstrap over the
+pictures), the share of its labels that are those of fp32, and the same balanced by class: the mIoU with the masks of
+fp32 as the truth, in which a pole counts as much as the road.
 """
 
 from __future__ import annotations
@@ -14,12 +15,10 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from record import Record, Table, Verdict, add_output_option, data_folder, edgeseg_command, publish, run_child, run_main
 
 from edgeseg.artifact import Artifact, artifact_from_onnx
@@ -29,12 +28,10 @@ from edgeseg.calib.images import images_from
 from edgeseg.calib.quantize import Method, int8_from_ranges
 from edgeseg.calib.range import RangeTable
 from edgeseg.datasets import open_dataset
-from edgeseg.datasets.dataset import Sample
 from edgeseg.datasets.pick import drawn
+from edgeseg.decide.judge import Judge, Picture, pictures_from_dataset
 from edgeseg.engines import open_engine
 from edgeseg.measure.load import LoadMeter
-from edgeseg.metrics.agreement import label_agreement
-from edgeseg.metrics.confusion import ConfusionMatrix
 from edgeseg.segmenter import Segmenter
 
 SEQUENCE = "0006R0"
@@ -44,94 +41,55 @@ CORRECTIONS = {
     "equalised": {"equalize": True},
     "both": {"equalize": True, "bias_correction": True},
 }
-RESAMPLES = 1000
-
-Labels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One engine file over all pictures. counts: (N, K, K), a confusion matrix a picture."""
-
-    masks: list[Labels]
-    counts: NDArray[np.int64]
-
-    @property
-    def miou(self) -> float:
-        return miou_from_counts(self.counts.sum(axis=0))
-
-
-def miou_from_counts(counts: NDArray[np.int64]) -> float:
-    """The data-set mIoU of one confusion matrix."""
-    matrix = ConfusionMatrix(len(counts))
-    matrix.counts += counts
-    return matrix.miou()
-
-
-def judged(artifact: Artifact, engine: str, samples: list[Sample], threads: int | None) -> Judged:
-    """Segment every sample at the size of its label image."""
-    masks, counts = [], []
-    with Segmenter(artifact, open_engine(engine).open(artifact, threads=threads)) as segmenter:
-        labels = segmenter.spec.labels
-        for sample in samples:
-            truth = sample.labels()
-            masks.append(segmenter.segment(sample.rgb(), (truth.shape[0], truth.shape[1])).labels)
-            matrix = ConfusionMatrix(len(labels), labels.ignore)
-            matrix.update(masks[-1], truth)
-            counts.append(matrix.counts)
-    return Judged(masks, np.array(counts))
-
-
-def drop_interval(before: Judged, after: Judged) -> tuple[float, float]:
-    """The 95% interval of the mIoU lost, over draws of as many pictures with replacement."""
-    draw = np.random.default_rng(0)
-    count = len(before.masks)
-    drops = []
-    for _ in range(RESAMPLES):
-        weights = np.bincount(draw.integers(0, count, count), minlength=count)
-        first, second = (np.tensordot(weights, one.counts, 1) for one in (before, after))
-        drops.append(miou_from_counts(first) - miou_from_counts(second))
-    low, high = np.quantile(drops, [0.025, 0.975]).tolist()
-    return low, high
 
 
 def results_of(model: str, engine: str, table: RangeTable, options: argparse.Namespace, folder: Path) -> list[Any]:
     """Every int8 form of one net on one engine, fp32 first."""
-    onnx = folder / f"{model}.onnx"
-    samples = drawn(list(open_dataset(options.held_out)), options.limit)
-    base = judged(artifact_from_onnx(onnx), engine, samples, options.threads)
-    head = {"model": model, "engine": engine, "pictures": len(samples)}
-    results = [{**head, "observer": "-", "correction": "fp32", "miou": base.miou}]
+    onnx = artifact_from_onnx(folder / f"{model}.onnx")
+    pictures = drawn(pictures_from_dataset(open_dataset(options.held_out)), options.limit)
+    classes = (len(onnx.spec.labels), onnx.spec.labels.ignore)
+    with opened(onnx, engine, options) as base:
+        masks = [base.segment(picture.rgb()).labels for picture in pictures]
+        truth = Judge(pictures, base, classes)
+        like_fp32 = Judge(
+            [Picture(each.rgb, lambda mask=mask: mask) for each, mask in zip(pictures, masks)], base, classes
+        )
+    head = {"model": model, "engine": engine, "pictures": len(pictures)}
+    results = [{**head, "observer": "-", "correction": "fp32", "miou": truth.reference.miou}]
     for observer in options.observers:
         for name, correction in CORRECTIONS.items():
-            path = folder / "int8.onnx"
-            made = int8_from_ranges(onnx, table, target=engine, out=path, method=Method(observer, **correction))
-            found = judged(made, engine, samples, options.threads)
-            agreement = float(np.mean([label_agreement(*pair) for pair in zip(base.masks, found.masks)]))
-            figures = {"miou": found.miou, "agreement": agreement, "interval": drop_interval(base, found)}
-            results.append({**head, "observer": observer, "correction": name, **figures})
-            print(*row_from_result(results[-1], base.miou), sep="  ", file=sys.stderr)
+            method = Method(observer, **correction)
+            made = int8_from_ranges(onnx.path, table, target=engine, out=folder / "int8.onnx", method=method)
+            with opened(made, engine, options) as segmenter:
+                scores, balanced = truth.scores(segmenter), like_fp32.scores(segmenter).miou
+            drop = scores.drop_from(truth.reference)
+            figures = {"miou": scores.miou, "drop": drop.to_dict(), "agreement": scores.same_labels().value}
+            results.append({**head, "observer": observer, "correction": name, **figures, "balanced": balanced})
+            print(*row_from_result(results[-1]), sep="  ", file=sys.stderr)
     return results
 
 
-def row_from_result(result: dict[str, Any], float_miou: float) -> list[str]:
+def opened(artifact: Artifact, engine: str, options: argparse.Namespace) -> Segmenter:
+    return Segmenter(artifact, open_engine(engine).open(artifact, threads=options.threads))
+
+
+def row_from_result(result: dict[str, Any]) -> list[str]:
     start = [result["engine"], result["observer"], result["correction"], f"{100 * result['miou']:.2f}"]
-    if "interval" not in result:
+    if "drop" not in result:
         return [*start, "-", "-", "-"]
-    low, high = result["interval"]
-    drop = f"{100 * (float_miou - result['miou']):+.2f}"
-    return [*start, drop, f"{100 * low:+.2f} to {100 * high:+.2f}", f"{100 * result['agreement']:.2f}"]
+    drop = {key: f"{100 * value:+.2f}" for key, value in result["drop"].items()}
+    shares = [f"{100 * result[key]:.2f}" for key in ("agreement", "balanced")]
+    return [*start, f"{drop['value']} ({drop['low']} to {drop['high']})", *shares]
 
 
 def verdict_on(correction: str, results: list[dict[str, Any]]) -> Verdict:
     """What a correction changes over all nets, engines and observers."""
     plain = {key_of(result): result for result in results if result["correction"] == "plain"}
     pairs = [(plain[key_of(result)], result) for result in results if result["correction"] == correction]
-    gained = [100 * (after["miou"] - before["miou"]) for before, after in pairs]
-    agreed = [100 * (after["agreement"] - before["agreement"]) for before, after in pairs]
-    found = f"{correction}: mIoU {np.mean(gained):+.2f} points on average ({min(gained):+.2f} to {max(gained):+.2f})"
-    found += f", agreement {np.mean(agreed):+.2f} ({min(agreed):+.2f} to {max(agreed):+.2f})"
-    return Verdict("raises both on average", found, bool(np.mean(gained) > 0 and np.mean(agreed) > 0))
+    gains = {key: [100 * (after[key] - before[key]) for before, after in pairs] for key in ("agreement", "balanced")}
+    found = [f"{key} {np.mean(each):+.2f} ({min(each):+.2f} to {max(each):+.2f})" for key, each in gains.items()]
+    met = all(np.mean(each) > 0 for each in gains.values())
+    return Verdict("raises both on average", f"{correction}: {', '.join(found)}", bool(met))
 
 
 def key_of(result: dict[str, Any]) -> tuple[str, ...]:
@@ -143,7 +101,7 @@ def measure(options: argparse.Namespace) -> Record:
     options.calibrate = options.calibrate or f"{camvid}&without={SEQUENCE}"
     options.held_out = options.held_out or f"{camvid}&sequence={SEQUENCE}"
     meter, results, tables = LoadMeter(), [], []
-    columns = ("engine", "observer", "correction", "mIoU %", "drop in points", "95% interval", "labels as fp32 %")
+    columns = ("engine", "observer", "correction", "mIoU %", "drop (95%)", "labels as fp32 %", "IoU with fp32 %")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for model in options.models:
@@ -154,7 +112,7 @@ def measure(options: argparse.Namespace) -> Record:
             rows = []
             for engine in options.engines:
                 own = results_of(model, engine, table, options, folder)
-                rows += [row_from_result(result, own[0]["miou"]) for result in own]
+                rows += [row_from_result(result) for result in own]
                 results += own
             tables.append(Table(model, columns, rows))
     load = meter.load()
@@ -172,8 +130,8 @@ def measure(options: argparse.Namespace) -> Record:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["bisenetv1-camvid", "bisenetv2-camvid"])
-    parser.add_argument("--engines", nargs="+", default=["onnxruntime", "openvino"])
+    parser.add_argument("--models", nargs="+", default=["bisenetv2-camvid", "bisenetv1-camvid", "icnet-camvid"])
+    parser.add_argument("--engines", nargs="+", default=["openvino"])
     parser.add_argument("--observers", nargs="+", default=list(OBSERVERS), choices=list(OBSERVERS))
     parser.add_argument("--calibrate", help=f"to calibrate on; CamVid's train without {SEQUENCE} unless given")
     parser.add_argument("--held-out", help=f"to judge on; {SEQUENCE} of CamVid's train unless given")
