@@ -41,7 +41,6 @@ from edgeseg.engines import open_engine
 from edgeseg.engines.backend import Backend
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.errors import EdgeSegError
-from edgeseg.export.model import export_model, source_from_model
 from edgeseg.measure.load import LoadMeter
 from edgeseg.segmenter import Segmenter
 from edgeseg.spec import Precision, size_from_text
@@ -86,6 +85,8 @@ class Net:
         self.left_out: dict[str, str] = {}
         self.versions: dict[str, Any] = {}
         size = size_from_text(options.size) if options.size else None
+        from edgeseg.export.model import export_model, source_from_model  # torch, which --help need not have
+
         self.spec = source_from_model(model, size).spec
         self.frames = np.stack(list(images_from(options.images, self.spec, options.limit)))
         self.onnx = export_model(model, folder / f"{model}.onnx", frames=list(self.frames[:2]), size=size)[0]

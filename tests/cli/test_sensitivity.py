@@ -57,6 +57,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
 
 
 def test_json_ranks_blocks_and_layers(run: Run) -> None:
+    pytest.importorskip("matplotlib")
     data = run(*WORDS, *RANGES, "--data", STREETS, "--judge", "8", "--layers", "--json").json()
     assert (data["engine"], data["interrupted"]) == ("onnxruntime", False)
     assert (data["judged_on"]["pictures"], data["judged_on"]["labelled"]) == (8, True)
@@ -73,6 +74,7 @@ def test_json_ranks_blocks_and_layers(run: Run) -> None:
 
 
 def test_people_get_tables_plots_and_the_next_command(run: Run) -> None:
+    pytest.importorskip("matplotlib")
     done = run(*WORDS, *RANGES, "--data", STREETS, "--judge", "8", "--flips", "2")
     assert done.code == 0, done.err
     assert "in int8 alone: judged on 8 pictures of street:" in done.out
@@ -94,6 +96,7 @@ def test_images_calibrate_and_what_they_leave_judges(run: Run) -> None:
 
 @pytest.mark.parametrize("form", ["table", "json"])
 def test_ctrl_c_keeps_what_was_measured(run: Run, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    pytest.importorskip("matplotlib")
     measured = Sensitivity.measured
     asked: list[str] = []
 

@@ -109,6 +109,7 @@ def test_an_engine_that_only_simulates_int8_decides_nothing(tmp_path: Path) -> N
 def test_the_command_prints_the_verdict_and_all_candidates(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("matplotlib")
     run = runner(monkeypatch, capfd)
     words = [
         "convert",
