@@ -65,7 +65,6 @@ class Auto:
 
     budget: Budget = field(default_factory=Budget)
     data: str | None = None
-    threads: int | None = None
 
 
 def convert(
@@ -135,7 +134,7 @@ def convert(
 def question_from_panel(onnx: Artifact, table: RangeTable | None, engine: str, panel: Panel, auto: Auto) -> Question:
     """What `decide` is asked."""
     table = table if Precision.INT8 in open_engine(engine).precisions else None
-    return Question(onnx, table, engine, panel, auto.budget, auto.threads)
+    return Question(onnx, table, engine, panel, auto.budget)
 
 
 def plot_beside(engine: Path, decision: Decision | None) -> Path | None:
@@ -144,13 +143,14 @@ def plot_beside(engine: Path, decision: Decision | None) -> Path | None:
     return path if decision is not None and draw_pareto(path, decision) else None
 
 
-def calibrated(onnx: Artifact, images: str | Path, limit: int, partial: Path, progress: Progress) -> RangeTable:
+def calibrated(onnx: Artifact, images: str | Path, limit: int, partial: Path | None, progress: Progress) -> RangeTable:
     """The range table over `limit` of the images. An interrupted one goes on from `partial` the next time."""
     chosen = images_from(images, onnx.spec, limit)
     table = ranges_from_images(
         onnx.path, chosen, progress=lambda done: progress("calibrate", done, len(chosen)), partial=partial
     )
-    partial.unlink(missing_ok=True)
+    if partial is not None:
+        partial.unlink(missing_ok=True)
     for caveat in chosen.caveats():
         log_caveat(caveat)
     return table

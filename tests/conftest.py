@@ -10,6 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from residual_onnx import residual_onnx
+from small_onnx import frames
+
+from edgeseg.artifact import Artifact
+from edgeseg.calib.calibrate import ranges_from_images
+from edgeseg.calib.range import RangeTable
 
 DATA = "EDGESEG_DATA"
 REQUIRE = "EDGESEG_REQUIRE"
@@ -58,3 +64,15 @@ def tiny_onnx(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     frames = [rgb for rgb, _ in street_frames(source_from_model(tiny_weights).spec)]
     artifact, _ = export_model(tiny_weights, tmp_path_factory.mktemp("onnx") / "tiny.onnx", frames=frames)
     return artifact.path
+
+
+@pytest.fixture
+def residual(tmp_path: Path) -> Artifact:
+    """A float graph with one of everything."""
+    return residual_onnx(tmp_path)
+
+
+@pytest.fixture
+def table(residual: Artifact) -> RangeTable:
+    """The ranges of `residual`."""
+    return ranges_from_images(residual.path, frames(8))

@@ -10,6 +10,8 @@ from onnx import TensorProto, helper
 from small_onnx import SPEC, onnx_model
 
 from edgeseg.artifact import Artifact, write_onnx
+from edgeseg.calib.quantize import int8_from_ranges
+from edgeseg.calib.range import RangeTable
 from edgeseg.spec import Output
 
 
@@ -103,3 +105,8 @@ def residual_onnx(folder: Path, name: str = "residual.onnx", **options: Any) -> 
     artifact = Artifact(folder / name, SPEC.resized(width, height), output=output, provenance={"weights": "seed 0"})
     write_onnx(model, artifact)
     return artifact
+
+
+def quantised(source: Artifact, table: RangeTable, target: str) -> Artifact:
+    """`source` in int8 for `target`, beside it."""
+    return int8_from_ranges(source.path, table, target=target, out=source.path.with_name(f"{target}.onnx"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from edgeseg.artifact import Artifact, artifact_from_onnx, read_onnx, write_onnx
-from edgeseg.calib import open_observer
+from edgeseg.calib import range_from_stats
 from edgeseg.calib.bias import correct_biases, has_channels
 from edgeseg.calib.equalize import equalized
 from edgeseg.calib.placement import Placement, layout_for, placement_from_model, scale_source
@@ -121,7 +121,6 @@ def quantize_canonical(
 
 def scales_from_table(model: ir.Model, table: RangeTable, observer: str) -> dict[str, float]:
     """Tensor name -> symmetric int8 scale, for every float activation of the core of `model`."""
-    choose = open_observer(observer)
     ids = tensor_ids(model)
     missing = [name for name, key in ids.items() if key not in table.tensors]
     if missing:
@@ -131,7 +130,7 @@ def scales_from_table(model: ir.Model, table: RangeTable, observer: str) -> dict
     core = core_from_model(model)
     sources = {str(value.name): str(scale_source(value, core).name) for value in core.activations()}
     stats = {name: table.tensors[ids[sources.get(name, name)]] for name in ids}
-    return {name: scale_from_range(choose.from_stats(stat).range()) for name, stat in stats.items()}
+    return {name: scale_from_range(range_from_stats(stat, observer)) for name, stat in stats.items()}
 
 
 def scale_from_range(found: Range) -> float:

@@ -56,10 +56,13 @@ def command(
 
 def with_wishes(method: Method, observer: str | None, equalize: bool | None, bias_correction: bool | None) -> Method:
     """`method` with what a user asked for in its place."""
-    import dataclasses
+    from edgeseg.calib.quantize import Method
 
-    wishes = {"observer": observer, "equalize": equalize, "bias_correction": bias_correction}
-    return dataclasses.replace(method, **{name: wish for name, wish in wishes.items() if wish is not None})  # type: ignore[arg-type]
+    return Method(
+        method.observer if observer is None else observer,
+        method.equalize if equalize is None else equalize,
+        method.bias_correction if bias_correction is None else bias_correction,
+    )
 
 
 def write_cache(onnx: Path, table: RangeTable, target: str, method: Method, output: Path | None) -> Path:

@@ -13,7 +13,6 @@ import typer
 from edgeseg.commands.options import ENGINES_FOLDER, Engine, Json, Limit, Model, Threads
 
 if TYPE_CHECKING:
-    from edgeseg.artifact import Artifact
     from edgeseg.calib.range import RangeTable
     from edgeseg.decide.decide import Question
     from edgeseg.decide.estimate import Estimate
@@ -107,24 +106,17 @@ def question_from_options(
     scratch: Path, progress: Progress,
 ) -> Question:  # fmt: skip
     """What is to be measured: the float ONNX of MODEL in `scratch`, its ranges and the pictures."""
-    from edgeseg.conversion import float_onnx
+    from edgeseg.conversion import calibrated, float_onnx
     from edgeseg.decide.decide import Question
     from edgeseg.decide.pictures import panel_from_options
 
     progress("export", 0, None)
     onnx, _ = float_onnx(model, scratch, images=images)
     panel = panel_from_options(onnx.spec, data, images, limit)
-    return Question(onnx, table or calibrated(onnx, images, limit, progress), engine, panel)
-
-
-def calibrated(onnx: Artifact, images: str | None, limit: int, progress: Progress) -> RangeTable:
-    """The ranges over `images`."""
-    from edgeseg.calib.calibrate import ranges_from_images
-    from edgeseg.calib.images import images_from
-
-    assert images is not None  # without them there is a table
-    chosen = images_from(images, onnx.spec, limit)
-    return ranges_from_images(onnx.path, chosen, progress=lambda done: progress("calibrate", done, len(chosen)))
+    if table is None:
+        assert images is not None  # without them there is a table
+        table = calibrated(onnx, images, limit, None, progress)
+    return Question(onnx, table, engine, panel)
 
 
 def fewer(panel: Panel, count: int) -> Panel:

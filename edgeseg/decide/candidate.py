@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from edgeseg.spec import Precision
 class Candidate:
     """An engine and its figures.
 
-    blocks: those that stay float, of an int8 engine. ratio: its latency to that of the float engine `against`.
+    blocks: those that stay float, of an int8 engine. ratio: its latency to that of the float engine.
     problem: why it is out of the race though it was never measured; "" else.
     """
 
@@ -93,7 +94,7 @@ class Maker:
         """
         source = self.onnx if precision is not Precision.INT8 else self.quantised(blocks)
         frames = self.frames if checked else None
-        out = self.folder / f"engine-{len(list(self.folder.iterdir()))}"
+        out = Path(tempfile.mkdtemp(prefix="engine-", dir=self.folder))
         name = self.onnx.path.stem
         return engine_from_onnx(
             source.path,

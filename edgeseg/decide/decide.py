@@ -81,7 +81,7 @@ def decide(question: Question, folder: Path, *, progress: Progress = silent) -> 
         judge = Judge(panel.judged, segmenter, panel.counted)
         search = Judge(pictures_from_frames(list(panel.search)), segmenter, None)
     trial = Trial(maker, judge, question.budget, panel.search[0], question.threads, began)
-    field = plain_field(precisions_of(question), trial, progress)
+    field = plain_field(reference, others_of(question), trial, progress)
     layers = layers_from_model(ir.from_proto(read_onnx(question.onnx.path)))
     int8 = [each for each in field.candidates if each.precision is Precision.INT8]
     if int8 and field.best() is field.base:
@@ -105,9 +105,9 @@ def check_decidable(engine: str) -> None:
         )
 
 
-def precisions_of(question: Question) -> list[Precision]:
-    """What the engine makes here, fp32 first and int8 last."""
-    made = [each for each in open_engine(question.engine).precisions if each is not Precision.INT8]
+def others_of(question: Question) -> list[Precision]:
+    """What the engine makes here beside fp32, int8 last."""
+    made = [each for each in open_engine(question.engine).precisions if each not in (Precision.FP32, Precision.INT8)]
     made = [each for each in made if each is not Precision.BF16 or has_native_bf16()]
     return [*made, *([Precision.INT8] if question.table is not None else [])]
 

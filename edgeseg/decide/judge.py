@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -129,4 +130,4 @@ def pictures_from_dataset(dataset: Dataset) -> list[Picture]:
 
 def pictures_from_frames(frames: Sequence[Rgb]) -> list[Picture]:
     """Pictures that are in memory, without labels."""
-    return [Picture(lambda rgb=rgb: rgb) for rgb in frames]  # type: ignore[misc]
+    return [Picture(partial(np.asarray, rgb)) for rgb in frames]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -48,9 +48,8 @@ def panel_from_options(spec: ModelSpec, data: str | None, images: str | Path | N
         return Panel(judged, None, frames[:SEARCHED], f"street:?seed={STREET_SEED}")
     if data is None:
         assert images is not None
-        seen = digests(images_from(images, spec, limit))
-        others = (rgb for rgb in images_from(images, spec) if digest(rgb) not in seen)
-        search = np.stack(list(islice(images_from(images, spec, limit), SEARCHED)))
+        search, seen = calibrated_on(images, spec, limit)
+        others = (rgb for rgb in images_from(images, spec, limit + UNLABELLED, seed=1) if digest(rgb) not in seen)
         judged = pictures_from_frames(list(islice(others, UNLABELLED)))
         return Panel(enough(judged, f"{images}, beside the {limit} for calibration"), None, search, str(images))
     dataset = open_dataset(data)
@@ -64,8 +63,7 @@ def panel_from_options(spec: ModelSpec, data: str | None, images: str | Path | N
         search = np.stack([resize_rgb(picture.rgb(), size) for picture in apart])
         judged = [picture for picture in pictures if picture not in apart]
     else:
-        search = np.stack(list(islice(images_from(images, spec, limit), SEARCHED)))
-        seen = digests(images_from(images, spec, limit))
+        search, seen = calibrated_on(images, spec, limit)
         judged = [picture for picture in pictures if digest(resize_rgb(picture.rgb(), size)) not in seen]
     return Panel(enough(judged[:JUDGED], dataset.name), counted, search, dataset.name)
 
@@ -86,9 +84,15 @@ def street_frames(spec: ModelSpec, count: int) -> Array:
     return np.stack([StreetCamera(seed=STREET_SEED + number, **size).render(0)[0] for number in range(count)])
 
 
-def digests(pictures: Iterable[Rgb]) -> set[str]:
-    """The hashes of all `pictures`."""
-    return {digest(rgb) for rgb in pictures}
+def calibrated_on(images: str | Path, spec: ModelSpec, limit: int) -> tuple[Array, set[str]]:
+    """Some of the pictures that calibration takes, (N, H, W, 3), and the hashes of all of them."""
+    search: list[Rgb] = []
+    seen = set()
+    for rgb in images_from(images, spec, limit):
+        seen.add(digest(rgb))
+        if len(search) < SEARCHED:
+            search.append(rgb)
+    return np.stack(search), seen
 
 
 def digest(rgb: Rgb) -> str:

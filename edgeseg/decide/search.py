@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from edgeseg.artifact import Artifact
 from edgeseg.decide.blocks import Block
 from edgeseg.decide.candidate import Candidate
 from edgeseg.decide.judge import Judge
@@ -30,9 +31,9 @@ class Field:
         return min(able, key=lambda each: 0.0 if each.ratio is None else each.ratio.value, default=self.base)
 
 
-def plain_field(precisions: Sequence[Precision], trial: Trial, progress: Progress) -> Field:
-    """The engines of one precision throughout, fp32 first, judged and raced together."""
-    candidates = []
+def plain_field(fp32: Artifact, precisions: Sequence[Precision], trial: Trial, progress: Progress) -> Field:
+    """The fp32 engine, which the judge holds others against, and those of `precisions` throughout; raced together."""
+    candidates = [trial.judged(Candidate("fp32", Precision.FP32), fp32, trial.judge.reference)]
     for number, precision in enumerate(precisions):
         progress("judge", number, len(precisions))
         candidates.append(trial.measured(precision))

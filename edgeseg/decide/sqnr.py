@@ -10,6 +10,7 @@ import numpy as np
 
 from edgeseg.artifact import Artifact
 from edgeseg.engines import default_engine, open_engine
+from edgeseg.engines.agreement import signal_to_noise_db
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.segmenter import Segmenter
 
@@ -56,10 +57,4 @@ def sqnr_db(clean: Sequence[Array], noisy: Sequence[Array]) -> float | None:
 
     Infinite where both are the same.
     """
-    if not clean:
-        return None
-    signal = sum(float(np.square(each, dtype=np.float64).sum()) for each in clean)
-    noise = sum(float(np.square(a - b, dtype=np.float64).sum()) for a, b in zip(clean, noisy, strict=True))
-    if signal == 0 or noise == 0:
-        return math.inf if noise == 0 else -math.inf
-    return 10 * math.log10(signal / noise)
+    return signal_to_noise_db(noisy, clean) if clean else None

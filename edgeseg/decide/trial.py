@@ -12,7 +12,7 @@ from edgeseg.artifact import Artifact
 from edgeseg.decide.blocks import Block
 from edgeseg.decide.budget import Budget, cost_from_scores
 from edgeseg.decide.candidate import Candidate, Maker
-from edgeseg.decide.judge import Judge, Rgb
+from edgeseg.decide.judge import Judge, Rgb, Scores
 from edgeseg.decide.race import race
 from edgeseg.errors import AgreementError
 from edgeseg.segmenter import Segmenter, open_segmenter
@@ -48,6 +48,10 @@ class Trial:
             return dataclasses.replace(candidate, problem=problem.message)
         with self.open(engine) as segmenter:
             scores = self.judge.scores(segmenter)
+        return self.judged(candidate, engine, scores)
+
+    def judged(self, candidate: Candidate, engine: Artifact, scores: Scores) -> Candidate:
+        """`candidate` with its engine, and what that loses against the float one."""
         cost = cost_from_scores(scores, self.judge.reference, self.budget)
         return dataclasses.replace(candidate, engine=engine, scores=scores, cost=cost)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.errors import AgreementError, MismatchError
+from edgeseg.metrics.agreement import label_agreement
 from edgeseg.spec import Precision
 
 # Share of labels equal to those of the float model below which a build is refused. These catch a wrong graph, not a
@@ -44,7 +45,7 @@ def agreement_with(backend: Backend, reference: Backend, frames: Array) -> dict[
             message = f"{backend.name} gives {got.shape}, and {reference.name} {want.shape}"
             raise MismatchError(message, hint="name the float ONNX that this model was made from as the reference")
         seen.append(labels_from_output(want))
-        equal.append(np.mean(labels_from_output(got) == seen[-1]))
+        equal.append(label_agreement(labels_from_output(got), seen[-1]))
         if got.dtype.kind == "f":
             difference.append(np.abs(got.astype(np.float32) - want.astype(np.float32)).max())
     found: dict[str, Any] = {"frames": len(equal), "labels": float(np.mean(equal))}
@@ -80,6 +81,12 @@ def relative_rms(got: Iterable[Array], want: Iterable[Array]) -> float:
     return float(np.sqrt(noise / signal))
 
 
+def signal_to_noise_db(got: Iterable[Array], want: Iterable[Array]) -> float:
+    """The power of `want` over that of all differences, in dB; infinite where there are none."""
+    rms = relative_rms(got, want)
+    return float("inf") if rms == 0 else -20 * float(np.log10(rms))
+
+
 def all_finite(arrays: Iterable[Array]) -> bool:
     """Whether no value is NaN or infinite."""
     return all(bool(np.isfinite(array).all()) for array in arrays)
@@ -93,7 +100,7 @@ def one_class(labels: Sequence[Array]) -> dict[str, str]:
 
 def equal_labels(got: Sequence[Array], want: Sequence[Array]) -> float:
     """The share of equal labels of outputs."""
-    return float(np.mean([labels_from_output(a) == labels_from_output(b) for a, b in zip(got, want)]))
+    return float(np.mean([label_agreement(labels_from_output(a), labels_from_output(b)) for a, b in zip(got, want)]))
 
 
 def check_agreement(found: dict[str, Any], precision: Precision, *, name: str, why: str = "", hint: str = "") -> None:

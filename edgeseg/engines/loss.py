@@ -6,11 +6,10 @@ import functools
 import math
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import onnx_ir as ir
 
 from edgeseg.artifact import Artifact, read_onnx
-from edgeseg.engines.agreement import relative_rms
+from edgeseg.engines.agreement import signal_to_noise_db
 from edgeseg.engines.backend import Array
 from edgeseg.engines.causes import Cause, Suspect, cause_in_quantising, named, pairs_before
 from edgeseg.engines.engine import Engine
@@ -29,7 +28,7 @@ def loss_explained(engine: Engine, source: Artifact, reference: Artifact, frame:
     known = flow_of(exact()).parents
     names = [name for name in flow_of(rounded()).parents if name in known]
     found = [
-        (name, noise_db(ours, theirs))
+        (name, signal_to_noise_db([ours], [theirs]))
         for name, ours, theirs in values_of_both(rounded, exact, names, frame)
         if ours.shape == theirs.shape  # a lowered graph may have turned its tokens
     ]
@@ -86,9 +85,3 @@ def portions(model: ir.Model, names: list[str]) -> Iterator[list[str]]:
         total += size
     if some:
         yield some
-
-
-def noise_db(ours: Array, exact: Array) -> float:
-    """Signal to noise in dB; infinite where both are alike, as where both are zero."""
-    rms = relative_rms([ours], [exact])
-    return math.inf if rms == 0 else -20 * float(np.log10(rms))

@@ -12,25 +12,13 @@ from residual_onnx import residual_onnx
 from small_cli import runner
 from small_onnx import frames, onnx_model
 
-from edgeseg.artifact import Artifact
 from edgeseg.calib.cache import calibration_cache_from_ranges, hex_from_float, int8_tensors
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.placement import CACHES
 from edgeseg.calib.quantize import scales_from_table
-from edgeseg.calib.range import RangeTable
 from edgeseg.errors import MismatchError
 from edgeseg.graph.core import core_from_model
 from edgeseg.spec import Output
-
-
-@pytest.fixture
-def source(tmp_path) -> Artifact:
-    return residual_onnx(tmp_path)
-
-
-@pytest.fixture
-def table(source) -> RangeTable:
-    return ranges_from_images(source.path, frames(8))
 
 
 def scales_from_cache(text: str) -> dict[str, float]:
@@ -47,13 +35,13 @@ def test_known_bits(value, bits):
     assert hex_from_float(value) == bits
 
 
-def test_every_line_is_a_tensor_of_the_onnx_and_its_scale(source, table):
-    text = calibration_cache_from_ranges(source.path, table, observer="minmax")
+def test_every_line_is_a_tensor_of_the_onnx_and_its_scale(residual, table):
+    text = calibration_cache_from_ranges(residual.path, table, observer="minmax")
     first, *rest = text.splitlines()
     assert first == "TRT-8601-EntropyCalibration2"
     assert text.endswith("\n")
     assert all(re.fullmatch(r"[\w.]+: [0-9a-f]{8}", line) for line in rest)
-    model = ir.load(source.path)
+    model = ir.load(residual.path)
     scales = scales_from_table(model, table, "minmax")
     for name, scale in scales_from_cache(text).items():
         assert scale == np.float32(scales[name])
@@ -61,17 +49,17 @@ def test_every_line_is_a_tensor_of_the_onnx_and_its_scale(source, table):
     assert scales_from_cache(text)["stem.relu"] == np.float32(rows["stem.relu"].absmax / 127)
 
 
-def test_the_lines_are_in_the_order_of_the_graph_and_what_stays_float_has_none(source, table):
-    names = scales_from_cache(calibration_cache_from_ranges(source.path, table))
-    core = [str(value.name) for value in core_from_model(ir.load(source.path)).activations()]
+def test_the_lines_are_in_the_order_of_the_graph_and_what_stays_float_has_none(residual, table):
+    names = scales_from_cache(calibration_cache_from_ranges(residual.path, table))
+    core = [str(value.name) for value in core_from_model(ir.load(residual.path)).activations()]
     # the gate is a single position; what lies before the picture has no range
     assert list(names) == [name for name in core if name not in ("squeeze", "gate", "gate.sigmoid", "logits")]
     assert list(names)[:4] == ["picture", "stem", "stem.relu", "left"]
 
 
-def test_named_nodes_stay_float(source, table):
+def test_named_nodes_stay_float(residual, table):
     kept = frozenset({"head/Conv"})
-    names = scales_from_cache(calibration_cache_from_ranges(source.path, table, float_nodes=kept))
+    names = scales_from_cache(calibration_cache_from_ranges(residual.path, table, float_nodes=kept))
     assert "head" not in names
     assert "head.relu" not in names
     assert "signed" in names
@@ -110,8 +98,8 @@ def test_attention_stays_float_between_its_matrix_products():
 
 
 @pytest.mark.parametrize("release", CACHES)
-def test_each_release_has_a_first_line_of_its_own(source, table, release):
-    text = calibration_cache_from_ranges(source.path, table, version=CACHES[release])
+def test_each_release_has_a_first_line_of_its_own(residual, table, release):
+    text = calibration_cache_from_ranges(residual.path, table, version=CACHES[release])
     major, minor = release.removeprefix("tensorrt").split(".")
     assert re.match(rf"TRT-{major}{minor}\d\d-EntropyCalibration2\n", text)
 
@@ -123,9 +111,9 @@ def test_a_table_of_another_network(tmp_path, table):
     assert "edgeseg calibrate" in caught.value.hint
 
 
-def test_the_command_writes_it_beside_the_onnx(tmp_path, source, monkeypatch, capfd):
-    table = ranges_from_images(source.path, frames(8)).write(tmp_path / "ranges.json")
+def test_the_command_writes_it_beside_the_onnx(tmp_path, residual, monkeypatch, capfd):
+    table = ranges_from_images(residual.path, frames(8)).write(tmp_path / "ranges.json")
     run = runner(monkeypatch, capfd)
-    found = run("quantize", source.path, "--ranges", table, "--target", "tensorrt8.5", "--json").json()
+    found = run("quantize", residual.path, "--ranges", table, "--target", "tensorrt8.5", "--json").json()
     assert Path(found["cache"]).read_text().startswith("TRT-8502-EntropyCalibration2\n")
-    assert "trtexec" in run("quantize", source.path, "--ranges", table, "--target", "tensorrt8.5").err
+    assert "trtexec" in run("quantize", residual.path, "--ranges", table, "--target", "tensorrt8.5").err

@@ -11,25 +11,13 @@ from small_onnx import frames
 
 from edgeseg.artifact import Artifact
 from edgeseg.calib import OBSERVERS
-from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.placement import TARGETS
 from edgeseg.calib.quantize import Method, best_method, int8_from_ranges, scales_from_table
-from edgeseg.calib.range import RangeTable
 from edgeseg.errors import FormatError, MismatchError, UnknownNameError
 from edgeseg.files import sha256_from_file
 from edgeseg.graph.check_qdq import check_canonical
 from edgeseg.graph.qdq import pairs
 from edgeseg.spec import Output, Precision
-
-
-@pytest.fixture
-def source(tmp_path) -> Artifact:
-    return residual_onnx(tmp_path)
-
-
-@pytest.fixture
-def table(source) -> RangeTable:
-    return ranges_from_images(source.path, frames(8))
 
 
 def logits_of(path, images: np.ndarray) -> np.ndarray:
@@ -39,41 +27,43 @@ def logits_of(path, images: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("observer", OBSERVERS)
 @pytest.mark.parametrize("target", TARGETS)
-def test_int8_gives_the_labels_of_the_float_graph(tmp_path, source, table, target, observer):
-    artifact = int8_from_ranges(source.path, table, target=target, out=tmp_path / "int8.onnx", method=Method(observer))
+def test_int8_gives_the_labels_of_the_float_graph(tmp_path, residual, table, target, observer):
+    artifact = int8_from_ranges(
+        residual.path, table, target=target, out=tmp_path / "int8.onnx", method=Method(observer)
+    )
     images = frames(4, seed=7)
-    expected, found = logits_of(source.path, images), logits_of(artifact.path, images)
+    expected, found = logits_of(residual.path, images), logits_of(artifact.path, images)
     agreement = (expected.argmax(1) == found.argmax(1)).mean()
     assert agreement > 0.9  # random weights leave thin margins between classes; a wrong scale gives 0.2 to 0.5
 
 
 @pytest.mark.parametrize("corrections", [{"bias_correction": True}, {"equalize": True, "bias_correction": True}])
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_corrected_file_gives_the_labels_of_the_float_graph(tmp_path, source, table, target, corrections):
+def test_a_corrected_file_gives_the_labels_of_the_float_graph(tmp_path, residual, table, target, corrections):
     artifact = int8_from_ranges(
-        source.path, table, target=target, out=tmp_path / "int8.onnx", method=Method(**corrections)
+        residual.path, table, target=target, out=tmp_path / "int8.onnx", method=Method(**corrections)
     )
     images = frames(4, seed=7)
-    agreement = (logits_of(source.path, images).argmax(1) == logits_of(artifact.path, images).argmax(1)).mean()
+    agreement = (logits_of(residual.path, images).argmax(1) == logits_of(artifact.path, images).argmax(1)).mean()
     assert agreement > 0.9  # as above
 
 
-def test_the_file_says_where_it_comes_from(tmp_path, source, table):
+def test_the_file_says_where_it_comes_from(tmp_path, residual, table):
     out = tmp_path / "int8.onnx"
-    assert int8_from_ranges(source.path, table, target="tensorrt", out=out) == Artifact.open(out)
+    assert int8_from_ranges(residual.path, table, target="tensorrt", out=out) == Artifact.open(out)
     artifact = Artifact.open(out)
     assert artifact.precision is Precision.INT8
-    assert artifact.spec == source.spec
+    assert artifact.spec == residual.spec
     ranges = {"images": 8, "images_sha256": table.images_sha256, "observer": "mse"}
     ranges["corrections"] = ["equalize", "bias_correction"]
-    origin = {"onnx_sha256": sha256_from_file(source.path), "ranges": ranges, "target": "tensorrt"}
+    origin = {"onnx_sha256": sha256_from_file(residual.path), "ranges": ranges, "target": "tensorrt"}
     assert artifact.provenance == {"weights": "seed 0", **origin}
 
 
-def test_equal_input_gives_equal_bytes(tmp_path, source, table):
+def test_equal_input_gives_equal_bytes(tmp_path, residual, table):
     files = [tmp_path / name for name in ("a.onnx", "b.onnx")]
     for file in files:
-        int8_from_ranges(source.path, table, target="onnxruntime", out=file)
+        int8_from_ranges(residual.path, table, target="onnxruntime", out=file)
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
@@ -87,22 +77,22 @@ def test_a_table_serves_another_size_and_head(tmp_path, table, target):
 
 
 @pytest.mark.parametrize("target", [name for name, layout in TARGETS.items() if layout is None])
-def test_canonical_targets_are_canonical(tmp_path, source, table, target):
-    artifact = int8_from_ranges(source.path, table, target=target, out=tmp_path / "int8.onnx")
+def test_canonical_targets_are_canonical(tmp_path, residual, table, target):
+    artifact = int8_from_ranges(residual.path, table, target=target, out=tmp_path / "int8.onnx")
     model = ir.load(artifact.path)
     check_canonical(model)
     assert len(list(pairs(model))) == 7
 
 
-def test_pooled_and_resized_tensors_share_the_scale_of_their_source(source, table):
-    scales = scales_from_table(ir.load(source.path), table, "percentile")
+def test_pooled_and_resized_tensors_share_the_scale_of_their_source(residual, table):
+    scales = scales_from_table(ir.load(residual.path), table, "percentile")
     assert scales["pool"] == scales["stem.relu"]
     assert scales["large"] == scales["smooth"] != scales["signed"]
 
 
-def test_nodes_can_be_kept_float(tmp_path, source, table):
+def test_nodes_can_be_kept_float(tmp_path, residual, table):
     out = tmp_path / "int8.onnx"
-    artifact = int8_from_ranges(source.path, table, target="tensorrt", out=out, float_nodes=frozenset({"head/Conv"}))
+    artifact = int8_from_ranges(residual.path, table, target="tensorrt", out=out, float_nodes=frozenset({"head/Conv"}))
     assert len(list(pairs(ir.load(artifact.path)))) == 6
 
 
@@ -114,25 +104,25 @@ def test_a_table_of_another_network(tmp_path, table):
     assert not (tmp_path / "int8.onnx").exists()
 
 
-def test_an_int8_file_is_not_quantised_again(tmp_path, source, table):
-    artifact = int8_from_ranges(source.path, table, target="tensorrt", out=tmp_path / "int8.onnx")
+def test_an_int8_file_is_not_quantised_again(tmp_path, residual, table):
+    artifact = int8_from_ranges(residual.path, table, target="tensorrt", out=tmp_path / "int8.onnx")
     with pytest.raises(FormatError, match=r"int8\.onnx is int8 already") as caught:
         int8_from_ranges(artifact.path, table, target="tensorrt", out=tmp_path / "again.onnx")
     assert "fp32" in caught.value.hint
 
 
-def test_unknown_target(tmp_path, source, table):
+def test_unknown_target(tmp_path, residual, table):
     with pytest.raises(UnknownNameError, match="unknown quantisation target: openvin0") as caught:
-        int8_from_ranges(source.path, table, target="openvin0", out=tmp_path / "int8.onnx")
+        int8_from_ranges(residual.path, table, target="openvin0", out=tmp_path / "int8.onnx")
     assert caught.value.hint == "did you mean openvino?"
 
 
-def test_what_keeps_most_labels_is_taken_as_far_as_the_table_knows(source, table):
-    assert best_method(source, table) == Method("mse", equalize=True, bias_correction=True)
+def test_what_keeps_most_labels_is_taken_as_far_as_the_table_knows(residual, table):
+    assert best_method(residual, table) == Method("mse", equalize=True, bias_correction=True)
     rows = {key: dataclasses.replace(stats, channels=None) for key, stats in table.tensors.items()}
-    assert best_method(source, dataclasses.replace(table, tensors=rows)) == Method("mse")
+    assert best_method(residual, dataclasses.replace(table, tensors=rows)) == Method("mse")
 
 
-def test_weights_that_learnt_a_rounding_keep_it(source, table):
-    tuned = dataclasses.replace(source, provenance={"qat": {"observer": "percentile"}})
+def test_weights_that_learnt_a_rounding_keep_it(residual, table):
+    tuned = dataclasses.replace(residual, provenance={"qat": {"observer": "percentile"}})
     assert best_method(tuned, table) == Method("percentile")

@@ -11,12 +11,10 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from residual_onnx import residual_onnx
+from residual_onnx import quantised, residual_onnx
 from small_onnx import SPEC, float_onnx, frames, onnx_model, small_model
 
 from edgeseg.artifact import Artifact, read_onnx, write_onnx
-from edgeseg.calib.calibrate import ranges_from_images
-from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import causes, open_engine
 from edgeseg.engines.build import engine_from_onnx
@@ -27,21 +25,6 @@ from edgeseg.graph.cut import flow_of
 from edgeseg.spec import Output, Precision
 
 pytest.importorskip("onnxruntime")
-
-
-@pytest.fixture
-def residual(tmp_path: Path) -> Artifact:
-    """The float graph with one of everything."""
-    return residual_onnx(tmp_path)
-
-
-@pytest.fixture
-def table(residual: Artifact) -> RangeTable:
-    return ranges_from_images(residual.path, frames(8))
-
-
-def quantised(residual: Artifact, table: RangeTable, target: str) -> Artifact:
-    return int8_from_ranges(residual.path, table, target=target, out=residual.path.with_name(f"{target}.onnx"))
 
 
 def changed_weights(source: Artifact, **changes: Any) -> Artifact:

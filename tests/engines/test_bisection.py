@@ -15,13 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import numpy_helper
-from residual_onnx import residual_onnx
+from residual_onnx import quantised, residual_onnx
 from small_cli import runner
 from small_onnx import float_onnx, frames, int8_onnx
 
 from edgeseg.artifact import Artifact, Layer, read_onnx, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
-from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import gate, open_engine
 from edgeseg.engines.bisection import Cuts, Deviation, first_off
@@ -85,21 +84,6 @@ def test_a_chain_is_halved_each_time(length: int, data: st.DataObject) -> None:
 
     assert first_off(parents, f"t{length - 1}", is_off) == f"t{culprit}"
     assert len(asked) <= math.ceil(math.log2(length))
-
-
-@pytest.fixture
-def residual(tmp_path: Path) -> Artifact:
-    """The float graph with one of everything."""
-    return residual_onnx(tmp_path)
-
-
-@pytest.fixture
-def table(residual: Artifact) -> RangeTable:
-    return ranges_from_images(residual.path, frames(8))
-
-
-def quantised(residual: Artifact, table: RangeTable, target: str) -> Artifact:
-    return int8_from_ranges(residual.path, table, target=target, out=residual.path.with_name(f"{target}.onnx"))
 
 
 def outputs_of(model: ir.Model) -> dict[str, np.ndarray]:
