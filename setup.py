@@ -29,6 +29,7 @@ setup(
     package_dir={"edgeseg.recipes": "engines", "edgeseg.ranges": "calib"},
     package_data={
         "edgeseg": ["py.typed"],
+        "edgeseg.engines.tensorrt.kernels": ["*.cu", "*.h"],
         "edgeseg.weights": ["*.safetensors", "*.md", "*.LICENSE", "*.json"],
         "edgeseg.recipes": ["*.toml"],
         "edgeseg.ranges": ["*.json"],
@@ -37,13 +38,17 @@ setup(
     extras_require={
         "export": EXPORT,
         "openvino": OPENVINO,
+        "rtx": ["cuda-python>=12.6", "tensorrt-rtx>=1.2"],
+        "tensorrt": ["pycuda", "tensorrt>=8.6"],
         "test": [
             "hypothesis",
             "import-linter",
             "mypy",
+            "polygraphy",
             "pytest",
             "pytest-xdist",
             "ruff",
+            f"tensorrt-rtx; platform_system == 'Linux' and {DESKTOP}",
             "torchmetrics",
             "transformers",
             "types-protobuf",

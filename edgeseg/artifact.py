@@ -1,8 +1,8 @@
 """A file that says what it is: an ONNX with its spec in metadata_props, or an engine with its sidecar.
 
 An engine file is just what its runtime calls an engine. Its sidecar is `<file>.json`, schema 1: the engine's name,
-SHA-256, spec, precision, output, provenance, versions, device, layers (requested and obtained precision), the
-agreement of its labels with the float model and the decision for it.
+SHA-256, spec, precision, output, provenance, versions, device, how it was built, layers (requested and obtained
+precision), the agreement of its labels with the float model and the decision for it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from edgeseg.files import existing_file, sha256_from_file, whole_file
 from edgeseg.spec import SCHEMA, ModelSpec, Output, Precision, checked_schema
 
 METADATA_KEY = "edgeseg"
+OF_BUILD = ("versions", "device", "agreement", "build", "decision")
 REBUILD = "delete it, and build the engine again with edgeseg build"
 MAX_ONNX_BYTES = 1 << 31  # protobuf's own limit
 
@@ -40,6 +41,7 @@ class Artifact:
     provenance: where it came from: weights, SHA-256 of the ONNX, of the range table and of its images, agreement of
         the export; plain JSON data without times or paths.
     versions, device, layers, agreement: of the build; empty for an ONNX.
+    build: what the engine's own builder was told and said: options, profile, its plan's layers; plain JSON data.
     decision: what was tried before this engine was chosen, and why it was; empty where a user named the precision.
     """
 
@@ -53,6 +55,7 @@ class Artifact:
     device: Mapping[str, Any] = field(default_factory=dict)
     layers: tuple[Layer, ...] = ()
     agreement: Mapping[str, Any] = field(default_factory=dict)
+    build: Mapping[str, Any] = field(default_factory=dict)
     decision: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -65,6 +68,7 @@ class Artifact:
         """What the file at `path` is. An engine is verified against its sidecar first."""
         path = existing_file(path)
         if not sidecar_path(path).exists():
+            check_no_plan(path)
             return artifact_from_onnx(path)
         return artifact_from_sidecar(path)
 
@@ -88,6 +92,7 @@ class Artifact:
             "versions": dict(self.versions),
             "device": dict(self.device),
             "agreement": dict(self.agreement),
+            "build": dict(self.build),
             "decision": dict(self.decision),
             "layers": [asdict(layer) for layer in self.layers],
         }
@@ -106,6 +111,17 @@ def sidecar_path(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
+def check_no_plan(path: Path) -> None:
+    """FormatError where `path` is a TensorRT plan: alone it does not say which classes or what input it has."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if path.suffix == ".plan" or start[1:] == b"trt":
+        raise FormatError(
+            f"{path.name} is a TensorRT plan without its sidecar {sidecar_path(path).name}",
+            hint="keep both files together, or make them again with edgeseg convert",
+        )
+
+
 def artifact_from_sidecar(path: Path) -> Artifact:
     """The engine at `path`, as its sidecar says. MismatchError where the file is not the one that was built."""
     try:
@@ -122,7 +138,7 @@ def artifact_from_sidecar(path: Path) -> Artifact:
         layers = tuple(Layer(**layer) for layer in data.get("layers", ()))
     except TypeError as problem:
         raise FormatError(f"unreadable sidecar: {sidecar_path(path)}", hint=REBUILD) from problem
-    known: dict[str, Any] = {key: data.get(key) or {} for key in ("versions", "device", "agreement", "decision")}
+    known: dict[str, Any] = {key: data.get(key) or {} for key in OF_BUILD}
     return Artifact(path=path, engine=str(data.get("engine", "")), layers=layers, **known, **fields)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edgeseg.artifact import Artifact, artifact_from_onnx, model_stem, sidecar_path
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.doubts import log_caveat
+from edgeseg.calib.half import fp16_from_ranges
 from edgeseg.calib.images import images_from
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
@@ -24,6 +25,7 @@ from edgeseg.decide.pictures import Panel, panel_from_options
 from edgeseg.decide.plot import draw_pareto
 from edgeseg.engines import default_engine, open_engine
 from edgeseg.engines.build import engine_from_onnx
+from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import FormatError, MismatchError
 from edgeseg.files import existing_file, writable_folder
 from edgeseg.measure.device import has_native_bf16
@@ -78,6 +80,7 @@ def convert(
     size: tuple[int, int] | None = None,
     output: Output = Output.LOGITS,
     labels: Path | None = None,
+    options: BuildOptions | None = None,
     out: Path = Path("engines"),
     progress: Progress = silent,
 ) -> Conversion:
@@ -86,11 +89,12 @@ def convert(
     engine: the first that this machine can run unless given. precision: int8 where there are ranges, else the
     fastest float that the engine and this machine have; `Auto` measures which. images: a folder, or a data set's URI,
     to calibrate on, of which `limit` are chosen; without it the committed table of a bundled model is used, or the
-    table at `ranges`. size: (width, height). labels: names of a checkpoint's classes. Nothing is left behind where a
-    step fails.
+    table at `ranges`. size: (width, height). labels: names of a checkpoint's classes. options: of the engine's own
+    builder. Nothing is left behind where a step fails.
     """
     engine = engine or default_engine()
     open_engine(engine).available()
+    (options or BuildOptions()).check(open_engine(engine).options, engine)
     auto = precision if isinstance(precision, Auto) else None
     precision = None if isinstance(precision, Auto) else precision
     if auto is not None:
@@ -113,7 +117,7 @@ def convert(
             built = kept(decision, out, name)
         else:
             precision = precision or chosen_precision(engine, calibrated=table is not None)
-            source = int8_onnx(onnx, table, engine, scratch, progress) if precision is Precision.INT8 else onnx
+            source = onnx_of_precision(precision, onnx, table, engine, scratch, progress)
             progress("build", 0, None)
             built = engine_from_onnx(
                 source.path,
@@ -123,7 +127,11 @@ def convert(
                 name=name,
                 reference=onnx.path,
                 frames=np.stack(check_frames(onnx.spec, images)),
+                options=options,
+                progress=progress,
             )
+            if built.build and source is not onnx:  # a plan can be made again from it, on another device
+                source.path.replace(out / source.path.name)
         kept_onnx = onnx.path.replace(out / onnx.path.name)
         if images and table is not None:
             table_path = table.write(out / f"{name}.ranges.json")
@@ -154,6 +162,17 @@ def calibrated(onnx: Artifact, images: str | Path, limit: int, partial: Path | N
     for caveat in chosen.caveats():
         log_caveat(caveat)
     return table
+
+
+def onnx_of_precision(
+    precision: Precision, onnx: Artifact, table: RangeTable | None, engine: str, folder: Path, progress: Progress
+) -> Artifact:
+    """What an engine of `precision` is compiled from: the float ONNX, or one of its own types in `folder`."""
+    if precision is Precision.INT8:
+        return int8_onnx(onnx, table, engine, folder, progress)
+    if precision is Precision.FP16:
+        return fp16_from_ranges(onnx.path, table, out=folder / f"{onnx.path.stem}.fp16.onnx")
+    return onnx
 
 
 def int8_onnx(onnx: Artifact, table: RangeTable | None, engine: str, folder: Path, progress: Progress) -> Artifact:
@@ -225,10 +244,12 @@ def copied_onnx(path: Path, folder: Path, size: tuple[int, int] | None) -> Artif
 
 
 def chosen_precision(engine: str, *, calibrated: bool) -> Precision:
-    """int8 where there are ranges, else bf16 where engine and CPU have it, else fp32."""
+    """int8 where there are ranges, else fp16 or bf16 where engine and CPU have it, else fp32."""
     made = open_engine(engine).precisions
     if calibrated and Precision.INT8 in made:
         return Precision.INT8
+    if Precision.FP16 in made:
+        return Precision.FP16
     return Precision.BF16 if Precision.BF16 in made and has_native_bf16() else Precision.FP32
 
 

@@ -50,7 +50,7 @@ def check_wishes(path: Path, engine: str | None, precision: Precision | None, si
         return
     artifact = Artifact.open(path)
     own = artifact.spec.input
-    found = {"engine": artifact.engine or default_engine(), "precision": str(artifact.precision)}
+    found = {"engine": artifact.engine or default_engine(for_onnx=True), "precision": str(artifact.precision)}
     found["size"] = f"{own.width}x{own.height}"
     asked = {"engine": engine, "precision": precision and str(precision), "size": size and f"{size[0]}x{size[1]}"}
     for option, wish in asked.items():

@@ -141,7 +141,7 @@ def open_segmenter(path: str | Path, *, threads: int | None = None) -> Segmenter
     threads: of the engine on a CPU; all cores that this process may use unless given.
     """
     artifact = Artifact.open(path)
-    engine = open_engine(artifact.engine or default_engine())
+    engine = open_engine(artifact.engine or default_engine(for_onnx=True))
     segmenter = Segmenter(artifact, engine.open(artifact, threads=threads))
     segmenter.warm_up()
     return segmenter

@@ -2,6 +2,8 @@
 # Test the runtime without torch on the Python versions that are named and installed: tests/runtime.sh 3.10 3.13
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export EDGESEG_REQUIRE="${EDGESEG_REQUIRE:-}"
+EDGESEG_REQUIRE="${EDGESEG_REQUIRE//,bindings/}" # TensorRT's are for the Python of the main environment
 for version in "$@"; do
   python=$(command -v "python$version" || true)
   # a pyenv shim that is on the path answers only for the versions that are switched on

@@ -26,6 +26,7 @@ CANONICAL = None  # the canonical form is not lowered
 TARGETS: dict[str, Layout | None] = {
     "canonical": CANONICAL,
     "tensorrt": CANONICAL,
+    "tensorrt_rtx": CANONICAL,
     "pytorch": CANONICAL,
     # ONNX Runtime has an integer kernel for a node only where both of its sides are quantised.
     "onnxruntime": Layout(inputs=BOTH_SIDES, outputs=BOTH_SIDES | WEIGHTED),

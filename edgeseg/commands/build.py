@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeseg.commands.build_options import (
+    AnyGpu,
+    Batch,
+    Device,
+    Dla,
+    Gpu,
+    Level,
+    Portable,
+    Sizes,
+    TimingCache,
+    Workspace,
+    build_options,
+)
 from edgeseg.commands.options import ENGINES_FOLDER, Engine, Folder, Json, PrecisionName, precision_from_text
+
+if TYPE_CHECKING:
+    from edgeseg.engines.options import BuildOptions
 
 
 def command(
@@ -20,6 +36,19 @@ def command(
     force: Annotated[
         bool, typer.Option("--force", help="Take an int8 ONNX of another target; it still has to agree.")
     ] = False,
+    batch: Batch = None,
+    sizes: Sizes = None,
+    workspace: Workspace = None,
+    level: Level = None,
+    device: Device = "cuda:0",
+    dla: Dla = None,
+    timing_cache: TimingCache = None,
+    portable: Portable = False,
+    any_gpu: AnyGpu = False,
+    gpu: Gpu = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the command of NVIDIA's that builds the same, and build nothing.")
+    ] = False,
     output: Folder = ENGINES_FOLDER,
     as_json: Json = False,
 ) -> None:
@@ -27,21 +56,29 @@ def command(
     import numpy as np
 
     from edgeseg.artifact import artifact_from_onnx, count_precisions
-    from edgeseg.commands.terminal import print_json, print_table, wrote
+    from edgeseg.commands.terminal import print_json, print_table, shown_progress, wrote
     from edgeseg.conversion import check_frames
     from edgeseg.engines import default_engine
     from edgeseg.engines.build import engine_from_onnx
 
+    engine = engine or default_engine()
+    options = build_options(batch, sizes, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu)
+    if dry_run:
+        print(dry_line(engine, onnx, precision, options))
+        return
     frames = np.stack(check_frames(artifact_from_onnx(onnx).spec, None))
-    built = engine_from_onnx(
-        onnx,
-        engine or default_engine(),
-        precision=precision_from_text(precision),
-        out_dir=output,
-        reference=reference,
-        frames=frames,
-        force=force,
-    )
+    with shown_progress() as progress:
+        built = engine_from_onnx(
+            onnx,
+            engine,
+            precision=precision_from_text(precision),
+            out_dir=output,
+            reference=reference,
+            frames=frames,
+            force=force,
+            options=options,
+            progress=progress,
+        )
     counts = count_precisions(built.layers)
     if as_json:
         print_json(
@@ -59,3 +96,17 @@ def command(
             [[built.engine, built.precision, layers, built.agreement.get("labels", "-")]],
         )
     wrote(built.path, f"edgeseg bench {built.path}")
+
+
+def dry_line(engine: str, onnx: Path, precision: str | None, options: BuildOptions) -> str:
+    """What NVIDIA's own command would be. MismatchError for an engine that has none."""
+    from edgeseg.artifact import artifact_from_onnx
+    from edgeseg.engines import open_engine
+    from edgeseg.engines.engine import Job
+    from edgeseg.errors import MismatchError
+
+    chosen, source = open_engine(engine), artifact_from_onnx(onnx)
+    if chosen.dry_run is None:
+        raise MismatchError(f"--dry-run says what trtexec would do, and {engine} has none", hint="--engine tensorrt")
+    options.check(chosen.options, engine)
+    return chosen.dry_run(Job(source, onnx, precision_from_text(precision) or source.precision, options))

@@ -7,6 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeseg.commands.build_options import (
+    AnyGpu,
+    Batch,
+    Device,
+    Dla,
+    Gpu,
+    Level,
+    Portable,
+    Sizes,
+    TimingCache,
+    Workspace,
+    build_options,
+)
 from edgeseg.commands.options import (
     AUTO,
     ENGINES_FOLDER,
@@ -35,7 +48,7 @@ def command(
         str | None,
         typer.Option(
             "--precision",
-            help="fp32, bf16 or int8, or auto: measure which pays. int8 where there are ranges unless given.",
+            help="fp32, fp16, bf16 or int8, or auto: measure which pays. int8 where there are ranges unless given.",
         ),
     ] = None,
     data: Annotated[
@@ -58,6 +71,16 @@ def command(
         Path | None, typer.Option("--labels", metavar="FILE", help="Names of a checkpoint's classes, one a line.")
     ] = None,
     mask: Annotated[bool, typer.Option("--mask", help="Put upsampling and argmax into the graph.")] = False,
+    batch: Batch = None,
+    sizes: Sizes = None,
+    workspace: Workspace = None,
+    level: Level = None,
+    device: Device = "cuda:0",
+    dla: Dla = None,
+    timing_cache: TimingCache = None,
+    portable: Portable = False,
+    any_gpu: AnyGpu = False,
+    gpu: Gpu = None,
     output: Folder = ENGINES_FOLDER,
     as_json: Json = False,
 ) -> None:
@@ -88,6 +111,7 @@ def command(
             size=size_or_none(size) or recipe.size,
             output=Output.MASK if mask else Output.LOGITS,
             labels=labels,
+            options=build_options(batch, sizes, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu),
             out=output,
             progress=progress,
         )

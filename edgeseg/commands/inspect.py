@@ -1,47 +1,102 @@
-"""`edgeseg inspect`: what a file is."""
+"""`edgeseg inspect`: what a file is, and what an engine does layer by layer."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeseg.commands.options import Json
 
+if TYPE_CHECKING:
+    from edgeseg.artifact import Artifact
+    from edgeseg.explore.difference import Difference
+    from edgeseg.explore.source import Explored
+
+Other = Annotated[Path | None, typer.Option("--diff", metavar="OTHER", help="Say what changed from OTHER to FILE.")]
+Page = Annotated[Path | None, typer.Option("--html", metavar="PAGE", help="Write a page with a picture to PAGE.")]
+Log = Annotated[
+    Path | None,
+    typer.Option("--log", metavar="LOG", help="The verbose build log of FILE, or trtexec --exportLayerInfo's file."),
+]
+
 
 def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An engine, an ONNX or a weights file.")],
+    other: Other = None,
+    page: Page = None,
+    log: Log = None,
     as_json: Json = False,
 ) -> None:
-    """Say what FILE is: spec, precision, provenance, and each layer's requested and obtained precision."""
-    from edgeseg.commands.terminal import print_json, print_table
+    """Say what FILE is: spec, precision, provenance, and what each layer asked for, obtained and moves.
 
-    facts, layers = described(file)
-    if as_json:
-        print_json({**facts, "layers": layers})
+    A plan of TensorRT is shown as it runs: fused layers under the ONNX nodes and torch modules that they come from,
+    copies, Q/DQ that did not fuse, sizes. It needs no GPU.
+    """
+    from edgeseg.commands.terminal import print_json
+
+    if file.suffix == ".safetensors":
+        show_weights(file, as_json, {"--diff": other, "--html": page, "--log": log})
         return
-    print_table(["field", "value"], [[key, value] for key, value in flat(facts)])
-    if layers:
-        columns = ["name", "op", "requested", "obtained"]
-        print_table(columns, [[layer[column] for column in columns] for layer in layers], title="layers")
+    from edgeseg.artifact import Artifact
+    from edgeseg.explore.difference import difference
+    from edgeseg.explore.source import explored_from_artifact
+
+    artifact = Artifact.open(file)
+    explored = explored_from_artifact(artifact, log)
+    before = explored_from_artifact(opened_other(other)) if other else None
+    changed = difference(before.rows, explored.rows) if before else None
+    facts = described(artifact)
+    if page:
+        write_page(page, facts, explored, (before.name, changed) if before and changed else None)
+    if as_json:
+        print_json({**facts, **plain(explored), **({"difference": changed.to_dict()} if changed else {})})
+    elif before and changed:
+        print_difference(before, explored, changed)
+    else:
+        print_tables(facts, explored)
 
 
-def described(file: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """What is known about `file`, and its layers."""
-    from dataclasses import asdict
+def show_weights(file: Path, as_json: bool, asked: dict[str, Path | None]) -> None:
+    """What a weights file says of itself."""
+    from edgeseg.commands.terminal import print_json, print_table
+    from edgeseg.weights.file import header_from_weights, spec_from_weights
 
+    for option in (option for option, path in asked.items() if path):
+        raise no_layers(file, option)
+    facts = {"kind": "weights", "file": file.name, "spec": spec_from_weights(file).to_dict(),
+             "config": header_from_weights(file).get("config", {})}  # fmt: skip
+    if as_json:
+        print_json({**facts, "layers": []})
+    else:
+        print_table(["field", "value"], [[key, value] for key, value in flat(facts)])
+
+
+def opened_other(file: Path) -> Artifact:
+    """The file that FILE is compared with."""
     from edgeseg.artifact import Artifact
 
     if file.suffix == ".safetensors":
-        from edgeseg.weights.file import header_from_weights, spec_from_weights
+        raise no_layers(file, "--diff")
+    return Artifact.open(file)
 
-        return {"kind": "weights", "file": file.name, "spec": spec_from_weights(file).to_dict(),
-                "config": header_from_weights(file).get("config", {})}, []  # fmt: skip
-    artifact = Artifact.open(file)
+
+def no_layers(file: Path, option: str) -> Exception:
+    """The error for an option that needs layers."""
+    from edgeseg.errors import FormatError
+
+    return FormatError(
+        f"{option} needs layers, and {file.name} is a weights file, which has none",
+        hint=f"name an engine or an ONNX; edgeseg export {file} makes one",
+    )
+
+
+def described(artifact: Artifact) -> dict[str, Any]:
+    """What is known about a file beside its layers."""
     facts = {
         "kind": artifact.kind,
-        "file": file.name,
+        "file": artifact.path.name,
         "engine": artifact.engine,
         "precision": str(artifact.precision),
         "output": str(artifact.output),
@@ -49,25 +104,82 @@ def described(file: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
         "provenance": dict(artifact.provenance),
         "versions": dict(artifact.versions),
         "device": dict(artifact.device),
+        "build": {key: value for key, value in artifact.build.items() if key != "layers"},
         "agreement": dict(artifact.agreement),
     }
-    layers = [asdict(layer) for layer in artifact.layers] or onnx_layers(file)
-    return {key: value for key, value in facts.items() if value not in ("", {})}, layers
+    return {key: value for key, value in facts.items() if value not in ("", {})}
 
 
-def onnx_layers(file: Path) -> list[dict[str, str]]:
-    """The nodes of an ONNX that was not built yet: requested as the graph says, obtained by nobody."""
-    from edgeseg.artifact import artifact_from_onnx, read_onnx
-    from edgeseg.engines.layers import requests_from_onnx
+def plain(explored: Explored) -> dict[str, Any]:
+    """The layers for --json: requested and obtained precision, and the plan where there is one."""
+    from dataclasses import asdict
 
-    model = read_onnx(file)
-    requests = requests_from_onnx(model, artifact_from_onnx(file).precision)
-    return [
-        {"name": node.name, "op": node.op_type, "requested": requested, "obtained": ""}
-        for node in model.graph.node
-        for name, requested in [requests.get(node.name, ("", ""))]
-        if name in ("", node.name)
-    ]
+    from edgeseg.explore.finding import findings
+    from edgeseg.explore.table import totals
+
+    layers = {"layers": [asdict(layer) for layer in explored.layers]}
+    if not explored.has_plan:
+        return layers
+    return {
+        **layers,
+        "plan": [row.to_dict() for row in explored.rows],
+        "totals": totals(explored.rows),
+        "findings": [asdict(finding) for finding in findings(explored.rows, explored.layers)],
+    }
+
+
+def print_tables(facts: dict[str, Any], explored: Explored) -> None:
+    """FILE for a person."""
+    from edgeseg.commands.terminal import print_table
+    from edgeseg.explore.finding import findings
+    from edgeseg.explore.table import table_from_rows, totals
+
+    print_table(["field", "value"], [[key, value] for key, value in flat(facts)])
+    if not explored.has_plan:
+        columns = ["name", "op", "requested", "obtained"]
+        lines = [[getattr(layer, column) for column in columns] for layer in explored.layers]
+        print_table(columns, lines, title="layers")
+        return
+    print_table(*table_from_rows(explored.rows, without=("module", "stream", "tactic")), title="layers")
+    print_table(["total", "value"], [[key, value] for key, value in flat(totals(explored.rows)) if value != "None"])
+    found = findings(explored.rows, explored.layers)
+    print_table(["finding", "what"], [[finding.code, finding.message] for finding in found])
+
+
+def print_difference(before: Explored, after: Explored, changed: Difference) -> None:
+    """What changed, for a person."""
+    from edgeseg.commands.terminal import print_table
+    from edgeseg.explore.table import table_from_difference
+
+    print_table(*table_from_difference(changed), title=f"{changed.matched} layers matched")
+    print_table(["total", "before", "after"], totals_beside(before, after), title=f"{before.name} -> {after.name}")
+
+
+def totals_beside(before: Explored, after: Explored) -> list[list[str]]:
+    """The totals of two engines, a line a figure."""
+    from edgeseg.explore.table import totals
+
+    old, new = (dict(flat(totals(explored.rows))) for explored in (before, after))
+    return [[name, old.get(name, "0"), new.get(name, "0")] for name in {**old, **new} if new.get(name) != "None"]
+
+
+def write_page(page: Path, facts: dict[str, Any], explored: Explored, differing: tuple[str, Difference] | None) -> None:
+    """Write the page of FILE."""
+    from edgeseg.commands.terminal import wrote
+    from edgeseg.explore.finding import findings
+    from edgeseg.explore.page import page_from_rows
+    from edgeseg.explore.table import totals
+    from edgeseg.files import whole_file
+
+    shown = {key: value for key, value in facts.items() if key not in ("spec", "provenance", "agreement")}
+    found = findings(explored.rows, explored.layers)
+    text = page_from_rows(
+        explored.name, explored.rows, facts=dict(flat({**shown, "total": totals(explored.rows)})), found=found,
+        differing=differing,
+    )  # fmt: skip
+    with whole_file(page) as partial:
+        partial.write_text(text, encoding="utf-8")
+    wrote(page)
 
 
 def flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A bundled name (edgeseg models) or a file.")]
 Engine = Annotated[
-    str | None, typer.Option("--engine", help="openvino, onnxruntime or pytorch; the best one here unless given.")
+    str | None,
+    typer.Option(
+        "--engine", help="tensorrt, tensorrt_rtx, openvino, onnxruntime or pytorch; the best one here unless given."
+    ),
 ]
 PrecisionName = Annotated[
     str | None,
-    typer.Option("--precision", help="fp32, bf16 or int8; int8 where there are ranges, else the best float."),
+    typer.Option("--precision", help="fp32, fp16, bf16 or int8; int8 where there are ranges, else the best float."),
 ]
 SizeText = Annotated[
     str | None, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Input size; the model's own unless given.")

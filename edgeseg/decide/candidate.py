@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.artifact import Artifact
+from edgeseg.calib.half import fp16_from_ranges
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
 from edgeseg.decide.blocks import Block
@@ -92,7 +93,7 @@ class Maker:
 
         checked: hold its labels against the float model's; what is merely weighed need not pass.
         """
-        source = self.onnx if precision is not Precision.INT8 else self.quantised(blocks)
+        source = self.source(precision, blocks)
         frames = self.frames if checked else None
         out = Path(tempfile.mkdtemp(prefix="engine-", dir=self.folder))
         name = self.onnx.path.stem
@@ -105,6 +106,12 @@ class Maker:
             reference=self.onnx.path,
             frames=frames,
         )
+
+    def source(self, precision: Precision, blocks: Sequence[Block]) -> Artifact:
+        """The ONNX of the types that an engine of `precision` computes in."""
+        if precision is Precision.FP16:
+            return fp16_from_ranges(self.onnx.path, self.table, out=self.folder / f"{self.onnx.path.stem}.fp16.onnx")
+        return self.quantised(blocks) if precision is Precision.INT8 else self.onnx
 
     def quantised(self, blocks: Sequence[Block]) -> Artifact:
         """The int8 ONNX for the engine."""

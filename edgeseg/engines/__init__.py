@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 # In order of preference: an engine for a GPU goes before those for a CPU.
 ENGINES = {
+    "tensorrt": "edgeseg.engines.tensorrt.full",
+    "tensorrt_rtx": "edgeseg.engines.tensorrt.rtx",
     "openvino": "edgeseg.engines.openvino",
     "onnxruntime": "edgeseg.engines.onnxruntime",
     "pytorch": "edgeseg.engines.pytorch",
@@ -26,11 +28,17 @@ def open_engine(name: str) -> Engine:
     return engine
 
 
-def default_engine() -> str:
-    """The first engine of the table that this machine can run. UnavailableError where there is none."""
+def default_engine(*, for_onnx: bool = False) -> str:
+    """The first engine of the table that this machine can run. UnavailableError where there is none.
+
+    for_onnx: one that opens an ONNX as it is.
+    """
     for name in ENGINES:
+        engine = open_engine(name)
+        if for_onnx and engine.extension != "onnx":
+            continue
         try:
-            open_engine(name).available()
+            engine.runnable()
         except UnavailableError:
             continue
         return name

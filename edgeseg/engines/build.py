@@ -12,8 +12,10 @@ from edgeseg.engines import open_engine
 from edgeseg.engines.backend import Array
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.gate import agreement_of
+from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import MismatchError
 from edgeseg.files import writable_folder
+from edgeseg.progress import Progress, silent
 from edgeseg.spec import Precision
 
 # What the ONNX must be for an engine of each precision: an engine only compiles (bf16 is a hint to its runtime).
@@ -23,10 +25,6 @@ SOURCE = {
     Precision.FP16: Precision.FP16,
     Precision.INT8: Precision.INT8,
 }
-
-# Of the layers that ask for the engine's precision, the share that must obtain it. Runtimes leave single layers (a
-# depthwise or a first convolution) in floating point for speed; one that leaves most of them did not take the graph.
-OBTAINED_SHARE = 0.5
 
 
 def engine_from_onnx(
@@ -39,6 +37,8 @@ def engine_from_onnx(
     reference: Path | None = None,
     frames: Array | None = None,
     force: bool = False,
+    options: BuildOptions | None = None,
+    progress: Progress = silent,
 ) -> Artifact:
     """Build `<name>.<engine>.<precision>.<extension>` and its sidecar in `out_dir`, or nothing.
 
@@ -46,6 +46,7 @@ def engine_from_onnx(
     reference: the float ONNX whose labels the engine must give; the ONNX itself where that is float.
     frames: (N, H, W, 3) uint8 at the input size, a few; without frames nothing is compared.
     force: take an int8 ONNX that was quantised for another engine; it still has to pass the gate.
+    options: what the engine takes beside the precision; MismatchError for one that it does not.
     MismatchError where the layers did not obtain the precision. AgreementError, which names the first layer that is
     off, where the engine computes something else than `onnx` says, or labels otherwise than `reference`.
     """
@@ -56,8 +57,9 @@ def engine_from_onnx(
     chosen.available()
     filename = f"{name or source.spec.name}.{engine}.{precision}.{chosen.extension}"
     with tempfile.TemporaryDirectory(prefix=".edgeseg-", dir=writable_folder(out_dir)) as folder:
-        built = chosen.build(source, Path(folder) / filename, precision)
-        check_layers(built.layers, precision, name=filename, simulates=chosen.simulates)
+        built = chosen.build(source, Path(folder) / filename, precision, options=options, progress=progress)
+        share = 0.0 if chosen.simulates else chosen.obtained_share
+        check_layers(built.layers, precision, name=filename, share=share)
         found = agreement_of(chosen, built, source, float_onnx(source, reference), frames)
         return moved(dataclasses.replace(built, agreement=found), out_dir / filename)
 
@@ -79,15 +81,15 @@ def check_source(source: Artifact, engine: Engine, precision: Precision, *, forc
         raise MismatchError(message, hint=quantise)
 
 
-def check_layers(layers: Iterable[Layer], precision: Precision, *, name: str, simulates: bool) -> None:
-    """MismatchError where most layers that ask for `precision` obtained another: a silent float engine."""
+def check_layers(layers: Iterable[Layer], precision: Precision, *, name: str, share: float) -> None:
+    """MismatchError where too few layers that ask for `precision` obtained it: a silent float engine."""
     asking = [layer for layer in layers if layer.requested == precision]
     if not asking:
         raise MismatchError(f"no layer of {name} asks for {precision}", hint="quantise the float ONNX again")
     lost = [layer for layer in asking if layer.obtained != precision]
-    if simulates or len(lost) <= len(asking) * (1 - OBTAINED_SHARE):
+    if len(lost) <= len(asking) * (1 - share):
         return
-    named = ", ".join(f"{layer.name} ({layer.obtained})" for layer in lost[:3])
+    named = ", ".join(f"{layer.name} ({layer.obtained or 'not found'})" for layer in lost[:3])
     message = f"{len(lost)} of {len(asking)} layers of {name} did not obtain {precision}: {named}"
     raise MismatchError(message, hint="build fp32, or quantise the ONNX for this engine with edgeseg quantize")
 

@@ -4,17 +4,43 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgeseg.artifact import Artifact, Layer
 from edgeseg.engines.backend import Backend
+from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import EdgeSegError, FormatError, UnavailableError, UnknownNameError
 from edgeseg.files import existing_file, sha256_from_file, whole_file
 from edgeseg.measure.device import describe_device, package_versions
+from edgeseg.progress import Progress, silent
 from edgeseg.spec import Precision
+
+# Runtimes leave single layers (a depthwise or a first convolution) in floating point for speed; one that leaves most of
+# them did not take the graph.
+OBTAINED_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Job:
+    """What `Engine.write` is to make. path: of the engine file."""
+
+    onnx: Artifact
+    path: Path
+    precision: Precision
+    options: BuildOptions = field(default_factory=BuildOptions)
+    progress: Progress = silent
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a job. layers: as the runtime compiled them. build, device: for the sidecar, plain data."""
+
+    layers: tuple[Layer, ...]
+    build: Mapping[str, Any] = field(default_factory=dict)
+    device: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -25,11 +51,14 @@ class Engine:
     precisions: what it can make, the plainest first.
     install: the command that brings the runtime. packages: distributions whose versions a build depends on.
     runtime: imports the runtime; ImportError or OSError where that fails.
-    write: `write(onnx, path, precision)` makes the engine file at `path` and gives its layers, read back from what
-        the runtime compiled. It may take minutes.
+    write: makes an engine file and gives its layers, read back from what the runtime compiled. It may take minutes.
     load: `load(artifact, threads)` opens an engine file, or a float ONNX, that this runtime can run.
     targets: those of edgeseg quantize whose int8 ONNX it takes.
     simulates: computes int8 in floating point, so that no layer obtains it.
+    obtained_share: of the layers that ask for the engine's precision, the share that must obtain it.
+    options: the names of those BuildOptions that it takes.
+    runs_here: raises UnavailableError where this machine can build for the engine and not run it; None: it always can.
+    dry_run: the command of the runtime's own that does the same job; None where there is none.
     """
 
     name: str
@@ -38,10 +67,14 @@ class Engine:
     install: str
     packages: tuple[str, ...]
     runtime: Callable[[], Any]
-    write: Callable[[Artifact, Path, Precision], tuple[Layer, ...]]
+    write: Callable[[Job], Written]
     load: Callable[[Artifact, int | None], Backend]
     targets: tuple[str, ...]
     simulates: bool = False
+    obtained_share: float = OBTAINED_SHARE
+    options: frozenset[str] = frozenset()
+    runs_here: Callable[[], None] | None = None
+    dry_run: Callable[[Job], str] | None = None
 
     def available(self) -> None:
         """UnavailableError, with what to install, unless the runtime can be imported here."""
@@ -51,6 +84,12 @@ class Engine:
             reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
             raise UnavailableError(f"the engine {self.name} is not available: {reason}", hint=self.install) from problem
 
+    def runnable(self) -> None:
+        """UnavailableError, with what is missing, unless engine files can be run here."""
+        self.available()
+        if self.runs_here is not None:
+            self.runs_here()
+
     def open(self, artifact: Artifact, *, threads: int | None = None) -> Backend:
         """Load `artifact` to run it. threads: how many cores it computes on; None leaves that to the runtime."""
         self.available()
@@ -58,12 +97,22 @@ class Engine:
         with self._named_failures(artifact.path):
             return self.load(artifact, threads)
 
-    def build(self, onnx: Artifact, out: Path, precision: Precision) -> Artifact:
+    def build(
+        self,
+        onnx: Artifact,
+        out: Path,
+        precision: Precision,
+        *,
+        options: BuildOptions | None = None,
+        progress: Progress = silent,
+    ) -> Artifact:
         """Make the engine file `out` and its sidecar from an ONNX; what the runtime made of it is in the layers."""
         self.check_precision(precision)
+        options = options or BuildOptions()
+        options.check(self.options, self.name)
         self.available()
         with whole_file(out) as partial, self._named_failures(onnx.path):
-            layers = self.write(onnx, partial, precision)
+            written = self.write(Job(onnx, partial, precision, options, progress))
         built = dataclasses.replace(
             onnx,
             path=out,
@@ -71,8 +120,9 @@ class Engine:
             engine=self.name,
             provenance={**onnx.provenance, "built_from_sha256": sha256_from_file(onnx.path)},
             versions=package_versions(("edgeseg", *self.packages)),
-            device=describe_device(),
-            layers=layers,
+            device={**describe_device(), **written.device},
+            build=written.build,
+            layers=written.layers,
         )
         built.write_sidecar()
         return built

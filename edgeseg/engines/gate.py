@@ -48,16 +48,36 @@ def agreement_of(
 
     source: the ONNX it was built from. reference: the float model, if any. frames: (N, H, W, 3) uint8.
     source_labels, source_relative_rms: against `source` as it is written. frames, labels, max_abs_logit_difference:
-    against `reference`. note: where every label is the same, so that equal ones say nothing.
+    against `reference`. note: where every label is the same, so that equal ones say nothing. judged: what was compared
+    in place of the engine, where this machine builds it and cannot run it.
     """
     if frames is None or not len(frames):
         return {}
+    try:
+        engine.runnable()
+    except UnavailableError as problem:
+        return agreement_of_onnx(built, source, reference, frames, problem.message)
     found = agreement_with_source(engine, built, source, frames[:SOURCE_FRAMES]) if plain_is_available() else {}
     if reference is not None:
         found |= agreement_with_reference(engine, built, source, reference, frames)
     if "note" in found:
         logger.warning("%s: %s", built.path.name, found["note"])
     return found
+
+
+def agreement_of_onnx(
+    built: Artifact, source: Artifact, reference: Artifact | None, frames: Array, why: str
+) -> dict[str, Any]:
+    """How the ONNX that `built` was compiled from agrees with the float model: the engine itself cannot run here."""
+    judged = f"the ONNX, not the engine: {why}"
+    logger.warning("%s was not run: %s", built.path.name, why)
+    if reference is None:
+        return {"judged": judged}
+    judge = open_engine("onnxruntime")
+    with judge.open(source) as backend, judge.open(reference) as truth:
+        found = agreement_with(backend, truth, frames)
+    check_agreement(found, built.precision, name=source.path.name)
+    return {**found, "judged": judged}
 
 
 def agreement_with_source(engine: Engine, built: Artifact, source: Artifact, frames: Array) -> dict[str, Any]:

@@ -16,23 +16,38 @@ FOLLOWING = {"Add", "Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "QuantizeLi
 Request = tuple[str, str]  # the name of the ONNX node that computes, the precision it asks for
 
 
-def requests_from_onnx(model: Any, floating: Precision) -> dict[str, Request]:
+def requests_from_onnx(model: Any, floating: Precision | None = None) -> dict[str, Request]:
     """Node and tensor names -> the computing node they stand for, and its requested precision.
 
-    A node whose two factors both come from a DequantizeLinear requests int8, any other `floating`. The names of
-    activations that a runtime may fuse stand for the node before them.
+    A node whose two factors both come from a DequantizeLinear requests int8, any other `floating`, or the type of its
+    first factor where that is None. The names of activations that a runtime may fuse stand for the node before them.
     """
     producers = {output: node for node in model.graph.node for output in node.output}
+    types = types_from_onnx(model) if floating is None else {}
     requests: dict[str, Request] = {}
     for node in model.graph.node:
         if node.op_type in COMPUTING:
-            request = (node.name or node.output[0], str(requested_precision(node, producers, floating)))
+            stated = floating or types.get(node.input[0], Precision.FP32)
+            request = (node.name or node.output[0], str(requested_precision(node, producers, stated)))
         elif node.op_type in FOLLOWING and node.input[0] in requests:
             request = requests[node.input[0]]
         else:
             continue
         requests.update({name: request for name in (node.name, *node.output) if name})
     return requests
+
+
+def types_from_onnx(model: Any) -> dict[str, Precision]:
+    """Tensor name -> its floating-point type, as the graph states or implies it."""
+    import onnx
+
+    known = {onnx.TensorProto.FLOAT: Precision.FP32, onnx.TensorProto.FLOAT16: Precision.FP16,
+             onnx.TensorProto.BFLOAT16: Precision.BF16}  # fmt: skip
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    values = [*graph.input, *graph.value_info, *graph.output]
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    types |= {constant.name: constant.data_type for constant in graph.initializer}
+    return {name: known[kind] for name, kind in types.items() if kind in known}
 
 
 def requested_precision(node: Any, producers: Mapping[str, Any], floating: Precision) -> Precision:

@@ -11,8 +11,8 @@ from typing import Any
 
 from edgeseg.artifact import Artifact, Layer, read_onnx
 from edgeseg.engines.backend import Array, Backend
-from edgeseg.engines.engine import Engine
-from edgeseg.engines.layers import layer_from_names, requests_from_onnx
+from edgeseg.engines.engine import Engine, Job, Written
+from edgeseg.engines.layers import Request, layer_from_names, requests_from_onnx
 from edgeseg.spec import Precision, TensorSpec
 
 ERRORS_ONLY = 3
@@ -76,20 +76,23 @@ def specs_of(values: Any) -> tuple[TensorSpec, ...]:
     )
 
 
-def engine_file_from_onnx(onnx: Artifact, path: Path, precision: Precision) -> tuple[Layer, ...]:
+def engine_file_from_onnx(job: Job) -> Written:
     """Copy the ONNX, and read back the graph that ONNX Runtime makes of it."""
     import onnx as onnx_package
 
-    shutil.copyfile(onnx.path, path)
-    requests = requests_from_onnx(read_onnx(path), Precision.FP32)
+    shutil.copyfile(job.onnx.path, job.path)
+    requests = requests_from_onnx(read_onnx(job.path), Precision.FP32)
     with tempfile.TemporaryDirectory() as folder:
         optimised = Path(folder) / "optimised.onnx"
-        session_from_onnx(path, optimised=optimised)
+        session_from_onnx(job.path, optimised=optimised)
         graph = onnx_package.load(optimised).graph
-    return tuple(
-        layer_from_names([SUFFIX.sub("", node.name), *node.output], node.op_type, obtained_precision(node), requests)
-        for node in graph.node
-    )
+    return Written(tuple(layer_from_node(node, requests) for node in graph.node))
+
+
+def layer_from_node(node: Any, requests: Mapping[str, Request]) -> Layer:
+    """A node of an optimised graph as a layer."""
+    names = [SUFFIX.sub("", node.name), *node.output]
+    return layer_from_names(names, node.op_type, obtained_precision(node), requests)
 
 
 def obtained_precision(node: Any) -> str:

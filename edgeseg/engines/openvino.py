@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeseg.artifact import Artifact, Layer, read_onnx
 from edgeseg.engines.backend import Array, Backend
-from edgeseg.engines.engine import Engine
+from edgeseg.engines.engine import Engine, Job, Written
 from edgeseg.engines.layers import Request, layer_from_names, requests_from_onnx
 from edgeseg.errors import UnavailableError
 from edgeseg.measure.device import has_native_bf16
@@ -100,14 +100,15 @@ def onnx_name(port: Any) -> str:
     return str(port.node.get_friendly_name()).split("/sink_port")[0]
 
 
-def engine_file_from_onnx(onnx: Artifact, path: Path, precision: Precision) -> tuple[Layer, ...]:
+def engine_file_from_onnx(job: Job) -> Written:
     """Copy the ONNX, and read back what OpenVINO compiles it to."""
-    shutil.copyfile(onnx.path, path)
+    path, precision = job.path, job.precision
+    shutil.copyfile(job.onnx.path, path)
     model = read_onnx(path)
     requests = requests_from_onnx(model, floating_precision(precision))
     known = {name for node in model.graph.node for name in (node.name, *node.output)}
     operations = compiled_from_onnx(path, precision).get_runtime_model().get_ordered_ops()
-    return tuple(layer for node in operations for layer in layers_from_operation(node, known, requests))
+    return Written(tuple(layer for node in operations for layer in layers_from_operation(node, known, requests)))
 
 
 def layers_from_operation(node: Any, known: set[str], requests: Mapping[str, Request]) -> list[Layer]:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.artifact import Artifact, Layer, read_onnx
+from edgeseg.artifact import Artifact, read_onnx
 from edgeseg.engines.backend import Array, Backend
-from edgeseg.engines.engine import Engine
+from edgeseg.engines.engine import Engine, Job, Written
 from edgeseg.engines.layers import COMPUTING, layer_from_names, requests_from_onnx
 from edgeseg.errors import FormatError
 from edgeseg.spec import Precision, TensorSpec
@@ -157,20 +157,18 @@ def specs_of(values: Any) -> tuple[TensorSpec, ...]:
     )
 
 
-def engine_file_from_onnx(onnx: Artifact, path: Path, precision: Precision) -> tuple[Layer, ...]:
+def engine_file_from_onnx(job: Job) -> Written:
     """Copy the ONNX. Every layer obtains fp32, that behind Q/DQ too."""
-    shutil.copyfile(onnx.path, path)
-    model = read_onnx_of_known_opset(path)
+    shutil.copyfile(job.onnx.path, job.path)
+    model = read_onnx_of_known_opset(job.path)
     steps_from_graph(model.graph, constants_of(model.graph))
     requests = requests_from_onnx(model, Precision.FP32)
-    return tuple(
-        layer_from_names(
-            [node.name or node.output[0]],
-            node.op_type,
-            str(Precision.FP32) if node.op_type in COMPUTING else "",
-            requests,
+    obtained = {op: str(Precision.FP32) for op in COMPUTING}
+    return Written(
+        tuple(
+            layer_from_names([node.name or node.output[0]], node.op_type, obtained.get(node.op_type, ""), requests)
+            for node in model.graph.node
         )
-        for node in model.graph.node
     )
 
 

@@ -14,10 +14,12 @@ from small_nets import SMALLEST_VARIANT, small_network, small_spec, street_frame
 import edgeseg
 from edgeseg.artifact import Artifact, read_onnx
 from edgeseg.calib.calibrate import ranges_from_images
+from edgeseg.calib.half import fp16_from_ranges
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import ENGINES, open_engine
 from edgeseg.engines.build import engine_from_onnx
+from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import UnavailableError
 from edgeseg.graph.check_qdq import check_canonical
 from edgeseg.models import FAMILIES, open_family
@@ -28,6 +30,7 @@ pytest.importorskip("torch")
 # Share of labels that an INT8 engine has in common with the float graph. These nets are not trained: their activations
 # have the long tails that training removes, and their classes lie closer together.
 INT8_LABELS = 0.85
+FP16_LABELS = 0.99  # 11 bits; again with classes that lie close together
 FLOAT_LABELS = 0.999  # fp32 against fp32: only near-ties may differ
 # Larger variants repeat the blocks of the next smaller one, and take minutes.
 LARGE = {"b3", "b4", "b5"}
@@ -97,6 +100,8 @@ def test_int8_goes_the_whole_line(line: Line, engine: str, tmp_path: Path) -> No
     assert read.provenance["ranges"]["images"] == len(line.frames)
     assert all(read.versions.values())
     assert read.device["cpu"]
+    if not runs(engine):
+        return
     with edgeseg.open(built.path, threads=1) as segmenter, edgeseg.open(line.onnx.path, threads=1) as floating:
         rgb = line.frames[0]
         mask, expected = segmenter.segment(rgb), floating.segment(rgb)
@@ -108,8 +113,39 @@ def test_fp32_goes_the_whole_line(line: Line, engine: str, tmp_path: Path) -> No
     built = engine_from_onnx(line.onnx.path, engine, out_dir=tmp_path, frames=np.stack(line.frames))
     assert built.agreement["labels"] >= FLOAT_LABELS
     assert {layer.obtained for layer in built.layers} <= {"", "fp32"}
+    if not runs(engine):
+        return
     with edgeseg.open(built.path, threads=1) as segmenter:
         assert sum(segmenter.segment(line.frames[0]).shares().values()) == pytest.approx(1)
+
+
+def test_fp16_and_a_dynamic_batch_go_the_whole_line(line: Line, engine: str, tmp_path: Path) -> None:
+    chosen = open_engine(engine)
+    if Precision.FP16 not in chosen.precisions or "batch" not in chosen.options:
+        pytest.skip(f"{engine} makes neither fp16 nor engines for several pictures")
+    half = fp16_from_ranges(line.onnx.path, line.table, out=tmp_path / "half.onnx")
+    built = engine_from_onnx(
+        half.path,
+        engine,
+        out_dir=tmp_path / "out",
+        reference=line.onnx.path,
+        frames=np.stack(line.frames),
+        options=BuildOptions(batch=(1, 2, 4)),
+    )
+    assert built.agreement["labels"] >= FP16_LABELS
+    asking = [layer for layer in built.layers if layer.requested]
+    assert {layer.obtained for layer in asking} <= {"fp16", "fp32"}
+    assert sum(layer.obtained == "fp16" for layer in asking) >= 0.9 * len(asking) > 0  # what may overflow stays fp32
+    assert [shape[0] for shape in built.build["profile"]] == [1, 2, 4]
+
+
+def runs(engine: str) -> bool:
+    """Whether this machine runs what it builds for `engine`."""
+    try:
+        open_engine(engine).runnable()
+    except UnavailableError:
+        return False
+    return True
 
 
 def test_the_canonical_form_is_canonical(line: Line, tmp_path: Path) -> None:

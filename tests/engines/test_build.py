@@ -40,22 +40,22 @@ def layers(*obtained: str, requested: str = "int8") -> list[Layer]:
 
 def test_an_int8_engine_whose_layers_stayed_float_is_refused_by_their_names() -> None:
     with pytest.raises(MismatchError) as caught:
-        check_layers(layers("fp32", "fp32", "fp32", "int8"), Precision.INT8, name="x.int8.onnx", simulates=False)
+        check_layers(layers("fp32", "fp32", "fp32", "int8"), Precision.INT8, name="x.int8.onnx", share=0.5)
     assert caught.value.message == (
         "3 of 4 layers of x.int8.onnx did not obtain int8: conv0 (fp32), conv1 (fp32), conv2 (fp32)"
     )
 
 
 def test_single_layers_may_stay_float_and_a_simulating_engine_has_them_all_float() -> None:
-    check_layers(layers("fp32", "int8"), Precision.INT8, name="x", simulates=False)
-    check_layers(layers("fp32", "fp32"), Precision.INT8, name="x", simulates=True)
+    check_layers(layers("fp32", "int8"), Precision.INT8, name="x", share=0.5)
+    check_layers(layers("fp32", "fp32"), Precision.INT8, name="x", share=0.0)
     with pytest.raises(MismatchError, match="no layer of x asks for int8"):
-        check_layers(layers("fp32", requested="fp32"), Precision.INT8, name="x", simulates=True)
+        check_layers(layers("fp32", requested="fp32"), Precision.INT8, name="x", share=0.0)
 
 
 def test_an_engine_that_silently_computes_fp32_in_bf16_is_refused() -> None:
     with pytest.raises(MismatchError, match="did not obtain fp32: conv0"):
-        check_layers(layers("bf16", requested="fp32"), Precision.FP32, name="x", simulates=False)
+        check_layers(layers("bf16", requested="fp32"), Precision.FP32, name="x", share=0.5)
 
 
 def test_an_onnx_that_says_int8_and_has_no_quantised_layer_is_refused_and_leaves_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+"""The options of an engine's own builder, as `build` and `convert` share them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeseg.engines.options import BuildOptions
+from edgeseg.errors import SizeError
+from edgeseg.spec import size_from_text
+
+PANEL = "TensorRT"
+
+
+Batch = Annotated[
+    str | None,
+    typer.Option("--batch", metavar="MIN:OPT:MAX", help="Pictures at once, or one number.", rich_help_panel=PANEL),
+]
+Sizes = Annotated[
+    str | None,
+    typer.Option("--sizes", metavar="MIN:OPT:MAX", help="Sizes that one engine takes.", rich_help_panel=PANEL),
+]
+Workspace = Annotated[
+    int | None,
+    typer.Option("--workspace", metavar="MIB", min=1, help="Device memory for scratch.", rich_help_panel=PANEL),
+]
+Level = Annotated[
+    int | None,
+    typer.Option("--level", min=0, max=5, help="How hard to optimise; 3 is TensorRT's own.", rich_help_panel=PANEL),
+]
+Device = Annotated[str, typer.Option("--device", metavar="cuda:N", help="Which GPU.", rich_help_panel=PANEL)]
+Dla = Annotated[
+    int | None,
+    typer.Option("--dla", metavar="CORE", min=0, help="Use a DLA, and the GPU for the rest.", rich_help_panel=PANEL),
+]
+TimingCache = Annotated[
+    Path | None,
+    typer.Option("--timing-cache", metavar="DIR", help="Where kernel timings are kept.", rich_help_panel=PANEL),
+]
+Portable = Annotated[
+    bool, typer.Option("--portable", help="Also for later versions of TensorRT.", rich_help_panel=PANEL)
+]
+AnyGpu = Annotated[bool, typer.Option("--any-gpu", help="For every GPU from Ampere on.", rich_help_panel=PANEL)]
+Gpu = Annotated[
+    list[str] | None,
+    typer.Option("--gpu", metavar="8.6", help="RTX: for this compute capability; repeat.", rich_help_panel=PANEL),
+]
+
+
+def build_options(
+    batch: str | None, sizes: str | None, workspace: int | None, level: int | None, device: str, dla: int | None,
+    timing_cache: Path | None, portable: bool, any_gpu: bool, gpu: list[str] | None,
+) -> BuildOptions:  # fmt: skip
+    """The options as a value. SizeError for a batch or sizes that cannot be read."""
+    return BuildOptions(
+        batch=batch_from_text(batch) if batch else (1, 1, 1),
+        sizes=tuple(size_from_text(size) for size in sizes.split(":")) if sizes else (),
+        workspace_mib=workspace,
+        level=level,
+        device=device,
+        dla=dla,
+        timing_cache=timing_cache,
+        portable=portable,
+        any_gpu=any_gpu,
+        gpus=tuple(gpu or ()),
+    )
+
+
+def batch_from_text(text: str) -> tuple[int, int, int]:
+    """(fewest, usual, most) of "1:2:4", or of "4" for exactly four."""
+    parts = text.split(":")
+    if not all(part.isdigit() for part in parts) or len(parts) not in (1, 3):
+        raise SizeError(f"not a batch: {text}", hint="write the fewest, usual and most pictures, for example 1:1:4")
+    low, usual, most = (int(part) for part in (parts * 3 if len(parts) == 1 else parts))
+    return low, usual, most

@@ -1,0 +1,74 @@
+"""What a user may ask of a build beside the precision. Each engine states which of these it takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.errors import MismatchError, SizeError
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """Options of a build; every default leaves the choice to the engine.
+
+    batch: the fewest, the usual and the most pictures at once.
+    sizes: the smallest, the usual and the largest (width, height) of the input; () for the ONNX's own alone.
+    workspace_mib: device memory for kernels' scratch; None: what is free. level: optimisation, 0 to 5.
+    device: "cuda:N". dla: a DLA core, with the GPU for what it cannot run. timing_cache: a folder; None: the user's
+    cache. portable: also for later versions of the runtime. gpus: compute capabilities such as "8.6" that the engine
+    is made for, of RTX; () for the device's own. any_gpu: for every GPU from Ampere on, of TensorRT.
+    """
+
+    batch: tuple[int, int, int] = (1, 1, 1)
+    sizes: tuple[Size, ...] = ()
+    workspace_mib: int | None = None
+    level: int | None = None
+    device: str = "cuda:0"
+    dla: int | None = None
+    timing_cache: Path | None = None
+    portable: bool = False
+    gpus: tuple[str, ...] = ()
+    any_gpu: bool = False
+
+    def __post_init__(self) -> None:
+        low, usual, most = self.batch
+        if not 1 <= low <= usual <= most:
+            text = ":".join(map(str, self.batch))
+            raise SizeError(f"a batch of {text}", hint="write the fewest, usual and most pictures, for example 1:1:4")
+        if self.sizes and not is_rising(self.sizes):
+            text = ":".join(f"{width}x{height}" for width, height in self.sizes)
+            raise SizeError(f"sizes of {text}", hint="write smallest, usual and largest: 480x384:1024x512:2048x1024")
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether the engine takes more than one shape."""
+        return self.batch != (1, 1, 1) or len(set(self.sizes)) > 1
+
+    def asked(self) -> list[str]:
+        """The names of the options that are not left to the engine."""
+        return [each.name for each in dataclasses.fields(self) if getattr(self, each.name) != each.default]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was asked for, as plain data for a sidecar, without paths."""
+        return {name: getattr(self, name) for name in self.asked() if name != "timing_cache"}
+
+    def check(self, taken: Iterable[str], engine: str) -> None:
+        """MismatchError unless every option that was asked for is one of `taken`."""
+        known = sorted(taken)
+        for name in self.asked():
+            if name not in known:
+                hint = f"it takes: {', '.join(known)}" if known else "leave it out, or build with --engine tensorrt"
+                raise MismatchError(f"the engine {engine} takes no option {name}", hint=hint)
+
+
+def is_rising(sizes: tuple[Size, ...]) -> bool:
+    """Whether these are three sizes, each at least as wide and as high as the one before."""
+    pairs = itertools.pairwise(sizes)
+    return len(sizes) == 3 and all(a[0] <= b[0] and a[1] <= b[1] for a, b in pairs)

@@ -1,0 +1,91 @@
+"""What both TensorRT engines do with a job: an ONNX that the release reads, a plan, and its layers read back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import onnx_ir as ir
+
+from edgeseg.artifact import read_onnx
+from edgeseg.engines.engine import Job, Written
+from edgeseg.engines.layers import requests_from_onnx
+from edgeseg.engines.tensorrt.builder import Order, Plan, plan_from_order, shapes_from_options
+from edgeseg.engines.tensorrt.compat import Release, import_release
+from edgeseg.engines.tensorrt.device import device_facts
+from edgeseg.engines.tensorrt.dump import layers_from_log
+from edgeseg.engines.tensorrt.inspector import layers_from_inspector
+from edgeseg.engines.tensorrt.layer import PlanLayer
+from edgeseg.engines.tensorrt.memory import fitted
+from edgeseg.engines.tensorrt.obtained import layers_from_plan
+from edgeseg.engines.tensorrt.refusals import builder_error
+from edgeseg.engines.tensorrt.timings import timings_for
+from edgeseg.engines.tensorrt.trtexec import trtexec_line
+from edgeseg.errors import FormatError
+from edgeseg.graph.dynamic import with_dynamic_batch, with_dynamic_size
+from edgeseg.graph.opset17 import lowered_to_opset17
+
+
+def written_by(name: str, job: Job) -> Written:
+    """Compile `job` with the TensorRT `name`, "tensorrt" or "tensorrt_rtx"."""
+    release = import_release(name)
+    device = device_facts(job.options.device)
+    order = fitted(release, order_from_job(release, job), device)
+    timings = timings_for(release, str(device.get("gpu", "")), job.options.timing_cache)
+    plan = plan_from_order(release, order, timings, job.progress)
+    job.path.write_bytes(plan.data)
+    layers = plan_layers(release, plan)
+    known = {key: value for key, value in device.items() if key != "free_mib"}
+    return Written(layers_from_plan(layers, requests_from_onnx(order.onnx)), facts(release, order, plan, layers), known)
+
+
+def dry_line(name: str, job: Job) -> str:
+    """NVIDIA's own command for `job`: `trtexec ...`. A job that needs a lowered ONNX names the file to make first."""
+    release = import_release(name)
+    return trtexec_line(release, order_from_job(release, job))
+
+
+def order_from_job(release: Release, job: Job) -> Order:
+    """The ONNX of `job` as `release` reads it, and the shapes that the plan is to take."""
+    model, options = ir.from_proto(read_onnx(job.onnx.path)), job.options
+    if options.batch != (1, 1, 1):
+        model = with_dynamic_batch(model)
+    if len(set(options.sizes)) > 1:
+        model = with_dynamic_size(model)
+    if release.last_opset is not None:
+        model = lowered_to_opset17(model)
+    given = job.onnx.spec.input
+    shapes = shapes_from_options(given.height, given.width, options)
+    return Order(ir.to_proto(model), job.onnx.path.name, job.precision, options, shapes)
+
+
+def plan_layers(release: Release, plan: Plan) -> tuple[PlanLayer, ...]:
+    """The layers of `plan`: from the build log where that ends with them, else from the engine inspector."""
+    try:
+        return layers_from_log(plan.log.messages)
+    except FormatError:
+        return layers_from_inspector(inspected(release, plan))
+
+
+def inspected(release: Release, plan: Plan) -> str:
+    """What TensorRT's engine inspector says of `plan`; it needs the GPU."""
+    runtime = release.trt.Runtime(plan.log.sink)
+    engine = runtime.deserialize_cuda_engine(plan.data)
+    if engine is None:
+        raise builder_error(plan.log.errors, release.name)
+    return str(engine.create_engine_inspector().get_engine_information(release.trt.LayerInformationFormat.JSON))
+
+
+def facts(release: Release, order: Order, plan: Plan, layers: tuple[PlanLayer, ...]) -> dict[str, Any]:
+    """What the sidecar keeps of a build, as JSON gives it back: with lists for tuples."""
+    known = {
+        "onnx": order.name,
+        "version": ".".join(map(str, release.version)),
+        "options": order.options.to_dict(),
+        "profile": order.profile,
+        "plan_bytes": len(plan.data),
+        "fell_back": plan.fell_back,
+        "trtexec": trtexec_line(release, order),
+        "layers": [layer.to_dict() for layer in layers],
+    }
+    return dict(json.loads(json.dumps(known)))

@@ -1,0 +1,37 @@
+"""What TensorRT says while it works: kept for the layer dump and for errors, its warnings passed on."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+
+class Log:
+    """The messages of one TensorRT object tree. `sink` is what TensorRT is handed."""
+
+    def __init__(self, trt: Any) -> None:
+        self.messages: list[str] = []
+        self.errors: list[str] = []
+        self.sink = sink_for(trt, self)
+
+    def add(self, severity: int, message: str) -> None:
+        """Called by TensorRT, from any thread. severity: 0 internal error, 1 error, 2 warning, 3 info, 4 verbose."""
+        self.messages.append(message)
+        if severity <= 1:
+            self.errors.append(message)
+        logger.log((logging.DEBUG, logging.INFO)[severity == 2], "%s", message)
+
+
+def sink_for(trt: Any, log: Log) -> Any:
+    """A logger of TensorRT's own class that hands every message to `log`."""
+
+    class Sink(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            log.add(int(severity), message)
+
+    return Sink()

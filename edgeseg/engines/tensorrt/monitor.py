@@ -1,0 +1,75 @@
+"""How far a build is: from IProgressMonitor where there is one, from the log before 10.0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgeseg.progress import Progress
+
+STEPS = 1000  # TensorRT counts in phases within phases; we show thousandths of the whole
+
+
+class Phases:
+    """Phases within phases as one fraction: a phase takes one step of its parent."""
+
+    def __init__(self) -> None:
+        self._parent: dict[str, str | None] = {}
+        self._steps: dict[str, int] = {}
+        self._done: dict[str, int] = {}
+        self._best = 0.0
+
+    def start(self, name: str, parent: str | None, steps: int) -> None:
+        """A phase begins."""
+        self._parent[name], self._steps[name], self._done[name] = parent, max(1, steps), 0
+
+    def step(self, name: str, number: int) -> None:
+        """Step `number`, counted from 0, of a phase is done."""
+        self._done[name] = number + 1
+
+    def finish(self, name: str) -> None:
+        """A phase is over."""
+        for known in (self._parent, self._steps, self._done):
+            known.pop(name, None)
+
+    def fraction(self) -> float:
+        """How much of the whole is done, 0 to 1; it never goes back."""
+        found = max((self._reached(name) for name in self._steps), default=0.0)
+        self._best = max(self._best, min(1.0, found))
+        return self._best
+
+    def _reached(self, name: str) -> float:
+        """The fraction of the whole at which the phase `name` stands."""
+        within = min(1.0, self._done[name] / self._steps[name])
+        parent = self._parent[name]
+        while parent is not None and parent in self._steps:
+            within = min(1.0, (self._done[parent] + within) / self._steps[parent])
+            parent = self._parent[parent]
+        return within
+
+
+def monitor_for(base: Any, progress: Progress) -> Any:
+    """An object of the class `base`, IProgressMonitor, that tells `progress`. `interrupted` says that Ctrl-C came.
+
+    An exception must not leave a callback from C++: Ctrl-C asks TensorRT to stop instead.
+    """
+
+    class Monitor(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            base.__init__(self)
+            self.phases, self.interrupted = Phases(), False
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self.phases.start(phase_name, parent_phase, num_steps)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            try:
+                self.phases.step(phase_name, step)
+                progress("build", round(STEPS * self.phases.fraction()), STEPS)
+            except KeyboardInterrupt:
+                self.interrupted = True
+            return not self.interrupted
+
+        def phase_finish(self, phase_name: str) -> None:
+            self.phases.finish(phase_name)
+
+    return Monitor()

@@ -1,0 +1,73 @@
+"""A plan file as TensorRT's engine, or the reason why it is none here, with the command that makes one that is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from edgeseg.artifact import Artifact
+from edgeseg.engines.tensorrt.compat import Release
+from edgeseg.engines.tensorrt.cuda import Cuda
+from edgeseg.engines.tensorrt.log import Log
+from edgeseg.engines.tensorrt.refusals import DRIVER, MEMORY, builder_error, first_line, no_driver
+from edgeseg.errors import EdgeSegError, FormatError, MismatchError, UnavailableError
+
+VERSION = re.compile(r"version|serialized with|older|newer|magic tag|lean runtime", re.IGNORECASE)
+GPU = re.compile(
+    r"compute capabilit|different device|not compatible with|generated for|device .* mismatch", re.IGNORECASE
+)
+
+
+def engine_from_plan(release: Release, log: Log, artifact: Artifact, cuda: Cuda) -> tuple[Any, Any]:
+    """TensorRT's runtime and engine for a plan; keep both. What it was built for is compared before it is read."""
+    check_plan(release, artifact, cuda.facts())
+    try:
+        runtime = release.trt.Runtime(log.sink)
+    except (RuntimeError, TypeError) as problem:
+        raise builder_error(log.errors, release.name) from problem
+    if artifact.build.get("options", {}).get("portable"):
+        runtime.engine_host_code_allowed = True  # a portable plan brings its own lean runtime, which is code
+    engine = runtime.deserialize_cuda_engine(artifact.path.read_bytes())
+    if engine is None:
+        raise refusal(log.errors, release, artifact)
+    return runtime, engine
+
+
+def check_plan(release: Release, artifact: Artifact, gpu: dict[str, Any]) -> None:
+    """MismatchError where the sidecar says that the plan is for another TensorRT or another GPU."""
+    options = dict(artifact.build.get("options", {}))
+    version, here = str(artifact.build.get("version", "")), ".".join(map(str, release.version))
+    if version and version != here and not options.get("portable"):
+        message = f"{artifact.path.name} is for {release.name} {version}, and this is {here}"
+        raise MismatchError(message, hint=rebuild(artifact))
+    built_for, capability = str(artifact.device.get("compute_capability", "")), str(gpu.get("compute_capability", ""))
+    able = release.is_rtx or options.get("any_gpu") or built_for == capability
+    if options.get("gpus"):
+        able, built_for = capability in options["gpus"], " and ".join(options["gpus"])
+    if built_for and capability and not able:
+        message = f"{artifact.path.name} is for compute capability {built_for}, and this GPU has {capability}"
+        raise MismatchError(message, hint=rebuild(artifact))
+
+
+def refusal(errors: list[str], release: Release, artifact: Artifact) -> EdgeSegError:
+    """Why TensorRT does not read a plan."""
+    text = "\n".join(errors)
+    if DRIVER.search(text):
+        return no_driver(release.name)
+    if MEMORY.search(text):
+        hint = "close what else uses the GPU, or build with a smaller --size or --batch"
+        return UnavailableError(f"the device has too little memory for {artifact.path.name}", hint=hint)
+    reason = first_line(errors[-1]) if errors else "it does not say why"
+    kind = MismatchError if VERSION.search(text) or GPU.search(text) else FormatError
+    return kind(f"{release.name} does not take {artifact.path.name}: {reason}", hint=rebuild(artifact))
+
+
+def rebuild(artifact: Artifact) -> str:
+    """The command that makes the engine again, from the ONNX that its sidecar names."""
+    name = str(artifact.build.get("onnx", ""))
+    if not name:
+        return f"edgeseg convert {artifact.spec.name} --engine {artifact.engine} --precision {artifact.precision}"
+    onnx = artifact.path.with_name(name)
+    where = onnx if onnx.exists() else Path(name)
+    return f"edgeseg build {where} --engine {artifact.engine}"

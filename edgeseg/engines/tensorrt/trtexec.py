@@ -1,0 +1,55 @@
+"""The command of NVIDIA's own that repeats a build: `trtexec`, or `tensorrt_rtx` of TensorRT-RTX."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from edgeseg.engines.tensorrt.builder import Order
+from edgeseg.engines.tensorrt.compat import Release
+from edgeseg.spec import Precision
+
+# The flags of the release that an order is for; JetPack 5 has 8.5, which edgeseg serves by files alone.
+WEAK = {Precision.FP32: (), Precision.FP16: ("--fp16",), Precision.INT8: ("--int8", "--fp16")}
+
+
+def trtexec_line(release: Release, order: Order) -> str:
+    """One line for a shell."""
+    plan = Path(order.name).with_suffix(".plan").name
+    words = ["tensorrt_rtx" if release.is_rtx else "trtexec", f"--onnx={order.name}", f"--saveEngine={plan}"]
+    words += type_flags(release, order.precision)
+    words += ["--skipInference", "--profilingVerbosity=detailed", *option_flags(release, order)]
+    return shlex.join(words)
+
+
+def type_flags(release: Release, precision: Precision) -> list[str]:
+    """What makes the types of the ONNX count."""
+    if release.is_rtx or release.version[0] >= 11:
+        return []
+    if release.is_strongly_typed:
+        return ["--stronglyTyped"]
+    return [*WEAK[precision], *(["--precisionConstraints=obey"] if WEAK[precision] else [])]
+
+
+def option_flags(release: Release, order: Order) -> list[str]:
+    """The options of an order, and its profile."""
+    options, words = order.options, []
+    if options.workspace_mib is not None:
+        words.append(f"--memPoolSize=workspace:{options.workspace_mib}")
+    if options.level is not None:
+        words.append(f"--builderOptimizationLevel={options.level}")
+    if options.dla is not None:
+        words += [f"--useDLACore={options.dla}", "--allowGPUFallback"]
+    if options.portable:
+        words.append("--versionCompatible")
+    if options.any_gpu:
+        words.append("--hardwareCompatibilityLevel=ampere+")
+    if options.gpus:
+        words.append(f"--computeCapabilities={','.join(options.gpus)}")
+    if options.device != "cuda:0" and not options.gpus:
+        words.append(f"--device={options.device.partition(':')[2]}")
+    if order.profile:
+        name = order.onnx.graph.input[0].name
+        for flag, shape in zip(("minShapes", "optShapes", "maxShapes"), order.profile):
+            words.append(f"--{flag}={name}:{'x'.join(map(str, shape))}")
+    return words

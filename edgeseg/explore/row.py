@@ -1,0 +1,123 @@
+"""One working layer of an engine as the explorer shows it: what it is for, in which type, and what it moves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgeseg.artifact import Layer
+from edgeseg.engines.tensorrt.layer import PlanLayer, PlanTensor
+from edgeseg.engines.tensorrt.obtained import computes, multiplied, working
+
+COPY_OPS = re.compile(r"reformat|copy|shuffle|cast|noop|reshape|transpose|concat", re.IGNORECASE)
+COPYING = {"Move", "Tran", "Cast", "Resh", "Conc", "Slic", "Copy", "Pad"}  # the words of "__myl_ReshConcResh"
+KERNEL_WORDS = re.compile(r"[A-Z][a-z]+")
+KERNEL = re.compile(r"__myl_(\w+?)(?:_myl\d|_0x|$)")
+TENSOR_NODE = re.compile(r"(?:(?:de)?quantizelinear|cast)", re.IGNORECASE)  # named after a tensor, not after a module
+
+
+@dataclass(frozen=True)
+class Row:
+    """A layer that does something.
+
+    label: what it computes or comes after, for a person. kind: "compute" (it multiplies), "copy" (it only moves or
+        casts), "quantize" (Q/DQ that fused with nothing) or "other".
+    computes: the ONNX convolutions and matrix products in it. requested: their precision, "" where it is not known.
+    precision: the type it multiplies in, else writes.
+    """
+
+    layer: PlanLayer
+    label: str
+    kind: str
+    computes: tuple[str, ...] = ()
+    requested: str = ""
+    precision: str = ""
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The torch modules that it came from."""
+        return modules_from_nodes(self.computes or self.layer.nodes)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Its weights and other constants."""
+        return total_bytes(self.layer.constants)
+
+    @property
+    def activation_bytes(self) -> int:
+        """What it reads and writes beside its weights; a size that is only known at run time counts as nothing."""
+        return total_bytes((*self.layer.inputs, *self.layer.outputs))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: the layer and what was found out about it."""
+        return {
+            **self.layer.to_dict(), "label": self.label, "kind": self.kind, "modules": list(self.modules),
+            "computes": list(self.computes), "requested": self.requested, "precision": self.precision,
+            "weight_bytes": self.weight_bytes, "activation_bytes": self.activation_bytes,
+        }  # fmt: skip
+
+
+def rows_from_plan(plan: Sequence[PlanLayer], layers: Iterable[Layer] = ()) -> tuple[Row, ...]:
+    """The rows of a plan, without those of its layers that only wait. layers: those of its artifact."""
+    requested = {layer.name: layer.requested for layer in layers if layer.requested}
+    left = set(requested)
+    return tuple(row_from_layer(layer, requested, left) for layer in working(plan))
+
+
+def rows_from_layers(layers: Iterable[Layer]) -> tuple[Row, ...]:
+    """The rows of an engine of which no more than the artifact's layers is known, or of an ONNX not built yet."""
+    rows = []
+    for layer in layers:
+        plain = PlanLayer(layer.name, layer.op, nodes=(layer.name,))
+        computed = (layer.name,) if layer.requested else ()
+        kind = "compute" if layer.obtained or computed else kind_of(plain)
+        rows.append(Row(plain, layer.name, kind, computed, layer.requested, layer.obtained))
+    return tuple(rows)
+
+
+def row_from_layer(layer: PlanLayer, requested: Mapping[str, str], left: set[str]) -> Row:
+    """One layer. requested: ONNX node -> precision. left: the nodes that no layer before computes."""
+    kind = kind_of(layer)
+    if kind != "compute":
+        dtype = next((tensor.dtype for tensor in layer.outputs), "")
+        return Row(layer, label_from_nodes(layer, requested), kind, precision=dtype)
+    own = tuple(node for node in layer.nodes if node in left)
+    left -= set(own)
+    label = " + ".join(own) or label_from_nodes(layer, requested)
+    return Row(layer, label, kind, own, requested.get(own[0], "") if own else "", multiplied(layer))
+
+
+def label_from_nodes(layer: PlanLayer, computing: Container[str]) -> str:
+    """The first node of its own that a layer has, else what it comes after, else the runtime's own name."""
+    nodes = [node for node in layer.nodes if not is_qdq(node)] or list(layer.nodes)
+    after = (f"after {node}" for node in nodes)
+    return next((node for node in nodes if node not in computing), next(after, layer.name))
+
+
+def kind_of(layer: PlanLayer) -> str:
+    """What a layer is for."""
+    if computes(layer):
+        return "compute"
+    if layer.nodes and all(is_qdq(node) for node in layer.nodes):
+        return "quantize"
+    kernel = KERNEL.match(layer.name)
+    copies = set(KERNEL_WORDS.findall(kernel.group(1))) <= COPYING if kernel else COPY_OPS.search(layer.op)
+    return "copy" if copies else "other"
+
+
+def is_qdq(node: str) -> bool:
+    """Whether an ONNX node is a QuantizeLinear or DequantizeLinear, by its name."""
+    return "quantizelinear" in node.rpartition("/")[2].lower()
+
+
+def modules_from_nodes(nodes: Iterable[str]) -> tuple[str, ...]:
+    """The torch modules of nodes named "stage4.0.gather.0/Conv", each once. Q/DQ and casts belong to a tensor."""
+    parts = (node.strip("/").rpartition("/") for node in nodes)
+    return tuple(dict.fromkeys(module for module, _, op in parts if module and not TENSOR_NODE.match(op)))
+
+
+def total_bytes(tensors: Iterable[PlanTensor]) -> int:
+    """The size of `tensors` in memory."""
+    return sum(tensor.bytes for tensor in tensors)

@@ -1,0 +1,191 @@
+"""A graph of a newer opset in opset 17, where the parser of TensorRT 8.6 ends, and in the IR version that goes with it.
+
+onnx's own converter fails on attributes that torch's exporter writes into every reduction. An attribute that opset 17
+does not have may go where it holds what newer opsets take by default: that is what older ones did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from edgeseg.errors import MismatchError
+from edgeseg.graph.core import constant, typed
+from edgeseg.graph.half import is_opaque
+from edgeseg.graph.qdq import add_constant
+
+OPSET, IR_VERSION = 17, 8
+HINT = "export it again with opset 17, or build it with TensorRT 10 or newer"
+FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE}
+INTEGERS = {ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT32, ir.DataType.INT64, ir.DataType.BOOL}
+
+
+def lowered_to_opset17(model: ir.Model) -> ir.Model:
+    """Bring `model` to opset 17 and IR version 8, in place; older ones stay as old as they are.
+
+    MismatchError, naming operator and node, where something in it cannot be said in opset 17.
+    """
+    from onnx import defs
+
+    opset = typed(model).graph.opset_imports.get("", 0)
+    for node in list(model.graph):
+        if is_opaque(node):
+            raise refusal(node, "is not of the standard, or holds a graph of its own")
+        check_types(node)
+        if opset > OPSET:
+            lower_node(model.graph, node, defs, opset)
+    model.graph.opset_imports.clear()
+    model.graph.opset_imports[""] = min(opset, OPSET)
+    model.ir_version = min(model.ir_version, IR_VERSION)
+    RemoveUnusedNodesPass()(model)
+    return model
+
+
+def refusal(node: ir.Node, why: str) -> MismatchError:
+    """The error for a graph that needs a newer opset because of `node`."""
+    return MismatchError(f"this graph cannot be lowered to opset {OPSET}: {node.op_type} {node.name} {why}", hint=HINT)
+
+
+def check_types(node: ir.Node) -> None:
+    """Raise MismatchError where `node` touches a type that came later, or Q/DQ in float16."""
+    values = [value for value in (*node.inputs, *node.outputs) if value is not None and value.dtype is not None]
+    if late := [value.dtype for value in values if value.dtype not in FLOATS | INTEGERS]:
+        raise refusal(node, f"computes in {late[0]}")
+    quantises = node.op_type in ("QuantizeLinear", "DequantizeLinear")
+    if quantises and any(value.dtype in FLOATS - {ir.DataType.FLOAT} for value in values):
+        raise refusal(node, "quantises from or to another type than float32")
+
+
+def lower_node(graph: ir.Graph, node: ir.Node, defs: Any, opset: int) -> None:
+    """Write `node` as opset 17 has it. defs: onnx.defs. opset: what it is written in."""
+    if not defs.has(node.op_type, OPSET, ""):
+        raise refusal(node, f"came with opset {defs.get_schema(node.op_type, opset, '').since_version}")
+    schema, old = defs.get_schema(node.op_type, opset, ""), defs.get_schema(node.op_type, OPSET, "")
+    if schema.since_version == old.since_version:
+        return
+    if node.op_type in LOWERINGS:
+        LOWERINGS[node.op_type](graph, node)
+    elif node.op_type not in MORE_TYPES.split():
+        raise refusal(node, f"was defined anew in opset {schema.since_version}")
+    for name, attribute in list(node.attributes.items()):
+        if name not in old.attributes:
+            if not is_default(attribute, schema.attributes[name]):
+                raise refusal(node, f"has {name}={attribute.value}")
+            del node.attributes[name]
+
+
+def is_default(attribute: ir.Attr, described: Any) -> bool:
+    """Whether `attribute` says what leaving it out says."""
+    if attribute.name == "dilations":
+        return set(attribute.as_ints()) == {1}
+    default = described.default_value  # an empty AttributeProto where there is none
+    return bool(default.name) and ir.from_proto(default).value == attribute.value
+
+
+def lower_reduction(graph: ir.Graph, node: ir.Node) -> None:
+    """The axes as an attribute; they were an input of ReduceSum alone."""
+    axes = node.inputs[1] if len(node.inputs) > 1 else None
+    if axes is not None:
+        values = constant(axes)
+        if values is None:
+            raise refusal(node, "computes its axes")
+        node.attributes.add(ir.AttrInt64s("axes", [int(axis) for axis in values.reshape(-1)]))
+    elif node.attributes.get_int("noop_with_empty_axes", 0):
+        raise refusal(node, "has no axes, and does nothing then")
+    node.resize_inputs(1)
+
+
+def lower_resize(graph: ir.Graph, node: ir.Node) -> None:
+    """Factors and sizes of all axes, in place of those that the attribute "axes" names."""
+    mode = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
+    if mode == "half_pixel_symmetric":
+        raise refusal(node, f"has coordinate_transformation_mode={mode}")
+    axes = node.attributes.get_ints("axes", ())
+    if not axes:
+        return
+    shape = node.inputs[0].shape if node.inputs[0] is not None else None
+    if shape is None or (len(node.inputs) > 1 and node.inputs[1] is not None):
+        raise refusal(node, "resizes some axes of a tensor of unknown shape, or a region")
+    for index, kind in ((2, np.float32), (3, np.int64)):
+        value = node.inputs[index] if len(node.inputs) > index else None
+        if value is not None:
+            whole = np.ones(len(shape), kind) if index == 2 else np.array(lengths(node, shape), kind)
+            whole[list(axes)] = known(node, value)
+            node.replace_input_with(index, add_constant(graph, f"{node.name}/{index}", whole))
+    del node.attributes["axes"]
+
+
+def lengths(node: ir.Node, shape: ir.Shape) -> tuple[int, ...]:
+    """The sides of a tensor whose shape is known."""
+    if not shape.is_static():
+        raise refusal(node, "resizes some axes of a tensor of unknown shape")
+    return tuple(shape.numpy())
+
+
+def known(node: ir.Node, value: ir.Value) -> Any:
+    """The constant `value` of an input of `node`."""
+    array = constant(value)
+    if array is None:
+        raise refusal(node, f"computes its input {value.name}")
+    return array
+
+
+def lower_pad(graph: ir.Graph, node: ir.Node) -> None:
+    """Borders of all axes, in place of those that the input "axes" names."""
+    if node.attributes.get_string("mode", "constant") == "wrap":
+        raise refusal(node, "wraps around")
+    axes = node.inputs[3] if len(node.inputs) > 3 else None
+    if axes is None:
+        return
+    source, amounts = node.inputs[0], node.inputs[1]
+    if source is None or source.shape is None or amounts is None:
+        raise refusal(node, "pads some axes of a tensor of unknown shape")
+    wanted = known(node, axes).astype(int) % len(source.shape)
+    whole = np.zeros((2, len(source.shape)), np.int64)
+    whole[:, wanted] = known(node, amounts).reshape(2, -1)
+    node.replace_input_with(1, add_constant(graph, f"{node.name}/pads", whole.reshape(-1)))
+    node.resize_inputs(3)
+
+
+def lower_split(graph: ir.Graph, node: ir.Node) -> None:
+    """The sizes of the parts, in place of their number."""
+    if "num_outputs" not in node.attributes:
+        return
+    axis = node.attributes.get_int("axis", 0)
+    parts = [value.shape[axis] if value.shape is not None else None for value in node.outputs]
+    if not all(isinstance(part, int) for part in parts):
+        raise refusal(node, "splits an axis of unknown length")
+    node.resize_inputs(2)
+    node.replace_input_with(1, add_constant(graph, f"{node.name}/split", np.array(parts, np.int64)))
+    del node.attributes["num_outputs"]
+
+
+def lower_quantisation(graph: ir.Graph, node: ir.Node) -> None:
+    """The type of the codes is that of the zero point; by axis or for the whole tensor, not in blocks."""
+    codes = node.outputs[0].dtype if node.op_type == "QuantizeLinear" else ir.DataType.FLOAT
+    named = node.attributes.get_int("output_dtype", 0)
+    if named and (named != codes or (node.op_type == "QuantizeLinear" and len(node.inputs) < 3)):
+        raise refusal(node, f"has output_dtype={named}")
+    node.attributes.pop("output_dtype", None)
+
+
+REDUCTIONS = "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSumSquare"
+LOWERINGS: dict[str, Callable[[ir.Graph, ir.Node], None]] = {
+    **dict.fromkeys(REDUCTIONS.split(), lower_reduction),
+    "Resize": lower_resize,
+    "Pad": lower_pad,
+    "Split": lower_split,
+    "QuantizeLinear": lower_quantisation,
+    "DequantizeLinear": lower_quantisation,
+}
+# Newer opsets gave these more types, and attributes that change nothing where they are left out.
+MORE_TYPES = """
+    AveragePool Cast Constant ConstantOfShape Conv ConvTranspose Cos DepthToSpace Dropout Elu Equal Flatten
+    GlobalAveragePool GlobalMaxPool HardSigmoid HardSwish Identity InstanceNormalization MaxPool Mod Reshape Round
+    Selu Shape Sin Size Softplus Softsign SpaceToDepth Squeeze ThresholdedRelu TopK Transpose
+    Unsqueeze
+"""

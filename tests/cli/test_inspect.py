@@ -1,0 +1,139 @@
+"""`edgeseg inspect` on plans: its table, its JSON, its page, and what it says where there are no layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from small_cli import Run, runner
+from small_onnx import SPEC, street_onnx
+from small_plan import DUMP, HEAD, LAYERS, STEM, line, small_plan
+
+from edgeseg.artifact import Artifact, Layer
+from edgeseg.spec import Precision
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs commands in a folder with an ONNX, a plan with its sidecar, and build logs."""
+    monkeypatch.chdir(tmp_path)
+    street_onnx(tmp_path)
+    Path("small.plan").write_bytes(b"plan")
+    Path("build.log").write_text(DUMP)
+    Path("quiet.log").write_text("Building\nDone\n")
+    Path("names.json").write_text('{"Layers": ["stem.0/Conv"], "Bindings": []}')
+    Path("foreign.log").write_text("Layers:\n" + line("a", "correlation", ["a/Conv"], [], [], [], 0))
+    plan(Path("small.plan"), LAYERS)
+    return runner(monkeypatch, capfd)
+
+
+def plan(path: Path, layers: tuple[Layer, ...], *, wide: bool = False) -> None:
+    """An engine with the small plan in its sidecar."""
+    found = [layer.to_dict() for layer in small_plan()]
+    if wide:
+        found[2]["inputs"][0]["dtype"] = "fp32"
+        found[2]["constants"] = [{**found[2]["constants"][0], "dtype": "fp32"}]
+    path.write_bytes(b"plan")
+    build = {"profile": "static", "layers": found}
+    Artifact(path, SPEC, Precision.INT8, engine="tensorrt_rtx", layers=layers, build=build).write_sidecar()
+
+
+def test_a_plan_is_shown_as_it_runs(run: Run) -> None:
+    out = run("inspect", "small.plan").out
+    for text in (STEM, HEAD, "correlation", "build.profile", "float-detour", "lone-qdq", "computing.int8"):
+        assert text in out
+    assert "signal" not in out
+
+
+def test_json_has_layers_rows_totals_and_findings(run: Run) -> None:
+    data = run("inspect", "small.plan", "--json").json()
+    assert data["build"] == {"profile": "static"}
+    assert [layer["name"] for layer in data["layers"]] == [STEM, HEAD]
+    assert [row["kind"] for row in data["plan"]] == ["other", "compute", "other", "quantize", "compute", "copy"]
+    assert data["plan"][1]["modules"] == ["stem.0"]
+    assert data["totals"]["computing"] == {"int8": 1, "fp32": 1}
+    assert "float-detour" in [finding["code"] for finding in data["findings"]]
+
+
+def test_a_page_is_written_beside_what_is_printed(run: Run) -> None:
+    done = run("inspect", "small.plan", "--html", "made/page.html", "--json")
+    assert done.json()["file"] == "small.plan"
+    assert done.lines("wrote made/page.html") == []
+    assert "wrote made/page.html" in done.err.splitlines()
+    assert STEM in Path("made/page.html").read_text()
+
+
+def test_two_plans_are_compared_from_the_other_to_the_file(run: Run) -> None:
+    plan(Path("wide.plan"), (Layer(STEM, "correlation", "int8", "fp32"), LAYERS[1]), wide=True)
+    changes = run("inspect", "small.plan", "--diff", "wide.plan", "--json").json()["difference"]["changes"]
+    assert {"layer": STEM, "what": "precision", "before": "fp32", "after": "int8"} in changes
+    shown = run("inspect", "small.plan", "--diff", "wide.plan", "--html", "page.html")
+    assert STEM in shown.out
+    assert "precision" in shown.out
+    assert "Changes from wide.plan" in Path("page.html").read_text()
+
+
+def test_a_build_log_takes_the_place_of_the_sidecars_plan(run: Run) -> None:
+    data = run("inspect", "small.plan", "--log", "build.log", "--json").json()
+    assert [layer["obtained"] for layer in data["layers"] if layer["requested"]] == ["int8", "fp32"]
+    assert len(data["plan"]) == 6
+
+
+def test_an_engine_of_another_runtime_is_compared_by_its_layers(run: Run) -> None:
+    made = [run("convert", "street.onnx", "--engine", name, "--precision", "fp32", "--json").json()["engine"]
+            for name in ("onnxruntime", "openvino")]  # fmt: skip
+    data = run("inspect", made[0], "--diff", made[1], "--html", "page.html", "--json").json()
+    assert data["difference"]["matched"] >= 3  # its convolutions
+    assert "plan" not in data
+    assert "conv0" in Path("page.html").read_text()
+
+
+def test_an_onnx_is_compared_by_what_it_asks_for(run: Run) -> None:
+    data = run("inspect", "street.onnx", "--diff", "street.onnx", "--json").json()
+    assert data["difference"]["changes"] == []
+    assert {layer["obtained"] for layer in data["layers"]} == {""}
+
+
+# what is typed; what the error says; what the hint says
+WRONG: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "diff of weights": (
+        ("small.plan", "--diff", "x.safetensors"), "--diff needs layers, and x.safetensors is a weights file",
+        "edgeseg export x.safetensors",
+    ),
+    "a page of weights": (
+        ("x.safetensors", "--html", "page.html"), "--html needs layers, and x.safetensors is a weights file",
+        "name an engine or an ONNX",
+    ),
+    "diff of nothing": (("small.plan", "--diff", "nothing.plan"), "no such file: nothing.plan", "check the path"),
+    "no log": (("small.plan", "--log", "nothing.log"), "no such file: nothing.log", "check the path"),
+    "a log without a dump": (
+        ("small.plan", "--log", "quiet.log"), "quiet.log: the build log holds no dump of the plan's layers",
+        "detailed profiling verbosity",
+    ),
+    "names alone": (
+        ("small.plan", "--log", "names.json"), "names.json has the names of the layers alone",
+        "--profilingVerbosity=detailed",
+    ),
+    "the log of another network": (
+        ("small.plan", "--log", "foreign.log"),
+        f"foreign.log is of another network: 2 of 2 computing nodes of small.plan are not in it, such as {STEM}",
+        "the log of the build of this very file",
+    ),
+    "a page in a place of a folder": (("small.plan", "--html", "folder"), "cannot write folder", "name another place"),
+    "a broken plan": (("broken.plan",), "the plan in broken.plan.json cannot be read", "--log"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_each_error_is_one_line_with_a_hint(case: str, run: Run) -> None:
+    words, error, hint = WRONG[case]
+    Path("folder").mkdir()
+    Path("broken.plan").write_bytes(b"plan")
+    Artifact(
+        Path("broken.plan"), SPEC, Precision.INT8, engine="tensorrt_rtx", layers=LAYERS, build={"layers": [{"op": "x"}]}
+    ).write_sidecar()
+    done = run("inspect", *words)
+    assert done.code == 2
+    assert [error in text for text in done.lines("error")] == [True], done.err
+    assert [hint in text for text in done.lines("hint")] == [True], done.err
+    assert not Path("page.html").exists()

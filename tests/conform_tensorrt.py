@@ -1,0 +1,111 @@
+"""Run the whole build and run path over the bindings of one release: python conform_tensorrt.py FOLDER WORKDIR [FAULT].
+
+Every name, argument and keyword that edgeseg uses is held against the release. Prints JSON: what the builder was told.
+With a FAULT of the table below edgeseg does what the release does not have, and this must fail.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fake_tensorrt import FakeTensorRt
+from small_onnx import HEIGHT, WIDTH, float_onnx, frames, int8_onnx
+from stub_bindings import load_bindings
+
+from edgeseg.artifact import Artifact
+from edgeseg.engines import open_engine
+from edgeseg.engines.build import engine_from_onnx
+from edgeseg.engines.options import BuildOptions
+from edgeseg.engines.tensorrt import backend, builder, compiling, device
+from edgeseg.engines.tensorrt.cuda.emulated import EmulatedCuda
+from edgeseg.spec import Precision
+
+OPTIONS = {
+    "plain": BuildOptions(),
+    "all": BuildOptions(workspace_mib=64, level=5, portable=True, any_gpu=True, timing_cache=Path("timings")),
+    "dla": BuildOptions(dla=0),
+    "batch": BuildOptions(batch=(1, 2, 3)),
+}
+
+
+def removed_name() -> None:
+    """Set what ended with 8.6."""
+    original = builder.configured
+
+    def configured(*args: Any) -> Any:
+        config = original(*args)
+        config.max_workspace_size = 1 << 30
+        return config
+
+    builder.configured = configured
+
+
+def wrong_keyword() -> None:
+    """Call a method with a keyword that it never had."""
+    original = builder.opened_builder
+
+    def opened_builder(*args: Any) -> Any:
+        found = original(*args)
+        found.create_network(flag=0)
+        return found
+
+    builder.opened_builder = opened_builder
+
+
+FAULTS = {"removed-name": removed_name, "wrong-keyword": wrong_keyword}
+
+
+def main(folder: Path, work: Path, fault: str | None = None) -> None:
+    """Build with each set of options, and run what was built."""
+    if fault:
+        FAULTS[fault]()
+    real = load_bindings(folder)
+    sys.modules["tensorrt"] = real
+    facts: dict[str, Any] = {"version": real.__version__}
+    for precision in (Precision.FP32, Precision.INT8):
+        for name, options in OPTIONS.items():
+            facts[f"{precision}-{name}"] = built_and_run(real, work / name, precision, options)
+    print(json.dumps(facts))
+
+
+def built_and_run(real: Any, work: Path, precision: Precision, options: BuildOptions) -> dict[str, Any]:
+    cuda = EmulatedCuda(memory_mib=8192)
+    fake = FakeTensorRt(real, cuda, dla_cores=2)
+    sys.modules["tensorrt"] = fake.module  # type: ignore[assignment]
+    for module in (backend, device):
+        module.open_cuda = lambda name: cuda
+    cuda.close = lambda: None  # type: ignore[method-assign]  # one device for all that open it
+    work.mkdir(exist_ok=True)
+    source = float_onnx(work) if precision is Precision.FP32 else int8_onnx(work)
+    plan = engine_from_onnx(source.path, "tensorrt", precision=precision, out_dir=work / "out", options=options,
+                            reference=float_onnx(work).path, frames=frames(2))  # fmt: skip
+    with open_engine("tensorrt").open(Artifact.open(plan.path)) as opened:
+        most = opened.inputs[0].shape[0] if options.batch == (1, 1, 1) else 3
+        for count in range(1, most + 1):
+            batch = frames(count).reshape(count, HEIGHT, WIDTH, 3)
+            first, second = (next(iter(opened.infer({"rgb": batch}).values())).copy() for _ in range(2))
+            third = next(iter(opened.infer({"rgb": batch}).values()))
+            assert np.array_equal(first, second) and np.array_equal(first, third), "the graph gives something else"
+    return {
+        "labels": plan.agreement["labels"],
+        "network_flags": fake.told["network_flags"],
+        "float_layers": sorted({each.name for each in fake.told["float_layers"] if is_float(each, real)}),
+        "flags": sorted(str(flag).rpartition(".")[2] for flag in fake.told["flags"]),
+        "workspace": fake.told.get("workspace"),
+        "trtexec": compiling.dry_line("tensorrt", compiling.Job(source, source.path, precision, options)),
+        "opset": max(entry.version for entry in fake.model().opset_import),
+        "fell_back": plan.build["fell_back"],
+    }
+
+
+def is_float(layer: Any, real: Any) -> bool:
+    """Whether a layer was told to stay in float32; only weakly typed releases can be told."""
+    return bool(getattr(layer, "precision", None) == real.float32)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

@@ -1,0 +1,338 @@
+"""TensorRT engines on an emulated device: what a build is told and tells, and every way in which a plan is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+import psutil
+import pytest
+from fake_tensorrt import FakeTensorRt, install
+from small_cli import runner
+from small_onnx import float_onnx, frames
+
+from edgeseg.artifact import Artifact, sidecar_path
+from edgeseg.engines import open_engine
+from edgeseg.engines.build import engine_from_onnx
+from edgeseg.engines.options import BuildOptions
+from edgeseg.engines.tensorrt import device
+from edgeseg.engines.tensorrt.cuda.emulated import EmulatedCuda
+from edgeseg.errors import EdgeSegError, FormatError, MismatchError, SizeError, UnavailableError
+from edgeseg.segmenter import open_segmenter
+
+tensorrt_rtx = pytest.importorskip("tensorrt_rtx", reason="the fake TensorRT takes its classes from tensorrt_rtx")
+NO_DRIVER = "Cuda Runtime (In generateForCurrent at x.cpp:1 (cudaError 35: CUDA driver version is insufficient))"
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTensorRt:
+    return install(monkeypatch, tensorrt_rtx)
+
+
+def build(folder: Path, **options: Any) -> Artifact:
+    source, asked = float_onnx(folder).path, BuildOptions(**options)
+    return engine_from_onnx(source, "tensorrt", out_dir=folder / "out", options=asked, frames=frames(1))
+
+
+def sidecar(plan: Artifact, **changes: Any) -> None:
+    """Change what the sidecar of `plan` says of its build or device."""
+    path = sidecar_path(plan.path)
+    data = json.loads(path.read_text())
+    for key, value in changes.items():
+        data[key].update(value)
+    path.write_text(json.dumps(data))
+
+
+def test_the_sidecar_says_how_to_build_it_again_and_what_became_of_each_layer(
+    fake: FakeTensorRt, tmp_path: Path
+) -> None:
+    plan = build(tmp_path, level=4, batch=(1, 2, 3), timing_cache=tmp_path / "timings")
+    assert plan.path.name == "small.tensorrt.fp32.plan"
+    assert plan.build["onnx"] == "float.onnx"
+    assert plan.build["profile"] == [[count, 32, 64, 3] for count in (1, 2, 3)]
+    assert plan.build["options"]["level"] == 4
+    assert str(tmp_path) not in sidecar_path(plan.path).read_text()
+    assert "--builderOptimizationLevel=4" in plan.build["trtexec"]
+    assert plan.build["plan_bytes"] == plan.path.stat().st_size
+    assert [layer["nodes"] for layer in plan.build["layers"]] == [["conv0"], ["conv1"], ["conv2"]]
+    assert (plan.device["gpu"], plan.device["compute_capability"]) == ("emulated", "cpu")
+    assert [path.name for path in (tmp_path / "timings").iterdir()] == ["tensorrt-1.7.1.116-emulated.cache"]
+
+
+def test_timings_are_read_again_and_a_workspace_that_is_not_given_leaves_half_of_what_is_free(
+    fake: FakeTensorRt, tmp_path: Path
+) -> None:
+    build(tmp_path, timing_cache=tmp_path / "timings")
+    assert fake.told["timings"] == b""
+    build(tmp_path, timing_cache=tmp_path / "timings")
+    assert fake.told["timings"] == b"timings"
+    free = 8192 << 20
+    assert 0.25 * free < fake.told["workspace"] <= 0.5 * free
+
+
+def test_what_a_dla_leaves_to_the_gpu_is_in_the_sidecar(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    install(monkeypatch, tensorrt_rtx, dla_cores=2)
+    assert build(tmp_path, dla=1).build["fell_back"] == ["layer1", "layer2"]
+
+
+def test_a_segmenter_gives_the_labels_of_the_cpu(fake: FakeTensorRt, tmp_path: Path) -> None:
+    plan = build(tmp_path)
+    picture = frames(1)[0]
+    with open_segmenter(plan.path) as ours, open_segmenter(float_onnx(tmp_path).path) as cpu:
+        for _ in range(3):  # plainly, recorded, from the graph
+            # the emulated device runs the same ONNX; single ties may fall otherwise
+            assert np.mean(ours.segment(picture).labels == cpu.segment(picture).labels) > 0.999
+
+
+def test_stage_times_cover_upload_compute_and_download(fake: FakeTensorRt, tmp_path: Path) -> None:
+    with open_engine("tensorrt").open(build(tmp_path)) as backend:
+        found = backend.stage_milliseconds({"rgb": frames(1)})
+    assert list(found) == ["h2d", "compute", "d2h"]
+    assert found["compute"] > 0
+
+
+@pytest.mark.parametrize(
+    ("step", "said", "kind", "message", "hint"),
+    [
+        ("builder", NO_DRIVER, UnavailableError, "finds no NVIDIA GPU with a driver that is new enough", "nvidia-smi"),
+        ("builder", "libnvinfer is broken", UnavailableError, "tensorrt cannot start: libnvinfer is broken", "doctor"),
+        ("parse", "No importer registered for op: Foo", FormatError,
+         "does not take the node conv1 (Conv) of float.onnx: No importer registered for op: Foo", "another engine"),
+        ("build", "Error Code 10: Could not find any implementation for node conv1.", FormatError,
+         "tensorrt cannot build float.onnx (node conv1 (Conv)): Could not find any implementation", "--precision fp32"),
+        ("build", "[virtualMemoryBuffer.cpp::resizePhysical::180] Error Code 2: OutOfMemory", UnavailableError,
+         "the device ran out of memory while float.onnx was built", "smaller --workspace"),
+        ("build", NO_DRIVER, UnavailableError, "finds no NVIDIA GPU", "install NVIDIA's driver"),
+    ],
+)  # fmt: skip
+def test_a_build_that_fails_says_where_and_what_to_type(
+    step: str, said: str, kind: type[EdgeSegError], message: str, hint: str,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    install(monkeypatch, tensorrt_rtx, **{step: said})
+    with pytest.raises(kind) as caught:
+        build(tmp_path)
+    assert message in caught.value.message
+    assert "\n" not in caught.value.message
+    assert hint in caught.value.hint
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("step", "said", "kind", "message"),
+    [
+        ("deserialize", "Serialization assertion stdVersionRead failed. Version tag does not match.",
+         MismatchError, "tensorrt does not take small.tensorrt.fp32.plan: Serialization assertion"),
+        ("deserialize", "The engine plan file is generated on an incompatible device, expecting compute capability 8.6",
+         MismatchError, "compute capability 8.6"),
+        ("deserialize", "Error Code 2: OutOfMemory", UnavailableError, "the device has too little memory for small"),
+        ("deserialize", NO_DRIVER, UnavailableError, "finds no NVIDIA GPU"),
+        ("deserialize", "unexpected end", FormatError, "does not take small.tensorrt.fp32.plan: unexpected end"),
+        ("runtime", NO_DRIVER, UnavailableError, "finds no NVIDIA GPU"),
+        ("context", "out of memory", UnavailableError, "needs 1 MiB of device memory, and 819"),
+        ("execute", "illegal address", UnavailableError, "failed to run: illegal address"),
+    ],
+)  # fmt: skip
+def test_a_plan_that_cannot_run_says_why(
+    step: str, said: str, kind: type[EdgeSegError], message: str, fake: FakeTensorRt, tmp_path: Path
+) -> None:
+    plan = build(tmp_path)
+    fake.problems[step] = said
+    with pytest.raises(kind) as caught, open_engine("tensorrt").open(Artifact.open(plan.path)) as backend:
+        backend.infer({"rgb": frames(1)})
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"build": {"version": "10.3.0"}}, "small.tensorrt.fp32.plan is for tensorrt 10.3.0, and this is 1.7.1.116"),
+        ({"device": {"compute_capability": "8.7"}}, "is for compute capability 8.7, and this GPU has cpu"),
+        (
+            {"build": {"options": {"gpus": ["8.6", "8.9"]}}},
+            "is for compute capability 8.6 and 8.9, and this GPU has cpu",
+        ),
+    ],
+)
+def test_a_plan_of_another_release_or_gpu_offers_the_rebuild(
+    changes: dict[str, Any], message: str, fake: FakeTensorRt, tmp_path: Path
+) -> None:
+    plan = build(tmp_path)
+    sidecar(plan, **changes)
+    with pytest.raises(MismatchError) as caught:
+        open_engine("tensorrt").open(Artifact.open(plan.path))
+    assert message in caught.value.message
+    assert caught.value.hint == "edgeseg build float.onnx --engine tensorrt"
+
+
+@pytest.mark.parametrize(("asked", "changes"), [
+    ({"portable": True}, {"build": {"version": "10.3.0"}}),
+    ({"any_gpu": True}, {"device": {"compute_capability": "8.7"}}),
+])  # fmt: skip
+def test_a_portable_plan_and_one_for_any_gpu_are_left_to_tensorrt(
+    asked: dict[str, Any], changes: dict[str, Any], fake: FakeTensorRt, tmp_path: Path
+) -> None:
+    plan = build(tmp_path, **asked)
+    sidecar(plan, **changes)
+    with open_engine("tensorrt").open(Artifact.open(plan.path)) as backend:
+        assert backend.infer({"rgb": frames(1)})["logits"].any()
+
+
+def test_a_truncated_plan_is_refused_with_the_command_that_makes_it(fake: FakeTensorRt, tmp_path: Path) -> None:
+    plan = build(tmp_path)
+    plan.path.write_bytes(plan.path.read_bytes()[:-100])
+    with pytest.raises(MismatchError, match="its SHA-256 differs") as caught:
+        Artifact.open(plan.path)
+    assert caught.value.hint == "edgeseg convert small --engine tensorrt --precision fp32"
+
+
+def test_a_plan_without_its_sidecar_is_named(fake: FakeTensorRt, tmp_path: Path) -> None:
+    plan = build(tmp_path)
+    sidecar_path(plan.path).unlink()
+    with pytest.raises(FormatError) as caught:
+        Artifact.open(plan.path)
+    assert caught.value.message == (
+        "small.tensorrt.fp32.plan is a TensorRT plan without its sidecar small.tensorrt.fp32.plan.json"
+    )
+
+
+def test_a_frame_outside_the_profile_is_refused_with_the_range(fake: FakeTensorRt, tmp_path: Path) -> None:
+    with open_engine("tensorrt").open(build(tmp_path, batch=(1, 2, 3))) as backend:
+        with pytest.raises(SizeError) as caught:
+            backend.infer({"rgb": frames(4)})
+        assert "takes rgb from 1x32x64x3 to 3x32x64x3, and got 4x32x64x3" in caught.value.message
+        assert "--batch" in caught.value.hint
+        assert backend.infer({"rgb": frames(2)})["logits"].shape[0] == 2
+
+
+def test_a_build_that_does_not_fit_is_refused_before_it_starts(
+    fake: FakeTensorRt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=100 << 20))
+    with pytest.raises(UnavailableError) as caught:
+        build(tmp_path)
+    assert caught.value.message == "building float.onnx takes about 1200 MiB, and 100 MiB of memory are free"
+    assert "network_flags" not in fake.told
+
+
+def test_a_workspace_that_the_device_does_not_have_is_refused(fake: FakeTensorRt, tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"takes about 9\d\d\d MiB, and 8192 MiB of device memory are free"):
+        build(tmp_path, workspace_mib=8000)
+
+
+@pytest.mark.parametrize(
+    ("cores", "message", "hint"),
+    [(0, "there is no DLA core 0: this device has no DLA", "leave --dla out"),
+     (2, "there is no DLA core 5: this device has 2 DLA cores", "use --dla 0 to 1")],
+)  # fmt: skip
+def test_a_dla_core_that_is_not_there(
+    cores: int, message: str, hint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install(monkeypatch, tensorrt_rtx, dla_cores=cores)
+    with pytest.raises(UnavailableError) as caught:
+        build(tmp_path, dla=5 if cores else 0)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_layers_that_did_not_get_the_precision_are_named_and_nothing_is_left(
+    fake: FakeTensorRt, tmp_path: Path
+) -> None:
+    fake.obtained = "FP16"
+    with pytest.raises(MismatchError) as caught:
+        build(tmp_path)
+    assert caught.value.message == (
+        "3 of 3 layers of small.tensorrt.fp32.plan did not obtain fp32: conv0 (fp16), conv1 (fp16), conv2 (fp16)"
+    )
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_ctrl_c_stops_a_build_and_leaves_nothing(fake: FakeTensorRt, tmp_path: Path) -> None:
+    def interrupted(task: str, done: int, total: int | None) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine_from_onnx(float_onnx(tmp_path).path, "tensorrt", out_dir=tmp_path / "out", progress=interrupted)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_without_a_gpu_rtx_still_builds_and_its_onnx_is_judged_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_gpu(text: str) -> EmulatedCuda:
+        raise UnavailableError("this machine has no NVIDIA driver", hint="install it")
+
+    monkeypatch.setattr(device, "open_cuda", no_gpu)
+    source = float_onnx(tmp_path).path
+    plan = engine_from_onnx(source, "tensorrt_rtx", out_dir=tmp_path / "out", frames=frames(2))
+    assert plan.agreement["judged"] == "the ONNX, not the engine: this machine has no NVIDIA driver"
+    assert plan.agreement["labels"] == 1.0  # the reference is that very ONNX
+    assert "was not run" in caplog.text
+    assert plan.path.read_bytes()[1:4] == b"trt"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--engine", "openvino", "--level", "3"], "the engine openvino takes no option level"),
+        (["--engine", "tensorrt", "--gpu", "8.6"], "the engine tensorrt takes no option gpus"),
+        (["--engine", "tensorrt", "--batch", "two"], "not a batch: two"),
+        (["--engine", "tensorrt", "--batch", "4:2:1"], "a batch of 4:2:1"),
+        (["--engine", "tensorrt", "--sizes", "64x32:32x32:64x64"], "sizes of 64x32:32x32:64x64"),
+        (["--engine", "openvino", "--dry-run"], "--dry-run says what trtexec would do, and openvino has none"),
+        (["--engine", "tensorrt_rtx", "--gpu", "8.7"], "tensorrt_rtx makes no engine for compute capability 8.7"),
+    ],
+)
+def test_options_that_an_engine_does_not_take(
+    words: list[str],
+    message: str,
+    fake: FakeTensorRt,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    done = runner(monkeypatch, capfd)("build", float_onnx(tmp_path).path, "-o", tmp_path / "out", *words)
+    assert done.code == 2
+    (error,) = done.lines("error")
+    assert message in error
+    assert len(done.lines("hint")) == 1
+
+
+def test_a_dry_run_prints_the_command_and_builds_nothing(
+    fake: FakeTensorRt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = str(float_onnx(tmp_path).path)
+    out = str(tmp_path / "out")
+    run = runner(monkeypatch, capfd)
+    words = ["build", source, "-o", out, "--dry-run", "--batch", "1:2:4"]
+    done = run(*words, "--engine", "tensorrt", "--workspace", "512", "--dla", "0", "--portable", "--any-gpu")
+    assert done.out.strip() == (
+        "trtexec --onnx=float.onnx --saveEngine=float.plan --stronglyTyped --skipInference "
+        "--profilingVerbosity=detailed --memPoolSize=workspace:512 --useDLACore=0 --allowGPUFallback "
+        "--versionCompatible --hardwareCompatibilityLevel=ampere+ "
+        "--minShapes=rgb:1x32x64x3 --optShapes=rgb:2x32x64x3 --maxShapes=rgb:4x32x64x3"
+    )
+    done = run(*words, "--engine", "tensorrt_rtx", "--gpu", "8.6", "--gpu", "12.0")
+    assert done.out.startswith("tensorrt_rtx --onnx=float.onnx --saveEngine=float.plan --skipInference")
+    assert "--computeCapabilities=8.6,12.0" in done.out
+    assert not Path(out).exists()
+
+
+def test_a_dynamic_batch_gives_what_single_pictures_give(fake: FakeTensorRt, tmp_path: Path) -> None:
+    plan = build(tmp_path, batch=(1, 2, 3))
+    with open_engine("tensorrt").open(plan) as backend:
+        single = [backend.infer({"rgb": each[None]})["logits"].copy() for each in frames(3)]
+        together = backend.infer({"rgb": frames(3)})["logits"]
+    np.testing.assert_allclose(together, np.concatenate(single), atol=1e-5)  # sums in another order
+    assert onnx.load_from_string(fake.onnx).graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"
+
+
+def test_a_plan_for_several_sizes_says_so_in_its_profile(fake: FakeTensorRt, tmp_path: Path) -> None:
+    options = BuildOptions(sizes=((64, 32), (64, 32), (128, 64)))
+    source = float_onnx(tmp_path).path
+    plan = engine_from_onnx(source, "tensorrt", out_dir=tmp_path / "out", options=options)
+    assert plan.build["profile"] == [[1, 32, 64, 3], [1, 32, 64, 3], [1, 64, 128, 3]]
