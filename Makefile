@@ -42,7 +42,7 @@ runtime: $(STAMP)
 # What the tests use beyond pip packages (Debian, Ubuntu).
 system-deps:
 	apt-get update -qq
-	apt-get install -y -qq --no-install-recommends libgl1 libglib2.0-0 gcc libc6-dev
+	apt-get install -y -qq --no-install-recommends libgl1 libglib2.0-0 gcc g++ libc6-dev binutils chromium
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -90,7 +89,7 @@ def build_one(options: argparse.Namespace) -> None:
     source = artifact_from_onnx(options.one)
     release = import_release(RTX)
     expected = needed_mib(order_from_job(release, Job(source, options.one, source.precision, asked)), is_rtx=True)
-    before, began = resident_mib(), time.perf_counter()
+    before, began = resident_mib("VmRSS"), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         plan = engine_from_onnx(options.one, RTX, out_dir=Path(folder), options=asked)
         seconds = time.perf_counter() - began
@@ -99,7 +98,7 @@ def build_one(options: argparse.Namespace) -> None:
         found = {
             "seconds": round(seconds, 1),
             "plan_mib": round(plan.build["plan_bytes"] / 2**20, 1),
-            "peak_mib": resident_mib() - before,
+            "peak_mib": resident_mib("VmHWM") - before,
             "expected_mib": expected,
             "asked": counted([layer.requested for layer in layers]),
             "obtained": counted([layer.obtained for layer in layers]),
@@ -112,9 +111,10 @@ def counted(names: list[str]) -> str:
     return ", ".join(f"{count} {name}" for name, count in Counter(names).most_common())
 
 
-def resident_mib() -> int:
-    """The most that this process ever had in memory."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+def resident_mib(key: str) -> int:
+    """What this process has in memory (VmRSS), or the most it ever had (VmHWM); getrusage's figure is the parent's."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) >> 10 for line in lines if line.startswith(key))
 
 
 def main() -> None:

@@ -50,6 +50,8 @@ def writable_folder(path: str | os.PathLike[str]) -> Path:
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A path to write to, beside `path` and with its ending; it becomes `path` only when the block ends well."""
     path = Path(path)
+    if path.is_dir():
+        raise FileProblem(f"cannot write {path}: it is a folder", hint="name a file in it with -o")
     writable_folder(path.parent)
     partial = path.with_name(f".{os.getpid()}.{path.name}")
     try:

@@ -82,6 +82,9 @@ class Segmenter:
                 f"a picture is (H, W, 3) uint8, and this is {rgb.shape} {rgb.dtype}", hint="hand over one rgb frame"
             )
         with self._recorder.stage("total"):
+            labels = self._backend.labels(rgb, size or rgb.shape[:2], align_corners=self.spec.align_corners)
+            if labels is not None:
+                return Mask(labels, self.spec.labels)
             with self._recorder.stage("resize"):
                 frame = resize_rgb(rgb, (self.spec.input.height, self.spec.input.width))
             with self._recorder.stage("infer"):
@@ -103,7 +106,9 @@ class Segmenter:
         return self._queue.popleft()
 
     def latency(self) -> dict[str, Summary]:
-        """Milliseconds by stage ("total", "resize", "infer", "upsample") since opening or `clear_latency`."""
+        """Milliseconds by stage since opening or `clear_latency`: "total", and unless all of it happens on a device
+        "resize", "infer" and "upsample".
+        """
         return self._recorder.summaries()
 
     def latency_samples(self, stage: str) -> list[float]:

@@ -16,8 +16,6 @@ from edgeseg.measure.recorder import Summary
 from edgeseg.progress import Progress, silent
 from edgeseg.segmenter import Segmenter
 
-STAGES = ("total", "resize", "infer", "upsample")
-
 
 @dataclass(frozen=True)
 class Measurement:
@@ -86,7 +84,7 @@ def measure_latency(
         progress("bench", index + 1, n)
     load = meter.load()
     return Measurement(
-        samples={stage: segmenter.latency_samples(stage) for stage in STAGES},
+        samples={stage: segmenter.latency_samples(stage) for stage in segmenter.latency()},
         latency=segmenter.latency(),
         load=load,
         warm_up=warm_up,

@@ -109,4 +109,5 @@ def dry_line(engine: str, onnx: Path, precision: str | None, options: BuildOptio
     if chosen.dry_run is None:
         raise MismatchError(f"--dry-run says what trtexec would do, and {engine} has none", hint="--engine tensorrt")
     options.check(chosen.options, engine)
+    chosen.available()
     return chosen.dry_run(Job(source, onnx, precision_from_text(precision) or source.precision, options))

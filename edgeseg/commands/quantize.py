@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,7 +33,7 @@ def command(
 ) -> None:
     """Write ONNX as INT8, with the Q/DQ pairs that the engine fuses.
 
-    For JetPack 5 it writes ranges as the text that trtexec --calib takes beside the float ONNX.
+    For JetPack 5 it writes the ranges as the text that trtexec --calib takes, and the float ONNX in opset 17.
     """
     from edgeseg.artifact import artifact_from_onnx
     from edgeseg.calib.placement import CACHES
@@ -43,12 +44,15 @@ def command(
     table = RangeTable.open(ranges)
     method = with_wishes(best_method(artifact_from_onnx(onnx), table), observer, equalize, bias_correction)
     if target in CACHES:
+        older = write_opset17(onnx, target)
         path = write_cache(onnx, table, target, method, output)
-        following = f"trtexec --onnx={onnx} --int8 --fp16 --calib={path} --saveEngine={onnx.stem}.plan"
+        following = f"trtexec --onnx={older} --int8 --fp16 --calib={path} --saveEngine={onnx.stem}.plan"
+        wrote(older)
     else:
         path = output or onnx.with_name(f"{onnx.stem}.{target}.int8.onnx")
         int8_from_ranges(onnx, table, target=target, out=path, method=method)
-        following = f"edgeseg build {path} --engine {target} --reference {onnx}"
+        engine = "tensorrt" if target == "canonical" else target
+        following = f"edgeseg build {path} --engine {engine} --reference {onnx}"
     if as_json:
         print_json({"cache" if target in CACHES else "onnx": str(path), "target": target, **method.to_dict()})
     wrote(path, following)
@@ -63,6 +67,24 @@ def with_wishes(method: Method, observer: str | None, equalize: bool | None, bia
         method.equalize if equalize is None else equalize,
         method.bias_correction if bias_correction is None else bias_correction,
     )
+
+
+def write_opset17(onnx: Path, target: str) -> Path:
+    """The float ONNX as the parser of TensorRT 8 reads it. MismatchError for an operator that it does not have."""
+    import onnx_ir as ir
+
+    from edgeseg.artifact import artifact_from_onnx, read_onnx, write_onnx
+    from edgeseg.errors import MismatchError
+    from edgeseg.graph.opset17 import lowered_to_opset17
+    from edgeseg.graph.trt8_operators import OPERATORS_8_5, OPERATORS_8_6, unread_nodes
+
+    model = lowered_to_opset17(ir.from_proto(read_onnx(onnx)))
+    for node in unread_nodes(model, OPERATORS_8_5 if target == "tensorrt8.5" else OPERATORS_8_6):
+        named = f"{node.name or node.outputs[0].name} ({node.op_type})"
+        raise MismatchError(f"{target} does not read {named} of {onnx.name}", hint="take another network, or JetPack 6")
+    path = onnx.with_name(f"{onnx.stem}.{target}.onnx")
+    write_onnx(ir.to_proto(model), dataclasses.replace(artifact_from_onnx(onnx), path=path))
+    return path
 
 
 def write_cache(onnx: Path, table: RangeTable, target: str, method: Method, output: Path | None) -> Path:

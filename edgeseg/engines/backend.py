@@ -44,6 +44,13 @@ class Backend(ABC):
                 raise self._refusal(feed)
         return self._infer(feed)
 
+    def labels(self, rgb: Array, size: tuple[int, int], *, align_corners: bool) -> Array | None:
+        """The labels (H, W) uint8 of `size` of one picture (H, W, 3) uint8 of any size, all of it on the device.
+
+        None where this backend leaves resizing, upsampling and argmax to its caller.
+        """
+        return None
+
     def synchronize(self) -> None:  # noqa: B027 - a CPU has nothing to wait for
         """Wait until the last call has finished."""
 

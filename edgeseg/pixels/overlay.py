@@ -29,7 +29,7 @@ def overlay_labels(
             f"an overlay needs an rgb frame (H, W, 3) and labels (h, w), not {rgb.shape} and {labels.shape}",
             hint="pass the frame and the mask of one image",
         )
-    keep, tint = _blend_tables(palette, opacity)
+    keep, tint = blend_tables(palette, opacity)
     blended = output_buffer(out, rgb.shape)
     rows = nearest_index(labels.shape[0], rgb.shape[0])
     columns = nearest_index(labels.shape[1], rgb.shape[1])
@@ -42,13 +42,13 @@ def overlay_labels_numpy(
     rgb: NDArray[np.uint8], labels: NDArray[np.uint8], palette: Palette, *, opacity: float = 0.5
 ) -> NDArray[np.uint8]:
     """The same bytes without compiled code: the reference."""
-    keep, tint = _blend_tables(palette, opacity)
+    keep, tint = blend_tables(palette, opacity)
     labels = labels_nearest(labels, (rgb.shape[0], rgb.shape[1]))
     blended: NDArray[np.uint8] = ((rgb * keep[labels][..., None] + tint[labels]) >> 8).astype(np.uint8)
     return blended
 
 
-def _blend_tables(palette: Palette, opacity: float) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+def blend_tables(palette: Palette, opacity: float) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """For each of 256 ids the share of the frame that stays, in 1/256, and its colour times the other share.
 
     The colour carries the half that rounds. The blend, (rgb * keep + tint) >> 8, stays below 2**16.

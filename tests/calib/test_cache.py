@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 import struct
 from pathlib import Path
@@ -12,10 +13,12 @@ from residual_onnx import residual_onnx
 from small_cli import runner
 from small_onnx import frames, onnx_model
 
+from edgeseg.artifact import write_onnx
 from edgeseg.calib.cache import calibration_cache_from_ranges, hex_from_float, int8_tensors
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.placement import CACHES
 from edgeseg.calib.quantize import scales_from_table
+from edgeseg.commands.quantize import write_opset17
 from edgeseg.errors import MismatchError
 from edgeseg.graph.core import core_from_model
 from edgeseg.spec import Output
@@ -116,4 +119,22 @@ def test_the_command_writes_it_beside_the_onnx(tmp_path, residual, monkeypatch, 
     run = runner(monkeypatch, capfd)
     found = run("quantize", residual.path, "--ranges", table, "--target", "tensorrt8.5", "--json").json()
     assert Path(found["cache"]).read_text().startswith("TRT-8502-EntropyCalibration2\n")
-    assert "trtexec" in run("quantize", residual.path, "--ranges", table, "--target", "tensorrt8.5").err
+    said = run("quantize", residual.path, "--ranges", table, "--target", "tensorrt8.5").err
+    older = residual.path.with_name(f"{residual.path.stem}.tensorrt8.5.onnx")
+    assert f"trtexec --onnx={older} --int8 --fp16 --calib={found['cache']}" in said
+    model = ir.load(older)
+    assert model.opset_imports[""] == 17
+    known = {value.name for node in model.graph for value in node.outputs}
+    assert set(scales_from_cache(Path(found["cache"]).read_text())) <= known
+
+
+def test_an_operator_that_tensorrt_8_5_does_not_read_is_named(tmp_path, residual):
+    weights = {"scale": np.ones(4, np.float32), "shift": np.zeros(4, np.float32)}
+    nodes = [helper.make_node("LayerNormalization", ["x", "scale", "shift"], ["logits"], "norm")]
+    ends = [("x", TensorProto.FLOAT, [1, 4, 4, 4])], [("logits", TensorProto.FLOAT, [1, 4, 4, 4])]
+    path = tmp_path / "normed.onnx"
+    write_onnx(onnx_model(nodes, *ends, weights), dataclasses.replace(residual, path=path))
+    assert write_opset17(path, "tensorrt8.6").exists()
+    with pytest.raises(MismatchError) as caught:
+        write_opset17(path, "tensorrt8.5")
+    assert caught.value.message == "tensorrt8.5 does not read norm (LayerNormalization) of normed.onnx"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +15,11 @@ from edgeseg.engines.tensorrt.compat import Release, import_release
 from edgeseg.engines.tensorrt.cuda import Buffer, Cuda, Graph, Stream, open_cuda
 from edgeseg.engines.tensorrt.log import Log
 from edgeseg.engines.tensorrt.opened import engine_from_plan
+from edgeseg.engines.tensorrt.pipeline import DevicePipeline, Ends
 from edgeseg.errors import SizeError, UnavailableError
 from edgeseg.spec import TensorSpec
+
+logger = logging.getLogger(__name__)
 
 Shape = tuple[int, ...]
 STAGES = ("h2d", "compute", "d2h")
@@ -33,6 +37,9 @@ class TensorRtBackend(Backend):
         self._log = Log(self._release.trt)
         self._graphs: dict[tuple[Shape, ...], Graph | None] = {}
         self._slots: dict[str, Slot] = {}
+        self._pipeline: DevicePipeline | None = None
+        self._without_kernels = False
+        self._size = (artifact.spec.input.height, artifact.spec.input.width)
         self._cuda = open_cuda(str(artifact.build.get("options", {}).get("device", "cuda:0")))
         try:
             with self._cuda.current():
@@ -58,11 +65,36 @@ class TensorRtBackend(Backend):
     def _infer(self, feed: Mapping[str, Array]) -> Mapping[str, Array]:
         with self._cuda.current():
             self.synchronize()  # the host buffers are about to change
-            shapes = self._shaped(feed)
+            shapes = self._shaped({name: array.shape for name, array in feed.items()})
             for name, array in feed.items():
                 np.copyto(self._slots[name].host, array)
             self._launch(shapes)
         return {spec.name: self._slots[spec.name].host for spec in self.outputs}
+
+    def labels(self, rgb: Array, size: tuple[int, int], *, align_corners: bool) -> Array | None:
+        """`Backend.labels`; None where the pixel kernels cannot be compiled here, which is logged once."""
+        with self._cuda.current():
+            pipeline = self._pipelined()
+            if pipeline is None:
+                return None
+            (frame,), result = self.inputs, self._slots[self.outputs[0].name]
+            height, width = self._size
+            self._shaped({frame.name: (1, height, width, 3)})
+            buffer = self._slots[frame.name].buffer
+            ends = Ends(
+                buffer.address, self._size, result.buffer.address, result.host.shape, result.spec.dtype, self._execute
+            )
+            return pipeline.labels(rgb, size, ends, align_corners=align_corners)
+
+    def _pipelined(self) -> DevicePipeline | None:
+        """The pipeline, made when it is first asked for; None where it cannot be had."""
+        if self._pipeline is None and not self._without_kernels:
+            try:
+                self._pipeline = DevicePipeline(self._cuda, self._stream)
+            except UnavailableError as problem:
+                self._without_kernels = True
+                logger.warning("%s: pictures are resized and labelled on the CPU: %s", self.name, problem)
+        return self._pipeline
 
     def synchronize(self) -> None:
         """Wait until the last call has finished."""
@@ -73,7 +105,7 @@ class TensorRtBackend(Backend):
     def stage_milliseconds(self, feed: Mapping[str, Array]) -> dict[str, float]:
         """How long the upload, the network and the download of one call take on the device, by its own clock."""
         with self._cuda.current():
-            self._shaped(feed)
+            self._shaped({name: array.shape for name, array in feed.items()})
             events = [self._cuda.event() for _ in range(len(STAGES) + 1)]
             self._cuda.record(events[0], self._stream)
             for step, event in zip((self._upload, self._execute, self._download), events[1:]):
@@ -117,9 +149,9 @@ class TensorRtBackend(Backend):
             if not slot.is_input:
                 self._cuda.download(slot.host, slot.buffer, self._stream)
 
-    def _shaped(self, feed: Mapping[str, Array]) -> tuple[Shape, ...]:
+    def _shaped(self, given: Mapping[str, Shape]) -> tuple[Shape, ...]:
         """Tell the context the shapes of this call, and cut the host arrays to them."""
-        shapes = tuple(feed[spec.name].shape for spec in self.inputs)
+        shapes = tuple(given[spec.name] for spec in self.inputs)
         for spec, shape in zip(self.inputs, shapes):
             slot = self._slots[spec.name]
             if slot.host.shape == shape:
@@ -136,6 +168,8 @@ class TensorRtBackend(Backend):
         with self._cuda.current():
             self._cuda.wait(self._stream)
             self._graphs.clear()
+            if self._pipeline is not None:
+                self._pipeline.close()
             self._context = self._engine = self._runtime = None
             for slot in self._slots.values():
                 slot.buffer.free()

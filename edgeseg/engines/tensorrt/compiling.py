@@ -36,7 +36,22 @@ def written_by(name: str, job: Job) -> Written:
     job.path.write_bytes(plan.data)
     layers = plan_layers(release, plan)
     known = {key: value for key, value in device.items() if key != "free_mib"}
-    return Written(layers_from_plan(layers, requests_from_onnx(order.onnx)), facts(release, order, plan, layers), known)
+    obtained = layers_from_plan(layers, requests_from_onnx(order.onnx))
+    there = tuple(layer for layer in obtained if layer.op or layer.name not in weightless(order.onnx))
+    return Written(there, facts(release, order, plan, layers), known)
+
+
+def weightless(onnx: Any) -> set[str]:
+    """The products of two activations, by name: attention over one position is none any more once it is compiled."""
+    makers = {output: node for node in onnx.graph.node for output in node.output}
+    constants = {constant.name for constant in onnx.graph.initializer}
+
+    def is_constant(name: str) -> bool:
+        maker = makers.get(name)
+        return name in constants or (maker is not None and maker.input != [] and is_constant(maker.input[0]))
+
+    products = [node for node in onnx.graph.node if node.op_type in ("MatMul", "Gemm")]
+    return {node.name for node in products if not any(map(is_constant, node.input[:2]))}
 
 
 def dry_line(name: str, job: Job) -> str:

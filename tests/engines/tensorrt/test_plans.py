@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,10 +21,12 @@ from edgeseg.artifact import Artifact, sidecar_path
 from edgeseg.engines import open_engine
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.options import BuildOptions
-from edgeseg.engines.tensorrt import device
+from edgeseg.engines.tensorrt import device, pipeline
 from edgeseg.engines.tensorrt.cuda.emulated import EmulatedCuda
 from edgeseg.errors import EdgeSegError, FormatError, MismatchError, SizeError, UnavailableError
+from edgeseg.pixels.resize import resize_rgb
 from edgeseg.segmenter import open_segmenter
+from edgeseg.spec import Output
 
 tensorrt_rtx = pytest.importorskip("tensorrt_rtx", reason="the fake TensorRT takes its classes from tensorrt_rtx")
 NO_DRIVER = "Cuda Runtime (In generateForCurrent at x.cpp:1 (cudaError 35: CUDA driver version is insufficient))"
@@ -79,13 +83,40 @@ def test_what_a_dla_leaves_to_the_gpu_is_in_the_sidecar(monkeypatch: pytest.Monk
     assert build(tmp_path, dla=1).build["fell_back"] == ["layer1", "layer2"]
 
 
-def test_a_segmenter_gives_the_labels_of_the_cpu(fake: FakeTensorRt, tmp_path: Path) -> None:
-    plan = build(tmp_path)
-    picture = frames(1)[0]
-    with open_segmenter(plan.path) as ours, open_segmenter(float_onnx(tmp_path).path) as cpu:
-        for _ in range(3):  # plainly, recorded, from the graph
-            # the emulated device runs the same ONNX; single ties may fall otherwise
-            assert np.mean(ours.segment(picture).labels == cpu.segment(picture).labels) > 0.999
+@pytest.mark.parametrize("output", Output)
+def test_a_segmenter_gives_the_labels_of_the_cpu(
+    output: Output, fake: FakeTensorRt, tmp_path: Path, without: Callable[[str, str], None]
+) -> None:
+    if shutil.which("c++") is None:
+        without("cc", "there is no C++ compiler for the kernels of the emulated device")
+    source = float_onnx(tmp_path, output).path
+    plan = engine_from_onnx(source, "tensorrt", out_dir=tmp_path / "out")
+    pictures = [frames(1)[0], resize_rgb(frames(2)[1], (50, 70)), resize_rgb(frames(1)[0], (100, 90))]
+    with open_segmenter(plan.path) as ours, open_segmenter(source) as cpu:
+        for picture in (*pictures, *pictures, *pictures):  # plainly, recorded, from the graph; memory grows between
+            found, wanted = ours.segment(picture), cpu.segment(picture)
+            assert found.labels.shape == picture.shape[:2]
+            # the emulated device runs the same ONNX without optimisation; single ties may fall otherwise
+            assert np.mean(found.labels == wanted.labels) > 0.999
+        assert "infer" not in ours.latency()  # all of it happened on the device
+        kept = ours.segment(pictures[0]).labels
+        before = kept.copy()
+        ours.segment(pictures[1])
+        np.testing.assert_array_equal(kept, before)
+
+
+def test_without_a_compiler_for_the_kernels_the_cpu_does_their_work(
+    fake: FakeTensorRt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def missing(*_: object) -> None:
+        raise UnavailableError("no nvcc", hint="install it")
+
+    monkeypatch.setattr(pipeline, "PixelKernels", missing)
+    with open_segmenter(build(tmp_path).path) as segmenter:
+        mask = segmenter.segment(resize_rgb(frames(1)[0], (50, 70)))
+        assert mask.labels.shape == (50, 70)
+        assert "infer" in segmenter.latency()
+    assert caplog.text.count("are resized and labelled on the CPU: no nvcc") == 1
 
 
 def test_stage_times_cover_upload_compute_and_download(fake: FakeTensorRt, tmp_path: Path) -> None:

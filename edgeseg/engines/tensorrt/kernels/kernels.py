@@ -18,7 +18,7 @@ from edgeseg.engines.tensorrt.kernels.picture import Picture, RgbPicture, Size
 from edgeseg.engines.tensorrt.kernels.source import KERNELS
 from edgeseg.engines.tensorrt.kernels.taps import resize_taps
 from edgeseg.errors import SizeError
-from edgeseg.pixels.overlay import _blend_tables
+from edgeseg.pixels.overlay import blend_tables
 from edgeseg.pixels.palette import Palette
 
 THREADS = 128  # of a block, side by side: what pixels.cu is compiled for
@@ -96,7 +96,7 @@ class PixelKernels:
         """
         _check_sides(*labels_size, *picture.size)
         blends = self._table(
-            ("blend", palette.tobytes(), opacity), lambda: np.column_stack(_blend_tables(palette, opacity)), stream
+            ("blend", palette.tobytes(), opacity), lambda: np.column_stack(blend_tables(palette, opacity)), stream
         )
         sides = (picture.row_bytes, *labels_size, *picture.size, picture.bgr)
         self._run("overlay", picture.size, Overlay(picture.address, target, labels, blends, *sides), stream)

@@ -1,0 +1,49 @@
+"""How a plan's labels compare with those of the float ONNX on the CPU, and with the truth."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from gpu_steps.nets import float_of_net
+from gpu_steps.work import Found, Work, one_line
+
+from edgeseg.conversion import check_frames
+from edgeseg.datasets import open_dataset
+from edgeseg.engines import open_engine
+from edgeseg.engines.agreement import agreement_with
+from edgeseg.engines.backend import Backend
+from edgeseg.errors import EdgeSegError
+from edgeseg.evaluate import evaluate
+from edgeseg.segmenter import Segmenter
+from edgeseg.weights import bundled_figures
+
+DATA = "EDGESEG_DATA"
+
+
+def agreement_with_cpu(backend: Backend, net: str, work: Work) -> Found:
+    """The share of equal labels on pictures of the street camera; null, and why, without ONNX Runtime.
+
+    The backend is run all the same, so an engine that cannot run raises.
+    """
+    source = float_of_net(net, work)
+    frames = np.stack(check_frames(source.spec, None))
+    backend.infer({backend.inputs[0].name: frames[:1]})
+    backend.synchronize()
+    try:
+        with open_engine("onnxruntime").open(source) as reference:
+            return {**agreement_with(backend, reference, frames), "pictures": len(frames)}
+    except EdgeSegError as problem:
+        return {"labels": None, "why": one_line(problem)}
+
+
+def miou_of(segmenter: Segmenter, net: str) -> Found:
+    """The mIoU of a bundled model, a fraction, on the pictures of its card; null, and why, where it has none."""
+    figures = bundled_figures().get(net)
+    if figures is None:
+        return {"miou": None, "why": "random weights"}
+    uri = str(figures["data"])
+    if DATA in uri and not os.environ.get(DATA):
+        return {"miou": None, "why": f"{DATA} is not set"}
+    found = evaluate(segmenter, open_dataset(os.path.expandvars(uri)))
+    return {"miou": found.to_dict()["miou"], "pictures": found.images, "card": figures["miou"]}

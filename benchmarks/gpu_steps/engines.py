@@ -1,0 +1,44 @@
+"""Every net in every precision on each TensorRT that runs here: latency by stage, frames a second, equal labels."""
+
+from __future__ import annotations
+
+from gpu_steps.agreement import agreement_with_cpu, miou_of
+from gpu_steps.nets import NETS, split_item
+from gpu_steps.plans import engines_here, plan_of_net
+from gpu_steps.timing import call_figures, infer_of, stage_figures, street_frame
+from gpu_steps.work import Found, Work, one_line
+
+from edgeseg.artifact import Artifact
+from edgeseg.engines import open_engine
+from edgeseg.segmenter import Segmenter
+from edgeseg.spec import Precision
+
+PRECISIONS = (Precision.FP32, Precision.FP16, Precision.INT8)
+ITEMS = tuple(f"{net}.{precision}" for net in NETS for precision in PRECISIONS)
+
+
+def run(item: str, work: Work) -> Found:
+    """By engine: its figures, or the reason why it has none."""
+    net, precision = split_item(item)
+    found: Found = {}
+    for engine, made_for in engines_here(work).items():
+        try:
+            found[engine] = figures(plan_of_net(net, precision, engine, made_for, work), net, work)
+        except Exception as problem:  # one engine's failure is its own
+            found[engine] = {"error": one_line(problem)}
+    return found
+
+
+def figures(plan: Artifact, net: str, work: Work) -> Found:
+    """One plan. end_to_end: a 1080p picture in host memory to its labels in host memory, at the picture's size."""
+    with open_engine(plan.engine or "").open(plan) as backend:
+        segmenter, rgb = Segmenter(plan, backend), street_frame()
+        return {
+            "output": list(backend.outputs[0].shape),
+            "stages": stage_figures(backend, work),
+            "infer": call_figures(infer_of(backend), work),
+            "end_to_end": call_figures(lambda: segmenter.segment(rgb), work),
+            "on_device": backend.labels(rgb, rgb.shape[:2], align_corners=plan.spec.align_corners) is not None,
+            "agreement": agreement_with_cpu(backend, net, work),
+            "accuracy": miou_of(segmenter, net),
+        }

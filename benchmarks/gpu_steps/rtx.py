@@ -1,0 +1,35 @@
+"""Does TensorRT-RTX run on this GPU: a plan as RTX makes it unasked, one for the GPU that is there, one for 8.0."""
+
+from __future__ import annotations
+
+from gpu_steps.agreement import agreement_with_cpu
+from gpu_steps.nets import float_of_net
+from gpu_steps.plans import MADE_FOR, plan_of_net
+from gpu_steps.work import Found, Work, one_line
+
+from edgeseg.engines import open_engine
+from edgeseg.engines.tensorrt.compat import RTX
+from edgeseg.spec import Precision
+
+ITEMS = ("",)
+NET = "bisenetv2-camvid"
+
+
+def run(item: str, work: Work) -> Found:
+    """Each form, and the first that works; "" for none."""
+    open_engine(RTX).available()
+    float_of_net(NET, work)  # without it nothing below says anything about RTX
+    forms = {made_for: attempt(made_for, work) for made_for in MADE_FOR}
+    works = next((made_for for made_for, found in forms.items() if found["runs"]), "")
+    return {"net": NET, "forms": forms, "works": works}
+
+
+def attempt(made_for: str, work: Work) -> Found:
+    """Build, deserialise and run one plan."""
+    try:
+        plan = plan_of_net(NET, Precision.FP32, RTX, made_for, work)
+        with open_engine(RTX).open(plan) as backend:
+            agreement = agreement_with_cpu(backend, NET, work)
+    except Exception as problem:  # whatever it is, it is the answer
+        return {"runs": False, "error": one_line(problem)}
+    return {"runs": True, "agreement": agreement}

@@ -1,0 +1,91 @@
+"""The same networks in torch: eager, as a CUDA graph, and compiled; fp16, channels last, the network alone.
+
+Without resize, normalisation and upsampling: hold it against the engines' "compute". No part of this file has a test
+beyond its import: torch's CUDA cannot be emulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gpu_steps.nets import RANDOM, network_of_net, spec_of_net
+from gpu_steps.work import Found, Work, one_line
+
+from edgeseg.errors import UnavailableError
+from edgeseg.measure.recorder import summary_from_samples
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+ITEMS = RANDOM
+
+
+def run(item: str, work: Work) -> Found:
+    """By mode: milliseconds by CUDA's events, or the reason why there are none."""
+    try:
+        import torch
+    except ImportError as problem:
+        raise UnavailableError("torch is not installed", hint="pip install torch") from problem
+    if not torch.cuda.is_available():
+        raise UnavailableError("torch sees no GPU", hint="install a torch that was built for CUDA")
+    torch.backends.cudnn.benchmark = True
+    side = spec_of_net(item).input
+    network = network_of_net(item, work).cuda().half().to(memory_format=torch.channels_last)
+    image = torch.randn(1, 3, side.height, side.width, device="cuda", dtype=torch.float16)
+    image = image.to(memory_format=torch.channels_last)
+    found: Found = {}
+    with torch.inference_mode():
+        for mode, make in MODES.items():
+            try:
+                found[mode] = milliseconds(make(network, image), work)
+            except Exception as problem:  # one mode's failure is its own
+                found[mode] = {"error": one_line(problem)}
+    return found
+
+
+def eager(network: nn.Module, image: Tensor) -> Callable[[], object]:
+    return lambda: network(image)
+
+
+def graphed(network: nn.Module, image: Tensor) -> Callable[[], object]:
+    """Recorded after three calls on a stream of its own, as torch asks for."""
+    import torch
+
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            network(image)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        network(image)
+    return graph.replay
+
+
+def compiled(network: nn.Module, image: Tensor) -> Callable[[], object]:
+    """"reduce-overhead": fused kernels, in a CUDA graph."""
+    import torch
+
+    fast = torch.compile(network, mode="reduce-overhead")
+    return lambda: fast(image)
+
+
+MODES = {"eager": eager, "graph": graphed, "compile": compiled}
+
+
+def milliseconds(call: Callable[[], object], work: Work) -> dict[str, float]:
+    """One call at a time, between two events."""
+    import torch
+
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+
+    def sample() -> float:
+        start.record()
+        call()
+        end.record()
+        end.synchronize()
+        return float(start.elapsed_time(end))
+
+    samples = [sample() for _ in range(work.warm_up + work.samples)][work.warm_up :]
+    return summary_from_samples(samples).to_dict()
