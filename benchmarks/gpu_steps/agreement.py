@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 
 import numpy as np
-from gpu_steps.nets import float_of_net
-from gpu_steps.work import Found, Work, one_line
 
 from edgeseg.conversion import check_frames
 from edgeseg.datasets import open_dataset
@@ -17,6 +15,8 @@ from edgeseg.errors import EdgeSegError
 from edgeseg.evaluate import evaluate
 from edgeseg.segmenter import Segmenter
 from edgeseg.weights import bundled_figures
+from gpu_steps.nets import float_of_net
+from gpu_steps.work import Found, Work, one_line
 
 DATA = "EDGESEG_DATA"
 

@@ -8,10 +8,9 @@ import shutil
 import subprocess
 from typing import Any
 
-from gpu_steps.work import Found, Work, one_line
-
 from edgeseg.engines.tensorrt.cuda.libcuda import LibCuda
 from edgeseg.measure.device import describe_device
+from gpu_steps.work import Found, Work, one_line
 
 ITEMS = ("",)
 MAJOR, MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from edgeseg.artifact import Artifact
+from edgeseg.engines import open_engine
+from edgeseg.segmenter import Segmenter
+from edgeseg.spec import Precision
 from gpu_steps.agreement import agreement_with_cpu, miou_of
 from gpu_steps.nets import NETS, split_item
 from gpu_steps.plans import engines_here, plan_of_net
 from gpu_steps.timing import call_figures, infer_of, stage_figures, street_frame
 from gpu_steps.work import Found, Work, one_line
-
-from edgeseg.artifact import Artifact
-from edgeseg.engines import open_engine
-from edgeseg.segmenter import Segmenter
-from edgeseg.spec import Precision
 
 PRECISIONS = (Precision.FP32, Precision.FP16, Precision.INT8)
 ITEMS = tuple(f"{net}.{precision}" for net in NETS for precision in PRECISIONS)

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from gpu_steps.timing import event_figures, street_frame
-from gpu_steps.work import Found, Work
 
 from edgeseg.datasets.labels import CITYSCAPES_LABELS
 from edgeseg.engines.tensorrt.cuda import Buffer, Cuda, open_cuda
@@ -20,6 +18,8 @@ from edgeseg.pixels.overlay import overlay_labels
 from edgeseg.pixels.resize import resize_rgb
 from edgeseg.pixels.upsample import labels_from_logits
 from edgeseg.street import StreetCamera
+from gpu_steps.timing import event_figures, street_frame
+from gpu_steps.work import Found, Work
 
 ITEMS = ("",)
 SIZE = (1024, 2048)

@@ -5,10 +5,6 @@ from __future__ import annotations
 import contextlib
 from unittest.mock import patch
 
-from gpu_steps.plans import engines_here, plan_of_net
-from gpu_steps.timing import infer_of, once
-from gpu_steps.work import Found, Work, one_line
-
 from edgeseg.artifact import Artifact
 from edgeseg.engines import open_engine
 from edgeseg.engines.backend import Backend
@@ -17,6 +13,9 @@ from edgeseg.engines.tensorrt.cuda import CUDA_LAYERS, open_cuda
 from edgeseg.errors import UnavailableError
 from edgeseg.measure.recorder import summary_from_samples
 from edgeseg.spec import Precision
+from gpu_steps.plans import engines_here, plan_of_net
+from gpu_steps.timing import infer_of, once
+from gpu_steps.work import Found, Work, one_line
 
 ITEMS = ("",)
 NET = "bisenetv2-camvid"

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpu_steps.work import Work
-
 from edgeseg.artifact import Artifact, artifact_from_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.range import RangeTable
@@ -20,6 +18,7 @@ from edgeseg.recipe import bundled_ranges
 from edgeseg.spec import InputSpec, ModelSpec, Precision, size_from_text
 from edgeseg.street import StreetCamera
 from edgeseg.weights import BUNDLED
+from gpu_steps.work import Work
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,9 +75,7 @@ def spec_of_net(net: str) -> ModelSpec:
     family, _, size = net.rpartition("-")
     known = open_family(family)
     given, variant = InputSpec(*size_from_text(size)), next(iter(known.variants))
-    return ModelSpec(
-        net, given, CITYSCAPES_LABELS, family=family, variant=variant, align_corners=known.align_corners
-    )
+    return ModelSpec(net, given, CITYSCAPES_LABELS, family=family, variant=variant, align_corners=known.align_corners)
 
 
 def network_of_net(net: str, work: Work) -> nn.Module:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from gpu_steps.nets import LARGE, split_item
-from gpu_steps.plans import engines_here, plan_of_net
-from gpu_steps.timing import fps_of_threads, infer_of, stage_figures, street_frame
-from gpu_steps.work import Found, Work, one_line
-
 from edgeseg.artifact import Artifact
 from edgeseg.engines import open_engine
 from edgeseg.engines.backend import Backend
 from edgeseg.segmenter import Segmenter
+from gpu_steps.nets import LARGE, split_item
+from gpu_steps.plans import engines_here, plan_of_net
+from gpu_steps.timing import fps_of_threads, infer_of, stage_figures, street_frame
+from gpu_steps.work import Found, Work, one_line
 
 ITEMS = ("bisenetv2-camvid.fp16", "bisenetv2-1024x512.fp16", *(f"{net}.fp16" for net in LARGE))
 THREADS = (1, 2, 4)

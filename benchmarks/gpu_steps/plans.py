@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpu_steps.nets import onnx_of_net
-from gpu_steps.work import Work
-
 from edgeseg.artifact import Artifact
 from edgeseg.engines import open_engine
 from edgeseg.engines.build import engine_from_onnx
@@ -18,6 +15,8 @@ from edgeseg.engines.tensorrt.compiling import order_from_job
 from edgeseg.errors import EdgeSegError, UnavailableError
 from edgeseg.files import sha256_from_file
 from edgeseg.spec import Precision
+from gpu_steps.nets import onnx_of_net
+from gpu_steps.work import Work
 
 MADE_FOR = ("default", "current", "8.0")  # what an RTX plan may be compiled for, in the order in which it is tried
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from edgeseg.engines import open_engine
+from edgeseg.engines.tensorrt.compat import RTX
+from edgeseg.spec import Precision
 from gpu_steps.agreement import agreement_with_cpu
 from gpu_steps.nets import float_of_net
 from gpu_steps.plans import MADE_FOR, plan_of_net
 from gpu_steps.work import Found, Work, one_line
-
-from edgeseg.engines import open_engine
-from edgeseg.engines.tensorrt.compat import RTX
-from edgeseg.spec import Precision
 
 ITEMS = ("",)
 NET = "bisenetv2-camvid"

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from gpu_steps.work import Work
 
 from edgeseg.engines.backend import Backend
 from edgeseg.engines.tensorrt.cuda import Cuda, Stream
 from edgeseg.measure.recorder import summary_from_samples
 from edgeseg.street import StreetCamera
+from gpu_steps.work import Work
 
 REPEATS = 10  # of a kernel in the graph that is timed: one alone is shorter than what an event costs
 FRAME = (1920, 1080)

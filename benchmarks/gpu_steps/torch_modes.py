@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gpu_steps.nets import RANDOM, network_of_net, spec_of_net
-from gpu_steps.work import Found, Work, one_line
-
 from edgeseg.errors import UnavailableError
 from edgeseg.measure.recorder import summary_from_samples
+from gpu_steps.nets import RANDOM, network_of_net, spec_of_net
+from gpu_steps.work import Found, Work, one_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -64,7 +63,7 @@ def graphed(network: nn.Module, image: Tensor) -> Callable[[], object]:
 
 
 def compiled(network: nn.Module, image: Tensor) -> Callable[[], object]:
-    """"reduce-overhead": fused kernels, in a CUDA graph."""
+    """ "reduce-overhead": fused kernels, in a CUDA graph."""
     import torch
 
     fast = torch.compile(network, mode="reduce-overhead")

@@ -31,18 +31,21 @@ def command(as_json: Json = False) -> None:
 
 
 def engine_rows() -> list[dict[str, str]]:
-    """One row an engine: ready, or what brings it."""
+    """One row an engine: ready, or what brings it; "builds" where it makes engines that run elsewhere."""
     from edgeseg.engines import ENGINES, open_engine
     from edgeseg.errors import UnavailableError
 
     rows = []
     for name in ENGINES:
-        engine = open_engine(name)
+        engine, state, detail = open_engine(name), "", ""
         try:
             engine.available()
-            state, detail = "ready", ", ".join(str(precision) for precision in engine.precisions)
+            state, detail = "builds", ", ".join(str(precision) for precision in engine.precisions)
+            engine.runnable()
+            state = "ready"
         except UnavailableError as problem:
-            state, detail = "missing", problem.hint
+            detail = f"{detail}; to run them: {problem.hint}" if state else problem.hint
+            state = state or "missing"
         rows.append({"engine": name, "state": state, "detail": detail})
     return rows
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from edgeseg.artifact import Artifact, read_onnx, write_onnx
 from edgeseg.engines.agreement import SOURCE_RMS, all_finite, relative_rms
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.engine import Engine
+from edgeseg.engines.options import BuildOptions
 from edgeseg.engines.plain import plain_outputs
 from edgeseg.graph.cut import bypass_pairs, cut_graph, flow_of
 from edgeseg.spec import Precision
@@ -56,12 +57,16 @@ class Deviation:
 
 @dataclass(frozen=True)
 class Cuts:
-    """An ONNX that is compared with what an engine makes of it, wherever it is cut. folder: for passing files."""
+    """An ONNX that is compared with what an engine makes of it, wherever it is cut.
+
+    folder: for passing files. options: on which device.
+    """
 
     engine: Engine
     source: Artifact
     precision: Precision
     folder: Path
+    options: BuildOptions = field(default_factory=BuildOptions)
 
     def model(self) -> ir.Model:
         """The ONNX, read anew."""
@@ -77,7 +82,7 @@ class Cuts:
         cut = dataclasses.replace(self.source, path=self.folder / "cut.onnx")
         write_onnx(ir.to_proto(cut_graph(self.model(), names)), cut)
         path = self.folder / f"cut.{self.engine.name}.{self.engine.extension}"
-        with self.engine.open(self.engine.build(cut, path, self.precision)) as backend:
+        with self.engine.open(self.engine.build(cut, path, self.precision, options=self.options)) as backend:
             return [kept_outputs(backend, frame) for frame in frames]
 
     def deviation(self, names: Names, frames: Array) -> Deviation:

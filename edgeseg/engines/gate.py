@@ -27,6 +27,7 @@ from edgeseg.engines.bisection import Cuts, Deviation, kept_outputs
 from edgeseg.engines.causes import Suspect, cause_in_runtime, named
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.loss import loss_explained, node_of
+from edgeseg.engines.options import BuildOptions
 from edgeseg.engines.plain import plain_is_available
 from edgeseg.errors import AgreementError, UnavailableError
 from edgeseg.graph.cut import flow_of
@@ -86,7 +87,8 @@ def agreement_with_source(engine: Engine, built: Artifact, source: Artifact, fra
     A mask hides by how much, so that the graph is built once more to end in its logits.
     """
     with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder:
-        cuts = Cuts(engine, source, built.precision, Path(folder))
+        device = BuildOptions(device=built.build.get("options", {}).get("device", BuildOptions.device))
+        cuts = Cuts(engine, source, built.precision, Path(folder), device)
         with engine.open(built) as backend:
             got, names = [kept_outputs(backend, frame) for frame in frames], [each.name for each in backend.outputs]
         want = cuts.plain(tuple(names), frames)

@@ -1,0 +1,56 @@
+"""Real plans of TensorRT-RTX, built without a GPU: every bundled model in every precision and form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgeseg.artifact import Artifact
+from edgeseg.calib.half import fp16_from_ranges
+from edgeseg.calib.quantize import int8_from_ranges
+from edgeseg.calib.range import RangeTable
+from edgeseg.engines.build import engine_from_onnx
+from edgeseg.engines.options import BuildOptions
+from edgeseg.recipe import bundled_ranges
+from edgeseg.spec import Output, Precision
+from edgeseg.weights import BUNDLED
+
+pytest.importorskip("torch")
+pytest.importorskip("tensorrt_rtx")
+
+FORMS = {"one": BuildOptions(), "one to four": BuildOptions(batch=(1, 2, 4), level=2, gpus=("8.6", "8.9"))}
+
+
+def source(onnx: Artifact, precision: Precision, table: RangeTable) -> Artifact:
+    """The ONNX of a precision, beside the float one."""
+    out = onnx.path.with_suffix(f".{precision}.onnx")
+    if precision is Precision.INT8:
+        return int8_from_ranges(onnx.path, table, target="tensorrt_rtx", out=out)
+    return onnx if precision is Precision.FP32 else fp16_from_ranges(onnx.path, table, out=out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("output", Output)
+@pytest.mark.parametrize("name", BUNDLED)
+def test_every_bundled_model_becomes_a_plan_of_the_precision_that_is_asked_for(
+    name: str, output: Output, tmp_path: Path
+) -> None:
+    from edgeseg.conversion import float_onnx
+
+    onnx, _ = float_onnx(name, tmp_path, output=output)
+    path = bundled_ranges(name)
+    assert path is not None
+    table = RangeTable.open(path)
+    for precision in (Precision.FP32, Precision.FP16, Precision.INT8):
+        made = source(onnx, precision, table)
+        for form, options in FORMS.items():
+            plan = engine_from_onnx(made.path, "tensorrt_rtx", out_dir=tmp_path / form, options=options)
+            asking = [layer for layer in plan.layers if layer.requested]
+            assert [layer.obtained for layer in asking] == [layer.requested for layer in asking]
+            share = sum(layer.obtained == precision for layer in asking) / len(asking)
+            # float stay the head, gates on a single position, and of a transformer the products of attention
+            assert share >= (0.8 if precision is Precision.INT8 else 1.0)
+            assert [shape[0] for shape in plan.build["profile"]] == ([] if form == "one" else [1, 2, 4])
+            assert plan.build["options"].get("gpus", []) == list(options.gpus)
+            assert len(plan.build["layers"]) >= len(asking) > 20
