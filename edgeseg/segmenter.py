@@ -7,7 +7,7 @@ Resize, normalise, infer, upsample and argmax may run in Python, in the graph or
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class Segmenter:
         self.artifact = artifact
         self._backend = backend
         self._input, self._output = backend.inputs[0].name, backend.outputs[0].name
-        self._queue: deque[Mask] = deque()
+        self._queue: deque[Mask | Callable[[], NDArray[np.uint8]]] = deque()
         self._recorder = LatencyRecorder(sync=backend.synchronize)
 
     @property
@@ -82,9 +82,8 @@ class Segmenter:
                 f"a picture is (H, W, 3) uint8, and this is {rgb.shape} {rgb.dtype}", hint="hand over one rgb frame"
             )
         with self._recorder.stage("total"):
-            labels = self._backend.labels(rgb, size or rgb.shape[:2], align_corners=self.spec.align_corners)
-            if labels is not None:
-                return Mask(labels, self.spec.labels)
+            if finish := self._begin(rgb, size):
+                return Mask(finish(), self.spec.labels)
             with self._recorder.stage("resize"):
                 frame = resize_rgb(rgb, (self.spec.input.height, self.spec.input.width))
             with self._recorder.stage("infer"):
@@ -99,11 +98,12 @@ class Segmenter:
 
     def submit(self, rgb: Rgb, size: Size | None = None) -> None:
         """Begin with a picture. On a CPU this does the work; on a device it returns at once."""
-        self._queue.append(self.segment(rgb, size))
+        self._queue.append(self._begin(rgb, size) or self.segment(rgb, size))
 
     def result(self) -> Mask:
         """The mask of the oldest picture that was submitted; IndexError where there is none."""
-        return self._queue.popleft()
+        found = self._queue.popleft()
+        return found if isinstance(found, Mask) else Mask(found(), self.spec.labels)
 
     def latency(self) -> dict[str, Summary]:
         """Milliseconds by stage since opening or `clear_latency`: "total", and unless all of it happens on a device
@@ -133,6 +133,10 @@ class Segmenter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _begin(self, rgb: Rgb, size: Size | None) -> Callable[[], NDArray[np.uint8]] | None:
+        """What waits for the labels of a picture that a device has begun with; None where this runs on a CPU."""
+        return self._backend.begin(rgb, size or (rgb.shape[0], rgb.shape[1]), align_corners=self.spec.align_corners)
 
     def _labels(self, result: NDArray[Any], size: Size) -> NDArray[np.uint8]:
         if self.artifact.output is Output.LOGITS:

@@ -19,13 +19,14 @@ from gpu_steps.work import Found, Work, one_line
 
 ITEMS = ("",)
 NET = "bisenetv2-camvid"
+PRECISION = Precision.FP16
 TURN = 10  # calls
 
 
 def run(item: str, work: Work) -> Found:
     """By layer: milliseconds of `infer` until its result is there, or why there are none."""
     engine, made_for = next(iter(engines_here(work).items()))
-    plan = plan_of_net(NET, Precision.FP16, engine, made_for, work)
+    plan = plan_of_net(NET, PRECISION, engine, made_for, work)
     found: Found = {}
     with contextlib.ExitStack() as stack:
         backends = {}

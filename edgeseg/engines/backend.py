@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -44,10 +44,11 @@ class Backend(ABC):
                 raise self._refusal(feed)
         return self._infer(feed)
 
-    def labels(self, rgb: Array, size: tuple[int, int], *, align_corners: bool) -> Array | None:
-        """The labels (H, W) uint8 of `size` of one picture (H, W, 3) uint8 of any size, all of it on the device.
+    def begin(self, rgb: Array, size: tuple[int, int], *, align_corners: bool) -> Callable[[], Array] | None:
+        """Queue one picture (H, W, 3) uint8 of any size on the device, with resizing, upsampling and argmax.
 
-        None where this backend leaves resizing, upsampling and argmax to its caller.
+        What comes back waits for its labels (H, W) uint8 of `size`, and is called once for each picture. None where
+        this backend leaves those to its caller.
         """
         return None
 

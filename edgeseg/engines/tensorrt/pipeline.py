@@ -42,10 +42,14 @@ class DevicePipeline:
         self._kernels = PixelKernels(cuda)
         self._frame, self._mask = Room(cuda), Room(cuda)
         self._graphs: dict[Any, Graph | None] = {}
+        self.pending: Pending | None = None
 
-    def labels(self, rgb: NDArray[np.uint8], size: Size, ends: Ends, *, align_corners: bool) -> NDArray[np.uint8]:
-        """The labels (H, W) of `size` of a picture (H, W, 3) of any size; a new array."""
-        self._cuda.wait(self._stream)
+    def begin(
+        self, rgb: NDArray[np.uint8], size: Size, ends: Ends, *, align_corners: bool
+    ) -> Callable[[], NDArray[np.uint8]]:
+        """Queue a picture (H, W, 3) of any size. What comes back waits for its labels (H, W) of `size`, a new array."""
+        if self.pending is not None:
+            self.pending()
         frame, mask = self._frame.array(rgb.shape), self._mask.array(size)
         if self._frame.grew() | self._mask.grew() or len(self._graphs) >= GRAPHS:
             self._graphs.clear()  # they hold addresses
@@ -60,7 +64,13 @@ class DevicePipeline:
             self._cuda.download(mask, self._mask.buffer, self._stream)
 
         self._launch((rgb.shape, size, ends.frame_size, align_corners), queue)
+        self.pending = Pending(self, mask)
+        return self.pending
+
+    def collect(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Wait for the picture under way, and copy its labels."""
         self._cuda.wait(self._stream)
+        self.pending = None
         return mask.copy()
 
     def close(self) -> None:
@@ -97,6 +107,20 @@ class DevicePipeline:
                 queue()
             self._graphs[key] = graph
         self._cuda.launch(graph, self._stream)
+
+
+class Pending:
+    """The labels of a picture under way: fetched when they are called for, or when the next picture needs the place."""
+
+    def __init__(self, pipeline: DevicePipeline, mask: NDArray[np.uint8]) -> None:
+        self._pipeline, self._mask = pipeline, mask
+        self._labels: NDArray[np.uint8] | None = None
+
+    def __call__(self) -> NDArray[np.uint8]:
+        """The labels (H, W); the same array each time."""
+        if self._labels is None:
+            self._labels = self._pipeline.collect(self._mask)
+        return self._labels
 
 
 class Room:

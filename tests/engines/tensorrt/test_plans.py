@@ -105,6 +105,28 @@ def test_a_segmenter_gives_the_labels_of_the_cpu(
         np.testing.assert_array_equal(kept, before)
 
 
+def test_pictures_that_are_submitted_come_back_in_order_from_two_contexts(
+    fake: FakeTensorRt, tmp_path: Path, without: Callable[[str, str], None]
+) -> None:
+    if shutil.which("c++") is None:
+        without("cc", "there is no C++ compiler for the kernels of the emulated device")
+    pictures = [resize_rgb(picture, (40, 80)) for picture in frames(7)]
+    with open_segmenter(build(tmp_path).path) as segmenter:
+        wanted = [segmenter.segment(picture).labels for picture in pictures]
+        before = fake.told["contexts"]
+        for round_ in range(2):
+            found = []
+            for number, picture in enumerate(pictures):
+                segmenter.submit(picture)
+                if number >= 3:  # more under way than there are contexts: the oldest is fetched and kept
+                    found.append(segmenter.result().labels)
+            found += [segmenter.result().labels for _ in range(3)]
+            np.testing.assert_array_equal(found, wanted, err_msg=f"round {round_}")
+        assert fake.told["contexts"] == before + 1
+        with pytest.raises(IndexError):
+            segmenter.result()
+
+
 def test_without_a_compiler_for_the_kernels_the_cpu_does_their_work(
     fake: FakeTensorRt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
