@@ -11,7 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 # The runtime without torch is tested on these, where they are installed.
 RUNTIMES ?= 3.10 3.13
 
-.PHONY: demo test check fast bindings runtime system-deps format clean
+.PHONY: demo test check fast bindings runtime gpu system-deps format clean
 
 demo: $(STAMP)
 	$(BIN)/edgeseg demo $(SOURCE) -o demo
@@ -38,6 +38,14 @@ bindings: $(STAMP)
 
 runtime: $(STAMP)
 	@PYTHON="$(PYTHON)" tests/runtime.sh $(RUNTIMES)
+
+# What only a machine with a GPU can tell; a rerun goes on. GPU_ARGS="--only kernels": see benchmarks/README.md.
+GPU_ARGS ?=
+gpu: $(STAMP)
+	@[ ! -e /dev/nvidiactl ] || $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[rtx]" \
+	  || echo "skipped: cuda-python and tensorrt-rtx cannot be installed here"
+	@$(BIN)/python benchmarks/gpu.py --json-out $(GPU_ARGS); code=$$?; \
+	  [ $$code -eq 2 ] || $(BIN)/python benchmarks/report.py; exit $$code
 
 # What the tests use beyond pip packages (Debian, Ubuntu).
 system-deps:

@@ -85,33 +85,32 @@ def event_figures(cuda: Cuda, stream: Stream, queue: Call, work: Work) -> Figure
 
 
 def fps_of_threads(calls: Sequence[Call], work: Work) -> float:
-    """Calls a second of all threads together, one thread a call, each `work.samples` times after a warm-up."""
-    line = threading.Barrier(len(calls) + 1)
+    """Calls a second of all threads together, one thread a call, each `work.samples` times after a warm-up.
 
-    def loop(call: Call) -> None:
+    From the first thread's start to the last one's end.
+    """
+    line = threading.Barrier(len(calls))
+
+    def loop(call: Call) -> tuple[float, float]:
         try:
             for _ in range(work.warm_up):
                 call()
             line.wait()
+            began = time.perf_counter()
             for _ in range(work.samples):
                 call()
         except BaseException:
             line.abort()  # the others do not wait for one that failed
             raise
+        return began, time.perf_counter()
 
     with ThreadPoolExecutor(len(calls)) as pool:
         futures = [pool.submit(loop, call) for call in calls]
-        try:
-            line.wait()
-        except threading.BrokenBarrierError:
-            began = float("nan")
-        else:
-            began = time.perf_counter()
-        errors = [each for each in (future.exception() for future in futures) if each is not None]
-        seconds = time.perf_counter() - began
+    errors = [each for each in (future.exception() for future in futures) if each is not None]
     if errors:
         raise next((each for each in errors if not isinstance(each, threading.BrokenBarrierError)), errors[0])
-    return len(calls) * work.samples / seconds
+    times = [future.result() for future in futures]
+    return len(calls) * work.samples / (max(end for _, end in times) - min(began for began, _ in times))
 
 
 def summaries(samples: Sequence[Mapping[str, float]]) -> dict[str, Figures]:

@@ -7,15 +7,12 @@ beyond its import: torch's CUDA cannot be emulated.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 from edgeseg.errors import UnavailableError
 from edgeseg.measure.recorder import summary_from_samples
 from gpu_steps.nets import RANDOM, network_of_net, spec_of_net
 from gpu_steps.work import Found, Work, one_line
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 ITEMS = RANDOM
 
@@ -30,7 +27,8 @@ def run(item: str, work: Work) -> Found:
         raise UnavailableError("torch sees no GPU", hint="install a torch that was built for CUDA")
     torch.backends.cudnn.benchmark = True
     side = spec_of_net(item).input
-    network = network_of_net(item, work).cuda().half().to(memory_format=torch.channels_last)
+    network: Any = network_of_net(item, work)
+    network = network.cuda().half().to(memory_format=torch.channels_last)
     image = torch.randn(1, 3, side.height, side.width, device="cuda", dtype=torch.float16)
     image = image.to(memory_format=torch.channels_last)
     found: Found = {}
@@ -43,15 +41,15 @@ def run(item: str, work: Work) -> Found:
     return found
 
 
-def eager(network: nn.Module, image: Tensor) -> Callable[[], object]:
+def eager(network: Any, image: Any) -> Callable[[], object]:
     return lambda: network(image)
 
 
-def graphed(network: nn.Module, image: Tensor) -> Callable[[], object]:
+def graphed(network: Any, image: Any) -> Callable[[], object]:
     """Recorded after three calls on a stream of its own, as torch asks for."""
     import torch
 
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     with torch.cuda.stream(stream):
         for _ in range(3):
             network(image)
@@ -62,7 +60,7 @@ def graphed(network: nn.Module, image: Tensor) -> Callable[[], object]:
     return graph.replay
 
 
-def compiled(network: nn.Module, image: Tensor) -> Callable[[], object]:
+def compiled(network: Any, image: Any) -> Callable[[], object]:
     """ "reduce-overhead": fused kernels, in a CUDA graph."""
     import torch
 
@@ -77,7 +75,7 @@ def milliseconds(call: Callable[[], object], work: Work) -> dict[str, float]:
     """One call at a time, between two events."""
     import torch
 
-    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
 
     def sample() -> float:
         start.record()

@@ -64,7 +64,7 @@ def command(
     engine = engine or default_engine()
     options = build_options(batch, sizes, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu)
     if dry_run:
-        print(dry_line(engine, onnx, precision, options))
+        print(dry_line(engine, onnx, precision, options, output))
         return
     frames = np.stack(check_frames(artifact_from_onnx(onnx).spec, None))
     with shown_progress() as progress:
@@ -98,8 +98,8 @@ def command(
     wrote(built.path, f"edgeseg bench {built.path}")
 
 
-def dry_line(engine: str, onnx: Path, precision: str | None, options: BuildOptions) -> str:
-    """What NVIDIA's own command would be. MismatchError for an engine that has none."""
+def dry_line(engine: str, onnx: Path, precision: str | None, options: BuildOptions, output: Path) -> str:
+    """NVIDIA's own command, MismatchError where there is none. An ONNX that it needs instead is put into `output`."""
     from edgeseg.artifact import artifact_from_onnx
     from edgeseg.engines import open_engine
     from edgeseg.engines.engine import Job
@@ -110,4 +110,4 @@ def dry_line(engine: str, onnx: Path, precision: str | None, options: BuildOptio
         raise MismatchError(f"--dry-run says what trtexec would do, and {engine} has none", hint="--engine tensorrt")
     options.check(chosen.options, engine)
     chosen.available()
-    return chosen.dry_run(Job(source, onnx, precision_from_text(precision) or source.precision, options))
+    return chosen.dry_run(Job(source, output / onnx.name, precision_from_text(precision) or source.precision, options))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
@@ -22,6 +23,7 @@ from edgeseg.engines.tensorrt.refusals import builder_error
 from edgeseg.engines.tensorrt.timings import timings_for
 from edgeseg.engines.tensorrt.trtexec import trtexec_line
 from edgeseg.errors import FormatError
+from edgeseg.files import whole_file
 from edgeseg.graph.dynamic import with_dynamic_batch, with_dynamic_size
 from edgeseg.graph.opset17 import lowered_to_opset17
 
@@ -38,7 +40,7 @@ def written_by(name: str, job: Job) -> Written:
     known = {key: value for key, value in device.items() if key != "free_mib"}
     obtained = layers_from_plan(layers, requests_from_onnx(order.onnx))
     there = tuple(layer for layer in obtained if layer.op or layer.name not in weightless(order.onnx))
-    return Written(there, facts(release, order, plan, layers), known)
+    return Written(there, facts(job.onnx.path.name, release, order, plan, layers), known)
 
 
 def weightless(onnx: Any) -> set[str]:
@@ -55,23 +57,31 @@ def weightless(onnx: Any) -> set[str]:
 
 
 def dry_line(name: str, job: Job) -> str:
-    """NVIDIA's own command for `job`: `trtexec ...`. A job that needs a lowered ONNX names the file to make first."""
+    """NVIDIA's own command for `job`: `trtexec ...`. Where that needs another ONNX, it is written beside `job.path`."""
     release = import_release(name)
-    return trtexec_line(release, order_from_job(release, job))
+    order, given = order_from_job(release, job), job.onnx.path
+    if order.name != given.name:
+        given = job.path.with_name(order.name)
+        with whole_file(given) as partial:
+            partial.write_bytes(order.onnx.SerializeToString(deterministic=True))
+    return trtexec_line(release, order, given)
 
 
 def order_from_job(release: Release, job: Job) -> Order:
     """The ONNX of `job` as `release` reads it, and the shapes that the plan is to take."""
     model, options = ir.from_proto(read_onnx(job.onnx.path)), job.options
-    if options.batch != (1, 1, 1):
-        model = with_dynamic_batch(model)
-    if len(set(options.sizes)) > 1:
-        model = with_dynamic_size(model)
-    if release.last_opset is not None:
-        model = lowered_to_opset17(model)
+    passes = {
+        "batch": with_dynamic_batch if options.batch != (1, 1, 1) else None,
+        "sizes": with_dynamic_size if len(set(options.sizes)) > 1 else None,
+        "opset17": lowered_to_opset17 if release.last_opset == 17 else None,
+    }
+    needed = {name: change for name, change in passes.items() if change is not None}
+    for change in needed.values():
+        model = change(model)
+    name = ".".join([job.onnx.path.stem, *needed, "onnx"])
     given = job.onnx.spec.input
     shapes = shapes_from_options(given.height, given.width, options)
-    return Order(ir.to_proto(model), job.onnx.path.name, job.precision, options, shapes)
+    return Order(ir.to_proto(model), name, job.precision, options, shapes)
 
 
 def plan_layers(release: Release, plan: Plan) -> tuple[PlanLayer, ...]:
@@ -91,16 +101,16 @@ def inspected(release: Release, plan: Plan) -> str:
     return str(engine.create_engine_inspector().get_engine_information(release.trt.LayerInformationFormat.JSON))
 
 
-def facts(release: Release, order: Order, plan: Plan, layers: tuple[PlanLayer, ...]) -> dict[str, Any]:
+def facts(onnx: str, release: Release, order: Order, plan: Plan, layers: tuple[PlanLayer, ...]) -> dict[str, Any]:
     """What the sidecar keeps of a build, as JSON gives it back: with lists for tuples."""
     known = {
-        "onnx": order.name,
+        "onnx": onnx,
         "version": ".".join(map(str, release.version)),
         "options": order.options.to_dict(),
         "profile": order.profile,
         "plan_bytes": len(plan.data),
         "fell_back": plan.fell_back,
-        "trtexec": trtexec_line(release, order),
+        "trtexec": trtexec_line(release, order, Path(order.name)),
         "layers": [layer.to_dict() for layer in layers],
     }
     return dict(json.loads(json.dumps(known)))

@@ -13,10 +13,10 @@ from edgeseg.spec import Precision
 WEAK = {Precision.FP32: (), Precision.FP16: ("--fp16",), Precision.INT8: ("--int8", "--fp16")}
 
 
-def trtexec_line(release: Release, order: Order) -> str:
-    """One line for a shell."""
-    plan = Path(order.name).with_suffix(".plan").name
-    words = ["tensorrt_rtx" if release.is_rtx else "trtexec", f"--onnx={order.name}", f"--saveEngine={plan}"]
+def trtexec_line(release: Release, order: Order, onnx: Path) -> str:
+    """One line for a shell. onnx: where the ONNX of `order` lies."""
+    plan = onnx.with_suffix(".plan")
+    words = ["tensorrt_rtx" if release.is_rtx else "trtexec", f"--onnx={onnx}", f"--saveEngine={plan}"]
     words += type_flags(release, order.precision)
     words += ["--skipInference", "--profilingVerbosity=detailed", *option_flags(release, order)]
     return shlex.join(words)

@@ -358,21 +358,22 @@ def test_options_that_an_engine_does_not_take(
 def test_a_dry_run_prints_the_command_and_builds_nothing(
     fake: FakeTensorRt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    source = str(float_onnx(tmp_path).path)
-    out = str(tmp_path / "out")
+    source, out = float_onnx(tmp_path).path, tmp_path / "out"
     run = runner(monkeypatch, capfd)
-    words = ["build", source, "-o", out, "--dry-run", "--batch", "1:2:4"]
-    done = run(*words, "--engine", "tensorrt", "--workspace", "512", "--dla", "0", "--portable", "--any-gpu")
+    words = ["build", source, "-o", out, "--dry-run", "--engine", "tensorrt"]
+    done = run(*words, "--workspace", "512", "--dla", "0", "--portable", "--any-gpu")
     assert done.out.strip() == (
-        "trtexec --onnx=float.onnx --saveEngine=float.plan --stronglyTyped --skipInference "
+        f"trtexec --onnx={source} --saveEngine={source.with_suffix('.plan')} --stronglyTyped --skipInference "
         "--profilingVerbosity=detailed --memPoolSize=workspace:512 --useDLACore=0 --allowGPUFallback "
-        "--versionCompatible --hardwareCompatibilityLevel=ampere+ "
-        "--minShapes=rgb:1x32x64x3 --optShapes=rgb:2x32x64x3 --maxShapes=rgb:4x32x64x3"
+        "--versionCompatible --hardwareCompatibilityLevel=ampere+"
     )
-    done = run(*words, "--engine", "tensorrt_rtx", "--gpu", "8.6", "--gpu", "12.0")
-    assert done.out.startswith("tensorrt_rtx --onnx=float.onnx --saveEngine=float.plan --skipInference")
+    assert not out.exists()
+    done = run(*words[:-1], "tensorrt_rtx", "--gpu", "8.6", "--gpu", "12.0", "--batch", "1:2:4")
+    assert done.out.startswith(f"tensorrt_rtx --onnx={out / 'float.batch.onnx'} --saveEngine=")
     assert "--computeCapabilities=8.6,12.0" in done.out
-    assert not Path(out).exists()
+    assert done.out.strip().endswith("--minShapes=rgb:1x32x64x3 --optShapes=rgb:2x32x64x3 --maxShapes=rgb:4x32x64x3")
+    assert [path.name for path in out.iterdir()] == ["float.batch.onnx"]
+    assert onnx.load(out / "float.batch.onnx").graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"
 
 
 def test_a_dynamic_batch_gives_what_single_pictures_give(fake: FakeTensorRt, tmp_path: Path) -> None:
