@@ -19,7 +19,12 @@ from small_clips import make_clip, quarters
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 # nncf_int8.py needs an interpreter with NNCF, which ours has not; the modules without a command line have no help.
 FOREIGN = {"nncf_int8.py", "record.py", "video_run.py"}
-SCRIPTS = sorted(path.relative_to(FOLDER) for path in FOLDER.rglob("*.py") if path.name not in FOREIGN)
+MODULES = "gpu_steps"  # of gpu.py
+SCRIPTS = sorted(
+    path.relative_to(FOLDER)
+    for path in FOLDER.rglob("*.py")
+    if path.name not in FOREIGN and path.parent.name != MODULES
+)
 
 
 def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
