@@ -213,6 +213,7 @@ class FakeTensorRt:
         if self.fails("deserialize", sink):
             return None
         self.onnx = plan
+        self.told["deserialized"] = self.told.get("deserialized", 0) + 1
         model = self.model()
         ends = [*model.graph.input, *model.graph.output]
         sides = {each.name: shape_of(each) for each in ends}

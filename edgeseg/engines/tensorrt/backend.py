@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from edgeseg.artifact import Artifact
 from edgeseg.engines.backend import Array, Backend
+from edgeseg.engines.options import BuildOptions
 from edgeseg.engines.tensorrt.compat import import_release
 from edgeseg.engines.tensorrt.cuda import open_cuda
 from edgeseg.engines.tensorrt.lane import Lane, Size
 from edgeseg.engines.tensorrt.log import Log
-from edgeseg.engines.tensorrt.opened import engine_from_plan
+from edgeseg.engines.tensorrt.opened import Opened, shared_engine
 from edgeseg.engines.tensorrt.slot import slots_of
 from edgeseg.errors import UnavailableError
 
@@ -24,17 +26,19 @@ LANES = 2  # one uploads while the other computes
 class TensorRtBackend(Backend):
     """Usable from any thread, by one at a time. Output arrays are page-locked memory, ready after `synchronize()`.
 
-    Several backends of one file run beside each other.
+    Several backends of one file run beside each other, and share the engine.
     """
 
     def __init__(self, name: str, artifact: Artifact, threads: int | None) -> None:
         self._release = import_release(name)
         self._log = Log(self._release.trt)
         self._artifact, self._lanes, self._without_kernels = artifact, list[Lane](), False
-        self._cuda = open_cuda(str(artifact.build.get("options", {}).get("device", "cuda:0")))
+        self._opened: Opened | None = None
+        device = str(artifact.build.get("options", {}).get("device", BuildOptions.device))
+        self._cuda = open_cuda(device)
         try:
             with self._cuda.current():
-                self._runtime, self._engine = engine_from_plan(self._release, self._log, artifact, self._cuda)
+                self._opened = shared_engine(self._release, self._log, artifact, self._cuda, device)
                 self._lanes.append(self._new_lane())
         except BaseException:
             self._cuda.close()
@@ -91,10 +95,12 @@ class TensorRtBackend(Backend):
 
     def _new_lane(self) -> Lane:
         """Another execution context. UnavailableError where the device has no room for it."""
-        context = self._engine.create_execution_context()
+        assert self._opened is not None  # until it is closed
+        engine = self._opened.engine
+        context = engine.create_execution_context()
         if context is None:
-            raise self._out_of_memory()
-        slots = slots_of(self._release, self._engine, context, self._cuda)
+            raise self._out_of_memory(engine)
+        slots = slots_of(self._release, engine, context, self._cuda)
         return Lane(self._artifact.path.name, self._cuda, context, self._cuda.stream(), slots, self._failure)
 
     def _failure(self) -> UnavailableError:
@@ -102,9 +108,9 @@ class TensorRtBackend(Backend):
         reason = self._log.errors[-1] if self._log.errors else "TensorRT does not say why"
         return UnavailableError(f"{self._artifact.path.name} failed to run: {reason}", hint="edgeseg doctor")
 
-    def _out_of_memory(self) -> UnavailableError:
+    def _out_of_memory(self, engine: Any) -> UnavailableError:
         """There is no room for an execution context."""
-        needed, (free, _) = self._release.device_memory_bytes(self._engine), self._cuda.memory()
+        needed, (free, _) = self._release.device_memory_bytes(engine), self._cuda.memory()
         return UnavailableError(
             f"{self._artifact.path.name} needs {needed >> 20} MiB of device memory, and {free >> 20} MiB are free",
             hint="close what else uses the GPU, or build with a smaller --size or --batch",
@@ -115,5 +121,5 @@ class TensorRtBackend(Backend):
             for lane in self._lanes:
                 lane.close()
             self._lanes.clear()
-            self._engine = self._runtime = None
+            self._opened = None
         self._cuda.close()

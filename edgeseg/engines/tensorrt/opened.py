@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from edgeseg.artifact import Artifact
 from edgeseg.engines.tensorrt.compat import Release
@@ -19,9 +21,31 @@ GPU = re.compile(
 )
 
 
-def engine_from_plan(release: Release, log: Log, artifact: Artifact, cuda: Cuda) -> tuple[Any, Any]:
-    """TensorRT's runtime and engine for a plan; keep both. What it was built for is compared before it is read."""
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A plan in the device's memory. Drop the last reference with the device's context current."""
+
+    runtime: Any
+    engine: Any
+
+
+# Streams of one process share the engine, and so its weights; each has an execution context of its own.
+OPENED: WeakValueDictionary[tuple[Any, ...], Opened] = WeakValueDictionary()
+
+
+def shared_engine(release: Release, log: Log, artifact: Artifact, cuda: Cuda, device: str) -> Opened:
+    """The engine of a plan, which is read once as long as somebody has it open."""
     check_plan(release, artifact, cuda.facts())
+    stat = artifact.path.stat()
+    key = (release.name, device, artifact.path.resolve(), stat.st_ino, stat.st_mtime_ns, stat.st_size)
+    opened = OPENED.get(key)
+    if opened is None:
+        opened = OPENED[key] = engine_from_plan(release, log, artifact)
+    return opened
+
+
+def engine_from_plan(release: Release, log: Log, artifact: Artifact) -> Opened:
+    """TensorRT's runtime and engine for a plan."""
     try:
         runtime = release.trt.Runtime(log.sink)
     except (RuntimeError, TypeError) as problem:
@@ -31,7 +55,7 @@ def engine_from_plan(release: Release, log: Log, artifact: Artifact, cuda: Cuda)
     engine = runtime.deserialize_cuda_engine(artifact.path.read_bytes())
     if engine is None:
         raise refusal(log.errors, release, artifact)
-    return runtime, engine
+    return Opened(runtime, engine)
 
 
 def check_plan(release: Release, artifact: Artifact, gpu: dict[str, Any]) -> None:

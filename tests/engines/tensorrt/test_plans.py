@@ -141,6 +141,19 @@ def test_without_a_compiler_for_the_kernels_the_cpu_does_their_work(
     assert caplog.text.count("are resized and labelled on the CPU: no nvcc") == 1
 
 
+def test_streams_of_one_plan_share_its_engine_and_have_a_context_each(fake: FakeTensorRt, tmp_path: Path) -> None:
+    plan, engine = build(tmp_path), open_engine("tensorrt")
+    fake.told.update(deserialized=0, contexts=0)
+    with engine.open(plan) as one, engine.open(plan) as other:
+        assert (fake.told["deserialized"], fake.told["contexts"]) == (1, 2)
+        first = one.infer({"rgb": frames(2)[:1]})["logits"]
+        kept = first.copy()
+        other.infer({"rgb": frames(2)[1:]})
+        np.testing.assert_array_equal(first, kept)
+    with engine.open(plan):
+        assert fake.told["deserialized"] == 2  # nobody had it open any more
+
+
 def test_stage_times_cover_upload_compute_and_download(fake: FakeTensorRt, tmp_path: Path) -> None:
     with open_engine("tensorrt").open(build(tmp_path)) as backend:
         found = backend.stage_milliseconds({"rgb": frames(1)})
