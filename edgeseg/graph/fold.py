@@ -9,6 +9,8 @@ import logging
 
 import onnx_ir as ir
 
+MAX_BYTES = 1 << 31  # of a result; the optimiser's own limit leaves out the decoders of SegFormer-B2 and larger
+
 
 def fold_constants(model: ir.Model) -> ir.Model:
     """Replace every node whose inputs are all constants by its value, and drop what nobody reads any more."""
@@ -18,7 +20,7 @@ def fold_constants(model: ir.Model) -> ir.Model:
     level = quiet.level
     quiet.setLevel(logging.ERROR)
     try:
-        optimizer.fold_constants(model, should_fold=lambda node: True)
+        optimizer.fold_constants(model, should_fold=lambda node: True, output_size_limit=MAX_BYTES)
     finally:
         quiet.setLevel(level)
     optimizer.remove_unused_nodes(model)

@@ -107,7 +107,9 @@ def test_models_is_a_list_with_names(run: Run) -> None:
 def test_doctor_tells_the_device_and_every_engine(run: Run) -> None:
     data = run("doctor", "--json").json()
     assert [row["engine"] for row in data["engines"]] == list(ENGINES)
-    assert {row["state"] for row in data["engines"]} <= {"ready", "missing"}
+    assert {row["state"] for row in data["engines"]} <= {"ready", "builds", "missing"}
+    built_elsewhere = [row for row in data["engines"] if row["state"] == "builds"]
+    assert all("; to run them: " in row["detail"] for row in built_elsewhere)
     assert data["device"]["threads"] >= 1
 
 

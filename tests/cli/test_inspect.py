@@ -119,7 +119,9 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str]] = {
         f"foreign.log is of another network: 2 of 2 computing nodes of small.plan are not in it, such as {STEM}",
         "the log of the build of this very file",
     ),
-    "a page in a place of a folder": (("small.plan", "--html", "folder"), "cannot write folder", "name another place"),
+    "a page in a place of a folder": (
+        ("small.plan", "--html", "folder"), "cannot write folder: it is a folder", "name a file",
+    ),
     "a broken plan": (("broken.plan",), "the plan in broken.plan.json cannot be read", "--log"),
 }  # fmt: skip
 

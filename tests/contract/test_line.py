@@ -148,6 +148,13 @@ def runs(engine: str) -> bool:
     return True
 
 
+def test_what_depends_on_weights_alone_is_no_part_of_the_graph(line: Line) -> None:
+    model = onnx_ir.from_proto(read_onnx(line.onnx.path))
+    constants = set(model.graph.initializers.values())
+    assert [node.name for node in model.graph if node.inputs and constants.issuperset(node.inputs)] == []
+    assert {value.dtype for node in model.graph for value in node.outputs}.isdisjoint({onnx_ir.DataType.DOUBLE})
+
+
 def test_the_canonical_form_is_canonical(line: Line, tmp_path: Path) -> None:
     quantised = int8_from_ranges(line.onnx.path, line.table, target="canonical", out=tmp_path / "canonical.onnx")
     model = onnx_ir.from_proto(read_onnx(quantised.path))

@@ -19,13 +19,13 @@ from residual_onnx import quantised, residual_onnx
 from small_cli import runner
 from small_onnx import float_onnx, frames, int8_onnx
 
-from edgeseg.artifact import Artifact, Layer, read_onnx, write_onnx
+from edgeseg.artifact import Artifact, read_onnx, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import gate, open_engine
 from edgeseg.engines.bisection import Cuts, Deviation, first_off
 from edgeseg.engines.build import engine_from_onnx
-from edgeseg.engines.engine import Engine
+from edgeseg.engines.engine import Engine, Job, Written
 from edgeseg.engines.plain import plain_outputs
 from edgeseg.errors import AgreementError, MismatchError
 from edgeseg.graph.cut import bypass_pairs, cut_graph, flow_of
@@ -194,15 +194,15 @@ def wrong_runtime(node: str, factor: float) -> Engine:
     """ONNX Runtime that multiplies the weight of `node` by `factor`."""
     right = open_engine("onnxruntime")
 
-    def write(source: Artifact, path: Path, precision: Precision) -> tuple[Layer, ...]:
-        layers = right.write(source, path, precision)
-        model = onnx.load(path)
+    def write(job: Job) -> Written:
+        written = right.write(job)
+        model = onnx.load(job.path)
         for each in model.graph.node:
             for constant in model.graph.initializer:
                 if each.name == node and constant.name == each.input[1]:
                     constant.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(constant) * factor, constant.name))
-        onnx.save(model, path)
-        return layers
+        onnx.save(model, job.path)
+        return written
 
     return dataclasses.replace(right, name="wrong", write=write)
 

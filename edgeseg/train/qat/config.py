@@ -26,7 +26,7 @@ class QatConfig:
     steps: int = 400
     minutes: float | None = None
     batch: int = 4
-    learning_rate: float = 2e-5
+    learning_rate: float = 5e-6
     distill: float = 1.0
     supervise: float = 0.0
     balance: float = 0.0
