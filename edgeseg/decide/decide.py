@@ -98,12 +98,12 @@ def decide(question: Question, folder: Path, *, progress: Progress = silent) -> 
 
 def check_decidable(engine: str) -> None:
     """MismatchError where the engine only simulates int8; UnavailableError where it cannot run here."""
-    open_engine(engine).runnable()
     if open_engine(engine).simulates:
         raise MismatchError(
             f"{engine} computes int8 in floating point: its times say nothing of other engines",
             hint="decide on the engine that will run: --engine openvino or onnxruntime",
         )
+    open_engine(engine).runnable()
 
 
 def others_of(question: Question) -> list[Precision]:

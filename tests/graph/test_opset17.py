@@ -183,6 +183,8 @@ LOWERED = {
 
 @pytest.mark.parametrize("case", LOWERED)
 def test_what_newer_opsets_write_otherwise(case):
+    if case == "resize of some axes to sizes" and onnxruntime.__version__.startswith("1.23."):
+        pytest.skip("ONNX Runtime 1.23 does not run the original: it takes the sizes of two axes for those of all four")
     opset, nodes, constants = LOWERED[case]
     expected = run(graph_of(nodes, opset, **constants), frames(1))
     found = lowered(graph_of(nodes, opset, **constants))
