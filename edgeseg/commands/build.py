@@ -95,7 +95,9 @@ def command(
             ["engine", "precision", "layers obtained", "labels as float"],
             [[built.engine, built.precision, layers, built.agreement.get("labels", "-")]],
         )
-    wrote(built.path, f"edgeseg bench {built.path}")
+    elsewhere = "judged" in built.agreement  # what is built here cannot run here
+    page = f"edgeseg inspect {built.path} --html page.html"
+    wrote(built.path, page if elsewhere else f"edgeseg bench {built.path}")
 
 
 def dry_line(engine: str, onnx: Path, precision: str | None, options: BuildOptions, output: Path) -> str:

@@ -151,7 +151,9 @@ def command(
         note(f"note: these weights are {artifact.spec.licence}: not for commercial use")
     wrote(made.onnx.path)
     wrote(made.plot)
-    wrote(artifact.path, f"edgeseg stream SOURCE {artifact.path} -o overlay.mp4")
+    elsewhere = "judged" in artifact.agreement  # what is built here cannot run here
+    run = f"edgeseg stream SOURCE {artifact.path} -o overlay.mp4"
+    wrote(artifact.path, f"edgeseg inspect {artifact.path} --html page.html" if elsewhere else run)
 
 
 def print_decision(decision: Decision) -> None:

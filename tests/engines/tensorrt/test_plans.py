@@ -368,6 +368,20 @@ def test_options_that_an_engine_does_not_take(
     assert len(done.lines("hint")) == 1
 
 
+def test_what_cannot_run_here_is_looked_into_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def no_gpu(text: str) -> EmulatedCuda:
+        raise UnavailableError("this machine has no NVIDIA driver", hint="install it")
+
+    monkeypatch.setattr(device, "open_cuda", no_gpu)
+    words = ["build", float_onnx(tmp_path).path, "-o", tmp_path / "out", "--engine", "tensorrt_rtx"]
+    done = runner(monkeypatch, capfd)(*words)
+    plan = tmp_path / "out" / "small.tensorrt_rtx.fp32.plan"
+    assert done.code == 0
+    assert done.lines("next") == [f"edgeseg inspect {plan} --html page.html"]
+
+
 def test_a_dry_run_prints_the_command_and_builds_nothing(
     fake: FakeTensorRt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
