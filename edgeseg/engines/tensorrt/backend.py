@@ -13,7 +13,6 @@ from edgeseg.engines.options import BuildOptions
 from edgeseg.engines.tensorrt.compat import import_release
 from edgeseg.engines.tensorrt.cuda import open_cuda
 from edgeseg.engines.tensorrt.lane import Lane, Size
-from edgeseg.engines.tensorrt.log import Log
 from edgeseg.engines.tensorrt.opened import Opened, shared_engine
 from edgeseg.engines.tensorrt.slot import slots_of
 from edgeseg.errors import UnavailableError
@@ -31,14 +30,13 @@ class TensorRtBackend(Backend):
 
     def __init__(self, name: str, artifact: Artifact, threads: int | None) -> None:
         self._release = import_release(name)
-        self._log = Log(self._release.trt)
         self._artifact, self._lanes, self._without_kernels = artifact, list[Lane](), False
         self._opened: Opened | None = None
         device = str(artifact.build.get("options", {}).get("device", BuildOptions.device))
         self._cuda = open_cuda(device)
         try:
             with self._cuda.current():
-                self._opened = shared_engine(self._release, self._log, artifact, self._cuda, device)
+                self._opened = shared_engine(self._release, artifact, self._cuda, device)
                 self._lanes.append(self._new_lane())
         except BaseException:
             self._cuda.close()
@@ -105,7 +103,8 @@ class TensorRtBackend(Backend):
 
     def _failure(self) -> UnavailableError:
         """A call that TensorRT did not take."""
-        reason = self._log.errors[-1] if self._log.errors else "TensorRT does not say why"
+        errors = self._opened.log.errors if self._opened else []
+        reason = errors[-1] if errors else "TensorRT does not say why"
         return UnavailableError(f"{self._artifact.path.name} failed to run: {reason}", hint="edgeseg doctor")
 
     def _out_of_memory(self, engine: Any) -> UnavailableError:

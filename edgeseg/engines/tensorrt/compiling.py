@@ -39,7 +39,8 @@ def written_by(name: str, job: Job) -> Written:
     layers = plan_layers(release, plan)
     known = {key: value for key, value in device.items() if key != "free_mib"}
     obtained = layers_from_plan(layers, requests_from_onnx(order.onnx))
-    there = tuple(layer for layer in obtained if layer.op or layer.name not in weightless(order.onnx))
+    vanishing = weightless(order.onnx)
+    there = tuple(layer for layer in obtained if layer.op or layer.name not in vanishing)
     return Written(there, facts(job.onnx.path.name, release, order, plan, layers), known)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from edgeseg.engines.backend import Array
-from edgeseg.engines.tensorrt.cuda import Cuda, Graph, Stream
+from edgeseg.engines.tensorrt.cuda import Cuda, Stream
 from edgeseg.engines.tensorrt.pipeline import DevicePipeline, Ends
+from edgeseg.engines.tensorrt.recording import Recordings
 from edgeseg.engines.tensorrt.slot import Shape, Slot
 
 Size = tuple[int, int]
@@ -28,7 +29,7 @@ class Lane:
     ) -> None:
         self.name, self.slots = name, {slot.spec.name: slot for slot in slots}
         self._cuda, self._context, self._stream, self._refusal = cuda, context, stream, refusal
-        self._graphs: dict[tuple[Shape, ...], Graph | None] = {}
+        self._recordings = Recordings(cuda, stream)
         self._pipeline: DevicePipeline | None = None
         for slot in slots:
             context.set_tensor_address(slot.spec.name, slot.buffer.address)
@@ -49,7 +50,7 @@ class Lane:
         shapes = self._shaped({name: array.shape for name, array in feed.items()})
         for name, array in feed.items():
             np.copyto(self.slots[name].host, array)
-        self._launch(shapes)
+        self._recordings.run(shapes, self._queue)
         return {name: slot.host for name, slot in self.slots.items() if not slot.is_input}
 
     def begin(self, rgb: Array, size: Size, frame_size: Size, *, align_corners: bool) -> Callable[[], Array]:
@@ -82,28 +83,12 @@ class Lane:
     def close(self) -> None:
         """Free the device memory."""
         self.wait()
-        self._graphs.clear()
+        self._recordings.clear()
         if self._pipeline is not None:
             self._pipeline.close()
         self._context = None
         for slot in self.slots.values():
             slot.buffer.free()
-
-    def _launch(self, shapes: tuple[Shape, ...]) -> None:
-        """Run once. The first call of a shape runs plainly, the second records a graph, later ones launch it.
-
-        TensorRT sets itself up for a shape in the first call, which a graph must not hold.
-        """
-        if shapes not in self._graphs:
-            self._graphs[shapes] = None
-            self._queue()
-            return
-        graph = self._graphs[shapes]
-        if graph is None:
-            with self._cuda.capture(self._stream) as graph:
-                self._queue()
-            self._graphs[shapes] = graph
-        self._cuda.launch(graph, self._stream)
 
     def _queue(self) -> None:
         for step in (self._upload, self._execute, self._download):

@@ -23,29 +23,31 @@ GPU = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A plan in the device's memory. Drop the last reference with the device's context current."""
+    """A plan in the device's memory, and what TensorRT says of it. Drop the last reference with the context current."""
 
     runtime: Any
     engine: Any
+    log: Log
 
 
 # Streams of one process share the engine, and so its weights; each has an execution context of its own.
 OPENED: WeakValueDictionary[tuple[Any, ...], Opened] = WeakValueDictionary()
 
 
-def shared_engine(release: Release, log: Log, artifact: Artifact, cuda: Cuda, device: str) -> Opened:
+def shared_engine(release: Release, artifact: Artifact, cuda: Cuda, device: str) -> Opened:
     """The engine of a plan, which is read once as long as somebody has it open."""
     check_plan(release, artifact, cuda.facts())
     stat = artifact.path.stat()
     key = (release.name, device, artifact.path.resolve(), stat.st_ino, stat.st_mtime_ns, stat.st_size)
     opened = OPENED.get(key)
     if opened is None:
-        opened = OPENED[key] = engine_from_plan(release, log, artifact)
+        opened = OPENED[key] = engine_from_plan(release, artifact)
     return opened
 
 
-def engine_from_plan(release: Release, log: Log, artifact: Artifact) -> Opened:
+def engine_from_plan(release: Release, artifact: Artifact) -> Opened:
     """TensorRT's runtime and engine for a plan."""
+    log = Log(release.trt)
     try:
         runtime = release.trt.Runtime(log.sink)
     except (RuntimeError, TypeError) as problem:
@@ -55,7 +57,7 @@ def engine_from_plan(release: Release, log: Log, artifact: Artifact) -> Opened:
     engine = runtime.deserialize_cuda_engine(artifact.path.read_bytes())
     if engine is None:
         raise refusal(log.errors, release, artifact)
-    return Opened(runtime, engine)
+    return Opened(runtime, engine, log)
 
 
 def check_plan(release: Release, artifact: Artifact, gpu: dict[str, Any]) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.engines.backend import Array
-from edgeseg.engines.tensorrt.cuda import Buffer, Cuda, Graph, Stream
+from edgeseg.engines.tensorrt.cuda import Buffer, Cuda, Stream
 from edgeseg.engines.tensorrt.kernels.kernels import PixelKernels
 from edgeseg.engines.tensorrt.kernels.picture import RgbPicture
+from edgeseg.engines.tensorrt.recording import Recordings
 
 Size = tuple[int, int]
 GRAPHS = 8  # of different sizes; a camera has one
@@ -41,7 +41,7 @@ class DevicePipeline:
         self._cuda, self._stream = cuda, stream
         self._kernels = PixelKernels(cuda)
         self._frame, self._mask = Room(cuda), Room(cuda)
-        self._graphs: dict[Any, Graph | None] = {}
+        self._recordings = Recordings(cuda, stream)
         self.pending: Pending | None = None
 
     def begin(
@@ -51,8 +51,8 @@ class DevicePipeline:
         if self.pending is not None:
             self.pending()
         frame, mask = self._frame.array(rgb.shape), self._mask.array(size)
-        if self._frame.grew() | self._mask.grew() or len(self._graphs) >= GRAPHS:
-            self._graphs.clear()  # they hold addresses
+        if self._frame.grew() | self._mask.grew() or len(self._recordings) >= GRAPHS:
+            self._recordings.clear()  # they hold addresses
         np.copyto(frame, rgb)
 
         def queue() -> None:
@@ -63,7 +63,7 @@ class DevicePipeline:
             self._label(ends, size, align_corners)
             self._cuda.download(mask, self._mask.buffer, self._stream)
 
-        self._launch((rgb.shape, size, ends.frame_size, align_corners), queue)
+        self._recordings.run((rgb.shape, size, ends.frame_size, align_corners), queue)
         self.pending = Pending(self, mask)
         return self.pending
 
@@ -75,7 +75,7 @@ class DevicePipeline:
 
     def close(self) -> None:
         """Free the device memory."""
-        self._graphs.clear()
+        self._recordings.clear()
         for room in (self._frame, self._mask):
             room.free()
 
@@ -94,19 +94,6 @@ class DevicePipeline:
             dtype="fp16" if ends.result_dtype == "float16" else "fp32",
             align_corners=align_corners,
         )
-
-    def _launch(self, key: Any, queue: Callable[[], None]) -> None:
-        """Run once: plainly the first time, which loads and uploads what a graph must not hold, then as a graph."""
-        if key not in self._graphs:
-            self._graphs[key] = None
-            queue()
-            return
-        graph = self._graphs[key]
-        if graph is None:
-            with self._cuda.capture(self._stream) as graph:
-                queue()
-            self._graphs[key] = graph
-        self._cuda.launch(graph, self._stream)
 
 
 class Pending:
