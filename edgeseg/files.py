@@ -64,6 +64,11 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def user_cache() -> Path:
+    """Where this user's caches lie: $XDG_CACHE_HOME/edgeseg, or ~/.cache/edgeseg."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeseg"
+
+
 def sha256_from_file(path: str | os.PathLike[str]) -> str:
     """The file's SHA-256 in hexadecimal."""
     digest = hashlib.sha256()

@@ -7,19 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.commands.build_options import (
-    AnyGpu,
-    Batch,
-    Device,
-    Dla,
-    Gpu,
-    Level,
-    Portable,
-    Sizes,
-    TimingCache,
-    Workspace,
-    build_options,
-)
+from edgeseg.commands import build_options as wish
 from edgeseg.commands.options import ENGINES_FOLDER, Engine, Folder, Json, PrecisionName, precision_from_text
 
 if TYPE_CHECKING:
@@ -36,16 +24,16 @@ def command(
     force: Annotated[
         bool, typer.Option("--force", help="Take an int8 ONNX of another target; it still has to agree.")
     ] = False,
-    batch: Batch = None,
-    sizes: Sizes = None,
-    workspace: Workspace = None,
-    level: Level = None,
-    device: Device = "cuda:0",
-    dla: Dla = None,
-    timing_cache: TimingCache = None,
-    portable: Portable = False,
-    any_gpu: AnyGpu = False,
-    gpu: Gpu = None,
+    batch: wish.Batch = None,
+    sizes: wish.Sizes = None,
+    workspace: wish.Workspace = None,
+    level: wish.Level = None,
+    device: wish.Device = "cuda:0",
+    dla: wish.Dla = None,
+    timing_cache: wish.TimingCache = None,
+    portable: wish.Portable = False,
+    any_gpu: wish.AnyGpu = False,
+    gpu: wish.Gpu = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the command of NVIDIA's that builds the same, and build nothing.")
     ] = False,
@@ -62,7 +50,7 @@ def command(
     from edgeseg.engines.build import engine_from_onnx
 
     engine = engine or default_engine()
-    options = build_options(batch, sizes, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu)
+    options = wish.build_options(batch, sizes, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu)
     if dry_run:
         print(dry_line(engine, onnx, precision, options, output))
         return

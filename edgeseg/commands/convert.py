@@ -7,19 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.commands.build_options import (
-    AnyGpu,
-    Batch,
-    Device,
-    Dla,
-    Gpu,
-    Level,
-    Portable,
-    Sizes,
-    TimingCache,
-    Workspace,
-    build_options,
-)
+from edgeseg.commands import build_options as wish
 from edgeseg.commands.options import (
     AUTO,
     ENGINES_FOLDER,
@@ -71,16 +59,16 @@ def command(
         Path | None, typer.Option("--labels", metavar="FILE", help="Names of a checkpoint's classes, one a line.")
     ] = None,
     mask: Annotated[bool, typer.Option("--mask", help="Put upsampling and argmax into the graph.")] = False,
-    batch: Batch = None,
-    sizes: Sizes = None,
-    workspace: Workspace = None,
-    level: Level = None,
-    device: Device = "cuda:0",
-    dla: Dla = None,
-    timing_cache: TimingCache = None,
-    portable: Portable = False,
-    any_gpu: AnyGpu = False,
-    gpu: Gpu = None,
+    batch: wish.Batch = None,
+    sizes: wish.Sizes = None,
+    workspace: wish.Workspace = None,
+    level: wish.Level = None,
+    device: wish.Device = "cuda:0",
+    dla: wish.Dla = None,
+    timing_cache: wish.TimingCache = None,
+    portable: wish.Portable = False,
+    any_gpu: wish.AnyGpu = False,
+    gpu: wish.Gpu = None,
     output: Folder = ENGINES_FOLDER,
     as_json: Json = False,
 ) -> None:
@@ -100,6 +88,7 @@ def command(
         raise MismatchError("--data is for --precision auto", hint="add --precision auto, or leave --data out")
     elif precision is not None:
         wanted = precision_from_text(precision)
+    options = wish.build_options(batch, sizes, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu)
     with shown_progress() as progress:
         made = convert(
             recipe.model,
@@ -111,7 +100,7 @@ def command(
             size=size_or_none(size) or recipe.size,
             output=Output.MASK if mask else Output.LOGITS,
             labels=labels,
-            options=build_options(batch, sizes, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu),
+            options=options,
             out=output,
             progress=progress,
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.engines.tensorrt.compat import Release
-from edgeseg.files import whole_file
+from edgeseg.files import user_cache, whole_file
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,3 @@ def timings_for(release: Release, device: str, folder: Path | None) -> Timings |
     version = ".".join(map(str, release.version))
     name = re.sub(r"[^\w.]+", "-", f"{release.name}-{version}-{device or 'gpu'}")
     return Timings((folder or user_cache() / "timings") / f"{name}.cache")
-
-
-def user_cache() -> Path:
-    """Where this user's caches lie: $XDG_CACHE_HOME/edgeseg, or ~/.cache/edgeseg."""
-    import os
-
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeseg"

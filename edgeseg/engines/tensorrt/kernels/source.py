@@ -6,8 +6,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from edgeseg.engines.tensorrt.timings import user_cache
-from edgeseg.files import whole_file
+from edgeseg.files import user_cache, whole_file
 
 SOURCE = Path(__file__).with_name("pixels.cu")
 SHIM = Path(__file__).with_name("shim.h")
