@@ -86,9 +86,9 @@ class Engine:
 
     def runnable(self) -> None:
         """UnavailableError, with what is missing, unless engine files can be run here."""
-        if self.runs_here is not None:
-            self.runs_here()  # asked first: a runtime for a device that is not there need not be loaded
         self.available()
+        if self.runs_here is not None:
+            self.runs_here()
 
     def open(self, artifact: Artifact, *, threads: int | None = None) -> Backend:
         """Load `artifact` to run it. threads: how many cores it computes on; None leaves that to the runtime."""
