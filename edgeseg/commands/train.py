@@ -46,6 +46,8 @@ def command(
     ohem: Annotated[float | None, Option(min=0.0, max=1.0, help="Learn from pixels below this probability.")] = None,
     dice: Annotated[float | None, Option(min=0.0, max=1e3, help="Weight of the Dice loss; 0.")] = None,
     auxiliary: Annotated[float | None, Option(min=0.0, max=1e3, help="Weight of each auxiliary head; 0.4.")] = None,
+    teacher: Annotated[str | None, Option(metavar="MODEL", help="Learn from its answers, too.")] = None,
+    distill: Annotated[float | None, Option(min=0.0, max=1e3, help="Weight of those answers; 1.")] = None,
     scale: Annotated[tuple[float, float] | None, Option(metavar="LOW HIGH", help="Random scale; 0.5 2.")] = None,
     colour: Annotated[float | None, Option(min=0.0, max=1.0, help="Brightness, contrast, saturation; 0.4.")] = None,
     gamma: Annotated[float | None, Option(min=0.0, max=5.0, help="Random gamma, 0.3 for 0.74 to 1.35; 0.")] = None,
@@ -84,6 +86,7 @@ def command(
         "power": power, "ema": ema, "balance": balance, "ohem": ohem, "dice": dice, "auxiliary": auxiliary,
         "scale": scale, "colour": colour, "gamma": gamma, "hue": hue, "gain": gain, "blur": blur, "noise": noise,
         "seed": seed, "licence": licence, "precision": precision, "val": val, "keep": keep,
+        "distill": distill,
     }  # fmt: skip
     use_threads(threads)
     if qat:
@@ -95,6 +98,7 @@ def command(
             "epochs": epochs,
             "val_every": val_every,
             "device": device,
+            "teacher": teacher,
         }
         usual = {"precision": "auto", "val": "", "keep": "last", "device": "auto"}
         typed = {**given, **odd, "steps": steps, "minutes": minutes, "every": every}
@@ -104,12 +108,15 @@ def command(
             restart, as_json,
         )  # fmt: skip
         return
+    if distill is not None and teacher is None:
+        raise DataError("--distill means nothing without --teacher", hint="--teacher bisenetv2-camvid, or leave it out")
     if ranges is not None:
         raise DataError("--ranges means nothing without --qat", hint="add --qat, or leave it out")
     wanted, window = size_or_none(size), size_or_none(crop)
     request = request_from_options(
         model, data, Length(steps, epochs, minutes), shares=share or (), folder=output, name=name, variant=variant,
         size=wanted and wanted[::-1], crop=window and window[::-1], device=device, every=every, val_every=val_every,
+        teacher=teacher,
         fields={key: value for key, value in given.items() if value is not None},
     )  # fmt: skip
     if keep == "best":

@@ -16,6 +16,8 @@ class TrainConfig:
     auxiliary: weight of each auxiliary head. balance: how much more rare classes weigh, 0 not at all.
     ohem: probability of the true class under which a pixel counts, 0 for all. dice: weight of the Dice loss.
     power: of the learning rate's decay. scale, colour, gamma, hue, gain, blur, noise: see `Augmentation`.
+    teacher: name of the weights whose answers are learnt from too, "" for none; distill: how much these weigh beside
+    the labels.
     start: name of the weights file that it began with, "" for random weights.
     precision: of the forward pass: "bf16", "fp16" or "fp32".
     minutes: the wall-clock budget from which `steps` was worked out, 0 where steps were named.
@@ -54,3 +56,6 @@ class TrainConfig:
     minutes: float = 0.0
     val: str = ""
     keep: str = "last"
+    teacher: str = ""
+    teacher_sha256: str = ""
+    distill: float = 1.0

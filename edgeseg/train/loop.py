@@ -16,15 +16,17 @@ from torch import Tensor, nn
 
 from edgeseg.errors import DataError
 from edgeseg.models import open_family
-from edgeseg.spec import InputSpec, ModelSpec
+from edgeseg.spec import ModelSpec
 from edgeseg.train import checkpoint
 from edgeseg.train.augment import Augmentation
 from edgeseg.train.average import update_average
 from edgeseg.train.batches import Batch, Batches
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.device import PRECISIONS
-from edgeseg.train.loss import IGNORE, Criterion, balanced_class_weights
+from edgeseg.train.loss import IGNORE, Criterion, balanced_class_weights, distillation
+from edgeseg.train.normalise import Normalise
 from edgeseg.train.schedule import learning_rate_at
+from edgeseg.train.teacher import Teacher
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 Draw = Callable[[np.random.Generator], Pair]
@@ -36,6 +38,7 @@ class Trainer:
     """One training. `draw` gives a random picture (H, W, 3) with its labels (H, W) from the generator it is handed.
 
     workers: batches made ahead in threads; `draw` is then called by several at once.
+    teacher: its answers are learnt from too, with the weight `distill` of the recipe.
     about: plain data that goes into the checkpoint and comes back from it.
     """
 
@@ -48,6 +51,7 @@ class Trainer:
         *,
         device: torch.device = CPU,
         workers: int = 0,
+        teacher: Teacher | None = None,
     ) -> None:
         torch.manual_seed(config.seed)
         self.config, self.spec, self.draw, self.folder, self.device = config, spec, draw, folder, device
@@ -61,7 +65,7 @@ class Trainer:
         self.augmentation = augmentation_of(config)
         weights = balanced_class_weights(self._class_shares(), config.balance).to(device)
         self.criterion = Criterion(weights, config.auxiliary, config.ohem, config.dice, spec.align_corners)
-        self.normalise = Normalise(spec.input, device)
+        self.normalise, self.teacher = Normalise(spec.input, device), teacher
         self.batches = Batches(self._batch, workers)
         self.step = 0
         self.about: dict[str, Any] = {}
@@ -119,8 +123,11 @@ class Trainer:
         precision = self.config.precision
         with torch.autocast(self.device.type, PRECISIONS[precision], enabled=precision != "fp32"):
             logits = self.network(self.normalise(images))
+            target = self.teacher(images) if self.teacher else None
         heads = logits if isinstance(logits, list) else [logits]
         loss = self.criterion(heads, labels)
+        if target is not None:
+            loss = loss + self.config.distill * distillation(heads[0], target, labels, self.spec.align_corners)
         self._descend(loss)
         self.step += 1
         update_average(self.average, self.network, self.config.ema, self.step)
@@ -166,18 +173,6 @@ class Trainer:
                 hint="look at the label files: all their pixels are of the ignored id",
             )
         return judged / judged.sum()
-
-
-class Normalise:
-    """Pixels (N, 3, H, W) of 0 to 255, rgb, as the network takes them."""
-
-    def __init__(self, spec: InputSpec, device: torch.device) -> None:
-        self.flip = spec.color == "bgr"
-        self.mean = torch.tensor(spec.mean, device=device).view(1, 3, 1, 1) * 255
-        self.std = torch.tensor(spec.std, device=device).view(1, 3, 1, 1) * 255
-
-    def __call__(self, images: Tensor) -> Tensor:  # noqa: D102 - the class says it
-        return ((images.flip(1) if self.flip else images) - self.mean) / self.std
 
 
 def augmentation_of(config: TrainConfig) -> Augmentation:

@@ -101,3 +101,20 @@ def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
     either = (share.square() + truth).sum((0, 2, 3))
     seen = truth.sum((0, 2, 3)) > 0
     return (1 - 2 * both / either.clamp_min(1e-6))[seen].mean() if bool(seen.any()) else logits.sum() * 0
+
+
+def divergence(logits: Tensor, target: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of the classes (N, C, h, w) from those of `target`, at each position (N, h, w).
+
+    Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", arXiv 1503.02531, at temperature 1.
+    """
+    own, wanted = F.log_softmax(logits, 1), F.log_softmax(target, 1)
+    return F.kl_div(own, wanted, reduction="none", log_target=True).sum(1)
+
+
+def distillation(logits: Tensor, target: Tensor, labels: Tensor, align_corners: bool = False) -> Tensor:
+    """Mean divergence of a head from a teacher's logits, at the teacher's stride and where labels (N, H, W) judge."""
+    size = target.shape[-2:]
+    own = F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=align_corners)
+    judged = F.interpolate(labels[:, None].float(), size=size, mode="nearest")[:, 0] != IGNORE
+    return (divergence(own, target.float()) * judged).sum() / judged.sum().clamp_min(1)

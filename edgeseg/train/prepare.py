@@ -20,6 +20,7 @@ from edgeseg.train.loop import Trainer
 from edgeseg.train.recipe import check_classes, check_sizes, draw_from, sets_from_config, spec_from_config
 from edgeseg.train.request import Request
 from edgeseg.train.schedule import steps_from_minutes, with_steps
+from edgeseg.train.teacher import Teacher
 from edgeseg.train.validate import Predictor, spread, validate
 
 WORKERS = 8  # batches made ahead for a CUDA card, which learns from one sooner than a core makes it
@@ -65,7 +66,9 @@ def fresh_trainer(request: Request, config: TrainConfig, sets: list[Dataset], fo
     """A trainer with the weights to begin with."""
     spec = spec_from_config(config, request.start.spec)
     workers = min(WORKERS, max(1, available_threads() - 1)) if request.device.type == "cuda" else 0
-    trainer = Trainer(config, spec, draw_from(config, sets), folder, device=request.device, workers=workers)
+    teacher = Teacher(request.teacher, request.device) if request.teacher else None
+    draw = draw_from(config, sets)
+    trainer = Trainer(config, spec, draw, folder, device=request.device, workers=workers, teacher=teacher)
     trainer.start_from(request.start.state_for(spec))
     return trainer
 

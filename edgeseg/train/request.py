@@ -14,12 +14,15 @@ import torch
 from edgeseg.datasets import open_dataset
 from edgeseg.datasets.dataset import Dataset
 from edgeseg.errors import DataError, FormatError, UnknownNameError
+from edgeseg.export.model import Source, source_from_model
+from edgeseg.files import sha256_from_file
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.device import device_from_text
 from edgeseg.train.presets import preset_of
 from edgeseg.train.recipe import usual_size
 from edgeseg.train.schedule import steps_from_epochs, with_steps
 from edgeseg.train.start import Start, start_from_model
+from edgeseg.train.teacher import check_teacher
 
 Size = tuple[int, int]
 KEEP = ("last", "best")
@@ -32,6 +35,7 @@ class Request:
 
     config: `steps` 0 where `minutes` decide, precision "auto" where the device does.
     every: steps between rows of the log, each with a checkpoint. val_every: steps between validations.
+    teacher: the network whose answers are learnt from too.
     """
 
     config: TrainConfig
@@ -40,6 +44,7 @@ class Request:
     device: torch.device
     every: int = 50
     val_every: int | None = None
+    teacher: Source | None = None
 
 
 @dataclass(frozen=True)
@@ -77,13 +82,14 @@ def request_from_options(
     device: str = "auto",
     every: int = 50,
     val_every: int | None = None,
+    teacher: str | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> Request:
     """The request of a command line. size, crop: (height, width). fields: of `TrainConfig`, over the family's preset.
 
     The name is the family's and the first data set's unless given, the folder `runs/NAME`.
     """
-    start = start_from_model(model, variant)
+    start, source = start_from_model(model, variant), source_from_model(teacher) if teacher else None
     pairs = shared(data, shares)
     first = open_dataset(data[0])
     chosen = size or size_of(start, first)
@@ -91,13 +97,16 @@ def request_from_options(
     config = TrainConfig(
         name=name, family=start.family, variant=start.variant, data=pairs, size=chosen, crop=crop or chosen, steps=0,
         start=start.path.name if start.path else "", start_sha256=start.sha256, minutes=length.minutes or 0.0,
+        teacher=source.path.name if source else "", teacher_sha256=sha256_from_file(source.path) if source else "",
         **{"precision": "auto", "licence": start.spec.licence if start.spec else "unknown",
            **preset_of(start.family), **(fields or {})},
     )  # fmt: skip
     check_options(config)
+    if source:
+        check_teacher(source, first.labels, config.crop)
     steps = length.steps_of(len(first), pairs[0][1] / sum(share for _, share in pairs), config.batch)
     config = with_steps(config, steps) if steps else dataclasses.replace(config, steps=0)
-    return Request(config, start, folder or Path("runs") / name, device_from_text(device), every, val_every)
+    return Request(config, start, folder or Path("runs") / name, device_from_text(device), every, val_every, source)
 
 
 def shared(data: Sequence[str], shares: Sequence[float]) -> tuple[tuple[str, float], ...]:

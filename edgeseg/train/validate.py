@@ -16,7 +16,7 @@ from edgeseg.pixels.resize import resize_rgb
 from edgeseg.pixels.upsample import labels_from_logits
 from edgeseg.progress import Progress, silent
 from edgeseg.spec import ModelSpec
-from edgeseg.train.loop import Normalise
+from edgeseg.train.normalise import Normalise
 
 Array = NDArray[np.uint8]
 

@@ -209,6 +209,14 @@ def test_another_recipe_in_the_folder_is_refused_unless_it_begins_anew(run: Run)
     assert run(*other, "--restart", "--json").json()["resumed_from"] == 0
 
 
+def test_a_teacher_is_part_of_the_recipe(run: Run) -> None:
+    taught = (*SHORT, "--teacher", "bisenetv2-street")
+    assert run(*taught).code == 0
+    assert header_from_weights(Path("run/tiny.safetensors"))["config"]["teacher"] == "bisenetv2-street.safetensors"
+    told = "run holds another training: teacher bisenetv2-street.safetensors, now nothing"
+    check_refusal(run(*SHORT), told, "--restart")
+
+
 def test_what_the_request_leaves_open_comes_from_the_checkpoint(run: Run) -> None:
     words = (*NET, "--data", STREET, "--minutes", "0.001", "-o", "run")
     first = run(*words, "--json").json()
@@ -381,6 +389,12 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a seed that torch does not take": ((*DATA, "--steps", "1", "--seed", f"{2**32}"), "'--seed'", "train --help"),
     "ranges that nothing is tuned in": (
         (*DATA, "--steps", "1", "--ranges", "a.json"), "--ranges means nothing without --qat", "add --qat",
+    ),
+    "a teacher's weight without a teacher": (
+        (*DATA, "--steps", "1", "--distill", "2"), "--distill means nothing without --teacher", "--teacher bisenet",
+    ),
+    "a teacher that is none": (
+        (*DATA, "--steps", "1", "--teacher", "bisenetv2-stret"), "bisenetv2-stret", "bisenetv2-street",
     ),
     "a size that breaks the rule": (
         (*DATA, "--steps", "1", "--size", "100x64"), "bisenetv2 light does not take 100x64", "use 96x64 or 128x64",

@@ -14,7 +14,7 @@ from edgeseg.errors import FileProblem, MismatchError, UnknownNameError  # noqa:
 from edgeseg.models import open_family  # noqa: E402
 from edgeseg.spec import InputSpec, LabelSet  # noqa: E402
 from edgeseg.train.config import TrainConfig  # noqa: E402
-from edgeseg.train.loop import Normalise  # noqa: E402
+from edgeseg.train.normalise import Normalise  # noqa: E402
 from edgeseg.train.recipe import spec_from_config  # noqa: E402
 from edgeseg.train.start import start_from_model  # noqa: E402
 

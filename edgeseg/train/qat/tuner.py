@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from edgeseg.errors import DataError, FormatError, MismatchError
@@ -20,7 +19,7 @@ from edgeseg.spec import ModelSpec
 from edgeseg.train.augment import Augmentation
 from edgeseg.train.checkpoint import without_place, write_checkpoint
 from edgeseg.train.loop import Draw
-from edgeseg.train.loss import IGNORE, Criterion, balanced_class_weights
+from edgeseg.train.loss import IGNORE, Criterion, balanced_class_weights, divergence
 from edgeseg.train.qat.config import QatConfig
 from edgeseg.train.qat.graph import TorchGraph, Weights
 
@@ -85,7 +84,7 @@ class Tuner:
         if self.config.distill:
             with torch.no_grad():
                 target = self.teacher(frame)
-            loss = loss + self.config.distill * divergence(logits, target)
+            loss = loss + self.config.distill * divergence(logits, target).mean()
         if self.config.supervise:
             truth = torch.from_numpy(labels[None]).long()
             loss = loss + self.config.supervise * self.criterion([logits], truth)
@@ -140,12 +139,3 @@ class Tuner:
         counts = sum(np.bincount(self.draw(rng)[1].ravel(), minlength=IGNORE + 1) for _ in range(COUNTED))
         judged = torch.tensor(np.asarray(counts)[:classes], dtype=torch.float32)
         return balanced_class_weights(judged / judged.sum(), self.config.balance)
-
-
-def divergence(logits: Tensor, target: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of the classes (N, C, h, w) from those of `target`, the mean of all positions.
-
-    Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", arXiv 1503.02531, at temperature 1.
-    """
-    own, wanted = F.log_softmax(logits, 1), F.log_softmax(target, 1)
-    return F.kl_div(own, wanted, reduction="none", log_target=True).sum(1).mean()
