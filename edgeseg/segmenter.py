@@ -6,9 +6,10 @@ Resize, normalise, infer, upsample and argmax may run in Python, in the graph or
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from numpy.typing import NDArray
 from edgeseg.artifact import Artifact
 from edgeseg.engines import default_engine, open_engine
 from edgeseg.engines.backend import Backend
-from edgeseg.errors import SizeError
+from edgeseg.engines.wish import Done, Wish
+from edgeseg.errors import EdgeSegError, SizeError
 from edgeseg.measure.recorder import LatencyRecorder, Summary
 from edgeseg.pixels.overlay import overlay_labels
 from edgeseg.pixels.resize import resize_rgb
 from edgeseg.pixels.upsample import labels_from_logits, labels_nearest
 from edgeseg.spec import LabelSet, ModelSpec, Output
+from edgeseg.video.frame import Frame
 
 Rgb = NDArray[np.uint8]
 Size = tuple[int, int]
@@ -35,11 +38,13 @@ class Mask:
 
     labels: (H, W) uint8, ids of `classes`.
     owns_memory: False where `labels` is a buffer that the next result overwrites; copy it to keep it.
+    drawn: the picture (H, W, 3) with the classes' colours blended in, where `Segmenter.submit` was given an opacity.
     """
 
     labels: NDArray[np.uint8]
     classes: LabelSet
     owns_memory: bool = True
+    drawn: Rgb | None = None
 
     @property
     def palette(self) -> NDArray[np.uint8]:
@@ -63,7 +68,7 @@ class Segmenter:
         self.artifact = artifact
         self._backend = backend
         self._input, self._output = backend.inputs[0].name, backend.outputs[0].name
-        self._queue: deque[Mask | Callable[[], NDArray[np.uint8]]] = deque()
+        self._queue: deque[Mask | Callable[[], Done]] = deque()
         self._recorder = LatencyRecorder(sync=backend.synchronize)
 
     @property
@@ -82,8 +87,8 @@ class Segmenter:
                 f"a picture is (H, W, 3) uint8, and this is {rgb.shape} {rgb.dtype}", hint="hand over one rgb frame"
             )
         with self._recorder.stage("total"):
-            if finish := self._begin(rgb, size):
-                return Mask(finish(), self.spec.labels)
+            if finish := self._begin(rgb, size, None):
+                return Mask(finish().labels, self.spec.labels)
             with self._recorder.stage("resize"):
                 frame = resize_rgb(rgb, (self.spec.input.height, self.spec.input.width))
             with self._recorder.stage("infer"):
@@ -96,14 +101,35 @@ class Segmenter:
         """The masks of several pictures, in order."""
         return [self.segment(rgb, size) for rgb in pictures]
 
-    def submit(self, rgb: Rgb, size: Size | None = None) -> None:
-        """Begin with a picture. On a CPU this does the work; on a device it returns at once."""
-        self._queue.append(self._begin(rgb, size) or self.segment(rgb, size))
+    @property
+    def slots(self) -> int:
+        """How many pictures to submit before the first one's result is asked for, so that a device never waits."""
+        return max(1, self._backend.slots)
+
+    def submit(self, picture: Rgb | Frame, size: Size | None = None, *, opacity: float | None = None) -> None:
+        """Begin with a picture. On a CPU this does the work; on a device it returns at once.
+
+        A frame's planes go to a device as they were decoded. opacity: of the colours of `Mask.drawn`, which is made
+        where this is given.
+        """
+        self._queue.append(self._begin(picture, size, opacity) or self._segmented(picture, size, opacity))
 
     def result(self) -> Mask:
         """The mask of the oldest picture that was submitted; IndexError where there is none."""
         found = self._queue.popleft()
-        return found if isinstance(found, Mask) else Mask(found(), self.spec.labels)
+        if isinstance(found, Mask):
+            return found
+        done = found()
+        self._recorder.add("total", done.milliseconds)
+        return Mask(done.labels, self.spec.labels, drawn=done.overlay)
+
+    def discard(self) -> None:
+        """Forget the pictures that were submitted and whose result nobody asked for."""
+        while self._queue:
+            found = self._queue.popleft()
+            with contextlib.suppress(EdgeSegError):
+                if not isinstance(found, Mask):
+                    found()
 
     def latency(self) -> dict[str, Summary]:
         """Milliseconds by stage since opening or `clear_latency`: "total", and unless all of it happens on a device
@@ -134,9 +160,19 @@ class Segmenter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _begin(self, rgb: Rgb, size: Size | None) -> Callable[[], NDArray[np.uint8]] | None:
-        """What waits for the labels of a picture that a device has begun with; None where this runs on a CPU."""
-        return self._backend.begin(rgb, size or (rgb.shape[0], rgb.shape[1]), align_corners=self.spec.align_corners)
+    def _begin(self, picture: Rgb | Frame, size: Size | None, opacity: float | None) -> Callable[[], Done] | None:
+        """What waits for a picture that a device has begun with; None where this runs on a CPU."""
+        if not self._backend.slots:
+            return None
+        frame = picture if isinstance(picture, Frame) else Frame.from_rgb(0, 0.0, picture)
+        wish = Wish(size or frame.size, self.spec.align_corners, self.spec.labels.palette, opacity)
+        return self._backend.begin(frame, wish)
+
+    def _segmented(self, picture: Rgb | Frame, size: Size | None, opacity: float | None) -> Mask:
+        """The mask of a picture, made here and now."""
+        rgb = picture.rgb() if isinstance(picture, Frame) else picture
+        mask = self.segment(rgb, size)
+        return mask if opacity is None else replace(mask, drawn=mask.overlay(rgb, opacity=opacity))
 
     def _labels(self, result: NDArray[Any], size: Size) -> NDArray[np.uint8]:
         if self.artifact.output is Output.LOGITS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from edgeseg.segmenter import Segmenter
 from edgeseg.video.frame import Frame
 from edgeseg.video.sink import FrameSink, StopStream
 from edgeseg.video.source import FrameSource
-from edgeseg.video.stages import limit, mapped, pipe, prefetch
+from edgeseg.video.stages import limit, overlapped, pipe, prefetch
 
 
 @dataclass(frozen=True)
@@ -55,22 +55,37 @@ class StreamReport:
 
 
 class Stream:
-    """One run. `confusion` counts where frames carry ground truth."""
+    """One run. `confusion` counts where frames carry ground truth.
 
-    def __init__(self, segmenter: Segmenter, *, opacity: float = 0.5) -> None:
-        self.segmenter, self.opacity = segmenter, opacity
+    shown: whether somebody looks at every overlay; else one is made when it is asked for.
+    """
+
+    def __init__(self, segmenter: Segmenter, *, opacity: float = 0.5, shown: bool = True) -> None:
+        self.segmenter, self.opacity, self.shown = segmenter, opacity, shown
         self.confusion = ConfusionMatrix(len(segmenter.spec.labels), segmenter.spec.labels.ignore)
         self.judged = 0
 
-    def overlaid(self, frame: Frame) -> Frame:
-        """`frame` with the mask's colours blended in."""
-        rgb = frame.rgb()
-        truth = frame.truth()
-        mask = self.segmenter.segment(rgb)
+    def overlaid(self, frames: Iterator[Frame]) -> Generator[Frame, None, None]:
+        """The stage from frames to frames with the mask's colours blended in; as many are under way as have a slot."""
+        return overlapped(self._begin, self._finish, self.segmenter.slots)(frames)
+
+    def _begin(self, frame: Frame) -> None:
+        self.segmenter.submit(frame, opacity=self.opacity if self.shown else None)
+
+    def _finish(self, frame: Frame) -> Frame:
+        mask, truth = self.segmenter.result(), frame.truth()
         if truth is not None:
             self.confusion.update(mask.labels, truth)
             self.judged += 1
-        return Frame.from_rgb(frame.index, frame.pts_seconds, mask.overlay(rgb, opacity=self.opacity))
+        if mask.drawn is not None:
+            return Frame.from_rgb(frame.index, frame.pts_seconds, mask.drawn)
+        return Frame(
+            frame.index,
+            frame.pts_seconds,
+            frame.width,
+            frame.height,
+            rgb=lambda: mask.overlay(frame.rgb(), opacity=self.opacity),
+        )
 
 
 def stream(
@@ -87,12 +102,12 @@ def stream(
 
     seen: called with each frame that was written. The sink is left open: close it to finish the file.
     """
-    run, before, interrupted = Stream(segmenter, opacity=opacity), sink.frames_written, False
+    run, before, interrupted = Stream(segmenter, opacity=opacity, shown=sink.shows), sink.frames_written, False
     total = min((n for n in (source.info.frames, frames) if n is not None), default=None)
     segmenter.clear_latency()
     meter, began = LoadMeter(), time.perf_counter()
     first = [limit(frames)] if frames is not None else []
-    results = pipe(source, *first, prefetch, mapped(run.overlaid), prefetch)
+    results = pipe(source, *first, prefetch, run.overlaid, prefetch)
     try:
         with interrupts_held() as hold:
             for frame in results:
@@ -105,6 +120,7 @@ def stream(
         interrupted = True
     finally:
         results.close()
+        segmenter.discard()
     return StreamReport(
         frames=sink.frames_written - before,
         seconds=time.perf_counter() - began,

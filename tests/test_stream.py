@@ -124,7 +124,8 @@ def test_ground_truth_gives_the_miou_of_one_confusion_matrix(segmenter: Segmente
 
 def test_frames_of_any_size_are_labelled_pixel_by_pixel(segmenter: Segmenter) -> None:
     large = np.random.default_rng(0).integers(0, 256, (90, 170, 3), dtype=np.uint8)
-    painted = Stream(segmenter, opacity=1.0).overlaid(Frame.from_rgb(3, 0.5, large)).rgb()
+    (frame,) = Stream(segmenter, opacity=1.0).overlaid(iter([Frame.from_rgb(3, 0.5, large)]))
+    painted = frame.rgb()
     mask = segmenter.segment(large)
     assert mask.labels.shape == (90, 170)
     assert np.array_equal(painted, mask.palette[mask.labels])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.engines.wish import Done, Pixels, Wish
 from edgeseg.errors import DataError, EdgeSegError, SizeError, UnavailableError, UnknownNameError
 from edgeseg.spec import TensorSpec
 
@@ -44,11 +45,15 @@ class Backend(ABC):
                 raise self._refusal(feed)
         return self._infer(feed)
 
-    def begin(self, rgb: Array, size: tuple[int, int], *, align_corners: bool) -> Callable[[], Array] | None:
-        """Queue one picture (H, W, 3) uint8 of any size on the device, with resizing, upsampling and argmax.
+    @property
+    def slots(self) -> int:
+        """How many pictures `begin` has under way at most; 0 where it leaves them to its caller."""
+        return 0
 
-        What comes back waits for its labels (H, W) uint8 of `size`, and is called once for each picture. None where
-        this backend leaves those to its caller.
+    def begin(self, picture: Pixels, wish: Wish) -> Callable[[], Done] | None:
+        """Queue one picture of any size on the device, with resizing, upsampling, argmax and overlay.
+
+        What comes back waits for it, and may be called again. None where this backend leaves those to its caller.
         """
         return None
 

@@ -10,7 +10,8 @@ import av
 import cv2
 import numpy as np
 
-from edgeseg.video.frame import Pixels, Planes
+from edgeseg.pixels.planes import Planes
+from edgeseg.video.frame import Pixels
 
 MATRICES: dict[int, Literal["bt601", "bt709", "bt2020"]] = {1: "bt709", 2: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020"}
 

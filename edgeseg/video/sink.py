@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from edgeseg.errors import SizeError, UnknownNameError
 from edgeseg.image import IMAGE_ENDINGS
@@ -28,8 +28,10 @@ class StopStream(Exception):  # noqa: N818 - no error: the person at the window 
 class FrameSink(ABC):
     """Takes frames of one size. What was written is whole after `close`, however the stream ended.
 
-    size: (H, W) of the frames; None takes that of the first one.
+    size: (H, W) of the frames; None takes that of the first one. shows: whether it looks at the frames' pixels.
     """
+
+    shows: ClassVar[bool] = True
 
     def __init__(self, name: str, size: tuple[int, int] | None) -> None:
         self.name = name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame
 from edgeseg.video.sink import FrameSink
@@ -10,6 +12,8 @@ from edgeseg.video.source import SourceInfo
 
 class NothingSink(FrameSink):
     """Counts frames; makes no RGB of them."""
+
+    shows: ClassVar[bool] = False
 
     def _write(self, frame: Frame) -> bool:
         return True

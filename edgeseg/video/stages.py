@@ -1,6 +1,6 @@
 """What frames pass through on their way: passive generators, of which `prefetch` alone makes a thread.
 
-    pipe(source, prefetch, mapped(infer), prefetch)
+    pipe(source, prefetch, overlapped(begin, finish, slots=2), prefetch)
 
 decodes in one thread, infers in a second one, and leaves the caller's for writing.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -34,7 +35,26 @@ def pipe(source: Iterable[Any], *stages: Callable[[Iterator[Any]], Iterator[Any]
     return _passed_on(line)
 
 
-def prefetch(items: Iterator[A], depth: int = 2) -> Generator[A, None, None]:
+class Ahead(Iterator[A]):
+    """Items that a thread makes ahead, from the first `next` to `close`."""
+
+    def __init__(self, items: Iterator[A], depth: int) -> None:
+        self._ready: queue.Queue[A | _End] = queue.Queue(depth)
+        self._items = _prefetched(items, self._ready)
+
+    def __next__(self) -> A:
+        return next(self._items)
+
+    def is_ready(self) -> bool:
+        """Whether the next item, or the end, is there: `next` would not wait."""
+        return not self._ready.empty()
+
+    def close(self) -> None:
+        """Wait for the item that is being made; then the thread has ended and the items are closed."""
+        self._items.close()
+
+
+def prefetch(items: Iterator[A], depth: int = 2) -> Ahead[A]:
     """`items`, made ahead by a thread: at most `depth` wait, and one more is being made.
 
     An error of `items` is raised here, behind the items that came before it. Leaving early waits for the item that is
@@ -42,16 +62,28 @@ def prefetch(items: Iterator[A], depth: int = 2) -> Generator[A, None, None]:
     """
     if depth < 1:
         raise ValueError(f"prefetch needs a depth of at least 1, not {depth}")
-    return _prefetched(items, depth)
+    return Ahead(items, depth)
 
 
-def mapped(function: Callable[[A], B]) -> Callable[[Iterator[A]], Generator[B, None, None]]:
-    """The stage that applies `function` to each item."""
+def overlapped(
+    begin: Callable[[A], object], finish: Callable[[A], B], slots: int
+) -> Callable[[Iterator[A]], Generator[B, None, None]]:
+    """The stage that begins with items while up to `slots` are under way, and finishes them in their order.
+
+    Where an item is not there yet, nothing waits for it: those under way are finished. An error of the items or of
+    `begin` is raised behind what was begun before it.
+    """
 
     def stage(items: Iterator[A]) -> Generator[B, None, None]:
+        under_way, end = deque[A](), None
         try:
-            for item in items:
-                yield function(item)
+            while end is None or under_way:
+                if end is None and (not under_way or (len(under_way) < slots and _is_ready(items))):
+                    end = _begun(items, begin, under_way)
+                else:
+                    yield finish(under_way.popleft())
+            if end.error is not None:
+                raise end.error
         finally:
             _close(items)
 
@@ -81,8 +113,26 @@ def _passed_on(line: list[Iterator[Any]]) -> Generator[Any, None, None]:
         yield from line[-1]
 
 
-def _prefetched(items: Iterator[A], depth: int) -> Generator[A, None, None]:
-    ready: queue.Queue[A | _End] = queue.Queue(depth)
+def _begun(items: Iterator[A], begin: Callable[[A], object], under_way: deque[A]) -> _End | None:
+    """Begin with the next item; the end where there is none or something failed."""
+    try:
+        item = next(items)
+        begin(item)
+    except StopIteration:
+        return _End(None)
+    except BaseException as problem:
+        return _End(problem)
+    under_way.append(item)
+    return None
+
+
+def _is_ready(items: Iterator[Any]) -> bool:
+    """Whether the next item is there; True for iterators that do not say, which make it when they are asked."""
+    is_ready = getattr(items, "is_ready", None)
+    return is_ready is None or bool(is_ready())
+
+
+def _prefetched(items: Iterator[A], ready: queue.Queue[A | _End]) -> Generator[A, None, None]:
     leaving = threading.Event()
     # A daemon: a source that hangs for ever must not keep the process from ending.
     thread = threading.Thread(target=_produce, args=(items, ready, leaving), name="edgeseg-prefetch", daemon=True)

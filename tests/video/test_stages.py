@@ -6,12 +6,13 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseg.video.stages import limit, mapped, pipe, prefetch
+from edgeseg.video.stages import limit, overlapped, pipe, prefetch
 
 PATIENCE_SECONDS = 20.0  # far more than any of these takes: only a hang reaches it
 
@@ -21,6 +22,11 @@ def no_thread_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     assert set(threading.enumerate()) <= before
+
+
+def mapped(function: Callable[[Any], object], slots: int = 2) -> Any:
+    """The stage that does all its work when it finishes an item."""
+    return overlapped(lambda item: None, function, slots)
 
 
 def in_time(function: Callable[[], object]) -> object:
@@ -174,3 +180,61 @@ def test_stages_of_others_need_not_close_anything() -> None:
 def test_prefetch_needs_room_for_one() -> None:
     with pytest.raises(ValueError, match="prefetch needs a depth of at least 1, not 0"):
         prefetch(iter([1]), 0)
+
+
+@given(items=st.lists(st.integers()), slots=st.integers(1, 4), patient=st.booleans())
+def test_overlapped_keeps_the_order_and_its_slots(items: list[int], slots: int, patient: bool) -> None:
+    under_way: list[int] = []
+    most = [0]
+
+    def begin(item: int) -> None:
+        under_way.append(item)
+        most[0] = max(most[0], len(under_way))
+
+    def finish(item: int) -> int:
+        assert under_way.pop(0) == item
+        return -item
+
+    ahead = prefetch if patient else (lambda items: items)
+    got = in_time(lambda: list(pipe(items, ahead, overlapped(begin, finish, slots))))
+    assert got == [-item for item in items]
+    assert not under_way
+    if not patient:
+        assert most[0] == min(slots, len(items))
+
+
+def test_nothing_waits_for_an_item_that_is_not_there_yet() -> None:
+    """A camera's frame is finished before the next one comes, though there is a slot for that too."""
+    finished = threading.Event()
+
+    def camera() -> Iterator[int]:
+        yield 1
+        assert finished.wait(PATIENCE_SECONDS), "the first frame waits for the second"
+        yield 2
+
+    def run() -> list[int]:
+        stage = overlapped(lambda item: None, lambda item: finished.set() or item, 2)
+        return list(pipe(camera(), prefetch, stage))
+
+    assert in_time(run) == [1, 2]
+
+
+@pytest.mark.parametrize("fails", ["source", "begin"])
+def test_what_was_begun_is_finished_before_an_error_surfaces(fails: str) -> None:
+    got: list[int] = []
+
+    def begin(item: int) -> None:
+        if fails == "begin" and item == 3:
+            raise RuntimeError("the frame is torn")
+
+    def run() -> str:
+        source = Counted(fails_at=3 if fails == "source" else None)
+        try:
+            for item in pipe(source, prefetch, overlapped(begin, lambda item: item, 2), prefetch):
+                got.append(item)
+        except RuntimeError as problem:
+            return str(problem)
+        return "no error"
+
+    assert in_time(run) == {"source": "the cable was pulled", "begin": "the frame is torn"}[fails]
+    assert got == [0, 1, 2]

@@ -12,9 +12,10 @@ from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.options import BuildOptions
 from edgeseg.engines.tensorrt.compat import import_release
 from edgeseg.engines.tensorrt.cuda import open_cuda
-from edgeseg.engines.tensorrt.lane import Lane, Size
+from edgeseg.engines.tensorrt.lane import Lane
 from edgeseg.engines.tensorrt.opened import Opened, shared_engine
 from edgeseg.engines.tensorrt.slot import slots_of
+from edgeseg.engines.wish import Done, Pixels, Wish
 from edgeseg.errors import UnavailableError
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class TensorRtBackend(Backend):
     def __init__(self, name: str, artifact: Artifact, threads: int | None) -> None:
         self._release = import_release(name)
         self._artifact, self._lanes, self._without_kernels = artifact, list[Lane](), False
+        self._most_lanes = LANES
         self._opened: Opened | None = None
         device = str(artifact.build.get("options", {}).get("device", BuildOptions.device))
         self._cuda = open_cuda(device)
@@ -45,14 +47,19 @@ class TensorRtBackend(Backend):
         inputs, outputs = (tuple(slot.spec for slot in slots if slot.is_input is kind) for kind in (True, False))
         super().__init__(f"{artifact.path.name} ({name})", inputs, outputs)
 
-    def begin(self, rgb: Array, size: Size, *, align_corners: bool) -> Callable[[], Array] | None:
+    @property
+    def slots(self) -> int:
+        """`Backend.slots`; fewer where the device has no room for as many contexts."""
+        return 0 if self._without_kernels else self._most_lanes
+
+    def begin(self, picture: Pixels, wish: Wish) -> Callable[[], Done] | None:
         """`Backend.begin`; None where the pixel kernels cannot be compiled here, which is logged once."""
         if self._without_kernels:
             return None
         given = self._artifact.spec.input
         try:
             with self._cuda.current():
-                finish = self._free_lane().begin(rgb, size, (given.height, given.width), align_corners=align_corners)
+                finish = self._free_lane().begin(picture, wish, (given.height, given.width))
         except UnavailableError as problem:
             if any(lane.has_pipeline for lane in self._lanes):
                 raise
@@ -76,7 +83,7 @@ class TensorRtBackend(Backend):
         with self._cuda.current():
             return self._lanes[0].infer(feed)
 
-    def _finished(self, finish: Callable[[], Array]) -> Array:
+    def _finished(self, finish: Callable[[], Done]) -> Done:
         with self._cuda.current():
             return finish()
 
@@ -85,11 +92,19 @@ class TensorRtBackend(Backend):
         free = next((lane for lane in self._lanes if not lane.is_busy), None)
         if free is not None:
             return free
-        if len(self._lanes) < LANES:
-            self._lanes.append(self._new_lane())
+        if len(self._lanes) < self._most_lanes:
+            self._add_lane()
         else:
             self._lanes.append(self._lanes.pop(0))
         return self._lanes[-1]
+
+    def _add_lane(self) -> None:
+        """One lane more; where there is no room for it this is logged, and those that there are do."""
+        try:
+            self._lanes.append(self._new_lane())
+        except UnavailableError as problem:
+            self._most_lanes = len(self._lanes)
+            logger.warning("%s: one picture at a time: %s", self.name, problem)
 
     def _new_lane(self) -> Lane:
         """Another execution context. UnavailableError where the device has no room for it."""

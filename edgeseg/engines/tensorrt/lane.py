@@ -13,6 +13,7 @@ from edgeseg.engines.tensorrt.cuda import Cuda, Stream
 from edgeseg.engines.tensorrt.pipeline import DevicePipeline, Ends
 from edgeseg.engines.tensorrt.recording import Recordings
 from edgeseg.engines.tensorrt.slot import Shape, Slot
+from edgeseg.engines.wish import Done, Pixels, Wish
 
 Size = tuple[int, int]
 STAGES = ("h2d", "compute", "d2h")
@@ -53,8 +54,11 @@ class Lane:
         self._recordings.run(shapes, self._queue)
         return {name: slot.host for name, slot in self.slots.items() if not slot.is_input}
 
-    def begin(self, rgb: Array, size: Size, frame_size: Size, *, align_corners: bool) -> Callable[[], Array]:
-        """Queue one picture; what comes back waits for its labels of `size`. UnavailableError without kernels."""
+    def begin(self, picture: Pixels, wish: Wish, frame_size: Size) -> Callable[[], Done]:
+        """Queue one picture; what comes back waits for it. UnavailableError without kernels.
+
+        frame_size: (H, W) of the network's input.
+        """
         self._pipeline = self._pipeline or DevicePipeline(self._cuda, self._stream)
         (frame,) = [slot for slot in self.slots.values() if slot.is_input]
         result = next(slot for slot in self.slots.values() if not slot.is_input)
@@ -62,7 +66,7 @@ class Lane:
         ends = Ends(
             frame.buffer.address, frame_size, result.buffer.address, result.host.shape, result.spec.dtype, self._execute
         )
-        return self._pipeline.begin(rgb, size, ends, align_corners=align_corners)
+        return self._pipeline.begin(picture, wish, ends)
 
     def wait(self) -> None:
         """Return when all that was queued is done."""

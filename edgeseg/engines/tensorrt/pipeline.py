@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.engines.backend import Array
-from edgeseg.engines.tensorrt.cuda import Buffer, Cuda, Stream
+from edgeseg.engines.tensorrt.cuda import Cuda, Stream
 from edgeseg.engines.tensorrt.kernels.kernels import PixelKernels
-from edgeseg.engines.tensorrt.kernels.picture import RgbPicture
+from edgeseg.engines.tensorrt.kernels.picture import Picture, RgbPicture
 from edgeseg.engines.tensorrt.recording import Recordings
+from edgeseg.engines.tensorrt.room import Room
+from edgeseg.engines.tensorrt.upload import Upload
+from edgeseg.engines.wish import Done, Pixels, Wish
 
 Size = tuple[int, int]
 GRAPHS = 8  # of different sizes; a camera has one
@@ -35,106 +39,111 @@ class Ends:
 
 
 class DevicePipeline:
-    """Resize, infer, upsample and argmax on one stream. Needs the context on the calling thread."""
+    """Resize, infer, upsample, argmax and overlay on one stream. Needs the context on the calling thread.
+
+    An overlay, three times a mask, comes down where it is wished for, and only there.
+    """
 
     def __init__(self, cuda: Cuda, stream: Stream) -> None:
         self._cuda, self._stream = cuda, stream
         self._kernels = PixelKernels(cuda)
-        self._frame, self._mask = Room(cuda), Room(cuda)
+        self._upload, self._mask, self._overlay = Upload(cuda), Room(cuda), Room(cuda)
         self._recordings = Recordings(cuda, stream)
+        self._began, self._labelled = cuda.event(), cuda.event()
         self.pending: Pending | None = None
 
-    def begin(
-        self, rgb: NDArray[np.uint8], size: Size, ends: Ends, *, align_corners: bool
-    ) -> Callable[[], NDArray[np.uint8]]:
-        """Queue a picture (H, W, 3) of any size. What comes back waits for its labels (H, W) of `size`, a new array."""
+    def begin(self, pixels: Pixels, wish: Wish, ends: Ends) -> Callable[[], Done]:
+        """Queue a picture of any size. What comes back waits for it."""
+        began = time.perf_counter()
         if self.pending is not None:
             self.pending()
-        frame, mask = self._frame.array(rgb.shape), self._mask.array(size)
-        if self._frame.grew() | self._mask.grew() or len(self._recordings) >= GRAPHS:
+        picture, labels = self._upload.put(pixels), self._mask.array(wish.size)
+        overlay = None if wish.opacity is None else self._overlay.array((*picture.size, 3))
+        grown = [room for room in self._rooms() if room.grew()]
+        if grown or len(self._recordings) >= GRAPHS:
             self._recordings.clear()  # they hold addresses
-        np.copyto(frame, rgb)
-
-        def queue() -> None:
-            self._cuda.upload(self._frame.buffer, frame, self._stream)
-            picture = RgbPicture(self._frame.buffer.address, (rgb.shape[0], rgb.shape[1]))
-            self._kernels.resize(picture, ends.frame, ends.frame_size, self._stream)
-            ends.run()
-            self._label(ends, size, align_corners)
-            self._cuda.download(mask, self._mask.buffer, self._stream)
-
-        self._recordings.run((rgb.shape, size, ends.frame_size, align_corners), queue)
-        self.pending = Pending(self, mask)
+        self._cuda.record(self._began, self._stream)
+        host_ms = (time.perf_counter() - began) * 1e3
+        self._recordings.run(
+            (picture, wish, ends.frame_size), lambda: self._queue(picture, wish, ends, labels, overlay)
+        )
+        self.pending = Pending(partial(self._collect, labels, overlay, host_ms))
         return self.pending
-
-    def collect(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Wait for the picture under way, and copy its labels."""
-        self._cuda.wait(self._stream)
-        self.pending = None
-        return mask.copy()
 
     def close(self) -> None:
         """Free the device memory."""
         self._recordings.clear()
-        for room in (self._frame, self._mask):
+        for room in self._rooms():
             room.free()
 
-    def _label(self, ends: Ends, size: Size, align_corners: bool) -> None:
-        """Queue the mask of `size` from the network's result."""
+    def _rooms(self) -> tuple[Room, ...]:
+        return self._upload.room, self._mask, self._overlay
+
+    def _queue(
+        self,
+        picture: Picture,
+        wish: Wish,
+        ends: Ends,
+        labels: NDArray[np.uint8],
+        overlay: NDArray[np.uint8] | None,
+    ) -> None:
+        """All that the graph does."""
+        self._upload.queue(self._stream)
+        self._kernels.resize(picture, ends.frame, ends.frame_size, self._stream)
+        ends.run()
+        self._label(ends, wish)
+        self._cuda.download(labels, self._mask.buffer, self._stream)
+        self._cuda.record(self._labelled, self._stream)
+        if overlay is not None:
+            self._draw(picture, wish)
+            self._cuda.download(overlay, self._overlay.buffer, self._stream)
+
+    def _collect(self, labels: NDArray[np.uint8], overlay: NDArray[np.uint8] | None, host_ms: float) -> Done:
+        """Wait for the picture under way, and copy what became of it."""
+        self.pending = None
+        self._cuda.wait(self._stream)
+        ready = time.perf_counter()
+        kept = labels.copy()
+        copied_ms = (time.perf_counter() - ready) * 1e3
+        device_ms = self._cuda.elapsed_ms(self._began, self._labelled)
+        return Done(kept, None if overlay is None else overlay.copy(), host_ms + device_ms + copied_ms)
+
+    def _label(self, ends: Ends, wish: Wish) -> None:
+        """Queue the mask from the network's result."""
         target, shape = self._mask.buffer.address, ends.result_shape[1:]
         if len(shape) == 2:
-            self._kernels.nearest(ends.result, (shape[0], shape[1]), target, size, self._stream)
+            self._kernels.nearest(ends.result, (shape[0], shape[1]), target, wish.size, self._stream)
             return
         self._kernels.labels(
             ends.result,
             (shape[0], shape[1], shape[2]),
             target,
-            size,
+            wish.size,
             self._stream,
             dtype="fp16" if ends.result_dtype == "float16" else "fp32",
-            align_corners=align_corners,
+            align_corners=wish.align_corners,
         )
+
+    def _draw(self, picture: Picture, wish: Wish) -> None:
+        """Queue the overlay from the frame, which is made RGB where it is none, and the mask."""
+        target, size = self._overlay.buffer.address, picture.size
+        if not isinstance(picture, RgbPicture):
+            self._kernels.resize(picture, target, size, self._stream)
+            picture = RgbPicture(target, size)
+        palette, opacity = np.array(wish.palette, np.uint8), wish.opacity or 0.0
+        labels = self._mask.buffer.address
+        self._kernels.overlay(picture, labels, wish.size, palette, target, self._stream, opacity=opacity)
 
 
 class Pending:
-    """The labels of a picture under way: fetched when they are called for, or when the next picture needs the place."""
+    """A picture under way: collected when it is called for, or when the next picture needs the place."""
 
-    def __init__(self, pipeline: DevicePipeline, mask: NDArray[np.uint8]) -> None:
-        self._pipeline, self._mask = pipeline, mask
-        self._labels: NDArray[np.uint8] | None = None
+    def __init__(self, collect: Callable[[], Done]) -> None:
+        self._collect = collect
+        self._done: Done | None = None
 
-    def __call__(self) -> NDArray[np.uint8]:
-        """The labels (H, W); the same array each time."""
-        if self._labels is None:
-            self._labels = self._pipeline.collect(self._mask)
-        return self._labels
-
-
-class Room:
-    """Page-locked memory and as much on the device, for arrays of uint8 up to the largest so far."""
-
-    def __init__(self, cuda: Cuda) -> None:
-        self._cuda = cuda
-        self._host: Array = np.empty(0, np.uint8)
-        self._has_grown = False
-        self.buffer: Buffer
-
-    def array(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Page-locked memory of `shape`: always the same until a larger one is asked for."""
-        nbytes = int(np.prod(shape))
-        if nbytes > self._host.nbytes:
-            self.free()
-            self._host = self._cuda.pinned((nbytes,), np.uint8)
-            self.buffer = self._cuda.buffer(nbytes)
-            self._has_grown = True
-        return self._host[:nbytes].reshape(shape)
-
-    def grew(self) -> bool:
-        """Whether addresses changed since this was asked last."""
-        had, self._has_grown = self._has_grown, False
-        return had
-
-    def free(self) -> None:
-        """Give the device memory back."""
-        if self._host.nbytes:
-            self.buffer.free()
+    def __call__(self) -> Done:
+        """What became of it; the same each time."""
+        if self._done is None:
+            self._done = self._collect()
+        return self._done

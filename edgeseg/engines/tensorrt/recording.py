@@ -20,8 +20,8 @@ class Recordings:
     def run(self, key: Hashable, queue: Callable[[], None]) -> None:
         """Do what `queue` puts on the stream. The first time it loads and uploads what a graph must not hold."""
         if key not in self._graphs:
-            self._graphs[key] = None
             queue()
+            self._graphs[key] = None  # behind it: what failed is not recorded
             return
         graph = self._graphs[key]
         if graph is None:
