@@ -8,58 +8,32 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator
-from fractions import Fraction
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 from small_clips import make_clip, noise
 from small_onnx import street_onnx
+from small_streams import Drawn, Kept
 
 import edgeseg
+from edgeseg import segmenter as segmenter_module
 from edgeseg.errors import DataError
 from edgeseg.metrics.confusion import ConfusionMatrix
 from edgeseg.segmenter import Segmenter
 from edgeseg.stream import Stream, StreamReport, stream
 from edgeseg.video.frame import Frame
-from edgeseg.video.sink import FrameSink, open_sink
-from edgeseg.video.source import FrameSource, SourceInfo, open_source
+from edgeseg.video.sink import open_sink
+from edgeseg.video.source import open_source
 
 PATIENCE_SECONDS = 120.0  # far more than this takes: only a hang reaches it
 # a process that a shell starts in the background is born deaf to SIGINT
 COMMAND = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from edgeseg.cli import main; main()"
 )
-
-
-class Drawn(FrameSource):
-    """Grey frames, and what is to happen instead of frame number `at`."""
-
-    def __init__(self, frames: int = 1000, *, fails: BaseException | None = None, at: int = 5) -> None:
-        super().__init__(SourceInfo(64, 32, Fraction(25), frames, False, "drawn"))
-        self.fails, self.at, self.made = fails, at, 0
-
-    def _frames(self) -> Generator[Frame, None, None]:
-        for index in range(self.info.frames or 0):
-            if self.fails is not None and index == self.at:
-                raise self.fails
-            self.made = index + 1
-            yield Frame.from_rgb(index, index / 25, np.full((32, 64, 3), index % 256, np.uint8))
-
-
-class Kept(FrameSink):
-    """Keeps what it is given; wants no more after `enough` frames."""
-
-    def __init__(self, enough: int | None = None) -> None:
-        super().__init__("kept", None)
-        self.frames: list[Frame] = []
-        self.enough = enough
-
-    def _write(self, frame: Frame) -> bool:
-        self.frames.append(frame)
-        return len(self.frames) != self.enough
 
 
 @pytest.fixture(autouse=True)
@@ -105,9 +79,27 @@ def test_the_overlay_is_the_blend_of_the_mask(segmenter: Segmenter) -> None:
     stream(Drawn(3), segmenter, sink, opacity=1.0)
     stream(Drawn(3), segmenter, clear, opacity=0.0)
     for frame, untouched in zip(sink.frames, clear.frames):
-        grey = np.full((32, 64, 3), frame.index, np.uint8)
-        assert np.array_equal(frame.rgb(), segmenter.segment(grey).overlay(grey, opacity=1.0))
-        assert np.array_equal(untouched.rgb(), grey)
+        rgb = Drawn.picture(frame.index)
+        assert np.array_equal(frame.rgb(), segmenter.segment(rgb).overlay(rgb, opacity=1.0))
+        assert np.array_equal(untouched.rgb(), rgb)
+
+
+def test_what_nobody_looks_at_is_drawn_when_it_is_asked_for(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, kept = [0], list[Frame]()
+    overlay = segmenter_module.overlay_labels
+
+    def counted(*given: Any, **named: Any) -> Any:
+        drawn[0] += 1
+        return overlay(*given, **named)
+
+    monkeypatch.setattr(segmenter_module, "overlay_labels", counted)
+    source = Drawn(3)
+    assert stream(source, segmenter, open_sink("null", source.info), seen=kept.append).frames == 3
+    assert drawn == [0]
+    rgb = Drawn.picture(2)
+    assert np.array_equal(kept[2].rgb(), segmenter.segment(rgb).overlay(rgb))
 
 
 def test_ground_truth_gives_the_miou_of_one_confusion_matrix(segmenter: Segmenter) -> None:
