@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Generator, Sequence
+from fractions import Fraction
+from functools import partial
 
 from edgeseg.artifact import Artifact
 from edgeseg.engines import open_engine
-from edgeseg.segmenter import Rgb, Segmenter
+from edgeseg.pixels.planes import Planes
+from edgeseg.segmenter import Segmenter
+from edgeseg.stream import Stream, stream
+from edgeseg.video.frame import Frame
+from edgeseg.video.sink import FrameSink
+from edgeseg.video.sink_file import i420_from_rgb
+from edgeseg.video.sink_nothing import NothingSink
+from edgeseg.video.source import FrameSource, SourceInfo
 from gpu_steps.nets import LARGE, split_item
 from gpu_steps.plans import engines_here, plan_of_net
-from gpu_steps.timing import fps_of_threads, infer_of, stage_figures, street_frame
+from gpu_steps.timing import FRAME, fps_of_threads, infer_of, stage_figures, street_frame
 from gpu_steps.work import Found, Work, one_line
 
 ITEMS = ("bisenetv2-camvid.fp16", "bisenetv2-1024x512.fp16", *(f"{net}.fp16" for net in LARGE))
@@ -29,12 +39,41 @@ def run(item: str, work: Work) -> Found:
     return found
 
 
+class Decoded(FrameSource):
+    """One 1080p picture again and again, as a decoder gives it: I420, made RGB where it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(SourceInfo(*FRAME, Fraction(25), None, False, "decoded"))
+        width, height = FRAME
+        self._rgb = street_frame()
+        i420 = i420_from_rgb(self._rgb).reshape(-1)
+        y, u, v = i420[: width * height], *i420[width * height :].reshape(2, -1)
+        sides = (height, width), (height // 2, width // 2), (height // 2, width // 2)
+        arrays = tuple(plane.reshape(size) for plane, size in zip((y, u, v), sides))
+        self._planes = Planes("I420", arrays, "bt601", full_range=False)
+
+    def _frames(self) -> Generator[Frame, None, None]:
+        for index in itertools.count():
+            yield Frame(index, index / 25, *FRAME, rgb=lambda: self._rgb, planes=lambda: self._planes)
+
+
+class Looker(FrameSink):
+    """Counts frames, of which it wants the overlay."""
+
+    def __init__(self) -> None:
+        super().__init__("looker", None)
+
+    def _write(self, frame: Frame) -> bool:
+        return True
+
+
 def figures(plan: Artifact, work: Work) -> Found:
     """Frames a second.
 
     compute_fps: the network alone on the device. infer: with the copies, by the number of threads, each with an engine
-    of its own. one_by_one: a 1080p picture to its labels. pipelined: the same by threads, two pictures under way in
-    each: the next one is begun before the last one's labels are fetched.
+    of its own. one_by_one: a 1080p picture, rgb, to its labels. pipelined: decoded ones by threads, through the stage
+    of `edgeseg stream`: the next one is begun before the last one's labels are fetched. streamed: all of `edgeseg
+    stream` but decoding and encoding, to masks and to overlays.
     """
     rgb = street_frame()
     with contextlib.ExitStack() as stack:
@@ -46,22 +85,27 @@ def figures(plan: Artifact, work: Work) -> Found:
             "compute_fps": 1e3 / compute,
             "infer": {str(n): fps_of_threads([infer_of(each) for each in backends[:n]], work) for n in THREADS},
             "one_by_one": fps_of_threads([lambda: segmenters[0].segment(rgb)], work),
-            "pipelined": {str(n): pipelined_fps(segmenters[:n], rgb, work) for n in THREADS},
+            "pipelined": {str(n): pipelined_fps(segmenters[:n], work) for n in THREADS},
+            "streamed": {
+                "mask": streamed_fps(segmenters[0], NothingSink("null", None), work),
+                "overlay": streamed_fps(segmenters[0], Looker(), work),
+            },
         }
 
 
-def pipelined_fps(segmenters: Sequence[Segmenter], rgb: Rgb, work: Work) -> float:
+def pipelined_fps(segmenters: Sequence[Segmenter], work: Work) -> float:
     """Frames a second of all together; none has a picture under way before or after."""
+    lines = [Stream(each, shown=False).overlaid(iter(Decoded())) for each in segmenters]
+    try:
+        return fps_of_threads([partial(next, line) for line in lines], work)
+    finally:
+        for line, segmenter in zip(lines, segmenters):
+            line.close()
+            segmenter.discard()
 
-    def next_of(segmenter: Segmenter) -> Callable[[], object]:
-        def step() -> None:
-            segmenter.submit(rgb)
-            segmenter.result()
 
-        segmenter.submit(rgb)
-        return step
-
-    fps = fps_of_threads([next_of(each) for each in segmenters], work)
-    for segmenter in segmenters:
-        segmenter.result()
-    return fps
+def streamed_fps(segmenter: Segmenter, sink: FrameSink, work: Work) -> float:
+    """Frames a second of one stream."""
+    for frames in (max(work.warm_up, 1), work.samples):
+        report = stream(Decoded(), segmenter, sink, frames=frames)
+    return report.fps

@@ -76,15 +76,16 @@ def kernels(outcomes: Outcomes) -> Table:
 
 def pipeline(outcomes: Outcomes) -> Table:
     columns = ["net", "engine", "compute fps", "engine fps by threads", "1080p to labels fps, one by one"]
-    columns += ["pipelined, by threads", "share", "note"]
+    columns += ["pipelined, by threads", "share", "streamed to masks", "to overlays", "note"]
     rows = []
     for item, engine, each in by_engine(outcomes, "pipeline"):
         if "error" in each:
-            rows.append([item, engine, *[""] * 5, each["error"]])
+            rows.append([item, engine, *[""] * 7, each["error"]])
             continue
         row = [item, engine, f"{each['compute_fps']:.0f}", counts(each["infer"]), f"{each['one_by_one']:.0f}"]
-        rows.append([*row, counts(each["pipelined"]), f"{100 * pipelined_share(each):.0f}%", ""])
-    return Table("Pipelined: an engine a thread, two pictures under way in each", columns, rows)
+        streamed = [f"{each['streamed'][kind]:.0f}" for kind in ("mask", "overlay")]
+        rows.append([*row, counts(each["pipelined"]), f"{100 * pipelined_share(each):.0f}%", *streamed, ""])
+    return Table("Pipelined: an engine a thread, two decoded pictures under way in each", columns, rows)
 
 
 def torch_modes(outcomes: Outcomes) -> Table:
