@@ -25,6 +25,11 @@ class Hold:
             self._pending = False
             raise KeyboardInterrupt
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether Ctrl-C came and waits."""
+        return self._pending
+
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """What happens at Ctrl-C."""
         if self._held and not self._pending:

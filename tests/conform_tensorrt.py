@@ -81,8 +81,10 @@ def built_and_run(real: Any, work: Path, precision: Precision, options: BuildOpt
     cuda.close = lambda: None  # type: ignore[method-assign]  # one device for all that open it
     work.mkdir(exist_ok=True)
     source = float_onnx(work) if precision is Precision.FP32 else int8_onnx(work)
+    told: list[float] = []
     plan = engine_from_onnx(source.path, "tensorrt", precision=precision, out_dir=work / "out", options=options,
-                            reference=float_onnx(work).path, frames=frames(2))  # fmt: skip
+                            reference=float_onnx(work).path, frames=frames(2),
+                            progress=lambda task, done, total: told.append(done / total if total else 0.0))  # fmt: skip
     with open_engine("tensorrt").open(Artifact.open(plan.path)) as opened:
         most = opened.inputs[0].shape[0] if options.batch == (1, 1, 1) else 3
         for count in range(1, most + 1):
@@ -91,6 +93,7 @@ def built_and_run(real: Any, work: Path, precision: Precision, options: BuildOpt
             third = next(iter(opened.infer({"rgb": batch}).values()))
             assert np.array_equal(first, second) and np.array_equal(first, third), "the graph gives something else"
     return {
+        "progress": told,
         "labels": plan.agreement["labels"],
         "network_flags": fake.told["network_flags"],
         "float_layers": sorted({each.name for each in fake.told["float_layers"] if is_float(each, real)}),

@@ -13,7 +13,9 @@ from edgeseg.engines.tensorrt.log import Log
 from edgeseg.engines.tensorrt.monitor import monitor_for
 from edgeseg.engines.tensorrt.refusals import build_error, builder_error, parse_error
 from edgeseg.engines.tensorrt.timings import Timings
+from edgeseg.engines.tensorrt.tuning import Tuning
 from edgeseg.errors import SizeError, UnavailableError
+from edgeseg.interrupt import Hold, interrupts_held
 from edgeseg.progress import Progress, silent
 from edgeseg.spec import Precision
 
@@ -45,7 +47,7 @@ class Plan:
 
 
 def plan_from_order(release: Release, order: Order, timings: Timings | None, progress: Progress = silent) -> Plan:
-    """Compile. It may take minutes, and stops at Ctrl-C.
+    """Compile. It may take minutes, and stops at Ctrl-C; before 10.0, which cannot be stopped, when it is done.
 
     FormatError where the parser refuses a node or nothing can be compiled; UnavailableError where the device is not
     there or too small.
@@ -59,9 +61,10 @@ def plan_from_order(release: Release, order: Order, timings: Timings | None, pro
     config = configured(release, builder, network, order)
     fell_back = put_on_dla(release, builder, config, network, order.options)
     cache = timings.attach(release, config) if timings else None
-    monitor = watched(release, config, progress)
-    data = builder.build_serialized_network(network, config)
-    if monitor is not None and monitor.interrupted:
+    with interrupts_held() as hold, hold:  # the bindings print and drop a Ctrl-C that comes while they call us
+        watch(release, config, log, hold, progress)
+        data = builder.build_serialized_network(network, config)
+    if log.is_interrupted:
         raise KeyboardInterrupt
     if data is None:
         raise build_error(log.errors, order.onnx, order.name, release.name)
@@ -156,14 +159,14 @@ def put_on_dla(release: Release, builder: Any, config: Any, network: Any, option
     return tuple(layer.name for layer in layers if not config.can_run_on_DLA(layer))
 
 
-def watched(release: Release, config: Any, progress: Progress) -> Any:
-    """The monitor of the build, where this release has one."""
+def watch(release: Release, config: Any, log: Log, hold: Hold, progress: Progress) -> None:
+    """Tell `progress` how the build goes: by its monitor where this release has one, by its log else."""
     base = release.progress_monitor()
+    progress("build", 0, None)
     if base is None:
-        progress("build", 0, None)
-        return None
-    config.progress_monitor = monitor_for(base, progress)
-    return config.progress_monitor
+        log.heard = Tuning(progress).hear
+    else:
+        config.progress_monitor = monitor_for(base, progress, log, hold)
 
 
 def shapes_from_options(height: int, width: int, options: BuildOptions) -> tuple[tuple[int, ...], ...]:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 logger = logging.getLogger(__name__)
 
 
 class Log:
-    """The messages of one TensorRT object tree. `sink` is what TensorRT is handed."""
+    """The messages of one TensorRT object tree. `sink` is what TensorRT is handed.
+
+    heard: is called with each message besides. is_interrupted: Ctrl-C came while TensorRT was calling us.
+    """
 
     def __init__(self, trt: Any) -> None:
         self.messages: list[str] = []
         self.errors: list[str] = []
+        self.heard: Callable[[str], None] | None = None
+        self.is_interrupted = False
         self.sink = sink_for(trt, self)
 
     def add(self, severity: int, message: str) -> None:
@@ -22,6 +28,17 @@ class Log:
         if severity <= 1:
             self.errors.append(message)
         logger.log((logging.DEBUG, logging.INFO)[severity == 2], "%s", message)
+        if self.heard is not None:
+            self.heard(message)
+
+    def safely(self, call: Callable[..., None], *args: Any) -> None:
+        """Call for TensorRT, whose bindings would drop what is raised: Ctrl-C is noted, an error told and forgotten."""
+        try:
+            call(*args)
+        except KeyboardInterrupt:
+            self.is_interrupted = True
+        except Exception:
+            logger.debug("while TensorRT was told something", exc_info=True)
 
 
 def sink_for(trt: Any, log: Log) -> Any:
@@ -32,6 +49,6 @@ def sink_for(trt: Any, log: Log) -> Any:
             trt.ILogger.__init__(self)
 
         def log(self, severity: Any, message: str) -> None:
-            log.add(int(severity), message)
+            log.safely(log.add, int(severity), message)
 
     return Sink()

@@ -1,9 +1,11 @@
-"""How far a build is: from IProgressMonitor where there is one, from the log before 10.0."""
+"""How far a build is, from IProgressMonitor, which there is from 10.0 on."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from edgeseg.engines.tensorrt.log import Log
+from edgeseg.interrupt import Hold
 from edgeseg.progress import Progress
 
 STEPS = 1000  # TensorRT counts in phases within phases; we show thousandths of the whole
@@ -47,29 +49,26 @@ class Phases:
         return within
 
 
-def monitor_for(base: Any, progress: Progress) -> Any:
-    """An object of the class `base`, IProgressMonitor, that tells `progress`. `interrupted` says that Ctrl-C came.
-
-    An exception must not leave a callback from C++: Ctrl-C asks TensorRT to stop instead.
-    """
+def monitor_for(base: Any, progress: Progress, log: Log, hold: Hold) -> Any:
+    """An object of the class `base`, IProgressMonitor, that tells `progress`. Ctrl-C makes it ask TensorRT to stop."""
 
     class Monitor(base):  # type: ignore[misc]
         def __init__(self) -> None:
             base.__init__(self)
-            self.phases, self.interrupted = Phases(), False
+            self.phases = Phases()
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            self.phases.start(phase_name, parent_phase, num_steps)
+            log.safely(self.phases.start, phase_name, parent_phase, num_steps)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            try:
-                self.phases.step(phase_name, step)
-                progress("build", round(STEPS * self.phases.fraction()), STEPS)
-            except KeyboardInterrupt:
-                self.interrupted = True
-            return not self.interrupted
+            log.safely(self.step, phase_name, step)
+            return not (log.is_interrupted or hold.is_pending)
+
+        def step(self, name: str, number: int) -> None:
+            self.phases.step(name, number)
+            progress("build", round(STEPS * self.phases.fraction()), STEPS)
 
         def phase_finish(self, phase_name: str) -> None:
-            self.phases.finish(phase_name)
+            log.safely(self.phases.finish, phase_name)
 
     return Monitor()
