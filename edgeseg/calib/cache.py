@@ -6,8 +6,8 @@ line a tensor: its name in the ONNX, and the bits of the float32 scale (largest 
 the highest first.
 
 TensorRT keeps float whatever reads or writes a tensor without a scale. So what must stay float is kept so by leaving
-out what it gives: the logits, maps of a single position (gates), Softmax and products of two activations (attention),
-and what lies inside a LayerNorm. What enters a quantised layer has a scale, whatever it comes from.
+out what it gives: the logits, gates, Softmax and products of two activations (attention), and what lies inside a
+LayerNorm. What enters a quantised layer has a scale, whatever it comes from.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from edgeseg.artifact import artifact_from_onnx, read_onnx
-from edgeseg.calib.placement import BOTH_SIDES, CACHES, SAME_CODES, is_single_position, placement_from_model
+from edgeseg.calib.placement import BOTH_SIDES, CACHES, SAME_CODES, is_gate, placement_from_model
 from edgeseg.calib.quantize import scales_from_table
 from edgeseg.calib.range import RangeTable
 from edgeseg.graph.core import constant, core_from_model
@@ -55,7 +55,7 @@ def int8_tensors(model: ir.Model, float_nodes: frozenset[str] = frozenset()) -> 
     for node in core.nodes:
         dynamic = [value for value in node.inputs if value is not None and constant(value) is None]
         if node in placement.weighted or (node.op_type in FOLLOWS and all(value in found for value in dynamic)):
-            found.update(value for value in node.outputs if not is_single_position(value))
+            found.update(value for value in node.outputs if not is_gate(value))
     return [value for value in core.activations() if value in found and value not in core.outputs]
 
 

@@ -4,8 +4,10 @@ Canonical, which is what TensorRT fuses: the input of every quantised convolutio
 each residual addition, the one that does not come straight from a convolution (that one is fused with the addition).
 
 Float stay: the last convolution, whose output are the logits (argmax feels its rounding first, and it is cheap);
-convolutions on a single position, the gates of squeeze-and-excite (tiny and sensitive); products of two activations,
-which is all of attention (the probabilities behind a Softmax are near 1/N and round to zero); LayerNorm and Softmax.
+convolutions that make a gate, on a single position whose outcome multiplies a map, as in squeeze-and-excite (tiny and
+sensitive); products of two activations, which is all of attention (the probabilities behind a Softmax are near 1/N and
+round to zero); LayerNorm and Softmax. A mean that is added to a map, and does not multiply it, is no gate: its
+convolution is quantised.
 """
 
 from __future__ import annotations
@@ -74,11 +76,24 @@ def is_quantised(node: ir.Node, core: Core) -> bool:
     if node.op_type not in WEIGHTED or constant(node.inputs[1]) is None:
         return False
     output = node.outputs[0]
-    return output not in core.outputs and not is_single_position(output)
+    return output not in core.outputs and not is_gate(output)
+
+
+def is_gate(value: ir.Value) -> bool:
+    """Whether `value` is of a single position, and what comes of it, still on one position, multiplies a map."""
+    if not is_single_position(value):
+        return False
+    readers = [(node, output) for node in value.consumers() for output in node.outputs]
+    return any(is_gate(output) or (node.op_type == "Mul" and is_map(output)) for node, output in readers)
+
+
+def is_map(value: ir.Value) -> bool:
+    """Whether `value` is (N, C, H, W) with more than a single position."""
+    return value.shape is not None and len(value.shape) == 4 and not is_single_position(value)
 
 
 def is_single_position(value: ir.Value) -> bool:
-    """Whether `value` is a map (N, C, 1, 1), as in a gate that looks at the whole picture."""
+    """Whether `value` is (N, C, 1, 1), as is what looks at the whole picture."""
     return value.shape is not None and len(value.shape) == 4 and value.shape[2:] == (1, 1)
 
 
@@ -87,16 +102,16 @@ def residual_input(node: ir.Node, core: Core, weighted: tuple[ir.Node, ...]) -> 
     if node.op_type != "Add" or any(constant(value) is not None for value in node.inputs):
         return None
     first, second = cast("tuple[ir.Value, ir.Value]", node.inputs)
-    convolutions = [value.producer() in weighted and is_convolution(value) for value in (first, second)]
+    convolutions = [value.producer() in weighted and is_fused_sum(value) for value in (first, second)]
     if not any(convolutions):
         return None
     return second if convolutions[0] else first
 
 
-def is_convolution(value: ir.Value) -> bool:
-    """Whether `value` comes straight from a convolution."""
+def is_fused_sum(value: ir.Value) -> bool:
+    """Whether an addition of `value` is fused with what gives it: a convolution, but not one whose output is spread."""
     producer = value.producer()
-    return producer is not None and producer.op_type == "Conv"
+    return producer is not None and producer.op_type == "Conv" and not is_single_position(value)
 
 
 def scale_source(value: ir.Value, core: Core) -> ir.Value:

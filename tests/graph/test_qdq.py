@@ -6,9 +6,11 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime
 import pytest
-from residual_onnx import residual_model
-from small_onnx import frames
+from onnx import TensorProto
+from residual_onnx import Builder, residual_model
+from small_onnx import frames, onnx_model
 
+from edgeseg.calib.cache import int8_tensors
 from edgeseg.calib.placement import placement_from_model
 from edgeseg.calib.quantize import quantize_canonical
 from edgeseg.errors import FormatError
@@ -52,6 +54,42 @@ def test_canonical_places():
     # of the residual addition only the input that is no convolution
     names = [value.name for value in placement.tensors]
     assert names == ["picture", "stem.relu", "both", "fuse.relu", "depthwise.relu", "gated", "large"]
+
+
+def pooled_model(*, adds: bool) -> ir.Model:
+    """rgb (1, 8, 8, 3) to logits (1, 5, 8, 8): the mean goes through two convolutions to every position."""
+    b = Builder(0, "")
+    x = b.node("Cast", ["rgb"], "float", to=TensorProto.FLOAT)
+    x = b.node("Transpose", [x], "picture", perm=[0, 3, 1, 2])
+    stem = b.relu(b.conv(x, "stem", (3, 8)), "stem.relu")
+    mean = b.node("ReduceMean", [stem, b.constant("axes", np.array([2, 3], np.int64))], "mean", keepdims=1)
+    hidden = b.relu(b.conv(mean, "hidden", (8, 8), 1), "hidden.relu")
+    pooled = b.conv(hidden, "pooled", (8, 8), 1)
+    if adds:
+        spread = b.node("Add", [stem, pooled], "spread")
+    else:
+        spread = b.node("Mul", [stem, b.node("HardSigmoid", [pooled], "gate")], "spread")
+    b.conv(spread, "logits", (8, 5), 1)
+    ends = [("rgb", TensorProto.UINT8, [1, 8, 8, 3])], [("logits", TensorProto.FLOAT, [1, 5, 8, 8])]
+    return ir.from_proto(onnx_model(b.nodes, *ends, b.constants))
+
+
+@pytest.mark.parametrize(
+    ("adds", "weighted", "tensors"),
+    [
+        # no pair on the map that it is added to: that addition is not fused with a convolution of one position
+        (True, ["stem", "hidden", "pooled"], ["picture", "mean", "hidden.relu"]),
+        (False, ["stem"], ["picture"]),
+    ],
+)
+def test_a_mean_that_is_added_is_quantised_and_one_that_multiplies_stays_float(adds, weighted, tensors):
+    placement = placement_from_model(pooled_model(adds=adds))
+    assert [node.name.removesuffix("/Conv") for node in placement.weighted] == weighted
+    assert [value.name for value in placement.tensors] == tensors
+    in_cache = {str(value.name) for value in int8_tensors(pooled_model(adds=adds))}
+    assert in_cache & {"mean", "hidden", "hidden.relu", "pooled", "gate"} == (
+        {"mean", "hidden", "hidden.relu", "pooled"} if adds else set()
+    )
 
 
 def test_named_nodes_stay_float():

@@ -19,6 +19,14 @@ from edgeseg.weights import BUNDLED
 pytest.importorskip("torch")
 pytest.importorskip("tensorrt_rtx")
 
+GATES = ("context.refine32.gate.0", "context.refine16.gate.0", "fusion.gate.0", "fusion.gate.2")
+FLOAT = {  # the convolutions that an int8 plan computes in floating point: gates, and the head
+    "bisenetv2-street": ("head.2",),
+    "bisenetv2-camvid": ("head.2",),
+    "bisenetv1-camvid": (*GATES, "head.1"),
+    "icnet-camvid": ("classify",),
+    "segformer-camvid": ("decoder.classify",),
+}
 FORMS = {"one": BuildOptions(), "one to four": BuildOptions(batch=(1, 2, 4), level=2, gpus=("8.6", "8.9"))}
 
 
@@ -49,7 +57,9 @@ def test_every_bundled_model_becomes_a_plan_of_the_precision_that_is_asked_for(
             asking = [layer for layer in plan.layers if layer.requested]
             assert [layer.obtained for layer in asking] == [layer.requested for layer in asking]
             share = sum(layer.obtained == precision for layer in asking) / len(asking)
-            # float stay the head, gates on a single position, and of a transformer the products of attention
+            kept = {layer.name for layer in asking if layer.obtained != "int8" and layer.name.endswith("/Conv")}
+            assert precision is not Precision.INT8 or kept == {f"{layer}/Conv" for layer in FLOAT[name]}
+            # of a transformer the products of attention stay float too
             assert share >= (0.8 if precision is Precision.INT8 else 1.0)
             assert [shape[0] for shape in plan.build["profile"]] == ([] if form == "one" else [1, 2, 4])
             assert plan.build["options"].get("gpus", []) == list(options.gpus)
