@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,9 @@ from edgeseg.interrupt import Hold, interrupts_held
 from edgeseg.progress import Progress, silent
 from edgeseg.spec import Precision
 
+logger = logging.getLogger(__name__)
 MIB = 1 << 20
+SHOWN = 5  # of the layers that a DLA leaves to the GPU; the sidecar has them all
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,11 @@ def put_on_dla(release: Release, builder: Any, config: Any, network: Any, option
     config.DLA_core = options.dla
     config.set_flag(release.trt.BuilderFlag.GPU_FALLBACK)
     layers = map(network.get_layer, range(network.num_layers))
-    return tuple(layer.name for layer in layers if not config.can_run_on_DLA(layer))
+    left = tuple(layer.name for layer in layers if not config.can_run_on_DLA(layer))
+    listed = ", ".join([*left[:SHOWN], *(["..."] if len(left) > SHOWN else [])])
+    if left:
+        logger.warning("the DLA leaves %d of %d layers to the GPU: %s", len(left), network.num_layers, listed)
+    return left
 
 
 def watch(release: Release, config: Any, log: Log, hold: Hold, progress: Progress) -> None:

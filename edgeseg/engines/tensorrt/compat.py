@@ -50,6 +50,11 @@ class Release:
         """Whether the types that the ONNX states are obeyed, and not only permitted."""
         return hasattr(self.trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
 
+    @property
+    def is_always_typed(self) -> bool:
+        """Whether stated types are obeyed without being asked to: from 11.0 on there is no other way."""
+        return not hasattr(self.trt.BuilderFlag, "FP16")
+
     def network_flags(self) -> int:
         """What `create_network` is told: the batch is a dimension like any other, and types are obeyed."""
         known = self.trt.NetworkDefinitionCreationFlag

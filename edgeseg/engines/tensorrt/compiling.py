@@ -13,7 +13,7 @@ from edgeseg.engines.engine import Job, Written
 from edgeseg.engines.layers import requests_from_onnx
 from edgeseg.engines.tensorrt.builder import Order, Plan, plan_from_order, shapes_from_options
 from edgeseg.engines.tensorrt.compat import Release, import_release
-from edgeseg.engines.tensorrt.device import device_facts
+from edgeseg.engines.tensorrt.device import current_device
 from edgeseg.engines.tensorrt.dump import layers_from_log
 from edgeseg.engines.tensorrt.inspector import layers_from_inspector
 from edgeseg.engines.tensorrt.layer import PlanLayer
@@ -31,7 +31,12 @@ from edgeseg.graph.opset17 import lowered_to_opset17
 def written_by(name: str, job: Job) -> Written:
     """Compile `job` with the TensorRT `name`, "tensorrt" or "tensorrt_rtx"."""
     release = import_release(name)
-    device = device_facts(job.options.device)
+    with current_device(job.options.device) as device:
+        return compiled(release, job, device)
+
+
+def compiled(release: Release, job: Job, device: dict[str, Any]) -> Written:
+    """Compile `job` on the GPU that is current. device: what is known of it."""
     order = fitted(release, order_from_job(release, job), device)
     timings = timings_for(release, str(device.get("gpu", "")), job.options.timing_cache)
     plan = plan_from_order(release, order, timings, job.progress)

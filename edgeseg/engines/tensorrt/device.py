@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from edgeseg.engines.options import BuildOptions
 from edgeseg.engines.tensorrt.cuda import open_cuda
+from edgeseg.engines.tensorrt.cuda.cuda import Cuda
 from edgeseg.errors import UnavailableError
 
 
@@ -13,16 +17,29 @@ def check_device(device: str = "cuda:0") -> None:
     open_cuda(device).close()
 
 
-def device_facts(device: str) -> dict[str, Any]:
-    """What is known about the GPU, with its free memory; nothing where there is none, which RTX can do without."""
+@contextmanager
+def current_device(device: str) -> Iterator[dict[str, Any]]:
+    """The GPU `device` current on this thread, for TensorRT builds on the current one; gives what is known of it.
+
+    That is nothing, and no GPU is current, where there is none; RTX can do without. UnavailableError where one other
+    than the first was asked for and is not there.
+    """
     try:
         cuda = open_cuda(device)
     except UnavailableError:
-        return {}
+        if device != BuildOptions().device:
+            raise
+        yield {}
+        return
     try:
         with cuda.current():
-            free, _ = cuda.memory()
-            facts = {"gpu" if key == "device" else key: value for key, value in cuda.facts().items()}
-            return {**facts, "free_mib": free >> 20}
+            yield device_facts(cuda)
     finally:
         cuda.close()
+
+
+def device_facts(cuda: Cuda) -> dict[str, Any]:
+    """What is known about a GPU that is current, with its free memory."""
+    free, _ = cuda.memory()
+    facts = {"gpu" if key == "device" else key: value for key, value in cuda.facts().items()}
+    return {**facts, "free_mib": free >> 20}

@@ -24,7 +24,7 @@ def trtexec_line(release: Release, order: Order, onnx: Path) -> str:
 
 def type_flags(release: Release, precision: Precision) -> list[str]:
     """What makes the types of the ONNX count."""
-    if release.is_rtx or release.version[0] >= 11:
+    if release.is_always_typed:
         return []
     if release.is_strongly_typed:
         return ["--stronglyTyped"]

@@ -21,7 +21,7 @@ from edgeseg.artifact import Artifact, sidecar_path
 from edgeseg.engines import open_engine
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.options import BuildOptions
-from edgeseg.engines.tensorrt import device, pipeline
+from edgeseg.engines.tensorrt import compiling, device, pipeline
 from edgeseg.engines.tensorrt.cuda.emulated import EmulatedCuda
 from edgeseg.errors import EdgeSegError, FormatError, MismatchError, SizeError, UnavailableError
 from edgeseg.pixels.resize import resize_rgb
@@ -78,9 +78,45 @@ def test_timings_are_read_again_and_a_workspace_that_is_not_given_leaves_half_of
     assert 0.25 * free < fake.told["workspace"] <= 0.5 * free
 
 
-def test_what_a_dla_leaves_to_the_gpu_is_in_the_sidecar(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_a_dla_leaves_to_the_gpu_is_told_and_in_the_sidecar(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     install(monkeypatch, tensorrt_rtx, dla_cores=2)
     assert build(tmp_path, dla=1).build["fell_back"] == ["layer1", "layer2"]
+    assert "the DLA leaves 2 of 3 layers to the GPU: layer1, layer2" in caplog.text
+
+
+def test_a_build_runs_on_the_gpu_that_is_asked_for(
+    fake: FakeTensorRt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current: list[str] = []
+
+    def opened(text: str) -> EmulatedCuda:
+        cuda = EmulatedCuda(memory_mib=8192)
+        monkeypatch.setattr(cuda, "_push", lambda: current.append(text))
+        monkeypatch.setattr(cuda, "_pop", current.pop)
+        monkeypatch.setattr(cuda, "_check_current", lambda call: None)
+        return cuda
+
+    def builder(*_: object) -> Any:
+        raise UnavailableError(f"building on {current}", hint="")
+
+    monkeypatch.setattr(device, "open_cuda", opened)
+    monkeypatch.setattr(compiling, "plan_from_order", builder)
+    with pytest.raises(UnavailableError, match=r"building on \['cuda:1'\]"):
+        build(tmp_path, device="cuda:1")
+    assert not current
+
+
+def test_another_gpu_than_the_first_that_is_not_there_is_refused(
+    fake: FakeTensorRt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(text: str) -> EmulatedCuda:
+        raise UnavailableError(f"there is no {text}", hint="nvidia-smi lists them")
+
+    monkeypatch.setattr(device, "open_cuda", missing)
+    with pytest.raises(UnavailableError, match="there is no cuda:1"):
+        build(tmp_path, device="cuda:1")
 
 
 @pytest.mark.parametrize("output", Output)
@@ -390,7 +426,7 @@ def test_a_dry_run_prints_the_command_and_builds_nothing(
     words = ["build", source, "-o", out, "--dry-run", "--engine", "tensorrt"]
     done = run(*words, "--workspace", "512", "--dla", "0", "--portable", "--any-gpu")
     assert done.out.strip() == (
-        f"trtexec --onnx={source} --saveEngine={source.with_suffix('.plan')} --stronglyTyped --skipInference "
+        f"trtexec --onnx={source} --saveEngine={source.with_suffix('.plan')} --skipInference "
         "--profilingVerbosity=detailed --memPoolSize=workspace:512 --useDLACore=0 --allowGPUFallback "
         "--versionCompatible --hardwareCompatibilityLevel=ampere+"
     )
