@@ -4,11 +4,15 @@
         --modelopt-python modelopt/bin/python [--models bisenetv2-camvid ...] [--limit 64] [--json-out]
 
 Each peer quantises in a process of its own, and in an environment of its own where it needs one (nncf_int8.py and
-modelopt_int8.py say how to make it); a peer or model that is not there is left out, with the reason. Then, in one run:
+modelopt_int8.py say how to make it); a peer or model that is not there is left out, with the reason. Which pictures
+are drawn to calibrate on moves the mIoU as much as the method does, so all quantise --draws times, each time on the
+same other pictures. Then, in one run:
 
-    accuracy: mIoU over --data (CamVid's test split), its drop from fp32 on the same engine with the 95% interval of a
-              paired bootstrap over the pictures, and the share of labels that are those of fp32
-    speed:    one frame again and again, each file for --seconds in turn, for --rounds rounds; ratios are by round
+    accuracy: mIoU over --data (CamVid's test split), its drop from fp32 on the same engine, the mean of the draws, with
+              the 95% interval of a paired bootstrap over pictures and draws, and the share of labels that are those of
+              fp32
+    speed:    of the first draw, one frame again and again, each file for --seconds in turn, for --rounds rounds; ratios
+              are by round
 
 Ours is met where its drop is not larger than that of the most accurate peer, whatever it runs on, with 95% confidence,
 and where it takes at most 3% more own CPU time on openvino than the fastest int8 there.
@@ -36,7 +40,8 @@ from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.images import images_from
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.datasets import open_dataset
-from edgeseg.decide.judge import Judge, Scores, pictures_from_dataset
+from edgeseg.decide.estimate import Estimate, bootstrap
+from edgeseg.decide.judge import Judge, Scores, mious, pictures_from_dataset
 from edgeseg.engines import open_engine
 from edgeseg.engines.backend import Backend
 from edgeseg.engines.build import engine_from_onnx
@@ -70,9 +75,9 @@ Key = tuple[str, str]  # who made it, and the engine that runs it
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What one file was worth. p50_ms, cpu_ms: of each round."""
+    """What somebody's int8 was worth. scores: of each draw. p50_ms, cpu_ms: of each round."""
 
-    scores: Scores
+    scores: list[Scores]
     p50_ms: list[float]
     cpu_ms: list[float]
 
@@ -88,32 +93,46 @@ class Net:
         from edgeseg.export.model import export_model, source_from_model  # torch, which --help need not have
 
         self.spec = source_from_model(model, size).spec
-        self.frames = np.stack(list(images_from(options.images, self.spec, options.limit)))
+        self.frames = self.drawn(0)
         self.onnx = export_model(model, folder / f"{model}.onnx", frames=list(self.frames[:2]), size=size)[0]
 
-    def artifacts(self) -> dict[Key, Artifact]:
-        """Every file to run, ours and fp32 first."""
-        table = ranges_from_images(self.onnx.path, self.frames)
+    def drawn(self, draw: int) -> np.ndarray:
+        """The calibration pictures of a draw, (N, H, W, 3)."""
+        return np.stack(list(images_from(self.options.images, self.spec, self.options.limit, seed=draw)))
+
+    def float_artifacts(self) -> dict[Key, Artifact]:
+        """fp32 on each engine."""
+        return {(FLOAT, engine): self.built(self.onnx, engine, "float") for engine in ENGINES}
+
+    def artifacts(self, draw: int) -> dict[Key, Artifact]:
+        """Every int8 file of a draw, ours first."""
+        frames = self.drawn(draw)
+        table = ranges_from_images(self.onnx.path, frames)
         found: dict[Key, Artifact] = {}
         for engine in ENGINES:
             target = open_engine(engine).targets[0]
             out = self.folder / f"{self.model}.{target}.int8.onnx"
             quantised = int8_from_ranges(self.onnx.path, table, target=target, out=out)
-            for name, source in ((FLOAT, self.onnx), (OURS, quantised)):
-                found[name, engine] = engine_from_onnx(source.path, engine, out_dir=self.folder, name=self.model)
-        np.savez(self.folder / "frames.npz", frames=self.frames)
+            found[OURS, engine] = self.built(quantised, engine, f"draw{draw}")
+        np.savez(self.folder / "frames.npz", frames=frames)
         for name, peer in PEERS.items():
-            made = self.of_peer(name, peer)
+            made = self.of_peer(name, peer, draw)
             found.update({(name, engine): made for engine in peer.engines if made is not None})
         return found
 
-    def of_peer(self, name: str, peer: Peer) -> Artifact | None:
+    def built(self, onnx: Artifact, engine: str, where: str) -> Artifact:
+        """The engine of an ONNX, in a folder of its own: it has the model's name."""
+        folder = self.folder / where
+        folder.mkdir(exist_ok=True)
+        return engine_from_onnx(onnx.path, engine, out_dir=folder, name=self.model)
+
+    def of_peer(self, name: str, peer: Peer, draw: int) -> Artifact | None:
         """The file that a peer makes; None where it is left out."""
         python = {"nncf": self.options.nncf_python, "modelopt": self.options.modelopt_python}.get(name, sys.executable)
         if python is None:
             self.left_out[name] = f"no --{name}-python"
             return None
-        out = self.folder / f"{self.model}.{name.replace(' ', '-')}{peer.suffix}"
+        out = self.folder / f"{self.model}.{name.replace(' ', '-')}.{draw}{peer.suffix}"
         command = [python, Path(__file__).with_name(peer.script), self.onnx.path, self.folder / "frames.npz", out]
         if name == "nncf" and self.spec.family in ATTENTION:
             command.append("--transformer")
@@ -124,10 +143,10 @@ class Net:
             return None
         return dataclasses.replace(artifact_from_onnx(self.onnx.path), path=out, precision=Precision.INT8)
 
-    def backends(self, stack: ExitStack) -> dict[Key, tuple[Artifact, Backend]]:
+    def backends(self, artifacts: dict[Key, Artifact], stack: ExitStack) -> dict[Key, tuple[Artifact, Backend]]:
         """All of them, open and warm until `stack` ends."""
         found = {}
-        for (name, engine), artifact in self.artifacts().items():
+        for (name, engine), artifact in artifacts.items():
             try:
                 backend = stack.enter_context(open_engine(engine).open(artifact, threads=self.options.threads))
                 one_turn(backend, self.frames[:1], 0)
@@ -139,20 +158,28 @@ class Net:
         return found
 
     def runs(self) -> dict[Key, Run]:
-        """Scores, then rounds in turn."""
+        """Scores of every draw, then rounds in turn with the files of the first one."""
         dataset = open_dataset(self.options.data)
         dataset.check_labels(self.spec.labels.names, self.spec.name)
+        counted = (len(self.spec.labels), dataset.labels.ignore)
         with ExitStack() as stack:
-            backends = self.backends(stack)
-            opened = {key: Segmenter(artifact, backend) for key, (artifact, backend) in backends.items()}
-            counted = (len(self.spec.labels), dataset.labels.ignore)
-            judge = Judge(pictures_from_dataset(dataset), opened[FLOAT, ENGINES[0]], counted)
-            scores = {key: judge.scores(segmenter) for key, segmenter in opened.items()}
-            times: dict[Key, list[tuple[float, float]]] = {key: [] for key in opened}
-            for _ in range(self.options.rounds):
-                for key, (_, backend) in backends.items():
-                    times[key].append(one_turn(backend, self.frames[:1], self.options.seconds))
-        return {key: Run(scores[key], *map(list, zip(*times[key]))) for key in opened}
+            opened = self.backends({**self.float_artifacts(), **self.artifacts(0)}, stack)
+            judge = Judge(pictures_from_dataset(dataset), Segmenter(*opened[FLOAT, ENGINES[0]]), counted)
+            scores = {key: [judge.scores(Segmenter(*pair))] for key, pair in opened.items()}
+            times = self.rounds({key: backend for key, (_, backend) in opened.items()})
+        for draw in range(1, self.options.draws):
+            with ExitStack() as stack:
+                for key, pair in self.backends(self.artifacts(draw), stack).items():
+                    scores[key].append(judge.scores(Segmenter(*pair)))
+        return {key: Run(scores[key], *map(list, zip(*times[key]))) for key in scores}
+
+    def rounds(self, backends: dict[Key, Backend]) -> dict[Key, list[tuple[float, float]]]:
+        """Median latency and own CPU time of each round, in ms."""
+        times: dict[Key, list[tuple[float, float]]] = {key: [] for key in backends}
+        for _ in range(self.options.rounds):
+            for key, backend in backends.items():
+                times[key].append(one_turn(backend, self.frames[:1], self.options.seconds))
+        return times
 
 
 def one_turn(backend: Backend, frames: np.ndarray, seconds: float) -> tuple[float, float]:
@@ -173,27 +200,59 @@ def ratio(over: Run, under: Run) -> float:
     return statistics.median(a / b for a, b in zip(over.cpu_ms, under.cpu_ms))
 
 
-def points(scores: Scores, reference: Scores) -> str:
+def drop_over_draws(own: list[Scores], its: list[Scores]) -> Estimate:
+    """How much less mIoU `own` has than `its`, the mean of the draws, with an interval over pictures and draws.
+
+    Where both have draws, each is held against the other's with the same pictures.
+    """
+    counts = [[scores.counts for scores in each] for each in (own, its)]
+    draws = max(map(len, counts))
+    ours, theirs = (np.stack([each[draw % len(each)] for draw in range(draws)]) for each in counts)
+    _, n, classes, _ = ours.shape
+    rng = np.random.default_rng(1)
+
+    def drop(weights: np.ndarray) -> np.ndarray:
+        rows = len(weights)
+        chosen = rng.multinomial(draws, np.full(draws, 1 / draws), size=rows) if rows > 1 else np.ones((1, draws))
+        drops = [
+            mious((weights @ its_one.reshape(n, -1)).reshape(rows, classes, classes))
+            - mious((weights @ own_one.reshape(n, -1)).reshape(rows, classes, classes))
+            for own_one, its_one in zip(ours.astype(np.float64), theirs.astype(np.float64))
+        ]
+        return (np.stack(drops, axis=1) * chosen).sum(1) / draws
+
+    return bootstrap(drop, n)
+
+
+def points(drop: Estimate) -> str:
     """A drop of mIoU in points, with its interval."""
-    drop = scores.drop_from(reference)
-    return "-" if drop is None else f"{100 * drop.value:+.2f} ({100 * drop.low:+.2f} to {100 * drop.high:+.2f})"
+    return f"{100 * drop.value:+.2f} ({100 * drop.low:+.2f} to {100 * drop.high:+.2f})"
+
+
+def drop_of(key: Key, runs: dict[Key, Run]) -> Estimate:
+    """The drop from fp32 on the same engine."""
+    return drop_over_draws(runs[key].scores, runs[FLOAT, key[1]].scores)
+
+
+def miou_of(run: Run) -> float:
+    """The mean of the draws, in percent."""
+    return 100 * statistics.mean(scores.miou or 0.0 for scores in run.scores)
 
 
 def row(key: Key, runs: dict[Key, Run]) -> list[str]:
     (name, engine), run = key, runs[key]
-    miou = run.scores.miou
-    drop = "-" if name == FLOAT else points(run.scores, runs[FLOAT, engine].scores)
+    base = runs[FLOAT, engine].scores[0].miou or 0.0
+    drops = ", ".join(f"{100 * (base - (scores.miou or 0.0)):+.2f}" for scores in run.scores)
+    same = statistics.mean(scores.same_labels().value for scores in run.scores)
+    worth = ("-", "-") if name == FLOAT else (points(drop_of(key, runs)), drops)
     times = (f"{statistics.median(each):.1f}" for each in (run.cpu_ms, run.p50_ms))
-    worth = ("-" if miou is None else f"{100 * miou:.2f}", drop, f"{run.scores.same_labels().value:.4f}")
-    return [name, engine, *worth, *times, f"{ratio(run, runs[OURS, engine]):.3f}"]
+    return [name, engine, f"{miou_of(run):.2f}", *worth, f"{same:.4f}", *times, f"{ratio(run, runs[OURS, engine]):.3f}"]
 
 
 def verdicts(model: str, runs: dict[Key, Run]) -> list[Verdict]:
     """Against the most accurate peer of all, and the fastest on openvino."""
     peers = [key for key in runs if key[0] in PEERS]
-    drops = {key: runs[key].scores.drop_from(runs[FLOAT, key[1]].scores) for key in peers}
-    known = {key: drop.value for key, drop in drops.items() if drop is not None}
-    best = min(known, key=known.__getitem__, default=None)
+    best = min(peers, key=lambda key: drop_of(key, runs).value, default=None)
     found = [] if best is None else [accuracy_verdict(model, engine, runs, best) for engine in ENGINES]
     ours, on_openvino = runs[OURS, "openvino"], [key for key in peers if key[1] == "openvino"]
     if on_openvino:
@@ -205,11 +264,10 @@ def verdicts(model: str, runs: dict[Key, Run]) -> list[Verdict]:
 
 
 def accuracy_verdict(model: str, engine: str, runs: dict[Key, Run], best: Key) -> Verdict:
-    """Whether ours on `engine` loses more than the best peer, on the same draws of the same pictures."""
-    excess = runs[OURS, engine].scores.drop_from(runs[best].scores)
-    assert excess is not None
-    own, its = (points(runs[key].scores, runs[FLOAT, key[1]].scores) for key in ((OURS, engine), best))
-    text = f"{model} on {engine}: int8 drops {own} points of mIoU, {best[0]} on {best[1]} {its}"
+    """Whether ours on `engine` loses more than the best peer, on the same pictures."""
+    excess = drop_over_draws(runs[OURS, engine].scores, runs[best].scores)
+    own, its = (points(drop_of(key, runs)) for key in ((OURS, engine), best))
+    text = f"{model} on {engine}: int8 drops {own} points of mIoU, {best[0]} on {best[1]} {its}; apart {points(excess)}"
     return Verdict("no larger than the best peer's beyond the interval", text, excess.low <= 0)
 
 
@@ -227,7 +285,17 @@ def measure(options: argparse.Namespace) -> Record:
             except EdgeSegError as problem:
                 left_out.append([model, "-", problem.message])
                 continue
-        columns = ("int8 of", "engine", "mIoU %", "drop (95%)", "labels as fp32", "own CPU ms", "p50 ms", "CPU to ours")
+        columns = (
+            "int8 of",
+            "engine",
+            "mIoU %",
+            "drop (95%)",
+            "of each draw",
+            "labels as fp32",
+            "own CPU ms",
+            "p50 ms",
+            "CPU to ours",
+        )
         record.tables.append(Table(model, columns, [row(key, runs) for key in runs]))
         record.verdicts += verdicts(model, runs)
         record.data[model] = {f"{name} {engine}": plain(run) for (name, engine), run in runs.items()}
@@ -238,7 +306,8 @@ def measure(options: argparse.Namespace) -> Record:
     record.data["peers"] = versions
     record.foreign_cores = meter.load().foreign_cores
     record.how = (
-        f"{options.limit} pictures of {Path(options.images).name} to calibrate on, the same for all; "
+        f"{options.draws} draws of {options.limit} pictures of {Path(options.images).name} to calibrate on, the same "
+        f"for all; "
         f"{options.threads} threads; {options.rounds} rounds in turn of {options.seconds} s each, medians over the "
         f"rounds. Peers: {versions}"
     )
@@ -246,7 +315,7 @@ def measure(options: argparse.Namespace) -> Record:
 
 
 def plain(run: Run) -> dict[str, Any]:
-    return {"miou": run.scores.miou, "p50_ms": run.p50_ms, "cpu_ms": run.cpu_ms}
+    return {"miou": [scores.miou for scores in run.scores], "p50_ms": run.p50_ms, "cpu_ms": run.cpu_ms}
 
 
 def main() -> int:
@@ -255,6 +324,7 @@ def main() -> int:
     parser.add_argument("--size", metavar="WIDTHxHEIGHT", help="the model's own unless given")
     parser.add_argument("--images", help="to calibrate on, a folder or URI; CamVid's training images unless given")
     parser.add_argument("--limit", type=int, default=64, help="how many of them")
+    parser.add_argument("--draws", type=int, default=3, help="how often, each time other ones")
     parser.add_argument("--data", help="to evaluate on, as for edgeseg eval; CamVid's test split unless given")
     parser.add_argument("--seconds", type=float, default=0.5, help="of each turn")
     parser.add_argument("--rounds", type=int, default=20)

@@ -193,6 +193,7 @@ def test_frames_a_second_by_threads(work: Any, net: str, cuda: Any) -> None:
     from gpu_steps import pipeline
 
     found = pipeline.run(f"{net}.fp32", work)["tensorrt"]
+    assert "error" not in found, found
     assert list(found["infer"]) == list(found["pipelined"]) == ["1", "2", "4"]
     assert list(found["streamed"]) == ["mask", "overlay"]
     several = [fps for step in ("infer", "pipelined", "streamed") for fps in found[step].values()]

@@ -146,6 +146,40 @@ def test_any_thread_can_work(cuda: Cuda) -> None:
     assert seen == [9 * 64]
 
 
+def test_one_thread_looks_while_others_allocate() -> None:
+    cuda, problems = EmulatedCuda(memory_mib=64), []
+    done = threading.Event()
+
+    def look() -> None:
+        with cuda.current():
+            buffer = cuda.buffer(8)
+            try:
+                while not done.is_set():
+                    cuda.array(buffer.address, (8,), np.uint8)
+                    cuda.memory()
+            except RuntimeError as problem:  # a dictionary that changed
+                problems.append(problem)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        lookers = [threading.Thread(target=look) for _ in range(2)]
+        for thread in lookers:
+            thread.start()
+        with cuda, cuda.current():
+            for _ in range(300):
+                buffers = [cuda.buffer(16) for _ in range(10)]
+                for buffer in buffers:
+                    buffer.free()
+            done.set()
+            for thread in lookers:
+                thread.join()
+    finally:
+        done.set()
+        sys.setswitchinterval(interval)
+    assert problems == []
+
+
 def test_a_graph_does_its_copies_again_at_each_launch(cuda: Cuda) -> None:
     with cuda.current():
         stream, up, down = cuda.stream(), cuda.pinned((8,), np.int32), cuda.pinned((8,), np.int32)

@@ -57,7 +57,7 @@ class EmulatedCuda(Cuda):
     def array(self, address: int, shape: Sequence[int], dtype: DTypeLike) -> Array:
         """The device memory at `address`, to look at or fill. CudaError where it is not within one live buffer."""
         nbytes = math.prod(shape) * np.dtype(dtype).itemsize
-        for start, memory in self._memory.items():
+        for start, memory in list(self._memory.items()):  # other threads allocate meanwhile
             if start <= address and address + nbytes <= start + memory.nbytes:
                 return memory[address - start :][:nbytes].view(dtype).reshape(shape)
         raise CudaError("cuLaunchKernel", ILLEGAL_ADDRESS)
@@ -74,7 +74,7 @@ class EmulatedCuda(Cuda):
     def memory(self) -> tuple[int, int]:
         """What the buffers leave of `memory_mib`."""
         self._check_current("cuMemGetInfo")
-        return self._total - sum(each.nbytes for each in self._memory.values()), self._total
+        return self._total - sum(each.nbytes for each in list(self._memory.values())), self._total
 
     def pinned(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
         """Host memory that is known to be for copies."""
@@ -199,12 +199,12 @@ class EmulatedCuda(Cuda):
 
     def _check_may_allocate(self, call: str) -> None:
         self._check_current(call)
-        if threading.get_ident() in self._capturing_threads.values():
+        if threading.get_ident() in list(self._capturing_threads.values()):
             raise CudaError(call, NOT_IN_A_CAPTURE)
 
     def _check_pinned(self, array: Array, stream: Stream) -> None:
         """A GPU copies from pageable memory too, but slowly, and not the same way in a graph."""
-        if stream.handle in self._captured and not any(np.may_share_memory(array, each) for each in self._pinned):
+        if stream.handle in self._captured and not any(np.may_share_memory(array, each) for each in list(self._pinned)):
             raise CudaError("cuMemcpyAsync", NOT_IN_A_CAPTURE)
 
 
