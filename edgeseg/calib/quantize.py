@@ -12,6 +12,7 @@ from edgeseg.artifact import Artifact, artifact_from_onnx, read_onnx, write_onnx
 from edgeseg.calib import range_from_stats
 from edgeseg.calib.bias import correct_biases, has_channels
 from edgeseg.calib.equalize import equalized
+from edgeseg.calib.frame_codes import centred
 from edgeseg.calib.placement import Placement, layout_for, placement_from_model, scale_source
 from edgeseg.calib.range import Range, RangeTable
 from edgeseg.errors import FormatError, MismatchError
@@ -29,11 +30,13 @@ class Method:
     """How the codes are chosen. observer: of the table OBSERVERS.
 
     equalize, bias_correction: what calib.equalize and calib.bias do; both need a range table with channels.
+    frame_codes: what calib.frame_codes does, for targets whose layout has it.
     """
 
     observer: str = "mse"
     equalize: bool = False
     bias_correction: bool = False
+    frame_codes: bool = True
 
     def to_dict(self) -> dict[str, object]:
         """Plain data, for the provenance."""
@@ -48,7 +51,7 @@ def best_method(source: Artifact, table: RangeTable) -> Method:
     """
     tuned = source.provenance.get("qat")
     if tuned is not None:
-        return Method(str(tuned["observer"]))
+        return Method(str(tuned["observer"]), frame_codes=False)
     known = has_channels(table)
     return Method(equalize=known, bias_correction=known)
 
@@ -92,6 +95,8 @@ def quantized_model(
     layout, moved = layout_for(target), table
     if method.equalize:
         model, moved = equalized(model, table)
+    if layout is not None and layout.frame_codes and method.frame_codes:
+        model, moved = centred(model, moved, placement_from_model(model, float_nodes=float_nodes))
     scales = scales_from_table(model, moved, method.observer)
     quantised = quantize_canonical(ir.from_proto(ir.to_proto(model)), scales, float_nodes)
     if method.bias_correction:

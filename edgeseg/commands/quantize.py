@@ -60,12 +60,11 @@ def command(
 
 def with_wishes(method: Method, observer: str | None, equalize: bool | None, bias_correction: bool | None) -> Method:
     """`method` with what a user asked for in its place."""
-    from edgeseg.calib.quantize import Method
-
-    return Method(
-        method.observer if observer is None else observer,
-        method.equalize if equalize is None else equalize,
-        method.bias_correction if bias_correction is None else bias_correction,
+    return dataclasses.replace(
+        method,
+        observer=method.observer if observer is None else observer,
+        equalize=method.equalize if equalize is None else equalize,
+        bias_correction=method.bias_correction if bias_correction is None else bias_correction,
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeseg.graph.core import Core, constant, core_from_model, is_float
+from edgeseg.graph.frame_bytes import read_frame_bytes
 from edgeseg.graph.move_qdq import drop_pairs_of_float_sums, hoist_pairs
 from edgeseg.graph.qdq import (
     DEQUANTIZE,
@@ -56,6 +57,7 @@ class Layout:
     movers: operators that only move or pick values, which a pair is put before.
     float_sums: additions whose sum nobody quantises read float, too.
     tokens_last: maps are transposed before they are flattened to tokens.
+    frame_codes: the first convolutions read the frame's bytes, whatever their zero point.
     """
 
     inputs: frozenset[str] = frozenset()
@@ -64,6 +66,7 @@ class Layout:
     movers: frozenset[str] = frozenset()
     float_sums: bool = False
     tokens_last: bool = False
+    frame_codes: bool = False
 
 
 def lower_qdq(model: ir.Model, layout: Layout, scales: Mapping[str, float] | None = None) -> ir.Model:
@@ -81,6 +84,8 @@ def lower_qdq(model: ir.Model, layout: Layout, scales: Mapping[str, float] | Non
     hoist_pairs(model, layout.movers)
     if layout.tokens_last:
         transpose_before_flattening(model)
+    if layout.frame_codes:
+        read_frame_bytes(model.graph, core.input)
     for pair in list(pairs(model)):
         recode(model.graph, pair)
         for node, index in pair.dequantize.outputs[0].uses():

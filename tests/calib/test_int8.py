@@ -125,4 +125,4 @@ def test_what_keeps_most_labels_is_taken_as_far_as_the_table_knows(residual, tab
 
 def test_weights_that_learnt_a_rounding_keep_it(residual, table):
     tuned = dataclasses.replace(residual, provenance={"qat": {"observer": "percentile"}})
-    assert best_method(tuned, table) == Method("percentile")
+    assert best_method(tuned, table) == Method("percentile", frame_codes=False)

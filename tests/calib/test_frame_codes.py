@@ -1,0 +1,145 @@
+"""The first convolutions read the frame's bytes: the same network, with nothing rounded on its way in."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+from small_onnx import frames, onnx_model
+
+from edgeseg.calib.frame_codes import centred
+from edgeseg.calib.histogram import Histogram
+from edgeseg.calib.placement import placement_from_model
+from edgeseg.calib.quantize import Method, quantized_model
+from edgeseg.calib.range import ChannelStats, RangeTable, TensorStats
+from edgeseg.graph.identity import graph_id, tensor_ids
+
+HEIGHT, WIDTH = 32, 64  # those of `frames`
+MEANS = {"none": None, "one": [100.0], "by channel": [123.7, 116.3, 103.5]}
+SCALES = {"none": (), "Mul": [0.017, 0.018, 0.0175], "Div": [58.0, 57.0, 57.5]}
+
+
+def network(mean="by channel", scale="Mul", bgr=False, pool=False, group=1, bias=True, seed=0):
+    """rgb (1, H, W, 3) to logits by two convolutions; the first weights are whole numbers up to 127 by channel."""
+    rng = np.random.default_rng(seed)
+    weight = rng.integers(-126, 127, (6, 3 // group, 3, 3)).astype(np.float32)
+    weight[:, 0, 1, 1] = 127
+    factor = np.ones(3) if scale == "none" else np.array(SCALES[scale]) ** (1 if scale == "Mul" else -1)
+    columns = factor if group == 1 else np.repeat(factor, 2)[:, None]
+    constants = {
+        "order": np.array([2, 1, 0], np.int64),
+        "w": (weight * 1e-3 / columns.reshape(1 if group == 1 else 6, -1, 1, 1)).astype(np.float32),
+        "b": rng.normal(0, 1, 6).astype(np.float32),
+        "v": rng.normal(0, 0.1, (4, 6, 1, 1)).astype(np.float32),
+    }
+    steps = [("Cast", [], {"to": TensorProto.FLOAT}), ("Transpose", [], {"perm": [0, 3, 1, 2]})]
+    if bgr:
+        steps.append(("Gather", ["order"], {"axis": 1}))
+    for operator, values in (("Sub", MEANS[mean]), (scale, SCALES[scale])):
+        if values:
+            constants[operator] = np.array(values, np.float32).reshape(1, -1, 1, 1)
+            steps.append((operator, [operator], {}))
+    names = ["rgb", *(f"f{i}" for i in range(len(steps)))]
+    nodes = [helper.make_node(op, [names[i], *more], [names[i + 1]], op, **attributes)
+             for i, (op, more, attributes) in enumerate(steps)]  # fmt: skip
+    inputs = [names[-1], "w", *(["b"] if bias else [])]
+    nodes += [
+        helper.make_node("Conv", inputs, ["c"], "first", pads=[1] * 4, group=group),
+        helper.make_node("Relu", ["c"], ["r"], "relu"),
+        helper.make_node("Conv", ["r", "v"], ["logits"], "last"),
+    ]
+    outputs = [("logits", TensorProto.FLOAT, [1, 4, HEIGHT, WIDTH])]
+    if pool:
+        nodes.insert(-1, helper.make_node("AveragePool", [names[-1]], ["half"], "half", kernel_shape=[2, 2]))
+        outputs.append(("half", TensorProto.FLOAT, None))
+    return ir.from_proto(onnx_model(nodes, [("rgb", TensorProto.UINT8, [1, HEIGHT, WIDTH, 3])], outputs, constants))
+
+
+def run(model: ir.Model, frame: np.ndarray, *, name: str = "c") -> np.ndarray:
+    """The tensor `name`, computed as the graph is written."""
+    copy = ir.from_proto(ir.to_proto(model))
+    copy.graph.outputs[:] = [next(v for n in copy.graph for v in n.outputs if v.name == name)]
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    data = ir.to_proto(copy).SerializeToString()
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"]).run(
+        None, {"rgb": frame[None]}
+    )[0]
+
+
+def table_of(model: ir.Model) -> RangeTable:
+    """Wide ranges, and zero means by channel of what enters a convolution."""
+    channels = {1: ChannelStats(np.zeros(3, np.float32), np.ones(3, np.float32))}
+    ids = tensor_ids(model)
+    first = next(iter(ids))
+    rows = {key: TensorStats(name, -40, 40, Histogram(), channels=channels[1] if name == first else None)
+            for name, key in ids.items()}  # fmt: skip
+    return RangeTable(graph_id(model), "small", 1, "", rows)
+
+
+def operators(model: ir.Model) -> list[str]:
+    return [node.op_type for node in model.graph]
+
+
+@pytest.mark.parametrize("mean", MEANS)
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("bgr", [False, True])
+def test_the_network_is_the_same_but_for_the_border(mean: str, scale: str, bgr: bool) -> None:
+    model = network(mean, scale, bgr, bias=bgr)
+    copy, table = centred(model, table_of(model), placement_from_model(model))
+    assert table.graph_id == graph_id(copy)
+    frame = frames(1)[0]
+    ours, theirs = run(copy, frame), run(model, frame)
+    inside = np.s_[..., 1:-1, 1:-1]
+    tolerance = 1e-5 * np.abs(theirs).max()  # float32 sums of 27 products
+    assert np.abs(ours - theirs)[inside].max() < tolerance
+    grey = MEANS[mean] or [0.0]
+    off = max(abs(round(float(np.mean(grey))) - each) for each in grey)  # grey levels that a border of zeros is off
+    assert np.abs(ours - theirs).max() <= off * 0.127 * 3 * 5 + tolerance  # a corner has 5 taps outside, 3 channels
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("mean", ["none", "one"])
+@pytest.mark.parametrize("bgr", [False, True])
+def test_the_codes_are_the_bytes_and_nothing_is_rounded(bgr: bool, mean: str, scale: str) -> None:
+    """The weights are whole numbers of their scale, so all that int8 could lose before the sum is the picture."""
+    model = network(mean, scale, bgr)
+    made = quantized_model(model, table_of(model), Method("minmax"), target="onnxruntime")
+    before = operators(made)[: operators(made).index("Conv")]
+    assert not {"Cast", "Sub", "Mul", "QuantizeLinear"} & set(before)
+    frame = frames(1)[0]
+    ours, theirs = run(made, frame), run(model, frame)
+    assert np.abs(ours - theirs).max() < 1e-5 * np.abs(theirs).max()  # float32 sums of 27 products
+    plain = quantized_model(model, table_of(model), Method("minmax"), target="openvino")
+    assert np.abs(run(plain, frame) - theirs).max() > 1e-3 * np.abs(theirs).max()
+
+
+def test_the_rounding_of_the_folded_weight_is_corrected() -> None:
+    """The mean of the output stays where the weights are no whole numbers, since the row of the picture moved along."""
+    model = network("by channel", "Mul")
+    noisy = np.random.default_rng(1).normal(0, 1, (6, 3, 3, 3)).astype(np.float32)
+    next(node for node in model.graph if node.name == "first").inputs[1].const_value = ir.tensor(noisy, name="w")
+    frame = np.random.default_rng(2).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    picture = run(model, frame, name="f3").mean(axis=(0, 2, 3))
+    table = table_of(model)
+    key = tensor_ids(model)["f3"]
+    known = ChannelStats(picture.astype(np.float32), np.full(3, 3, np.float32))
+    rows = {**table.tensors, key: TensorStats("f3", -3, 3, Histogram(), channels=known)}
+    table = RangeTable(table.graph_id, "small", 1, "", rows)
+    means = [
+        run(quantized_model(model, table, method, target="onnxruntime"), frame)[..., 1:-1, 1:-1].mean((0, 2, 3))
+        for method in (Method("minmax"), Method("minmax", bias_correction=True))
+    ]
+    plain, corrected = (np.abs(each - run(model, frame)[..., 1:-1, 1:-1].mean((0, 2, 3))).mean() for each in means)
+    assert corrected < plain / 3
+
+
+@pytest.mark.parametrize("case", ["pool", "group", "float", "openvino", "canonical"])
+def test_where_it_is_left_as_it_is(case: str) -> None:
+    model = network(pool=case == "pool", group=3 if case == "group" else 1)
+    stays = frozenset({"first"}) if case == "float" else frozenset()
+    target = case if case in ("openvino", "canonical") else "onnxruntime"
+    made = quantized_model(model, table_of(model), Method("minmax"), target=target, float_nodes=stays)
+    assert operators(made)[:4] == ["Cast", "Transpose", "Sub", "Mul"]
