@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--method", choices=("entropy", "max"), default="entropy")
     options = parser.parse_args()
     stdout, sys.stdout = sys.stdout, sys.stderr  # ModelOpt logs on stdout
+    import onnxruntime  # before minutes of calibration, which need it: as onnxruntime, or as onnxruntime-gpu
     from modelopt.onnx.quantization import quantize
 
     frames = np.load(options.frames)["frames"]
@@ -40,7 +41,7 @@ def main() -> None:
         output_path=str(options.out),
         high_precision_dtype="fp32",
     )
-    versions = {"modelopt": version("nvidia-modelopt"), "onnxruntime": version("onnxruntime")}
+    versions = {"modelopt": version("nvidia-modelopt"), "onnxruntime": onnxruntime.__version__}
     print(json.dumps({**versions, "frames": len(frames)}), file=stdout)
 
 

@@ -3,7 +3,7 @@
 A convolution by W of the normalised picture (p - mean) * k is one by W * k of p - z, for any z, and the sum of
 W * k * (z - mean) on its bias: so the codes of its input, with a scale of 1 and z as their zero point, are the bytes p.
 Only the border differs: the zeros around the picture stand for the grey z in place of the mean colour, which is why z
-is the mean of the means.
+is the mean of the means, and why small pictures, which are much border, keep their normalisation.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from edgeseg.graph.identity import tensor_ids
 from edgeseg.graph.qdq import add_constant
 
 Floats = NDArray[np.float64]
+SMALLEST_SIDE = 256  # of a picture whose border hardly counts
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,19 @@ class Normalised:
 def centred(model: ir.Model, table: RangeTable, placement: Placement) -> tuple[ir.Model, RangeTable]:
     """A copy of the float `model` whose first convolutions read p - z, and its range table; both as they are elsewhere.
 
-    Elsewhere: where something else reads the picture, too (a pooling, a convolution that stays float), or where the
-    graph does not begin with uint8, Cast and a normalisation. placement: of `model`.
+    Elsewhere: where something else reads the picture, too (a pooling, a convolution that stays float), where it is
+    small, or where the graph does not begin with uint8, Cast and a normalisation. placement: of `model`.
     """
     names = {node.name for node in placement.weighted}
     copy = ir.from_proto(ir.to_proto(model))
     found = normalised(copy)
     readers = [] if found is None else list(found.value.consumers())
-    if found is None or not readers or not all(node.name in names and is_plain(node) for node in readers):
+    if (
+        found is None
+        or is_small(found.value)
+        or not readers
+        or not all(node.name in names and is_plain(node) for node in readers)
+    ):
         return model, table
     key, zero = tensor_ids(model)[str(found.value.name)], int(np.clip(round(float(found.mean.mean())), 0, 255))
     for node in readers:
@@ -73,6 +79,12 @@ def before_constant(value: ir.Value, operators: tuple[str, ...], of_nothing: flo
     if node is None or array is None or array.size not in (1, 3):
         return value, np.full(3, of_nothing)
     return cast(ir.Value, node.inputs[0]), np.broadcast_to(array.reshape(-1), 3).astype(np.float64)
+
+
+def is_small(picture: ir.Value) -> bool:
+    """Whether a side of `picture` (N, C, H, W) is below SMALLEST_SIDE, or not known."""
+    sides = [] if picture.shape is None else [side for side in picture.shape[2:] if isinstance(side, int)]
+    return len(sides) != 2 or min(sides) < SMALLEST_SIDE
 
 
 def is_plain(node: ir.Node) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 from small_onnx import frames, onnx_model
 
+from edgeseg.calib import frame_codes
 from edgeseg.calib.frame_codes import centred
 from edgeseg.calib.histogram import Histogram
 from edgeseg.calib.placement import placement_from_model
@@ -19,6 +20,11 @@ from edgeseg.graph.identity import graph_id, tensor_ids
 HEIGHT, WIDTH = 32, 64  # those of `frames`
 MEANS = {"none": None, "one": [100.0], "by channel": [123.7, 116.3, 103.5]}
 SCALES = {"none": (), "Mul": [0.017, 0.018, 0.0175], "Div": [58.0, 57.0, 57.5]}
+
+
+@pytest.fixture(autouse=True)
+def of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frame_codes, "SMALLEST_SIDE", 0)
 
 
 def network(mean="by channel", scale="Mul", bgr=False, pool=False, group=1, bias=True, seed=0):
@@ -143,3 +149,11 @@ def test_where_it_is_left_as_it_is(case: str) -> None:
     target = case if case in ("openvino", "canonical") else "onnxruntime"
     made = quantized_model(model, table_of(model), Method("minmax"), target=target, float_nodes=stays)
     assert operators(made)[:4] == ["Cast", "Transpose", "Sub", "Mul"]
+
+
+@pytest.mark.parametrize(("smallest", "kept"), [(HEIGHT, False), (HEIGHT + 1, True)])
+def test_small_pictures_keep_their_normalisation(smallest: int, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frame_codes, "SMALLEST_SIDE", smallest)
+    model = network()
+    made = quantized_model(model, table_of(model), Method("minmax"), target="onnxruntime")
+    assert ("Mul" in operators(made)) == kept
