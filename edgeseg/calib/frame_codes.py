@@ -46,13 +46,8 @@ def centred(model: ir.Model, table: RangeTable, placement: Placement) -> tuple[i
     names = {node.name for node in placement.weighted}
     copy = ir.from_proto(ir.to_proto(model))
     found = normalised(copy)
-    readers = [] if found is None else list(found.value.consumers())
-    if (
-        found is None
-        or is_small(found.value)
-        or not readers
-        or not all(node.name in names and is_plain(node) for node in readers)
-    ):
+    readers = [] if found is None or is_small(found.value) else list(found.value.consumers())
+    if found is None or not readers or not all(node.name in names and is_plain(node) for node in readers):
         return model, table
     key, zero = tensor_ids(model)[str(found.value.name)], int(np.clip(round(float(found.mean.mean())), 0, 255))
     for node in readers:
