@@ -24,7 +24,7 @@ USUAL = "the family's unless given."
 def command(
     model: Annotated[str, Argument(metavar="MODEL", help="A family, or a bundled name or file to go on from.")],
     data: Annotated[list[str], Option("--data", metavar="URI", help="camvid:PATH?split=train; several: mixed.")],
-    share: Annotated[list[float] | None, Option(metavar="SHARE", help="Of the --data there; else alike.")] = None,
+    share: Annotated[list[float] | None, Option("--share", metavar="SHARE", help="Of the --data; else alike.")] = None,
     output: Annotated[Path | None, Option("-o", "--output", metavar="DIR", help="Else runs/NAME.")] = None,
     epochs: Annotated[float | None, Option(min=0.0, max=1e6, help="Times that the first --data is seen.")] = None,
     steps: Annotated[int | None, Option(min=1, help="Batches.")] = None,

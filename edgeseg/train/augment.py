@@ -13,7 +13,7 @@ Array = NDArray[np.uint8]
 Pixels = NDArray[np.floating[Any]]
 IGNORE = 255
 PAD_RGB = (124, 116, 104)  # the mean colour of ImageNet, which the normalisation maps to 0
-GREY = np.array([0.299, 0.587, 0.114], np.float32)
+GREY = np.array([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True)
@@ -60,20 +60,30 @@ class Augmentation:
         return rgb[window], labels[window]
 
     def _recolour(self, rgb: Array, rng: np.random.Generator) -> Array:
+        """Brightness, contrast, saturation, hue and gain are one affine map of rgb, so it is done in one pass."""
         brightness, contrast, saturation = 1.0 + rng.uniform(-self.colour, self.colour, 3)
-        pixels = rgb.astype(np.float32)
-        grey = pixels @ GREY
-        pixels = grey[..., None] + saturation * (pixels - grey[..., None])
-        pixels = brightness * (grey.mean() + contrast * (pixels - grey.mean()))
-        clipped: Array = np.clip(self._degrade(pixels, rng), 0, 255).astype(np.uint8)
+        mean_grey = GREY @ cv2.mean(rgb)[:3]
+        matrix = brightness * contrast * (saturation * np.eye(3) + (1 - saturation) * GREY)
+        offset = brightness * (1 - contrast) * np.full((3, 1), mean_grey)
+        turned = self._hue_and_gain(rng) @ np.hstack([matrix, offset])
+        if not (self.blur or self.noise or self.gamma):
+            recoloured: Array = cv2.transform(rgb, turned)  # rounded, and clipped to 0..255
+            return recoloured
+        pixels = self._degrade(cv2.transform(rgb.astype(np.float32), turned), rng)
+        clipped: Array = np.clip(pixels, 0, 255).round().astype(np.uint8)
         return clipped
 
-    def _degrade(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
-        """What a camera does to colours and edges, in the order in which it does it."""
+    def _hue_and_gain(self, rng: np.random.Generator) -> Pixels:
+        """(3, 3): what a camera does to colours."""
+        matrix: Pixels = np.eye(3)
         if self.hue:
-            pixels = pixels @ hue_rotation(rng.uniform(-self.hue, self.hue)).T
+            matrix = hue_rotation(rng.uniform(-self.hue, self.hue))
         if self.gain:
-            pixels = pixels * (1.0 + rng.uniform(-self.gain, self.gain, 3)).astype(np.float32)
+            matrix = (1.0 + rng.uniform(-self.gain, self.gain, 3))[:, None] * matrix
+        return matrix
+
+    def _degrade(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
+        """What a camera does to edges and tones, in the order in which it does it."""
         if self.blur:
             sigma = rng.uniform(0, self.blur)
             pixels = cv2.GaussianBlur(pixels, (0, 0), sigma) if sigma > 0.1 else pixels

@@ -10,8 +10,10 @@ from torch import nn
 def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
     """Move `average` towards `network` after `step` steps: faster in the beginning, when nothing is worth keeping."""
     decay = min(decay, (1 + step) / (10 + step))
-    for mean, value in zip(average.state_dict().values(), network.state_dict().values()):
-        if mean.dtype.is_floating_point:
-            mean.lerp_(value, 1 - decay)
-        else:
+    pairs = list(zip(average.state_dict().values(), network.state_dict().values()))
+    moving = [pair for pair in pairs if pair[0].dtype.is_floating_point]
+    means, values = zip(*moving)
+    torch._foreach_lerp_(means, values, 1 - decay)  # one launch for many tensors, as optimizers do it
+    for mean, value in pairs:
+        if not mean.dtype.is_floating_point:
             mean.copy_(value)

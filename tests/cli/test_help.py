@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from small_cli import Run, runner
+from typer.models import OptionInfo
 
 import edgeseg
 from edgeseg.cli import COMMANDS
@@ -50,6 +53,17 @@ def test_every_command_explains_itself(run: Run, command: str) -> None:
     assert done.out.startswith("Usage:")
     assert done.err == ""
     assert done.out.splitlines()[2].strip()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_option_with_its_own_name_for_a_metavar_is_spelt_out(command: str) -> None:
+    """typer 0.27 takes such a metavar for the option's spelling: --SHARE, and no --share."""
+    hints = get_type_hints(importlib.import_module(COMMANDS[command]).command, include_extras=True)
+    options = {name: hint.__metadata__[-1] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+    assert options
+    alike = {name: option for name, option in options.items() if option.metavar == name.upper()}
+    # in Annotated typer keeps the first spelling as the default
+    assert all(str(option.default).startswith("-") for option in alike.values() if isinstance(option, OptionInfo))
 
 
 def test_the_version_is_that_of_the_package(run: Run) -> None:
