@@ -2,8 +2,9 @@
 
 A convolution by W of the normalised picture (p - mean) * k is one by W * k of p - z, for any z, and the sum of
 W * k * (z - mean) on its bias: so the codes of its input, with a scale of 1 and z as their zero point, are the bytes p.
-Only the border differs: the zeros around the picture stand for the grey z in place of the mean colour, which is why z
-is the mean of the means, and why small pictures, which are much border, keep their normalisation.
+Only the border differs: the zeros around the picture stand for z in place of the mean colour. Where z is one grey it is
+the mean of the means; where it is a colour, it is the mean colour in whole bytes, which graph.frame_border puts around
+the frame. Small pictures, which are much border, keep their normalisation.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgeseg.calib.placement import Placement
+from edgeseg.calib.pooling import fold_poolings, is_plain
 from edgeseg.calib.range import ChannelStats, RangeTable, TensorStats
 from edgeseg.graph.core import constant, core_from_model
+from edgeseg.graph.frame_border import frame_of
 from edgeseg.graph.frame_bytes import comes_of_bytes
 from edgeseg.graph.identity import tensor_ids
 from edgeseg.graph.qdq import add_constant
@@ -29,27 +32,38 @@ SMALLEST_SIDE = 256  # of a picture whose border hardly counts
 
 @dataclass(frozen=True)
 class Normalised:
-    """The normalisation of a deploy graph: `value` is (pixels - mean) * factor. mean, factor: (3,)."""
+    """The normalisation of a deploy graph: `value` is (pixels - mean) * factor, its channels in the order `places`.
+
+    mean, factor: (3,), of the pixels' channels. places: of each of these, where it is in `value`.
+    """
 
     pixels: ir.Value
     value: ir.Value
     mean: Floats
     factor: Floats
+    places: NDArray[np.int64]
 
 
-def centred(model: ir.Model, table: RangeTable, placement: Placement) -> tuple[ir.Model, RangeTable]:
+def centred(
+    model: ir.Model, table: RangeTable, placement: Placement, *, border: bool = False
+) -> tuple[ir.Model, RangeTable]:
     """A copy of the float `model` whose first convolutions read p - z, and its range table; both as they are elsewhere.
 
-    Elsewhere: where something else reads the picture, too (a pooling, a convolution that stays float), where it is
-    small, or where the graph does not begin with uint8, Cast and a normalisation. placement: of `model`.
+    Elsewhere: where something else reads the picture, too (a convolution that stays float, a pooling that cannot be
+    folded), where it is small, where no other layer is quantised, or where the graph does not begin with uint8, Cast
+    and a normalisation. placement: of `model`. border: z is a colour, not a grey, for graph.frame_border.
     """
     names = {node.name for node in placement.weighted}
     copy = ir.from_proto(ir.to_proto(model))
     found = normalised(copy)
-    readers = [] if found is None or is_small(found.value) else list(found.value.consumers())
-    if found is None or not readers or not all(node.name in names and is_plain(node) for node in readers):
+    if found is None or is_small(found.value) or (border and frame_of(found.pixels) is None):
         return model, table
-    key, zero = tensor_ids(model)[str(found.value.name)], int(np.clip(round(float(found.mean.mean())), 0, 255))
+    fold_poolings(copy.graph, found.value)
+    readers = list(found.value.consumers())
+    first = {node.name for node in readers}
+    if not first or not first < names or not all(is_plain(node) for node in readers):
+        return model, table
+    key, zero = tensor_ids(model)[str(found.value.name)], zero_of(found, border=border)
     for node in readers:
         refold(copy.graph, node, found, zero)
     begin_with_bytes(copy.graph, found, zero, readers)
@@ -64,7 +78,8 @@ def normalised(model: ir.Model) -> Normalised | None:
     if (node := end.producer()) is not None and node.op_type == "Div":
         factor = 1 / factor
     value, mean = before_constant(value, ("Sub",), of_nothing=0.0)
-    return Normalised(value, end, mean, factor) if comes_of_bytes(value) else None
+    value, places = before_order(value)
+    return Normalised(value, end, mean[places], factor[places], places) if comes_of_bytes(value) else None
 
 
 def before_constant(value: ir.Value, operators: tuple[str, ...], of_nothing: float = 1.0) -> tuple[ir.Value, Floats]:
@@ -76,24 +91,30 @@ def before_constant(value: ir.Value, operators: tuple[str, ...], of_nothing: flo
     return cast(ir.Value, node.inputs[0]), np.broadcast_to(array.reshape(-1), 3).astype(np.float64)
 
 
+def before_order(value: ir.Value) -> tuple[ir.Value, NDArray[np.int64]]:
+    """What `value` (N, 3, H, W) is in another order of channels, and where each of its channels went."""
+    node = value.producer()
+    order = constant(node.inputs[1]) if node is not None and node.op_type == "Gather" else None
+    if node is None or order is None or node.attributes.get_int("axis", 0) != 1 or sorted(order.ravel()) != [0, 1, 2]:
+        return value, np.arange(3)
+    return cast(ir.Value, node.inputs[0]), np.argsort(order.ravel())
+
+
+def zero_of(found: Normalised, *, border: bool) -> Floats:
+    """Whole bytes: (3,), the mean colour, for a border; (1,), the grey in its middle, where there is none."""
+    means: Floats = found.mean if border else found.mean.mean(keepdims=True)
+    return means.round().clip(0, 255)
+
+
 def is_small(picture: ir.Value) -> bool:
     """Whether a side of `picture` (N, C, H, W) is below SMALLEST_SIDE, or not known."""
     sides = [] if picture.shape is None else [side for side in picture.shape[2:] if isinstance(side, int)]
     return len(sides) != 2 or min(sides) < SMALLEST_SIDE
 
 
-def is_plain(node: ir.Node) -> bool:
-    """Whether `node` is a convolution over all channels with constants of its own."""
-    return (
-        node.op_type == "Conv"
-        and node.attributes.get_int("group", 1) == 1
-        and all(value is None or (constant(value) is not None and len(value.uses()) == 1) for value in node.inputs[1:])
-    )
-
-
-def refold(graph: ir.Graph, node: ir.Node, found: Normalised, zero: int) -> None:
+def refold(graph: ir.Graph, node: ir.Node, found: Normalised, zero: Floats) -> None:
     """Give `node` the weight and bias that make of p - zero what it made of the normalised picture."""
-    weight = cast("NDArray[np.float32]", constant(node.inputs[1])).astype(np.float64)
+    weight = cast("NDArray[np.float32]", constant(node.inputs[1])).astype(np.float64)[:, found.places]
     along = (1, -1, *[1] * (weight.ndim - 2))
     scaled = weight * found.factor.reshape(along)
     shift = (scaled * (zero - found.mean).reshape(along)).sum(axis=tuple(range(1, weight.ndim)))
@@ -111,10 +132,11 @@ def refold(graph: ir.Graph, node: ir.Node, found: Normalised, zero: int) -> None
             del graph.initializers[str(value.name)]
 
 
-def begin_with_bytes(graph: ir.Graph, found: Normalised, zero: int, readers: list[ir.Node]) -> None:
+def begin_with_bytes(graph: ir.Graph, found: Normalised, zero: Floats, readers: list[ir.Node]) -> None:
     """Let `readers` read `pixels - zero` in the place, and under the name, of the normalised picture."""
     old, name = found.value, str(found.value.name)
-    subtract = ir.node("Sub", [found.pixels, add_constant(graph, f"{name}.zero", np.float32(zero))], name=f"{name}/Sub")
+    zeros = add_constant(graph, f"{name}.zero", zero.astype(np.float32).reshape(1, -1, 1, 1))
+    subtract = ir.node("Sub", [found.pixels, zeros], name=f"{name}/Sub")
     new = subtract.outputs[0]
     new.dtype, new.shape = old.dtype, old.shape
     graph.insert_after(cast(ir.Node, found.pixels.producer()), subtract)
@@ -128,10 +150,11 @@ def begin_with_bytes(graph: ir.Graph, found: Normalised, zero: int, readers: lis
     old.name, new.name = f"{name}.pixels", name
 
 
-def byte_stats(stats: TensorStats, found: Normalised, zero: int) -> TensorStats:
+def byte_stats(stats: TensorStats, found: Normalised, zero: Floats) -> TensorStats:
     """The row of the picture as p - zero. Its codes are given, so that no histogram has to tell how to choose them."""
-    known = stats.channels
+    known, least, largest = stats.channels, float(-zero.max()), float(255 - zero.min())
     if known is not None:
-        mean = known.mean / found.factor + found.mean - zero
-        known = ChannelStats(mean.astype(np.float32), np.full(3, max(zero, 255 - zero), np.float32))
-    return dataclasses.replace(stats, minimum=float(-zero), maximum=float(255 - zero), channels=known)
+        mean = known.mean[found.places] / found.factor + found.mean - zero
+        absmax = np.broadcast_to(np.maximum(zero, 255 - zero), 3)
+        known = ChannelStats(mean.astype(np.float32), absmax.astype(np.float32))
+    return dataclasses.replace(stats, minimum=least, maximum=largest, channels=known)

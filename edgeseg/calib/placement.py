@@ -30,17 +30,19 @@ TARGETS: dict[str, Layout | None] = {
     "tensorrt": CANONICAL,
     "tensorrt_rtx": CANONICAL,
     "pytorch": CANONICAL,
-    # ONNX Runtime has an integer kernel for a node only where both of its sides are quantised. It begins with the
-    # frame's bytes; OpenVINO takes longer for codes with a zero point other than 0 and 128.
+    # ONNX Runtime has an integer kernel for a node only where both of its sides are quantised.
     "onnxruntime": Layout(inputs=BOTH_SIDES, outputs=BOTH_SIDES | WEIGHTED, frame_codes=True),
     # OpenVINO fuses the canonical places, and a pair with the node that makes its tensor. Its CPU plugin (2026.4.1)
-    # computes wrong numbers for a padded AveragePool that counts its padding and reads signed codes.
+    # computes wrong numbers for a padded AveragePool that counts its padding and reads signed codes, and takes longer
+    # for codes with a zero point other than 0 and 128.
     "openvino": Layout(
         inputs=frozenset({"Concat"}),
         float_inputs=frozenset({"AveragePool"}),
         movers=MOVERS,
         float_sums=True,
         tokens_last=True,
+        frame_codes=True,
+        frame_border=True,
     ),
 }
 # TensorRT 8 can take a cache of ranges beside the float ONNX: its first line names the release and the calibrator.

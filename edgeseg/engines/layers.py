@@ -13,14 +13,18 @@ COMPUTING = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 # A runtime fuses these into the layer before them and may name the result after them.
 FOLLOWING = {"Add", "Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "QuantizeLinear", "Relu", "Sigmoid", "Tanh"}
 
+# A pair may stand before what only moves or picks values.
+MOVING = {"Flatten", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
+
 Request = tuple[str, str]  # the name of the ONNX node that computes, the precision it asks for
 
 
 def requests_from_onnx(model: Any, floating: Precision | None = None) -> dict[str, Request]:
     """Node and tensor names -> the computing node they stand for, and its requested precision.
 
-    A node whose two factors both come from a DequantizeLinear requests int8, any other `floating`, or the type of its
-    first factor where that is None. The names of activations that a runtime may fuse stand for the node before them.
+    A node whose two factors both come from a DequantizeLinear, moved at most, requests int8, any other `floating`, or
+    the type of its first factor where that is None. The names of activations that a runtime may fuse stand for the node
+    before them.
     """
     producers = {output: node for node in model.graph.node for output in node.output}
     types = types_from_onnx(model) if floating is None else {}
@@ -52,9 +56,17 @@ def types_from_onnx(model: Any) -> dict[str, Precision]:
 
 def requested_precision(node: Any, producers: Mapping[str, Any], floating: Precision) -> Precision:
     """What one Conv, Gemm or MatMul asks for."""
-    factors = [producers.get(name) for name in node.input[:2]]
+    factors = [maker(name, producers) for name in node.input[:2]]
     quantised = all(factor is not None and factor.op_type == "DequantizeLinear" for factor in factors)
     return Precision.INT8 if quantised else floating
+
+
+def maker(name: str, producers: Mapping[str, Any]) -> Any:
+    """The node that computes the tensor `name`, not only moves it; None for one that is given."""
+    node = producers.get(name)
+    while node is not None and node.op_type in MOVING:
+        node = producers.get(node.input[0])
+    return node
 
 
 def layer_from_names(names: Iterable[str], op: str, obtained: str, requests: Mapping[str, Request]) -> Layer:

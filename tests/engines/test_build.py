@@ -137,12 +137,15 @@ def test_requests_follow_activations_and_need_both_factors_quantised() -> None:
         helper.make_node("MatMul", ["d", "dw"], ["both"], "quantised"),
         helper.make_node("Relu", ["both"], ["active"], "relu"),
         helper.make_node("MatMul", ["active", "dw"], ["weight_alone"], "floating"),
+        helper.make_node("Transpose", ["d"], ["turned"], "turn", perm=[1, 0]),
+        helper.make_node("MatMul", ["turned", "dw"], ["of_moved"], "moved"),
         helper.make_node("Softmax", ["weight_alone"], ["out"], "softmax"),
     ]
     model = onnx_model(nodes, [("x", TensorProto.FLOAT, [4, 4])], [("out", TensorProto.FLOAT, [4, 4])], {})
     requests = requests_from_onnx(model, Precision.BF16)
     for name in ("quantised", "both", "relu", "active"):
         assert requests[name] == ("quantised", "int8")
+    assert requests["moved"] == ("moved", "int8")
     assert requests["floating"] == ("floating", "bf16")
     assert "softmax" not in requests
     assert layer_from_names(["fused_77", "relu"], "Conv", "int8", requests) == Layer(
