@@ -16,6 +16,8 @@ import pytest
 import small_onnx
 from small_clips import make_clip, quarters
 
+from edgeseg.decide.estimate import Estimate
+
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 # nncf_int8.py needs an interpreter with NNCF, which ours has not; the modules without a command line have no help.
 FOREIGN = {"nncf_int8.py", "record.py", "video_run.py"}
@@ -58,6 +60,29 @@ def test_says_how_it_is_used(script: Path) -> None:
     result = run(FOLDER / script, "--help")
     assert result.returncode == 0, result.stderr
     assert f"python benchmarks/{script}" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("own", "its", "excess", "met"),
+    [
+        ((0.2, 0.1), (0.1, -0.1), (0.1, -0.1), True),  # not larger with confidence
+        ((0.2, 0.1), (0.0, -0.1), (0.2, 0.1), False),
+        ((0.2, 0.1), (-0.3, -0.5), (0.5, 0.3), False),  # the peer gains, and ours loses
+        ((-0.1, -0.2), (-0.3, -0.5), (0.2, 0.1), True),  # both gain, the peer more
+    ],
+)
+def test_a_gain_is_no_drop_when_quantisers_are_held_against_each_other(
+    own: tuple[float, float],
+    its: tuple[float, float],
+    excess: tuple[float, float],
+    met: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER / "peers"))
+    import quantizers
+
+    estimates = [Estimate(value, low, value + 0.2) for value, low in (own, its, excess)]
+    assert quantizers.no_larger(*estimates) is met
 
 
 def test_naive_peer_writes_every_frame(tmp_path: Path) -> None:
