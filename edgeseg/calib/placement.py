@@ -20,10 +20,10 @@ import onnx_ir as ir
 from edgeseg.errors import UnknownNameError
 from edgeseg.graph.core import Core, constant, core_from_model
 from edgeseg.graph.lower_qdq import Layout
+from edgeseg.graph.movers import MOVERS
 from edgeseg.graph.qdq import WEIGHTED
 
 BOTH_SIDES = frozenset({"Add", "Mul", "Concat", "AveragePool", "MaxPool", "Resize", "Sigmoid"})
-MOVERS = frozenset({"MaxPool", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 CANONICAL = None  # the canonical form is not lowered
 TARGETS: dict[str, Layout | None] = {
     "canonical": CANONICAL,

@@ -6,15 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edgeseg.artifact import Layer
+from edgeseg.graph.movers import MOVERS
 from edgeseg.spec import Precision
 
 COMPUTING = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 # A runtime fuses these into the layer before them and may name the result after them.
 FOLLOWING = {"Add", "Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "QuantizeLinear", "Relu", "Sigmoid", "Tanh"}
-
-# A pair may stand before what only moves or picks values.
-MOVING = {"Flatten", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 
 Request = tuple[str, str]  # the name of the ONNX node that computes, the precision it asks for
 
@@ -64,7 +62,7 @@ def requested_precision(node: Any, producers: Mapping[str, Any], floating: Preci
 def maker(name: str, producers: Mapping[str, Any]) -> Any:
     """The node that computes the tensor `name`, not only moves it; None for one that is given."""
     node = producers.get(name)
-    while node is not None and node.op_type in MOVING:
+    while node is not None and node.op_type in MOVERS:
         node = producers.get(node.input[0])
     return node
 

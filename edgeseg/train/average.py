@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 @torch.no_grad()
@@ -11,9 +12,9 @@ def update_average(average: nn.Module, network: nn.Module, decay: float, step: i
     """Move `average` towards `network` after `step` steps: faster in the beginning, when nothing is worth keeping."""
     decay = min(decay, (1 + step) / (10 + step))
     pairs = list(zip(average.state_dict().values(), network.state_dict().values()))
-    moving = [pair for pair in pairs if pair[0].dtype.is_floating_point]
-    means, values = zip(*moving)
-    torch._foreach_lerp_(means, values, 1 - decay)  # one launch for many tensors, as optimizers do it
+    floating = [pair for pair in pairs if pair[0].dtype.is_floating_point]
+    means, values = map(list, zip(*floating))
+    get_ema_multi_avg_fn(decay)(means, values, step)  # type: ignore[no-untyped-call]  # all in a few launches
     for mean, value in pairs:
         if not mean.dtype.is_floating_point:
             mean.copy_(value)
