@@ -1,10 +1,8 @@
 """The frame's own bytes as the codes that the first convolutions read: nothing is normalised, and nothing rounded.
 
 A convolution by W of the normalised picture (p - mean) * k is one by W * k of p - z, for any z, and the sum of
-W * k * (z - mean) on its bias: so the codes of its input, with a scale of 1 and z as their zero point, are the bytes p.
-Only the border differs: the zeros around the picture stand for z in place of the mean colour. Where z is one grey it is
-the mean of the means; where it is a colour, it is the mean colour in whole bytes, which graph.frame_border puts around
-the frame. Small pictures, which are much border, keep their normalisation.
+W * k * (z - mean) on its bias. With z the mean colour in whole bytes, zeros around p - z are the zeros that were around
+the normalised picture, up to half a grey level; graph.frame_bytes takes the subtraction away.
 """
 
 from __future__ import annotations
@@ -21,13 +19,11 @@ from edgeseg.calib.placement import Placement
 from edgeseg.calib.pooling import fold_poolings, is_plain
 from edgeseg.calib.range import ChannelStats, RangeTable, TensorStats
 from edgeseg.graph.core import constant, core_from_model
-from edgeseg.graph.frame_border import frame_of
-from edgeseg.graph.frame_bytes import comes_of_bytes
+from edgeseg.graph.frame_bytes import frame_of
 from edgeseg.graph.identity import tensor_ids
 from edgeseg.graph.qdq import add_constant
 
 Floats = NDArray[np.float64]
-SMALLEST_SIDE = 256  # of a picture whose border hardly counts
 
 
 @dataclass(frozen=True)
@@ -44,26 +40,24 @@ class Normalised:
     places: NDArray[np.int64]
 
 
-def centred(
-    model: ir.Model, table: RangeTable, placement: Placement, *, border: bool = False
-) -> tuple[ir.Model, RangeTable]:
+def centred(model: ir.Model, table: RangeTable, placement: Placement) -> tuple[ir.Model, RangeTable]:
     """A copy of the float `model` whose first convolutions read p - z, and its range table; both as they are elsewhere.
 
     Elsewhere: where something else reads the picture, too (a convolution that stays float, a pooling that cannot be
-    folded), where it is small, where no other layer is quantised, or where the graph does not begin with uint8, Cast
-    and a normalisation. placement: of `model`. border: z is a colour, not a grey, for graph.frame_border.
+    folded), where no other layer is quantised, or where the graph does not begin with uint8, Cast
+    and a normalisation. placement: of `model`.
     """
     names = {node.name for node in placement.weighted}
     copy = ir.from_proto(ir.to_proto(model))
     found = normalised(copy)
-    if found is None or is_small(found.value) or (border and frame_of(found.pixels) is None):
+    if found is None:
         return model, table
     fold_poolings(copy.graph, found.value)
     readers = list(found.value.consumers())
     first = {node.name for node in readers}
     if not first or not first < names or not all(is_plain(node) for node in readers):
         return model, table
-    key, zero = tensor_ids(model)[str(found.value.name)], zero_of(found, border=border)
+    key, zero = tensor_ids(model)[str(found.value.name)], found.mean.round().clip(0, 255)
     for node in readers:
         refold(copy.graph, node, found, zero)
     begin_with_bytes(copy.graph, found, zero, readers)
@@ -79,7 +73,7 @@ def normalised(model: ir.Model) -> Normalised | None:
         factor = 1 / factor
     value, mean = before_constant(value, ("Sub",), of_nothing=0.0)
     value, places = before_order(value)
-    return Normalised(value, end, mean[places], factor[places], places) if comes_of_bytes(value) else None
+    return Normalised(value, end, mean[places], factor[places], places) if frame_of(value) is not None else None
 
 
 def before_constant(value: ir.Value, operators: tuple[str, ...], of_nothing: float = 1.0) -> tuple[ir.Value, Floats]:
@@ -98,18 +92,6 @@ def before_order(value: ir.Value) -> tuple[ir.Value, NDArray[np.int64]]:
     if node is None or order is None or node.attributes.get_int("axis", 0) != 1 or sorted(order.ravel()) != [0, 1, 2]:
         return value, np.arange(3)
     return cast(ir.Value, node.inputs[0]), np.argsort(order.ravel())
-
-
-def zero_of(found: Normalised, *, border: bool) -> Floats:
-    """Whole bytes: (3,), the mean colour, for a border; (1,), the grey in its middle, where there is none."""
-    means: Floats = found.mean if border else found.mean.mean(keepdims=True)
-    return means.round().clip(0, 255)
-
-
-def is_small(picture: ir.Value) -> bool:
-    """Whether a side of `picture` (N, C, H, W) is below SMALLEST_SIDE, or not known."""
-    sides = [] if picture.shape is None else [side for side in picture.shape[2:] if isinstance(side, int)]
-    return len(sides) != 2 or min(sides) < SMALLEST_SIDE
 
 
 def refold(graph: ir.Graph, node: ir.Node, found: Normalised, zero: Floats) -> None:

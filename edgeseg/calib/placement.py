@@ -42,7 +42,6 @@ TARGETS: dict[str, Layout | None] = {
         float_sums=True,
         tokens_last=True,
         frame_codes=True,
-        frame_border=True,
     ),
 }
 # TensorRT 8 can take a cache of ranges beside the float ONNX: its first line names the release and the calibrator.

@@ -96,8 +96,7 @@ def quantized_model(
     if method.equalize:
         model, moved = equalized(model, table)
     if layout is not None and layout.frame_codes and method.frame_codes:
-        places = placement_from_model(model, float_nodes=float_nodes)
-        model, moved = centred(model, moved, places, border=layout.frame_border)
+        model, moved = centred(model, moved, placement_from_model(model, float_nodes=float_nodes))
     scales = scales_from_table(model, moved, method.observer)
     quantised = quantize_canonical(ir.from_proto(ir.to_proto(model)), scales, float_nodes)
     if method.bias_correction:

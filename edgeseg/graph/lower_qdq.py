@@ -57,8 +57,7 @@ class Layout:
     movers: operators that only move or pick values, which a pair is put before.
     float_sums: additions whose sum nobody quantises read float, too.
     tokens_last: maps are transposed before they are flattened to tokens.
-    frame_codes: the first convolutions read the frame's bytes, whatever their zero point.
-    frame_border: their zero point is 0, and the frame has a border of its mean colour in place of their padding.
+    frame_codes: the first convolutions read the frame's bytes, and a border of its mean colour in place of padding.
     """
 
     inputs: frozenset[str] = frozenset()
@@ -68,7 +67,6 @@ class Layout:
     float_sums: bool = False
     tokens_last: bool = False
     frame_codes: bool = False
-    frame_border: bool = False
 
 
 def lower_qdq(model: ir.Model, layout: Layout, scales: Mapping[str, float] | None = None) -> ir.Model:

@@ -15,7 +15,7 @@ from edgeseg.graph.cut import cut_graph
 from edgeseg.graph.lower_qdq import Layout, lower_qdq
 
 COLOUR = np.array([124, 116, 104], np.float32)
-BORDERED = Layout(frame_codes=True, frame_border=True)
+BORDERED = Layout(frame_codes=True)
 
 
 def network(pads=((1, 1, 1, 1),), colour=COLOUR, perm=(0, 3, 1, 2), bias=True, **conv: object) -> ir.Model:
@@ -82,6 +82,14 @@ def test_the_codes_have_the_zero_point_0() -> None:
     node = next(node for node in made.graph if node.op_type == "DequantizeLinear")
     scale, zero = (value.const_value.numpy() for value in node.inputs[1:])
     assert (scale, zero, zero.dtype) == (1, 0, np.uint8)
+
+
+def test_a_black_border_is_what_the_convolution_pads() -> None:
+    model = network(colour=0 * COLOUR)
+    made, frame = lowered(model), frames(1)
+    assert [node.op_type for node in made.graph][:3] == ["DequantizeLinear", "Transpose", "DequantizeLinear"]
+    (ours,), (theirs,) = run(made, frame), run(model, frame)
+    assert np.abs(ours - theirs).max() < 1e-4 * np.abs(theirs).max()
 
 
 LEFT = {
