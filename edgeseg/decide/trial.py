@@ -60,7 +60,7 @@ class Trial:
         with contextlib.ExitStack() as stack:
             able = [candidate for candidate in candidates if candidate.engine is not None]
             engines = {each.name: stack.enter_context(self.open(each.engine)) for each in able if each.engine}
-            laps = race(engines, self.rgb, rounds=rounds)
+            laps = race(engines, self.rgb, rounds=rounds, base=base)
         return [
             dataclasses.replace(each, lap=laps[each.name], ratio=laps[each.name].ratio_to(laps[base]))
             if each.name in laps
