@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 
 import av
 
@@ -28,7 +30,12 @@ class FileSource(FrameSource):
         self._reader: Reader | None = reader
         self._geometry = Geometry.from_picture(reader.first, reader.stream.sample_aspect_ratio)
         height, width = self._geometry.size
-        super().__init__(SourceInfo(width, height, reader.fps, reader.frames, address.is_url, address.name))
+        self.kind = "live" if address.is_url and reader.is_endless else "recording"
+        super().__init__(SourceInfo(width, height, reader.fps, reader.frames, address.name))
+
+    def files(self) -> tuple[Path, ...]:
+        """The file; none for a URL."""
+        return () if self._address.is_url else (Path(self._address.place),)
 
     def close(self) -> None:
         """Free the file."""
@@ -53,8 +60,15 @@ class FileSource(FrameSource):
 
     def _frame_from_picture(self, index: int, pts_seconds: float, picture: av.VideoFrame) -> Frame:
         geometry = self._geometry
-        rgb, planes = partial(geometry.rgb_from_picture, picture), partial(geometry.planes_from_picture, picture)
-        return Frame(index, pts_seconds, self.info.width, self.info.height, rgb=rgb, planes=planes)
+        return Frame(
+            index,
+            pts_seconds,
+            self.info.width,
+            self.info.height,
+            rgb=partial(geometry.rgb_from_picture, picture),
+            planes=partial(geometry.planes_from_picture, picture),
+            captured_at=time.monotonic() if self.kind == "live" else None,
+        )
 
 
 def _pts_seconds(picture: av.VideoFrame, last: float, fps: Fraction) -> float:

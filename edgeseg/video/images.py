@@ -26,7 +26,11 @@ class ImagesSource(FrameSource):
         self._paths = image_paths(place)
         self._first: Pixels | None = rgb_from_file(self._paths[0])
         height, width = self._first.shape[:2]
-        super().__init__(SourceInfo(width, height, fps, len(self._paths), False, place))
+        super().__init__(SourceInfo(width, height, fps, len(self._paths), place))
+
+    def files(self) -> tuple[Path, ...]:
+        """The images."""
+        return tuple(self._paths)
 
     def _frames(self) -> Generator[Frame, None, None]:
         for index, path in enumerate(self._paths):
@@ -38,7 +42,7 @@ class ImagesSource(FrameSource):
                     f"{path} is {width}x{height}, the images before it {self.info.width}x{self.info.height}",
                     hint="resize it, or put images of each size into a folder of their own",
                 )
-            yield Frame.from_rgb(index, float(index / self.info.fps), rgb)
+            yield Frame.from_rgb(index, float(index / self.info.fps), rgb, name=path.name)
 
 
 def image_paths(place: str) -> list[Path]:

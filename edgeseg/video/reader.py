@@ -32,6 +32,7 @@ class Reader:
             self.frames: int | None = self.stream.frames or None
             self._frames_stated = 0 if _hides_frames(self._container, self.stream) else self.stream.frames
             self._end_stated = _end_of(self._container)
+            self.is_endless = self._container.duration is None  # a camera; a file over HTTP has a length
             self._rest = self._decode()
             self.first: av.VideoFrame = next(self._rest, None)
             if self.first is None:

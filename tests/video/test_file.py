@@ -204,7 +204,7 @@ def test_a_password_is_never_shown(scheme: str, caplog: pytest.LogCaptureFixture
     assert "admin" not in shown
 
 
-def test_a_url_is_live_and_its_name_has_no_password(tmp_path: Path) -> None:
+def test_a_file_behind_a_url_is_a_recording_and_its_name_has_no_password(tmp_path: Path) -> None:
     make_clip(tmp_path / "clip.mp4", options={"movflags": "faststart"})
 
     class Quiet(SimpleHTTPRequestHandler):
@@ -214,7 +214,7 @@ def test_a_url_is_live_and_its_name_has_no_password(tmp_path: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with open_source(f"http://admin:s3cret@127.0.0.1:{server.server_port}/clip.mp4") as source:
-            assert source.info.live
+            assert source.kind == "recording"  # it has a length
             assert source.info.name == f"http://***@127.0.0.1:{server.server_port}/clip.mp4"
             assert len(list(source)) == 12
             assert "s3cret" not in repr(source._address)

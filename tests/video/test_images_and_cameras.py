@@ -12,6 +12,7 @@ from edgeseg.errors import DataError, FormatError, SizeError, UnavailableError
 from edgeseg.video import camera
 from edgeseg.video.camera import CameraSource
 from edgeseg.video.source import open_source
+from edgeseg.video.truth import GroundTruthSource
 
 
 def test_images_come_in_natural_order(tmp_path: Path) -> None:
@@ -83,10 +84,13 @@ def test_the_street_camera_knows_the_truth() -> None:
     with open_source("test://street?seed=3&width=64&height=48&fps=12.5") as source:
         assert (source.info.frames, source.info.fps) == (None, Fraction(25, 2))
         frames = iter(source)
-        first, second = next(frames), next(frames)
-    assert first.truth() is not None
-    assert first.truth().shape == (48, 64)
-    assert second.pts_seconds == pytest.approx(0.08)
+        truths = [source.truth(next(frames).index) for _ in range(2)]
+        assert isinstance(source, GroundTruthSource)
+        third = next(frames)
+        assert np.array_equal(source.truth(0), truths[0])  # drawn again
+    assert [truth.shape for truth in truths] == [(48, 64)] * 2
+    assert not np.array_equal(*truths)
+    assert third.pts_seconds == pytest.approx(0.16)
 
 
 @pytest.fixture
@@ -102,7 +106,7 @@ def test_a_camera_is_live_and_asked_for_what_is_wished(fake: type[FakeCapture]) 
         capture = source._capture
         assert (capture.device, sorted(capture.wishes.values())) == (2, [30.0, 720.0, 1280.0])
         assert (source.info.width, source.info.height) == (64, 48)  # what it gives, not what was asked
-        assert (source.info.frames, source.info.live, source.info.name) == (None, True, "camera:2")
+        assert (source.info.frames, source.kind, source.info.name) == (None, "live", "camera:2")
         assert next(iter(source)).rgb()[0, 0].tolist() == [30, 20, 10]
     assert capture.released
     assert open_source("/dev/video1").info.name == "camera:1"
