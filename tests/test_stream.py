@@ -273,7 +273,8 @@ def test_a_truncated_video_gives_its_frames_and_says_what_was_lost(segmenter: Se
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_spawn"), reason="signals as POSIX has them")
-def test_a_real_ctrl_c_leaves_a_playable_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_kill_and_a_closed_terminal_leave_a_playable_file(tmp_path: Path, number: signal.Signals) -> None:
     model = street_onnx(tmp_path).path
     words = ["stream", "test://street?size=64x48", str(model), "-o", "out.mp4"]
     process = subprocess.Popen(
@@ -284,7 +285,7 @@ def test_a_real_ctrl_c_leaves_a_playable_file(tmp_path: Path) -> None:
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline, "no frame was written"
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, err
     assert "wrote out.mp4" in err
