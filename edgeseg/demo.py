@@ -71,7 +71,7 @@ def run_demo(
     video, sheet_path, sheet = out / "overlay.mp4", out / "overlay.png", ContactSheet()
     with open_model(model, out=out, progress=progress) as segmenter, open_source(source) as frames_in:
         judges = truth_sinks(frames_in, segmenter.spec.labels)
-        with open_sink(video, frames_in.info) as sink:
+        with open_sink(video, frames_in.info, inputs=frames_in.files(), overwrite=True) as sink:
             sinks = [sink, *judges]
             report = stream(
                 frames_in, segmenter, sinks, frames=frames, on_result=sheet.add, stop=stop, progress=progress

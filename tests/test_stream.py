@@ -280,13 +280,16 @@ def test_ctrl_c_kill_and_a_closed_terminal_leave_a_playable_file(tmp_path: Path,
     process = subprocess.Popen(
         [sys.executable, "-c", COMMAND, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not any(path.stat().st_size for path in tmp_path.glob(".*.out.mp4")):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline, "no frame was written"
-        time.sleep(0.05)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not any(path.stat().st_size for path in tmp_path.glob("out.partial-*.mp4")):
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline, "no frame was written"
+            time.sleep(0.05)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        process.kill()
     assert process.returncode == 0, err
     assert "wrote out.mp4" in err
     assert "Traceback" not in err
@@ -294,7 +297,7 @@ def test_ctrl_c_kill_and_a_closed_terminal_leave_a_playable_file(tmp_path: Path,
     assert pictures
     assert (pictures[0].width, pictures[0].height) == (64, 48)
     assert f" {len(pictures)} " in out
-    assert list(tmp_path.glob(".*.mp4")) == []
+    assert list(tmp_path.glob("out.partial-*")) == []
 
 
 @pytest.mark.slow

@@ -12,6 +12,8 @@ from edgeseg.commands.options import Engine, Json, Model, PrecisionName, SizeTex
 if TYPE_CHECKING:
     from edgeseg.artifact import Artifact
     from edgeseg.streaming import StreamReport
+    from edgeseg.video.sink import FrameSink
+    from edgeseg.video.source import FrameSource
     from edgeseg.video.truth import TruthSink
 
 DEFAULT_OUTPUT = "overlay.mp4"
@@ -39,6 +41,7 @@ def command(
     opacity: Annotated[
         float, typer.Option("--opacity", min=0.0, max=1.0, help="How strongly class colours cover the image.")
     ] = 0.5,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there already.")] = False,
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
@@ -46,24 +49,30 @@ def command(
     from edgeseg.commands.signals import stopped_by_signals
     from edgeseg.commands.terminal import shown_progress, wrote
     from edgeseg.streaming import stream
-    from edgeseg.video.sink import open_sink, sink_address_from_uri
+    from edgeseg.video.sink import open_sink
     from edgeseg.video.source import is_live_uri, open_source
     from edgeseg.video.truth import truth_sinks
 
     uris = outputs or [DEFAULT_OUTPUT]
-    for uri in uris:
-        sink_address_from_uri(uri)  # a typing error shows before a model is converted
     with contextlib.ExitStack() as opened, shown_progress() as progress:
-        live = is_live_uri(source)  # a camera is opened last: its frames would wait while a model is converted
-        frames_in = None if live else opened.enter_context(open_source(source))
+
+        def opened_ends() -> tuple[FrameSource, list[FrameSink]]:
+            frames_in = opened.enter_context(open_source(source))
+            sinks = [open_sink(uri, frames_in.info, inputs=frames_in.files(), overwrite=overwrite) for uri in uris]
+            return frames_in, [opened.enter_context(sink) for sink in sinks]
+
+        # A wrong output shows before a model is converted; a camera waits, or its frames would.
+        for uri in uris if is_live_uri(source) else ():
+            open_sink(uri, overwrite=overwrite).close()
+        ends = None if is_live_uri(source) else opened_ends()
         segmenter = opened.enter_context(segmenter_from_options(model, engine, precision, size, threads, progress))
-        frames_in = frames_in or opened.enter_context(open_source(source))
-        sinks = [opened.enter_context(open_sink(uri, frames_in.info)) for uri in uris]
+        frames_in, sinks = ends or opened_ends()
         judges = truth_sinks(frames_in, segmenter.spec.labels)
-        stop = opened.enter_context(stopped_by_signals())
-        report = stream(
-            frames_in, segmenter, [*sinks, *judges], frames=frames, opacity=opacity, stop=stop, progress=progress
-        )
+        with stopped_by_signals() as stop:
+            every = [*sinks, *judges]
+            report = stream(frames_in, segmenter, every, frames=frames, opacity=opacity, stop=stop, progress=progress)
+            for sink in sinks:
+                sink.close()
     print_report(segmenter.artifact, report, uris, judges, as_json=as_json)
     for sink in sinks:
         for path in sink.files():

@@ -5,18 +5,19 @@ from __future__ import annotations
 import importlib
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Literal, TypeAlias, TypeVar
 
-from edgeseg.errors import UnknownNameError
+from edgeseg.errors import FileProblem, UnknownNameError
 from edgeseg.image import IMAGE_ENDINGS
 from edgeseg.video import SINKS
 from edgeseg.video.address import Address, split_options
 from edgeseg.video.result import Result
 from edgeseg.video.source import SourceInfo
 
-VIDEO_ENDINGS = (".mp4", ".mkv", ".mov", ".avi")
+VIDEO_ENDINGS = (".mp4", ".mkv", ".mov", ".avi", ".webm")
 Self = TypeVar("Self", bound="FrameSink")
 Wants: TypeAlias = Literal["overlay", "prediction", "both"]
 
@@ -49,6 +50,10 @@ class FrameSink(ABC):
     def _write(self, result: Result) -> bool:
         """Take one result; whether more are wanted."""
 
+    def would_overwrite(self) -> list[Path]:
+        """The files that are there already and that writing may replace."""
+        return []
+
     def files(self) -> tuple[Path, ...]:
         """What it has left on disk, complete after `close`: files, or the folder that holds them."""
         return ()
@@ -65,15 +70,35 @@ class FrameSink(ABC):
         self.close()
 
 
-def open_sink(uri: str | Path, info: SourceInfo) -> FrameSink:
+def open_sink(
+    uri: str | Path, info: SourceInfo | None = None, *, inputs: Sequence[Path] = (), overwrite: bool = False
+) -> FrameSink:
     """The sink that `uri` names.
 
     A video file; a folder (`masks/`), which gets one label image a frame; a pattern (`out/%06d.jpg`) or `images:out/`
-    for overlays as images; `out.jsonl`; `window`; `null`. info: of the source, for the rate.
+    for overlays as images; `out.jsonl`; `window`; `null`. info: of the source, for the rate. inputs: the files that the
+    source reads, which are never overwritten. overwrite: other files that are there already may be. FileProblem
+    (ES-FILE-SAME, ES-FILE-EXISTS) otherwise. Nothing is written before the first result.
     """
     address = sink_address_from_uri(uri)
     sink: FrameSink = importlib.import_module(SINKS[address.kind]).sink_from_address(address, info)
+    check_outputs(sink, inputs, overwrite=overwrite)
     return sink
+
+
+def check_outputs(sink: FrameSink, inputs: Sequence[Path], *, overwrite: bool) -> None:
+    """FileProblem where `sink` would overwrite a file of `inputs`, or unless `overwrite` any other one."""
+    taken = {path.resolve() for path in inputs}
+    present = sink.would_overwrite()
+    for path in present:
+        if path.resolve() in taken:
+            message = f"{sink.name} would overwrite {path}, which is read"
+            raise FileProblem(message, hint="name another place with -o", code="ES-FILE-SAME")
+    if present and not overwrite:
+        what = f"{present[0]}" + (f" and {len(present) - 1} more" if len(present) > 1 else "")
+        raise FileProblem(
+            f"{what} would be overwritten", hint="add --overwrite, or name another place", code="ES-FILE-EXISTS"
+        )
 
 
 def sink_address_from_uri(uri: str | Path) -> Address:

@@ -21,15 +21,24 @@ from edgeseg.video.result import Result
 from edgeseg.video.sink import FrameSink
 from edgeseg.video.source import SourceInfo
 
+DEFAULT_FPS = Fraction(25)
 TICK = Fraction(1, 60_000)  # holds 24, 25, 30 and 60 fps; MPEG-4 stops at 1/65535
-QUALITY = {"mpeg4": {"qmin": "3", "qmax": "3"}, "libx264": {"preset": "ultrafast", "crf": "20"}}
-ENCODERS = ("mpeg4", "libx264", "libx265", "libsvtav1", "ffv1", "h264_nvenc", "hevc_nvenc", "h264_v4l2m2m")
+QUALITY = {
+    "mpeg4": {"qmin": "3", "qmax": "3"},
+    "libx264": {"preset": "ultrafast", "crf": "20"},
+    "libvpx": {"deadline": "realtime", "cpu-used": "8", "crf": "10", "b": "20M"},
+}
+ENCODERS = ("mpeg4", "libx264", "libx265", "libvpx", "libsvtav1", "ffv1", "h264_nvenc", "hevc_nvenc", "h264_v4l2m2m")
+DEFAULT_ENCODER = {".webm": "libvpx"}
+# Fragments until the file is closed, an ordinary MP4 then: what a full disk or a killed process leaves can be played.
+FRAGMENTS = {"movflags": "+hybrid_fragmented+delay_moov"}  # delayed: the first frame keeps its time
 
 
 class FileSink(FrameSink):
     """Writes overlays at their frames' own times, gaps included; AVI, which knows no times, rounds them to the rate.
 
-    The file appears, whole, when the sink is closed; there is none if no frame came. Odd sizes get a row or a column
+    The file appears when the sink is closed; there is none if no frame came. Until then it is `out.partial-PID.mp4`,
+    which can be played, too, and is what a killed process leaves. Odd sizes get a row or a column
     more, a copy of the last one, for the colours are stored at half the size. A frame of another size than the first
     one is scaled to it. BT.601, limited range.
     """
@@ -37,12 +46,16 @@ class FileSink(FrameSink):
     def __init__(self, path: Path, encoder: str, fps: Fraction) -> None:
         super().__init__(str(path))
         self._path, self._encoder, self._fps = path, encoder, fps
-        self._partial = path.with_name(f".{os.getpid()}.{path.name}")
+        self._partial = path.with_name(f"{path.stem}.partial-{os.getpid()}{path.suffix}")
         self._tick = 1 / fps if path.suffix.lower() == ".avi" else TICK
         self._container: Any = None
         self._stream: Any = None
         self._size: tuple[int, int] | None = None
         self._last = -1
+
+    def would_overwrite(self) -> list[Path]:
+        """The video that is there already."""
+        return [self._path] if self._path.exists() else []
 
     def files(self) -> tuple[Path, ...]:
         """The video."""
@@ -59,7 +72,8 @@ class FileSink(FrameSink):
         return True
 
     def _start(self, height: int, width: int) -> None:
-        self._container = av.open(f"file:{self._partial}", "w")
+        fragments = FRAGMENTS if self._path.suffix.lower() in (".mp4", ".mov") else {}
+        self._container = av.open(f"file:{self._partial}", "w", options=fragments)
         stream = self._container.add_stream(self._encoder, rate=self._fps, options=QUALITY.get(self._encoder, {}))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = self._tick
@@ -71,7 +85,11 @@ class FileSink(FrameSink):
         overlay = result.overlay
         if result.frame.size != self._size:
             overlay = np.asarray(cv2.resize(overlay, self._size[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
-        picture = av.VideoFrame.from_numpy_buffer(i420_from_rgb(overlay), format="yuv420p")
+        i420 = i420_from_rgb(overlay)
+        make = (
+            av.VideoFrame.from_numpy_buffer if i420.size > 6 else av.VideoFrame.from_ndarray
+        )  # PyAV: 2x2 gets no height
+        picture = make(i420, format="yuv420p")
         self._last = max(self._last + 1, round(Fraction(result.frame.pts_seconds) / self._tick))
         picture.pts, picture.time_base, picture.duration = self._last, self._tick, round(1 / self._fps / self._tick)
         picture.colorspace, picture.color_range = Colorspace.ITU601, ColorRange.MPEG
@@ -82,10 +100,13 @@ class FileSink(FrameSink):
         if not self.frames_written:
             message = f"the encoder {self._encoder} cannot make {self.name}: {reason}"
             return UnavailableError(message, hint="leave ?encoder= away for mpeg4, or write .mkv")
-        return FileProblem(f"cannot write {self.name}: {reason}", hint="name another place with -o")
+        kept = f"; its first {self.frames_written} frames can be played, but for the last few"
+        return FileProblem(
+            f"cannot write {self.name}: {reason}{kept}", hint="free space, or name another place with -o"
+        )
 
     def close(self) -> None:
-        """Write what the encoder still holds, and move the file to its place."""
+        """Write what the encoder still holds, and move the file to its place, as far as it could be written."""
         container, self._container = self._container, None
         if container is None:
             return
@@ -93,13 +114,15 @@ class FileSink(FrameSink):
             if self.frames_written:
                 container.mux(self._stream.encode())
                 container.close()
-                self._partial.replace(self._path)
         except (av.FFmpegError, OSError) as problem:
             raise self._failed(problem) from problem
         finally:
             with contextlib.suppress(av.FFmpegError, OSError):
                 container.close()
-            self._partial.unlink(missing_ok=True)
+            if self.frames_written:
+                self._partial.replace(self._path)
+            else:
+                self._partial.unlink(missing_ok=True)
 
 
 def even_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -124,13 +147,13 @@ def _check_encoder(encoder: str) -> None:
         raise UnknownNameError.among("encoder", encoder, known) from None
 
 
-def sink_from_address(address: Address, info: SourceInfo) -> FileSink:
+def sink_from_address(address: Address, info: SourceInfo | None) -> FileSink:
     """A video file; option: encoder (mpeg4, or any that this FFmpeg has)."""
     address.check_options(["encoder"])
-    encoder = address.options.get("encoder", "mpeg4")
-    _check_encoder(encoder)
     path = Path(address.place)
+    encoder = address.options.get("encoder", DEFAULT_ENCODER.get(path.suffix.lower(), "mpeg4"))
+    _check_encoder(encoder)
     if path.is_dir():
         raise FileProblem(f"this is a folder, not a file: {path}", hint="name a file in it")
     writable_folder(path.parent)
-    return FileSink(path, encoder, info.fps)
+    return FileSink(path, encoder, info.fps if info else DEFAULT_FPS)

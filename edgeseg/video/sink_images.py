@@ -33,6 +33,15 @@ class ImagesSink(FrameSink):
         self._place, self._is_folder = place, is_folder
         self._written: set[Path] = set()
 
+    def would_overwrite(self) -> list[Path]:
+        """The images of the folder, or those that the pattern names."""
+        if self._is_folder:
+            there = self._place.iterdir() if self._place.is_dir() else iter(())
+            return sorted(path for path in there if path.suffix.lower() in IMAGE_ENDINGS)
+        name = re.compile(NUMBER.sub(r"\\d+", re.escape(self._place.name)))
+        there = self._place.parent.iterdir() if self._place.parent.is_dir() else iter(())
+        return sorted(path for path in there if name.fullmatch(path.name))
+
     def files(self) -> tuple[Path, ...]:
         """The folder, or the one image."""
         if not self._written:
@@ -68,7 +77,7 @@ class MasksSink(ImagesSink):
         result.prediction.save(path)
 
 
-def sink_from_address(address: Address, info: SourceInfo) -> ImagesSink:
+def sink_from_address(address: Address, info: SourceInfo | None) -> ImagesSink:
     """A folder, a pattern such as `out/%06d.jpg`, or one image for a source of one frame; it takes no options."""
     address.check_options([])
     path = Path(address.place)
@@ -76,7 +85,7 @@ def sink_from_address(address: Address, info: SourceInfo) -> ImagesSink:
     endings = MASK_ENDINGS if address.kind == "masks" else IMAGE_ENDINGS
     if not is_folder and path.suffix.lower() not in endings:
         raise UnknownNameError.among("image ending", path.suffix, endings)
-    if not is_folder and len(NUMBER.findall(path.name)) != 1 and info.frames != 1:
+    if not is_folder and len(NUMBER.findall(path.name)) != 1 and not (info and info.frames == 1):
         hint = f"write {path.with_name(path.stem + '-%06d' + path.suffix)}"
         raise FormatError(f"every frame would be written to the same image: {path}", hint=hint)
     writable_folder(path if is_folder else path.parent)

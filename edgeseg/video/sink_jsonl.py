@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import ClassVar
+from typing import IO, ClassVar
 
 from edgeseg.errors import FileProblem
 from edgeseg.files import writable_folder
@@ -26,7 +26,11 @@ class JsonLinesSink(FrameSink):
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
         self._path = path
-        self._file = path.open("w", encoding="utf-8")
+        self._file: IO[str] | None = None
+
+    def would_overwrite(self) -> list[Path]:
+        """The file that is there already."""
+        return [self._path] if self._path.exists() else []
 
     def files(self) -> tuple[Path, ...]:
         """The file."""
@@ -37,6 +41,7 @@ class JsonLinesSink(FrameSink):
         about = {"index": frame.index, "sequence": frame.sequence, "pts_seconds": frame.pts_seconds, "name": frame.name}
         line = {**about, "stale": result.stale, "ms": result.milliseconds.get("total"), **result.prediction.to_dict()}
         try:
+            self._file = self._file or self._path.open("w", encoding="utf-8")
             self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
             self._file.flush()
         except OSError as problem:
@@ -45,15 +50,12 @@ class JsonLinesSink(FrameSink):
         return True
 
     def close(self) -> None:
-        """Close the file; an empty one is removed."""
-        if self._file.closed:
-            return
-        self._file.close()
-        if not self.frames_written:
-            self._path.unlink(missing_ok=True)
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
 
 
-def sink_from_address(address: Address, info: SourceInfo) -> JsonLinesSink:
+def sink_from_address(address: Address, info: SourceInfo | None) -> JsonLinesSink:
     """`out.jsonl`; it takes no options."""
     address.check_options([])
     path = Path(address.place)

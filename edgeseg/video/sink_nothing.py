@@ -19,7 +19,7 @@ class NothingSink(FrameSink):
         return True
 
 
-def sink_from_address(address: Address, info: SourceInfo) -> NothingSink:
+def sink_from_address(address: Address, info: SourceInfo | None) -> NothingSink:
     """`null`; it takes no options."""
     address.check_options([])
     return NothingSink("null")

@@ -58,7 +58,7 @@ def check_window() -> None:
         raise UnavailableError(f"the screen {os.environ.get('DISPLAY', '')} cannot be opened", hint=HINT)
 
 
-def sink_from_address(address: Address, info: SourceInfo) -> WindowSink:
+def sink_from_address(address: Address, info: SourceInfo | None) -> WindowSink:
     """`window`; it takes no options."""
     address.check_options([])
     check_window()

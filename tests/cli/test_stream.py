@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
+import cv2
+import numpy as np
 import pytest
 from small_cli import Run, runner
-from small_clips import FakeCapture
+from small_clips import FakeCapture, make_clip
 from small_onnx import street_onnx
 
 from edgeseg.commands import stream as stream_command
@@ -85,3 +92,126 @@ def fake_camera(monkeypatch: pytest.MonkeyPatch, opened: Callable[[], object]) -
 
     monkeypatch.setattr(camera.cv2, "VideoCapture", Capture)
     monkeypatch.setattr(camera, "check_device", lambda device: None)
+
+
+def images(folder: str, count: int = 3) -> dict[str, bytes]:
+    """Images with names of their own, and their bytes."""
+    Path(folder).mkdir()
+    for index in range(count):
+        cv2.imwrite(f"{folder}/photo-{index}.png", np.full((64, 96, 3), 50 * index, np.uint8))
+    return bytes_of(folder)
+
+
+def bytes_of(folder: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+@pytest.mark.parametrize("extra", [(), ("--overwrite",)])
+@pytest.mark.parametrize("output", ["in/", "images:in/", "in/photo-%d.png", "./in"])
+def test_the_images_that_are_read_are_never_overwritten(run: Run, model: str, output: str, extra: tuple[str]) -> None:
+    before = images("in")
+    assert run("stream", "in", model, "-o", output, *extra).code == 2
+    assert bytes_of("in") == before
+
+
+@pytest.mark.parametrize("extra", [(), ("--overwrite",)])
+def test_the_video_that_is_read_is_never_overwritten(run: Run, model: str, extra: tuple[str], tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4")
+    before = clip.read_bytes()
+    for output in ("clip.mp4", str(clip), "link.mp4"):
+        if output == "link.mp4":
+            Path(output).symlink_to(clip)
+        done = run("stream", "clip.mp4", model, "-o", output, *extra)
+        assert (done.code, "which is read" in done.err) == (2, True)
+    assert clip.read_bytes() == before
+
+
+@pytest.mark.parametrize("output", ["out.mp4", "out.jsonl", "masks/", "images:masks/", "masks/%d.png"])
+def test_an_output_that_is_there_needs_overwrite(run: Run, model: str, output: str) -> None:
+    words = ("stream", "test://street?size=96x64&frames=1", model, "-o", output)
+    assert run(*words).code == 0
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    refused = run(*words)
+    assert refused.code == 2
+    assert "--overwrite" in "".join(refused.lines("hint"))
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+    assert run(*words, "--overwrite").code == 0
+
+
+def test_one_image_in_is_one_image_out(run: Run, model: str) -> None:
+    images("in", 1)
+    assert run("stream", "in/photo-0.png", model, "-o", "out.png", "-o", "masks:mask.png").code == 0
+    assert cv2.imread("out.png").shape == (64, 96, 3)
+    assert cv2.imread("mask.png").shape == (64, 96, 3)
+
+
+def test_a_folder_of_masks_keeps_the_names_of_the_images(run: Run, model: str) -> None:
+    images("in")
+    assert run("stream", "in", model, "-o", "masks/").code == 0
+    assert sorted(bytes_of("masks")) == ["photo-0.png", "photo-1.png", "photo-2.png"]
+
+
+@pytest.mark.parametrize("output", ["out.mp5", "out.mp4?encoder=mpeg5", "images:out/%d.xyz", "out.png", "out/xyz"])
+@pytest.mark.parametrize("source", ["test://street?size=96x64", "camera:0"])
+def test_a_wrong_output_shows_before_the_model_is_opened(
+    run: Run, model: str, output: str, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_camera(monkeypatch, lambda: pytest.fail("the camera was opened"))
+    monkeypatch.setattr(stream_command, "segmenter_from_options", lambda *_: pytest.fail("the model was opened"))
+    assert run("stream", source, model, "-o", output).code == 2
+
+
+@pytest.mark.parametrize("size", ["1x1", "2x3", "7x5", "161x97"])
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "avi", "webm"])
+def test_every_size_makes_a_video(run: Run, model: str, size: str, ending: str) -> None:
+    width, height = (int(side) for side in size.split("x"))
+    cv2.imwrite("photo.png", np.full((height, width, 3), 50, np.uint8))
+    done = run("stream", "photo.png", model, "-o", f"out.{ending}")
+    assert done.code == 0, done.err
+    with open_source(f"out.{ending}") as written:
+        (frame,) = written
+    assert (frame.width, frame.height) == (width + width % 2, height + height % 2)
+
+
+LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+sys.argv = ["edgeseg", *sys.argv[1:]]
+from edgeseg.cli import main
+main()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_spawn"), reason="limits and signals as POSIX has them")
+@pytest.mark.parametrize("output", ["out.mp4", "out.mkv"])
+def test_a_full_disk_keeps_what_was_written(model: str, output: str, tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk: writing fails in the same way."""
+    words = ["stream", "test://street?size=320x192&frames=200", model, "-o", output]
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    with av.open(str(tmp_path / output)) as container:
+        frames = sum(1 for _ in container.decode(video=0))
+    assert 5 < frames < 200
+    assert list(tmp_path.glob("*partial*")) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_spawn"), reason="signals as POSIX has them")
+def test_what_kill_9_leaves_can_be_played(model: str, tmp_path: Path) -> None:
+    words = ["stream", "test://street?size=320x192", model, "-o", "out.mp4"]
+    process = subprocess.Popen([sys.executable, "-m", "edgeseg.cli", *words], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    try:
+        while not any(path.stat().st_size > 300_000 for path in tmp_path.glob("out.partial-*.mp4")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
+    (partial,) = tmp_path.glob("out.partial-*.mp4")
+    with av.open(str(partial)) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 5
