@@ -25,7 +25,7 @@ from edgeseg.decide.pictures import Panel, panel_from_options
 from edgeseg.decide.plot import draw_pareto
 from edgeseg.engines import default_engine, open_engine
 from edgeseg.engines.build import engine_from_onnx
-from edgeseg.engines.options import BuildOptions
+from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.errors import FormatError, MismatchError
 from edgeseg.files import existing_file, writable_folder
 from edgeseg.measure.device import has_native_bf16
@@ -94,7 +94,9 @@ def convert(
     """
     engine = engine or default_engine()
     open_engine(engine).available()
-    (options or BuildOptions()).check(open_engine(engine).options, engine)
+    options = options or BuildOptions()
+    options.check(open_engine(engine).options, engine)
+    open_engine(engine).device_to_build_for(options.device)
     auto = precision if isinstance(precision, Auto) else None
     precision = None if isinstance(precision, Auto) else precision
     if auto is not None:
@@ -113,7 +115,8 @@ def convert(
             table = RangeTable.open(table_path) if table_path else None
         decision = None
         if auto is not None and panel is not None:
-            decision = decide(question_from_panel(onnx, table, engine, panel, auto), scratch, progress=progress)
+            run = RunOptions(options.device)
+            decision = decide(question_from_panel(onnx, table, engine, panel, auto, run), scratch, progress=progress)
             built = kept(decision, out, name)
         else:
             precision = precision or chosen_precision(engine, calibrated=table is not None)
@@ -139,10 +142,12 @@ def convert(
     return Conversion(built, artifact_from_onnx(kept_onnx), parity, used, decision, plot_beside(built.path, decision))
 
 
-def question_from_panel(onnx: Artifact, table: RangeTable | None, engine: str, panel: Panel, auto: Auto) -> Question:
+def question_from_panel(
+    onnx: Artifact, table: RangeTable | None, engine: str, panel: Panel, auto: Auto, run: RunOptions
+) -> Question:
     """What `decide` is asked."""
     table = table if Precision.INT8 in open_engine(engine).precisions else None
-    return Question(onnx, table, engine, panel, auto.budget)
+    return Question(onnx, table, engine, panel, auto.budget, run)
 
 
 def plot_beside(engine: Path, decision: Decision | None) -> Path | None:

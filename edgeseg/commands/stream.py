@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.commands.options import Engine, Json, Model, PrecisionName, SizeText, Threads, segmenter_from_options
+from edgeseg.commands.options import (
+    Device,
+    Engine,
+    Json,
+    Model,
+    PrecisionName,
+    SizeText,
+    Threads,
+    segmenter_from_options,
+)
 
 if TYPE_CHECKING:
     from edgeseg.artifact import Artifact
@@ -27,6 +36,7 @@ def command(
     size: SizeText = None,
     frames: Annotated[int | None, typer.Option("--frames", min=1, help="Stop after that many.")] = None,
     opacity: Annotated[float, typer.Option("--opacity", min=0.0, max=1.0, help="Of the classes' colours.")] = 0.5,
+    device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
@@ -37,7 +47,7 @@ def command(
     from edgeseg.video.source import open_source
 
     with open_source(source) as frames_in, shown_progress() as progress:
-        opened = segmenter_from_options(model, engine, precision, size, threads, progress)
+        opened = segmenter_from_options(model, engine, precision, size, device, threads, progress)
         with opened as segmenter, open_sink(sink, frames_in.info) as frames_out:
             report = stream(frames_in, segmenter, frames_out, frames=frames, opacity=opacity, progress=progress)
     print_report(segmenter.artifact, report, sink, as_json=as_json)
