@@ -119,7 +119,7 @@ def convert(
             decision = decide(question_from_panel(onnx, table, engine, panel, auto, run), scratch, progress=progress)
             built = kept(decision, out, name)
         else:
-            precision = precision or chosen_precision(engine, calibrated=table is not None)
+            precision = precision or chosen_precision(engine, calibrated=table is not None, device=options.device)
             source = onnx_of_precision(precision, onnx, table, engine, scratch, progress)
             progress("build", 0, None)
             built = engine_from_onnx(
@@ -248,14 +248,15 @@ def copied_onnx(path: Path, folder: Path, size: tuple[int, int] | None) -> Artif
     return artifact_from_onnx(copy)
 
 
-def chosen_precision(engine: str, *, calibrated: bool) -> Precision:
-    """int8 where there are ranges, else fp16 or bf16 where engine and CPU have it, else fp32."""
+def chosen_precision(engine: str, *, calibrated: bool, device: str = "auto") -> Precision:
+    """int8 where there are ranges, else fp16 or bf16 where engine and device have it, else fp32."""
     made = open_engine(engine).precisions
     if calibrated and Precision.INT8 in made:
         return Precision.INT8
     if Precision.FP16 in made:
         return Precision.FP16
-    return Precision.BF16 if Precision.BF16 in made and has_native_bf16() else Precision.FP32
+    bf16 = Precision.BF16 in made and has_native_bf16() and open_engine(engine).is_on_cpu(device)
+    return Precision.BF16 if bf16 else Precision.FP32
 
 
 def check_frames(spec: ModelSpec, images: str | Path | None) -> Sequence[Rgb]:

@@ -40,7 +40,7 @@ def open_model(
         path = existing_file(model)
         check_wishes(path, engine, precision, size)
         return open_segmenter(path, device=device, threads=threads)
-    built = existing_engine(model, engine, precision, size, out)
+    built = existing_engine(model, engine, precision, size, out, device)
     if built is None:
         options = BuildOptions(device=device)
         built = convert(
@@ -67,13 +67,18 @@ def check_wishes(path: Path, engine: str | None, precision: Precision | None, si
 
 
 def existing_engine(
-    model: str | Path, engine: str | None, precision: Precision | None, size: tuple[int, int] | None, out: Path
+    model: str | Path,
+    engine: str | None,
+    precision: Precision | None,
+    size: tuple[int, int] | None,
+    out: Path,
+    device: str = "auto",
 ) -> Artifact | None:
     """The engine that an earlier conversion of these very weights left in `out`, built by these very versions."""
     weights = weights_path(model)
     engine = engine or default_engine()
     calibrated = model in BUNDLED and bundled_ranges(str(model)) is not None
-    precision = precision or chosen_precision(engine, calibrated=calibrated)
+    precision = precision or chosen_precision(engine, calibrated=calibrated, device=device)
     name = model_stem(model_name(weights), size)
     path = out / f"{name}.{engine}.{precision}.{open_engine(engine).extension}"
     if not sidecar_path(path).exists():

@@ -111,7 +111,8 @@ def check_decidable(engine: str) -> None:
 def others_of(question: Question) -> list[Precision]:
     """What the engine makes here beside fp32, int8 last."""
     made = [each for each in open_engine(question.engine).precisions if each not in (Precision.FP32, Precision.INT8)]
-    made = [each for each in made if each is not Precision.BF16 or has_native_bf16()]
+    bf16 = has_native_bf16() and open_engine(question.engine).is_on_cpu(question.run.device)
+    made = [each for each in made if each is not Precision.BF16 or bf16]
     return [*made, *([Precision.INT8] if question.table is not None else [])]
 
 

@@ -106,6 +106,10 @@ class Engine:
         """As `device_from_name`; "auto" stays where there is no device: what is built here may run elsewhere."""
         return AUTO if name == AUTO and not self.devices() else self.device_from_name(name)
 
+    def is_on_cpu(self, name: str) -> bool:
+        """Whether the device that `name` means is the CPU."""
+        return self.device_to_build_for(name) == "cpu"
+
     def open(self, artifact: Artifact, run: RunOptions = RunOptions()) -> Backend:  # noqa: B008 - frozen
         """Load `artifact` to run it, on the device and the threads of `run`."""
         self.available()

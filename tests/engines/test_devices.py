@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 from small_onnx import float_onnx, frames
 
-from edgeseg import sessions
+from edgeseg import conversion, sessions
 from edgeseg.engines import onnxruntime, open_engine, openvino
 from edgeseg.engines.devices import device_from_name
 from edgeseg.engines.options import RunOptions
+from edgeseg.engines.tensorrt.device import cuda_devices
 from edgeseg.errors import UnavailableError
 from edgeseg.sessions import CPU, open_session
 from edgeseg.spec import Precision
@@ -112,6 +114,15 @@ def test_bf16_is_refused_on_a_device_that_has_none(monkeypatch: pytest.MonkeyPat
     assert problem.value.code == "ES-MISSING"
 
 
+@pytest.mark.parametrize(("device", "precision"), [("cpu", Precision.BF16), ("gpu", Precision.FP32)])
+def test_bf16_of_the_cpu_is_not_chosen_for_another_device(
+    device: str, precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_core(monkeypatch, FakeCore(["CPU", "GPU"]))
+    monkeypatch.setattr(conversion, "has_native_bf16", lambda: True)
+    assert conversion.chosen_precision("openvino", calibrated=False, device=device) is precision
+
+
 def test_openvinos_own_choice_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The plugin itself, with the CPU alone to choose from."""
     pytest.importorskip("openvino")
@@ -121,6 +132,40 @@ def test_openvinos_own_choice_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(openvino, "KINDS", ("CPU",))
     with openvino.OpenVinoBackend(artifact, RunOptions("openvino-auto")) as backend:
         np.testing.assert_array_equal(backend.infer({"rgb": frames(1)})["logits"], want)
+
+
+class FakeDriver:
+    """NVIDIA's driver library with `gpus` GPUs; with None it does not start."""
+
+    def __init__(self, gpus: int | None) -> None:
+        self.gpus = gpus
+
+    def cuInit(self, flags: Any) -> int:  # noqa: N802 - its name
+        return 0 if self.gpus is not None else 100
+
+    def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802 - its name
+        count._obj.value = self.gpus
+        return 0
+
+    def cuGetErrorName(self, code: Any, name: Any) -> int:  # noqa: N802 - its name
+        name._obj.value = b"CUDA_ERROR_NO_DEVICE"
+        return 0
+
+
+@pytest.mark.parametrize(("gpus", "names"), [(2, ("cuda:0", "cuda:1")), (0, ()), (None, ())])
+def test_gpus_are_counted_by_the_driver(
+    gpus: int | None, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: FakeDriver(gpus))
+    assert cuda_devices() == names
+
+
+def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    assert cuda_devices() == ()
 
 
 class FakeRuntime:
