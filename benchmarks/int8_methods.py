@@ -31,6 +31,7 @@ from edgeseg.datasets import open_dataset
 from edgeseg.datasets.pick import drawn
 from edgeseg.decide.judge import Judge, Picture, pictures_from_dataset
 from edgeseg.engines import open_engine
+from edgeseg.engines.options import RunOptions
 from edgeseg.measure.load import LoadMeter
 from edgeseg.segmenter import Segmenter
 
@@ -70,7 +71,7 @@ def results_of(model: str, engine: str, table: RangeTable, options: argparse.Nam
 
 
 def opened(artifact: Artifact, engine: str, options: argparse.Namespace) -> Segmenter:
-    return Segmenter(artifact, open_engine(engine).open(artifact, threads=options.threads))
+    return Segmenter(artifact, open_engine(engine).open(artifact, RunOptions(threads=options.threads)))
 
 
 def row_from_result(result: dict[str, Any]) -> list[str]:

@@ -37,6 +37,7 @@ from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.engines import open_engine
 from edgeseg.engines.build import engine_from_onnx
+from edgeseg.engines.options import RunOptions
 from edgeseg.errors import FormatError
 from edgeseg.measure.load import LoadMeter
 from edgeseg.measure.recorder import summary_from_samples
@@ -95,7 +96,7 @@ def built(model: str, options: argparse.Namespace, folder: Path) -> dict[str, Ar
 
 def loop(artifact: Artifact, options: argparse.Namespace) -> dict[str, Any]:
     """Infer one frame for some seconds, on the path that a Segmenter takes."""
-    with open_engine("openvino").open(artifact, threads=options.threads) as backend:
+    with open_engine("openvino").open(artifact, RunOptions(threads=options.threads)) as backend:
         name = backend.inputs[0].name
         feed = {name: street_frames(1, *size_from_text(options.size))}
         for _ in range(options.warm_up):

@@ -17,6 +17,7 @@ from record import Record, Table, Verdict, add_output_option, publish, run_main
 
 from edgeseg.conversion import convert
 from edgeseg.engines import open_engine
+from edgeseg.engines.options import RunOptions
 from edgeseg.measure.load import LoadMeter
 from edgeseg.measure.recorder import LatencyRecorder
 from edgeseg.metrics.confusion import ConfusionMatrix
@@ -34,7 +35,7 @@ def logits_and_labels(frames: list[np.ndarray]) -> tuple[list[np.ndarray], list[
     """The bundled net's logits (C, h, w) of each frame, and the labels at its size."""
     with tempfile.TemporaryDirectory() as folder:
         made = convert(MODEL, engine="onnxruntime", precision=Precision.FP32, out=Path(folder)).engine
-        with open_engine("onnxruntime").open(made, threads=1) as backend:
+        with open_engine("onnxruntime").open(made, RunOptions(threads=1)) as backend:
             logits = [backend.infer({"rgb": rgb[None]})["logits"][0].copy() for rgb in frames]
     return logits, [labels_from_logits(each, frames[0].shape[:2]) for each in logits]
 

@@ -25,7 +25,7 @@ from edgeseg.decide.pictures import Panel, panel_from_options
 from edgeseg.decide.plot import draw_pareto
 from edgeseg.engines import default_engine, open_engine
 from edgeseg.engines.build import engine_from_onnx
-from edgeseg.engines.options import BuildOptions
+from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.errors import FormatError, MismatchError
 from edgeseg.files import existing_file, writable_folder
 from edgeseg.measure.device import has_native_bf16
@@ -94,7 +94,9 @@ def convert(
     """
     engine = engine or default_engine()
     open_engine(engine).available()
-    (options or BuildOptions()).check(open_engine(engine).options, engine)
+    options = options or BuildOptions()
+    options.check(open_engine(engine).options, engine)
+    open_engine(engine).device_to_build_for(options.device)
     auto = precision if isinstance(precision, Auto) else None
     precision = None if isinstance(precision, Auto) else precision
     if auto is not None:
@@ -113,10 +115,11 @@ def convert(
             table = RangeTable.open(table_path) if table_path else None
         decision = None
         if auto is not None and panel is not None:
-            decision = decide(question_from_panel(onnx, table, engine, panel, auto), scratch, progress=progress)
+            run = RunOptions(options.device)
+            decision = decide(question_from_panel(onnx, table, engine, panel, auto, run), scratch, progress=progress)
             built = kept(decision, out, name)
         else:
-            precision = precision or chosen_precision(engine, calibrated=table is not None)
+            precision = precision or chosen_precision(engine, calibrated=table is not None, device=options.device)
             source = onnx_of_precision(precision, onnx, table, engine, scratch, progress)
             progress("build", 0, None)
             built = engine_from_onnx(
@@ -139,10 +142,12 @@ def convert(
     return Conversion(built, artifact_from_onnx(kept_onnx), parity, used, decision, plot_beside(built.path, decision))
 
 
-def question_from_panel(onnx: Artifact, table: RangeTable | None, engine: str, panel: Panel, auto: Auto) -> Question:
+def question_from_panel(
+    onnx: Artifact, table: RangeTable | None, engine: str, panel: Panel, auto: Auto, run: RunOptions
+) -> Question:
     """What `decide` is asked."""
     table = table if Precision.INT8 in open_engine(engine).precisions else None
-    return Question(onnx, table, engine, panel, auto.budget)
+    return Question(onnx, table, engine, panel, auto.budget, run)
 
 
 def plot_beside(engine: Path, decision: Decision | None) -> Path | None:
@@ -243,14 +248,15 @@ def copied_onnx(path: Path, folder: Path, size: tuple[int, int] | None) -> Artif
     return artifact_from_onnx(copy)
 
 
-def chosen_precision(engine: str, *, calibrated: bool) -> Precision:
-    """int8 where there are ranges, else fp16 or bf16 where engine and CPU have it, else fp32."""
+def chosen_precision(engine: str, *, calibrated: bool, device: str = "auto") -> Precision:
+    """int8 where there are ranges, else fp16 or bf16 where engine and device have it, else fp32."""
     made = open_engine(engine).precisions
     if calibrated and Precision.INT8 in made:
         return Precision.INT8
     if Precision.FP16 in made:
         return Precision.FP16
-    return Precision.BF16 if Precision.BF16 in made and has_native_bf16() else Precision.FP32
+    bf16 = Precision.BF16 in made and has_native_bf16() and open_engine(engine).is_on_cpu(device)
+    return Precision.BF16 if bf16 else Precision.FP32
 
 
 def check_frames(spec: ModelSpec, images: str | Path | None) -> Sequence[Rgb]:

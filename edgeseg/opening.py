@@ -8,6 +8,7 @@ from typing import Any
 from edgeseg.artifact import Artifact, model_stem, sidecar_path
 from edgeseg.conversion import chosen_precision, convert
 from edgeseg.engines import default_engine, open_engine
+from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import EdgeSegError, MismatchError
 from edgeseg.files import existing_file, sha256_from_file
 from edgeseg.measure.device import package_versions
@@ -26,22 +27,26 @@ def open_model(
     precision: Precision | None = None,
     size: tuple[int, int] | None = None,
     out: Path = Path("engines"),
+    device: str = "auto",
     threads: int | None = None,
     progress: Progress = silent,
 ) -> Segmenter:
     """Open MODEL, whatever it is: an engine or ONNX as it lies there; anything else is converted first, once.
 
+    device: that it runs on, and is converted for. threads: of an engine on a CPU.
     MismatchError where a file is not of the engine, precision or size that is asked for.
     """
     if not is_model(model) or sidecar_path(Path(model)).exists():
         path = existing_file(model)
         check_wishes(path, engine, precision, size)
-        return open_segmenter(path, threads=threads)
-    built = existing_engine(model, engine, precision, size, out)
+        return open_segmenter(path, device=device, threads=threads)
+    built = existing_engine(model, engine, precision, size, out, device)
     if built is None:
-        converted = convert(model, engine=engine, precision=precision, size=size, out=out, progress=progress)
-        built = converted.engine
-    return open_segmenter(built.path, threads=threads)
+        options = BuildOptions(device=device)
+        built = convert(
+            model, engine=engine, precision=precision, size=size, options=options, out=out, progress=progress
+        ).engine
+    return open_segmenter(built.path, device=device, threads=threads)
 
 
 def check_wishes(path: Path, engine: str | None, precision: Precision | None, size: tuple[int, int] | None) -> None:
@@ -62,13 +67,18 @@ def check_wishes(path: Path, engine: str | None, precision: Precision | None, si
 
 
 def existing_engine(
-    model: str | Path, engine: str | None, precision: Precision | None, size: tuple[int, int] | None, out: Path
+    model: str | Path,
+    engine: str | None,
+    precision: Precision | None,
+    size: tuple[int, int] | None,
+    out: Path,
+    device: str = "auto",
 ) -> Artifact | None:
     """The engine that an earlier conversion of these very weights left in `out`, built by these very versions."""
     weights = weights_path(model)
     engine = engine or default_engine()
     calibrated = model in BUNDLED and bundled_ranges(str(model)) is not None
-    precision = precision or chosen_precision(engine, calibrated=calibrated)
+    precision = precision or chosen_precision(engine, calibrated=calibrated, device=device)
     name = model_stem(model_name(weights), size)
     path = out / f"{name}.{engine}.{precision}.{open_engine(engine).extension}"
     if not sidecar_path(path).exists():

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edgeseg.artifact import Artifact
 from edgeseg.engines import default_engine, open_engine
 from edgeseg.engines.backend import Backend
+from edgeseg.engines.options import RunOptions
 from edgeseg.engines.request import InferenceFuture, InferenceRequest, OverlayStyle
 from edgeseg.errors import SizeError
 from edgeseg.image import ImageLike, rgb_from_image
@@ -216,13 +217,14 @@ def checked_size(size: Any) -> Size:
     return height, width
 
 
-def open_segmenter(path: str | Path, *, threads: int | None = None) -> Segmenter:
+def open_segmenter(path: str | Path, *, device: str = "auto", threads: int | None = None) -> Segmenter:
     """Open the engine at `path`, verified against its sidecar; or an ONNX that carries a spec, on the default engine.
 
-    threads: of the engine on a CPU; all cores that this process may use unless given.
+    device: one that the engine lists here (edgeseg doctor); "auto" is the first of them. UnavailableError for one that
+    is not here. threads: of the engine on a CPU; all cores that this process may use unless given.
     """
     artifact = Artifact.open(path)
     engine = open_engine(artifact.engine or default_engine(for_onnx=True))
-    segmenter = Segmenter(artifact, engine.open(artifact, threads=threads))
+    segmenter = Segmenter(artifact, engine.open(artifact, RunOptions(device, threads)))
     segmenter.warm_up()
     return segmenter

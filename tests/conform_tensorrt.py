@@ -78,6 +78,7 @@ def built_and_run(real: Any, work: Path, precision: Precision, options: BuildOpt
     sys.modules["tensorrt"] = fake.module  # type: ignore[assignment]
     for module in (backend, device):
         module.open_cuda = lambda name: cuda
+    device.gpu_count = lambda: 1
     cuda.close = lambda: None  # type: ignore[method-assign]  # one device for all that open it
     work.mkdir(exist_ok=True)
     source = float_onnx(work) if precision is Precision.FP32 else int8_onnx(work)

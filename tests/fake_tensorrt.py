@@ -334,4 +334,5 @@ def install(monkeypatch: Any, real: Any, name: str = "tensorrt", **options: Any)
     monkeypatch.setitem(sys.modules, name, fake.module)
     for module in (backend, device):
         monkeypatch.setattr(module, "open_cuda", lambda text: cuda)
+    monkeypatch.setattr(device, "gpu_count", lambda: 1)
     return fake

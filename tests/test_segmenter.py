@@ -13,6 +13,7 @@ from small_onnx import CLASSES, HEIGHT, SPEC, WIDTH, float_onnx, frames
 import edgeseg
 from edgeseg.engines import open_engine
 from edgeseg.engines.backend import Backend
+from edgeseg.engines.options import RunOptions
 from edgeseg.errors import EdgeSegError, SizeError
 from edgeseg.pixels.upsample import labels_from_logits_numpy
 from edgeseg.predictions import SemanticMask
@@ -28,7 +29,7 @@ def segmenter(tmp_path: Path) -> Segmenter:
 def test_masks_are_the_exact_upsampling_of_the_logits(tmp_path: Path, segmenter: Segmenter) -> None:
     rgb = frames(1)[0]
     artifact = float_onnx(tmp_path)
-    with open_engine("onnxruntime").open(artifact, threads=1) as backend:
+    with open_engine("onnxruntime").open(artifact, RunOptions(threads=1)) as backend:
         logits = backend.infer({"rgb": rgb[None]})["logits"][0].copy()
     mask = segmenter.segment(rgb)
     expected = labels_from_logits_numpy(logits, (HEIGHT, WIDTH))

@@ -46,6 +46,7 @@ from edgeseg.decide.judge import Judge, Scores, mious, pictures_from_dataset
 from edgeseg.engines import open_engine
 from edgeseg.engines.backend import Backend
 from edgeseg.engines.build import engine_from_onnx
+from edgeseg.engines.options import RunOptions
 from edgeseg.errors import EdgeSegError
 from edgeseg.measure.load import LoadMeter
 from edgeseg.segmenter import Segmenter
@@ -150,7 +151,9 @@ class Net:
         found = {}
         for (name, engine), artifact in artifacts.items():
             try:
-                backend = stack.enter_context(open_engine(engine).open(artifact, threads=self.options.threads))
+                backend = stack.enter_context(
+                    open_engine(engine).open(artifact, RunOptions(threads=self.options.threads))
+                )
                 one_turn(backend, self.frames[:1], 0)
                 found[name, engine] = artifact, backend
             except Exception as problem:  # whatever a runtime says of a file that it was not made for

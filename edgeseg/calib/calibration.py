@@ -21,6 +21,7 @@ from edgeseg.graph.core import Core, constant, core_from_model
 from edgeseg.graph.identity import graph_id, tensor_ids
 from edgeseg.graph.probe import probe_activations
 from edgeseg.measure.caveat import Caveat
+from edgeseg.sessions import open_session
 
 KNOWN_DOMAINS = {"", "ai.onnx", "com.microsoft"}
 Found = list[list[NDArray[np.float32]]]
@@ -39,7 +40,7 @@ class Calibration:
         self.ids, self.graph_id = tensor_ids(model), graph_id(model)
         logits = {str(value.name) for value in core.outputs}
         self.probes = probe_activations(model)
-        self.session = open_session(model)
+        self.session = probed_session(model)
         self.seen = [Seen() for _ in self.probes]
         self.logits = [index for index, probe in enumerate(self.probes) if probe.tensor in logits]
         self.asked: set[int] = set()
@@ -118,21 +119,11 @@ def check_network(core: Core, name: str) -> None:
             raise DataError(f"weight {value.name} of {name} holds NaN", hint=EXPORT_A_GOOD_ONE)
 
 
-def open_session(model: ir.Model) -> Any:
-    """An ONNX Runtime session of `model` on all cores that does not spin while it waits.
+def probed_session(model: ir.Model) -> Any:
+    """A session of `model` on all cores that keeps no tensor longer than it must.
 
-    It runs each probe as soon as its tensor is there: in the default order all tensors would live until the end. Nor
-    does it change the layout of convolutions, as it would at its highest level: each probe would then wait for a copy
-    in the usual layout, and BiSeNetV2 at 2048x1024 take 1.5 GB in place of 0.6.
+    It does not change the layout of convolutions, as it would at its highest level: each probe would then wait for a
+    copy in the usual layout, and BiSeNetV2 at 2048x1024 take 1.5 GB in place of 0.6.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = os.cpu_count() or 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.enable_mem_pattern = False
-    options.log_severity_level = 3
     data = ir.to_proto(model).SerializeToString()
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return open_session(data, "extended", threads=os.cpu_count() or 1, frees_early=True)

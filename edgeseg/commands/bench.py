@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.commands.options import Engine, Json, Model, PrecisionName, SizeText, Threads, segmenter_from_options
+from edgeseg.commands.options import (
+    Device,
+    Engine,
+    Json,
+    Model,
+    PrecisionName,
+    SizeText,
+    Threads,
+    segmenter_from_options,
+)
 
 PICTURES = 8
 
@@ -18,6 +27,7 @@ def command(
     size: SizeText = None,
     n: Annotated[int, typer.Option("-n", min=1, help="Frames that are timed.")] = 200,
     warm_up: Annotated[int, typer.Option("--warm-up", min=0, help="Frames before that.")] = 20,
+    device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
@@ -27,7 +37,7 @@ def command(
     from edgeseg.street import StreetCamera
 
     with shown_progress() as progress:
-        opened = segmenter_from_options(model, engine, precision, size, threads, progress)
+        opened = segmenter_from_options(model, engine, precision, size, device, threads, progress)
         with opened as segmenter:
             width, height = segmenter.spec.input.width, segmenter.spec.input.height
             camera = StreetCamera(width=width, height=height)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.commands import build_options as wish
-from edgeseg.commands.options import ENGINES_FOLDER, Engine, Folder, Json, PrecisionName, precision_from_text
+from edgeseg.commands.options import ENGINES_FOLDER, Device, Engine, Folder, Json, PrecisionName, precision_from_text
 
 if TYPE_CHECKING:
     from edgeseg.engines.options import BuildOptions
@@ -18,6 +18,7 @@ def command(
     onnx: Annotated[Path, typer.Argument(metavar="ONNX", help="From edgeseg export, or edgeseg quantize.")],
     engine: Engine = None,
     precision: PrecisionName = None,
+    device: Device = "auto",
     reference: Annotated[
         Path | None, typer.Option("--reference", metavar="ONNX", help="The float ONNX that labels are held against.")
     ] = None,
@@ -28,7 +29,6 @@ def command(
     sizes: wish.Sizes = None,
     workspace: wish.Workspace = None,
     level: wish.Level = None,
-    device: wish.Device = "cuda:0",
     dla: wish.Dla = None,
     timing_cache: wish.TimingCache = None,
     portable: wish.Portable = False,

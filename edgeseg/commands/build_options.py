@@ -30,7 +30,6 @@ Level = Annotated[
     int | None,
     typer.Option("--level", min=0, max=5, help="How hard to optimise; 3 is TensorRT's own.", rich_help_panel=PANEL),
 ]
-Device = Annotated[str, typer.Option("--device", metavar="cuda:N", help="Which GPU.", rich_help_panel=PANEL)]
 Dla = Annotated[
     int | None,
     typer.Option("--dla", metavar="CORE", min=0, help="Use a DLA, and the GPU for the rest.", rich_help_panel=PANEL),

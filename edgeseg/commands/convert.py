@@ -11,6 +11,7 @@ from edgeseg.commands import build_options as wish
 from edgeseg.commands.options import (
     AUTO,
     ENGINES_FOLDER,
+    Device,
     Engine,
     Folder,
     Json,
@@ -55,6 +56,7 @@ def command(
     ranges: Annotated[Path | None, typer.Option("--ranges", metavar="FILE", help="A range table made before.")] = None,
     limit: Limit = 100,
     size: SizeText = None,
+    device: Device = "auto",
     labels: Annotated[
         Path | None, typer.Option("--labels", metavar="FILE", help="Names of a checkpoint's classes, one a line.")
     ] = None,
@@ -63,7 +65,6 @@ def command(
     sizes: wish.Sizes = None,
     workspace: wish.Workspace = None,
     level: wish.Level = None,
-    device: wish.Device = "cuda:0",
     dla: wish.Dla = None,
     timing_cache: wish.TimingCache = None,
     portable: wish.Portable = False,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from edgeseg.commands.options import Json
 
 EXTRAS = {
@@ -22,31 +24,38 @@ def command(as_json: Json = False) -> None:
     if as_json:
         print_json({"device": device, "engines": engines, "libraries": libraries})
         return
-    print_table(["device", ""], [[key, ", ".join(value) if isinstance(value, list) else value]
-                                 for key, value in device.items() if value])  # fmt: skip
+    print_table(["machine", ""], [[key, text(value)] for key, value in device.items() if value])
     for rows in (engines, libraries):
-        print_table(list(rows[0]), [list(row.values()) for row in rows])
+        print_table(list(rows[0]), [[text(value) for value in row.values()] for row in rows])
     runnable = [row["engine"] for row in engines if row["state"] == "ready"]
     wrote(None, "edgeseg demo" if runnable else engines[0]["detail"])
 
 
-def engine_rows() -> list[dict[str, str]]:
-    """One row an engine: ready, or what brings it; "builds" where it makes engines that run elsewhere."""
+def text(value: Any) -> str:
+    """A cell of a table."""
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def engine_rows() -> list[dict[str, Any]]:
+    """One row an engine: ready, or what brings it; "builds" where it makes engines that run elsewhere.
+
+    devices: what it runs on here, the first of which --device auto means.
+    """
     from edgeseg.engines import ENGINES, open_engine
     from edgeseg.errors import UnavailableError
 
     rows = []
     for name in ENGINES:
-        engine, state, detail = open_engine(name), "", ""
+        engine, state, detail, devices = open_engine(name), "", "", list[str]()
         try:
             engine.available()
             state, detail = "builds", ", ".join(str(precision) for precision in engine.precisions)
             engine.runnable()
-            state = "ready"
+            state, devices = "ready", list(engine.devices())
         except UnavailableError as problem:
             detail = f"{detail}; to run them: {problem.hint}" if state else problem.hint
             state = state or "missing"
-        rows.append({"engine": name, "state": state, "detail": detail})
+        rows.append({"engine": name, "state": state, "devices": devices, "detail": detail})
     return rows
 
 

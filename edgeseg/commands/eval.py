@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.commands.options import Engine, Json, Model, PrecisionName, SizeText, Threads, segmenter_from_options
+from edgeseg.commands.options import (
+    Device,
+    Engine,
+    Json,
+    Model,
+    PrecisionName,
+    SizeText,
+    Threads,
+    segmenter_from_options,
+)
 
 
 def command(
@@ -15,6 +24,7 @@ def command(
     engine: Engine = None,
     precision: PrecisionName = None,
     size: SizeText = None,
+    device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
@@ -25,7 +35,7 @@ def command(
 
     dataset = open_dataset(data)
     with shown_progress() as progress:
-        opened = segmenter_from_options(model, engine, precision, size, threads, progress)
+        opened = segmenter_from_options(model, engine, precision, size, device, threads, progress)
         with opened as segmenter:
             result = evaluate(segmenter, dataset, progress=progress)
     artifact, confusion = segmenter.artifact, result.confusion

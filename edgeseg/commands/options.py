@@ -30,6 +30,10 @@ SizeText = Annotated[
 ]
 Folder = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where engines are written.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Device = Annotated[
+    str,
+    typer.Option("--device", metavar="NAME", help="auto, cpu, gpu, npu, cuda:0, ...: edgeseg doctor lists those here."),
+]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of the engine; all unless given.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many of the images to use, chosen by seed.")]
 
@@ -53,8 +57,9 @@ def size_or_none(text: str | None) -> tuple[int, int] | None:
 
 
 def segmenter_from_options(
-    model: str, engine: str | None, precision: str | None, size: str | None, threads: int | None, progress: Progress
-) -> Segmenter:
+    model: str, engine: str | None, precision: str | None, size: str | None, device: str, threads: int | None,
+    progress: Progress,
+) -> Segmenter:  # fmt: skip
     """MODEL as stream, eval and bench open it: converted first, into ENGINES_FOLDER, where that is needed."""
     from edgeseg.opening import open_model
 
@@ -64,6 +69,7 @@ def segmenter_from_options(
         precision=precision_from_text(precision),
         size=size_or_none(size),
         out=ENGINES_FOLDER,
+        device=device,
         threads=threads,
         progress=progress,
     )

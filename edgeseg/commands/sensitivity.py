@@ -53,6 +53,7 @@ def command(
     from edgeseg.decide.decide import check_decidable
     from edgeseg.decide.sensitivity import Sensitivity
     from edgeseg.engines import default_engine, open_engine
+    from edgeseg.engines.options import RunOptions
 
     engine = engine or default_engine()
     check_decidable(engine)
@@ -63,7 +64,9 @@ def command(
     with scratch_in(output) as scratch:
         with shown_progress() as progress:
             question = question_from_options(model, engine, table, data, images, limit, scratch, progress)
-            question = dataclasses.replace(question, panel=fewer(question.panel, judge), threads=threads)
+            question = dataclasses.replace(
+                question, panel=fewer(question.panel, judge), run=RunOptions(threads=threads)
+            )
             progress("int8", 0, None)
             study = Sensitivity(question, scratch)
             try:

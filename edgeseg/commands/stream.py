@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.commands.options import Engine, Json, Model, PrecisionName, SizeText, Threads, segmenter_from_options
+from edgeseg.commands.options import (
+    Device,
+    Engine,
+    Json,
+    Model,
+    PrecisionName,
+    SizeText,
+    Threads,
+    segmenter_from_options,
+)
 
 if TYPE_CHECKING:
     from edgeseg.artifact import Artifact
@@ -42,6 +51,7 @@ def command(
         float, typer.Option("--opacity", min=0.0, max=1.0, help="How strongly class colours cover the image.")
     ] = 0.5,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there already.")] = False,
+    device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
@@ -65,7 +75,9 @@ def command(
         for uri in uris if is_live_uri(source) else ():
             open_sink(uri, overwrite=overwrite).close()
         ends = None if is_live_uri(source) else opened_ends()
-        segmenter = opened.enter_context(segmenter_from_options(model, engine, precision, size, threads, progress))
+        segmenter = opened.enter_context(
+            segmenter_from_options(model, engine, precision, size, device, threads, progress)
+        )
         frames_in, sinks = ends or opened_ends()
         judges = truth_sinks(frames_in, segmenter.spec.labels)
         with stopped_by_signals() as stop:

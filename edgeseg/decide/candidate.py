@@ -19,6 +19,7 @@ from edgeseg.decide.judge import Scores
 from edgeseg.decide.race import Lap
 from edgeseg.engines.backend import Array
 from edgeseg.engines.build import engine_from_onnx
+from edgeseg.engines.options import BuildOptions
 from edgeseg.spec import Precision
 
 
@@ -79,7 +80,7 @@ class Candidate:
 class Maker:
     """Builds candidates of one float ONNX for one engine, each in a folder of its own below `folder`.
 
-    frames: (N, H, W, 3) uint8, a few, on which each build is held against the float ONNX.
+    frames: (N, H, W, 3) uint8, a few, on which each build is held against the float ONNX, on `device`.
     """
 
     onnx: Artifact
@@ -87,6 +88,7 @@ class Maker:
     engine: str
     folder: Path
     frames: Array
+    device: str = "auto"
 
     def build(self, precision: Precision, blocks: Sequence[Block] = (), *, checked: bool = True) -> Artifact:
         """The engine, with the layers of `blocks` float where it is int8. As `engine_from_onnx` where it fails.
@@ -105,6 +107,7 @@ class Maker:
             name=name,
             reference=self.onnx.path,
             frames=frames,
+            options=BuildOptions(device=self.device),
         )
 
     def source(self, precision: Precision, blocks: Sequence[Block]) -> Artifact:

@@ -22,6 +22,7 @@ from edgeseg.decide.search import Field, mixed_field, plain_field
 from edgeseg.decide.trial import Trial
 from edgeseg.decide.verdict import verdict_from_choice
 from edgeseg.engines import open_engine
+from edgeseg.engines.options import RunOptions
 from edgeseg.errors import MismatchError
 from edgeseg.measure.device import has_native_bf16
 from edgeseg.measure.load import LoadMeter
@@ -37,7 +38,7 @@ class Question:
     """What is to be decided.
 
     onnx: the float model. table: its ranges; None where there are none, so that int8 is not tried.
-    panel: the pictures that judge; its others weigh blocks and check builds.
+    panel: the pictures that judge; its others weigh blocks and check builds. run: on what it is decided.
     """
 
     onnx: Artifact
@@ -45,7 +46,7 @@ class Question:
     engine: str
     panel: Panel
     budget: Budget = dataclasses.field(default_factory=Budget)
-    threads: int | None = None
+    run: RunOptions = RunOptions()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,14 @@ def decide(question: Question, folder: Path, *, progress: Progress = silent) -> 
     """
     check_decidable(question.engine)
     panel = question.panel
-    maker = Maker(question.onnx, question.table, question.engine, folder, panel.search[:CHECKED])
+    frames, device = panel.search[:CHECKED], question.run.device
+    maker = Maker(question.onnx, question.table, question.engine, folder, frames, device)
     meter, began = LoadMeter(), time.monotonic()
     reference = maker.build(Precision.FP32)
-    with open_segmenter(reference.path, threads=question.threads) as segmenter:
+    with open_segmenter(reference.path, device=question.run.device, threads=question.run.threads) as segmenter:
         judge = Judge(panel.judged, segmenter, panel.counted)
         search = Judge(pictures_from_frames(list(panel.search)), segmenter, None)
-    trial = Trial(maker, judge, question.budget, panel.search[0], question.threads, began)
+    trial = Trial(maker, judge, question.budget, panel.search[0], question.run, began)
     field = plain_field(reference, others_of(question), trial, progress)
     layers = layers_from_model(ir.from_proto(read_onnx(question.onnx.path)))
     int8 = [each for each in field.candidates if each.precision is Precision.INT8]
@@ -109,7 +111,8 @@ def check_decidable(engine: str) -> None:
 def others_of(question: Question) -> list[Precision]:
     """What the engine makes here beside fp32, int8 last."""
     made = [each for each in open_engine(question.engine).precisions if each not in (Precision.FP32, Precision.INT8)]
-    made = [each for each in made if each is not Precision.BF16 or has_native_bf16()]
+    bf16 = has_native_bf16() and open_engine(question.engine).is_on_cpu(question.run.device)
+    made = [each for each in made if each is not Precision.BF16 or bf16]
     return [*made, *([Precision.INT8] if question.table is not None else [])]
 
 

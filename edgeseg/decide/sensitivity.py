@@ -76,17 +76,19 @@ class Sensitivity:
     def __init__(self, question: Question, folder: Path) -> None:
         check_decidable(question.engine)
         panel = question.panel
-        maker = Maker(question.onnx, question.table, question.engine, folder, panel.search[:CHECKED])
+        maker = Maker(
+            question.onnx, question.table, question.engine, folder, panel.search[:CHECKED], question.run.device
+        )
         self.folder, self.panel = folder, panel
         self.reference = maker.build(Precision.FP32)
         self.int8 = maker.build(Precision.INT8, checked=False)
-        segmenter, noted = open_tapped(self.reference.path, question.threads)
+        segmenter, noted = open_tapped(self.reference.path, question.run)
         with segmenter:
             self.judge = Judge(panel.judged, segmenter, panel.counted)
             self.clean = list(noted)
             self.search = Judge(pictures_from_frames(list(panel.search)), segmenter, None)
         unhurried = dataclasses.replace(question.budget, minutes=math.inf)
-        self.trial = Trial(maker, self.judge, unhurried, panel.search[0], question.threads)
+        self.trial = Trial(maker, self.judge, unhurried, panel.search[0], question.run)
         self.layers = tuple(layers_from_model(ir.from_proto(read_onnx(question.onnx.path))))
         self.scores, self.whole = self.measured_whole()
 
@@ -131,7 +133,7 @@ class Sensitivity:
 
     def scored(self, engine: Artifact) -> tuple[Scores, float | None]:
         """Its masks and its logits against those of the float engine."""
-        segmenter, noted = open_tapped(engine.path, self.trial.threads)
+        segmenter, noted = open_tapped(engine.path, self.trial.run)
         with segmenter:
             return self.judge.scores(segmenter), sqnr_db(self.clean, noted)
 

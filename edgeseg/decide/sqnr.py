@@ -12,6 +12,7 @@ from edgeseg.artifact import Artifact
 from edgeseg.engines import default_engine, open_engine
 from edgeseg.engines.agreement import signal_to_noise_db
 from edgeseg.engines.backend import Array, Backend
+from edgeseg.engines.options import RunOptions
 from edgeseg.segmenter import Segmenter
 
 KEPT_VALUES = 1 << 18  # of one picture's logits: a grid of positions where there are more
@@ -42,10 +43,10 @@ class Tap(Backend):
         self.inner.close()
 
 
-def open_tapped(path: Path, threads: int | None = None) -> tuple[Segmenter, list[Array]]:
+def open_tapped(path: Path, run: RunOptions) -> tuple[Segmenter, list[Array]]:
     """The segmenter of the engine at `path`, and the list that its logits are added to, a picture each."""
     artifact = Artifact.open(path)
-    tap = Tap(open_engine(artifact.engine or default_engine(for_onnx=True)).open(artifact, threads=threads))
+    tap = Tap(open_engine(artifact.engine or default_engine(for_onnx=True)).open(artifact, run))
     segmenter = Segmenter(artifact, tap)
     segmenter.warm_up()
     tap.noted.clear()

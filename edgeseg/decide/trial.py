@@ -14,6 +14,7 @@ from edgeseg.decide.budget import Budget, cost_from_scores
 from edgeseg.decide.candidate import Candidate, Maker
 from edgeseg.decide.judge import Judge, Rgb, Scores
 from edgeseg.decide.race import race
+from edgeseg.engines.options import RunOptions
 from edgeseg.errors import AgreementError
 from edgeseg.segmenter import Segmenter, open_segmenter
 from edgeseg.spec import Precision
@@ -32,7 +33,7 @@ class Trial:
     judge: Judge
     budget: Budget
     rgb: Rgb
-    threads: int | None = None
+    run: RunOptions = RunOptions()  # noqa: RUF009 - frozen
     began: float = field(default_factory=time.monotonic)
 
     def is_over(self) -> bool:
@@ -70,7 +71,7 @@ class Trial:
 
     def open(self, engine: Artifact) -> Segmenter:
         """Open one of the engines."""
-        return open_segmenter(engine.path, threads=self.threads)
+        return open_segmenter(engine.path, device=self.run.device, threads=self.run.threads)
 
 
 def name_of(precision: Precision, blocks: Sequence[Block]) -> str:

@@ -15,7 +15,7 @@ from edgeseg.artifact import Artifact, read_onnx, write_onnx
 from edgeseg.engines.agreement import SOURCE_RMS, all_finite, relative_rms
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.engine import Engine
-from edgeseg.engines.options import BuildOptions
+from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.engines.plain import plain_outputs
 from edgeseg.graph.cut import bypass_pairs, cut_graph, flow_of
 from edgeseg.spec import Precision
@@ -82,7 +82,8 @@ class Cuts:
         cut = dataclasses.replace(self.source, path=self.folder / "cut.onnx")
         write_onnx(ir.to_proto(cut_graph(self.model(), names)), cut)
         path = self.folder / f"cut.{self.engine.name}.{self.engine.extension}"
-        with self.engine.open(self.engine.build(cut, path, self.precision, options=self.options)) as backend:
+        built = self.engine.build(cut, path, self.precision, options=self.options)
+        with self.engine.open(built, RunOptions(self.options.device)) as backend:
             return [kept_outputs(backend, frame) for frame in frames]
 
     def deviation(self, names: Names, frames: Array) -> Deviation:

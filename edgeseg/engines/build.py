@@ -46,7 +46,8 @@ def engine_from_onnx(
     reference: the float ONNX whose labels the engine must give; the ONNX itself where that is float.
     frames: (N, H, W, 3) uint8 at the input size, a few; without frames nothing is compared.
     force: take an int8 ONNX that was quantised for another engine; it still has to pass the gate.
-    options: what the engine takes beside the precision; MismatchError for one that it does not.
+    options: what the engine takes beside the precision; MismatchError for one that it does not. Their device is the
+    one that the engine is built for and compared on.
     MismatchError where the layers did not obtain the precision. AgreementError, which names the first layer that is
     off, where the engine computes something else than `onnx` says, or labels otherwise than `reference`.
     """
@@ -60,7 +61,8 @@ def engine_from_onnx(
         built = chosen.build(source, Path(folder) / filename, precision, options=options, progress=progress)
         share = 0.0 if chosen.simulates else chosen.obtained_share
         check_layers(built.layers, precision, name=filename, share=share)
-        found = agreement_of(chosen, built, source, float_onnx(source, reference), frames)
+        device = (options or BuildOptions()).device
+        found = agreement_of(chosen, built, source, float_onnx(source, reference), frames, device)
         return moved(dataclasses.replace(built, agreement=found), out_dir / filename)
 
 

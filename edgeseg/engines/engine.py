@@ -11,7 +11,8 @@ from typing import Any
 
 from edgeseg.artifact import Artifact, Layer
 from edgeseg.engines.backend import Backend
-from edgeseg.engines.options import BuildOptions
+from edgeseg.engines.devices import AUTO, device_from_name
+from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.errors import EdgeSegError, FormatError, UnavailableError, UnknownNameError
 from edgeseg.files import existing_file, sha256_from_file, whole_file
 from edgeseg.measure.device import describe_device, package_versions
@@ -25,13 +26,14 @@ OBTAINED_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Job:
-    """What `Engine.write` is to make. path: of the engine file."""
+    """What `Engine.write` is to make. path: of the engine file. device: of `Engine.devices`; "auto" for none here."""
 
     onnx: Artifact
     path: Path
     precision: Precision
     options: BuildOptions = field(default_factory=BuildOptions)
     progress: Progress = silent
+    device: str = AUTO
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,13 @@ class Engine:
     install: the command that brings the runtime. packages: distributions whose versions a build depends on.
     runtime: imports the runtime; ImportError or OSError where that fails.
     write: makes an engine file and gives its layers, read back from what the runtime compiled. It may take minutes.
-    load: `load(artifact, threads)` opens an engine file, or a float ONNX, that this runtime can run.
+    load: `load(artifact, run)` opens an engine file, or a float ONNX, on `run.device`, which is one of `devices`.
+    devices: what the installed runtime can run on here, by the names of `edgeseg.engines.devices`, the first of which
+    "auto" means.
     targets: those of edgeseg quantize whose int8 ONNX it takes.
     simulates: computes int8 in floating point, so that no layer obtains it.
     obtained_share: of the layers that ask for the engine's precision, the share that must obtain it.
-    options: the names of those BuildOptions that it takes.
+    options: the names of those BuildOptions that it takes beside the device.
     runs_here: raises UnavailableError where this machine can build for the engine and not run it; None: it always can.
     dry_run: the command of the runtime's own that does the same job; None where there is none.
     """
@@ -68,7 +72,8 @@ class Engine:
     packages: tuple[str, ...]
     runtime: Callable[[], Any]
     write: Callable[[Job], Written]
-    load: Callable[[Artifact, int | None], Backend]
+    load: Callable[[Artifact, RunOptions], Backend]
+    devices: Callable[[], tuple[str, ...]]
     targets: tuple[str, ...]
     simulates: bool = False
     obtained_share: float = OBTAINED_SHARE
@@ -90,12 +95,28 @@ class Engine:
         if self.runs_here is not None:
             self.runs_here()
 
-    def open(self, artifact: Artifact, *, threads: int | None = None) -> Backend:
-        """Load `artifact` to run it. threads: how many cores it computes on; None leaves that to the runtime."""
+    def device_from_name(self, name: str) -> str:
+        """The one of `devices` that `name` means. UnknownNameError or UnavailableError where it means none of them."""
+        here = self.devices()
+        if not here:
+            self.runnable()  # says what is missing
+        return device_from_name(name, here, self.name)
+
+    def device_to_build_for(self, name: str) -> str:
+        """As `device_from_name`; "auto" stays where there is no device: what is built here may run elsewhere."""
+        return AUTO if name == AUTO and not self.devices() else self.device_from_name(name)
+
+    def is_on_cpu(self, name: str) -> bool:
+        """Whether the device that `name` means is the CPU."""
+        return self.device_to_build_for(name) == "cpu"
+
+    def open(self, artifact: Artifact, run: RunOptions = RunOptions()) -> Backend:  # noqa: B008 - frozen
+        """Load `artifact` to run it, on the device and the threads of `run`."""
         self.available()
         existing_file(artifact.path)
+        device = self.device_from_name(run.device)
         with self._named_failures(artifact.path):
-            return self.load(artifact, threads)
+            return self.load(artifact, dataclasses.replace(run, device=device))
 
     def build(
         self,
@@ -111,8 +132,9 @@ class Engine:
         options = options or BuildOptions()
         options.check(self.options, self.name)
         self.available()
+        device = self.device_to_build_for(options.device)
         with whole_file(out) as partial, self._named_failures(onnx.path):
-            written = self.write(Job(onnx, partial, precision, options, progress))
+            written = self.write(Job(onnx, partial, precision, options, progress, device))
         built = dataclasses.replace(
             onnx,
             path=out,

@@ -25,9 +25,10 @@ from edgeseg.engines.agreement import (
 from edgeseg.engines.backend import Array
 from edgeseg.engines.bisection import Cuts, Deviation, kept_outputs
 from edgeseg.engines.causes import Suspect, cause_in_runtime, named
+from edgeseg.engines.devices import AUTO
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.loss import loss_explained, node_of
-from edgeseg.engines.options import BuildOptions
+from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.engines.plain import plain_is_available
 from edgeseg.errors import AgreementError, UnavailableError
 from edgeseg.graph.cut import flow_of
@@ -43,11 +44,17 @@ INDEPENDENT_ROUNDING = 1.5
 
 
 def agreement_of(
-    engine: Engine, built: Artifact, source: Artifact, reference: Artifact | None, frames: Array | None
+    engine: Engine,
+    built: Artifact,
+    source: Artifact,
+    reference: Artifact | None,
+    frames: Array | None,
+    device: str = AUTO,
 ) -> dict[str, Any]:
     """What the sidecar says of the agreement of `built`, checked; nothing where there are no frames.
 
     source: the ONNX it was built from. reference: the float model, if any. frames: (N, H, W, 3) uint8.
+    device: on which `built` runs.
     source_labels, source_relative_rms: against `source` as it is written. frames, labels, max_abs_logit_difference:
     against `reference`. note: where every label is the same, so that equal ones say nothing. judged: what was compared
     in place of the engine, where this machine builds it and cannot run it.
@@ -58,9 +65,9 @@ def agreement_of(
         engine.runnable()
     except UnavailableError as problem:
         return agreement_of_onnx(built, source, reference, frames, problem.message)
-    found = agreement_with_source(engine, built, source, frames[:SOURCE_FRAMES]) if plain_is_available() else {}
+    found = agreement_with_source(engine, built, source, frames[:SOURCE_FRAMES], device) if plain_is_available() else {}
     if reference is not None:
-        found |= agreement_with_reference(engine, built, source, reference, frames)
+        found |= agreement_with_reference(engine, built, source, reference, frames, device)
     if "note" in found:
         logger.warning("%s: %s", built.path.name, found["note"])
     return found
@@ -81,15 +88,16 @@ def agreement_of_onnx(
     return {**found, "judged": judged}
 
 
-def agreement_with_source(engine: Engine, built: Artifact, source: Artifact, frames: Array) -> dict[str, Any]:
+def agreement_with_source(
+    engine: Engine, built: Artifact, source: Artifact, frames: Array, device: str
+) -> dict[str, Any]:
     """How `built` agrees with `source` as it is written. AgreementError where it computes something else.
 
     A mask hides by how much, so that the graph is built once more to end in its logits.
     """
     with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder:
-        device = BuildOptions(device=built.build.get("options", {}).get("device", BuildOptions.device))
-        cuts = Cuts(engine, source, built.precision, Path(folder), device)
-        with engine.open(built) as backend:
+        cuts = Cuts(engine, source, built.precision, Path(folder), BuildOptions(device=device))
+        with engine.open(built, RunOptions(device)) as backend:
             got, names = [kept_outputs(backend, frame) for frame in frames], [each.name for each in backend.outputs]
         want = cuts.plain(tuple(names), frames)
         ends = flow_of(cuts.model()).ends
@@ -103,10 +111,10 @@ def agreement_with_source(engine: Engine, built: Artifact, source: Artifact, fra
 
 
 def agreement_with_reference(
-    engine: Engine, built: Artifact, source: Artifact, reference: Artifact, frames: Array
+    engine: Engine, built: Artifact, source: Artifact, reference: Artifact, frames: Array, device: str
 ) -> dict[str, Any]:
     """How `built` agrees with the float model. AgreementError where it labels otherwise."""
-    with engine.open(built) as backend, reference_engine(engine).open(reference) as truth:
+    with engine.open(built, RunOptions(device)) as backend, reference_engine(engine).open(reference) as truth:
         found = agreement_with(backend, truth, frames)
     why, hint = "", ""
     if found["labels"] < least_labels(built.precision) and plain_is_available():

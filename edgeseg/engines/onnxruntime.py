@@ -1,9 +1,13 @@
-"""ONNX Runtime on the CPU. The engine is the ONNX itself, with Q/DQ as ONNX Runtime fuses it where it is int8."""
+"""ONNX Runtime. The engine is the ONNX itself, with Q/DQ as ONNX Runtime fuses it where it is int8.
+
+What the sidecar says of layers is what the CPU runs: other execution providers do not tell.
+"""
 
 from __future__ import annotations
 
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +17,20 @@ from edgeseg.artifact import Artifact, Layer, read_onnx
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.engine import Engine, Job, Written
 from edgeseg.engines.layers import Request, layer_from_names, requests_from_onnx
+from edgeseg.engines.options import RunOptions
+from edgeseg.engines.tensorrt.cuda.libcuda import gpu_count
+from edgeseg.sessions import import_onnxruntime, open_session
 from edgeseg.spec import Precision, TensorSpec
 
-ERRORS_ONLY = 3
+PROVIDERS = {  # kind of device -> execution provider; the first is what "auto" means
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "qnn": "QNNExecutionProvider",
+}
 DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"}
 FLOAT_OPS = {"Conv", "ConvTranspose", "FusedConv", "FusedGemm", "FusedMatMul", "Gemm", "MatMul"}
 INT8_OPS = {
@@ -26,19 +41,34 @@ INT8_OPS = {
 SUFFIX = re.compile(r"(_nchwc|_token_\d+|/MatMulAddFusion.*)$")
 
 
-def import_onnxruntime() -> Any:
-    """The runtime, without the telemetry of its Windows builds."""
-    import onnxruntime
+def devices_here() -> tuple[str, ...]:
+    """The devices of the execution providers that the installed build has, the CPU first."""
+    there = import_onnxruntime().get_available_providers()
+    return tuple(name for kind, provider in PROVIDERS.items() if provider in there for name in names_of(kind))
 
-    onnxruntime.disable_telemetry_events()
-    return onnxruntime
+
+def names_of(kind: str) -> list[str]:
+    """The devices of one kind: each of NVIDIA's GPUs by its number, and none where there is no driver."""
+    return [f"{kind}:{number}" for number in range(gpu_count())] if kind in ("cuda", "tensorrt") else [kind]
+
+
+def provider_options(device: str, precision: Precision) -> dict[str, str]:
+    """What the execution provider of `device` is told, so that it computes in `precision`."""
+    kind, _, number = device.partition(":")
+    if kind == "cuda":
+        return {"device_id": number, "use_tf32": "0"}  # left on, it rounds fp32 to ten bits, and tells nobody
+    if kind == "tensorrt":
+        return {"device_id": number, "trt_int8_enable": str(int(precision is Precision.INT8))}
+    if kind == "qnn":
+        return {"backend_path": "QnnHtp.dll" if sys.platform == "win32" else "libQnnHtp.so"}
+    return {}
 
 
 class OnnxRuntimeBackend(Backend):
     """One session that runs its nodes one after another, each on all its threads."""
 
-    def __init__(self, artifact: Artifact, threads: int | None) -> None:
-        self._session = session_from_onnx(artifact.path, threads)
+    def __init__(self, artifact: Artifact, run: RunOptions) -> None:
+        self._session = session_for(artifact.path, artifact.precision, run)
         inputs, outputs = specs_of(self._session.get_inputs()), specs_of(self._session.get_outputs())
         super().__init__(f"{artifact.path.name} (onnxruntime)", inputs, outputs)
         self._names = [spec.name for spec in outputs]
@@ -50,18 +80,10 @@ class OnnxRuntimeBackend(Backend):
         self._session = None
 
 
-def session_from_onnx(path: Path, threads: int | None = None, *, optimised: Path | None = None) -> Any:
-    """A session for the CPU. optimised: where to write the graph that will run."""
-    runtime = import_onnxruntime()
-    options = runtime.SessionOptions()
-    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = ERRORS_ONLY
-    options.intra_op_num_threads = threads or 0
-    # Threads that spin while they wait cost the neighbours (decoder, encoder) a third of the CPU, and win 3%.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if optimised is not None:
-        options.optimized_model_filepath = str(optimised)
-    return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+def session_for(path: Path, precision: Precision, run: RunOptions) -> Any:
+    """A session on `run.device`. UnavailableError where its execution provider does not start."""
+    provider, options = PROVIDERS[run.device.partition(":")[0]], provider_options(run.device, precision)
+    return open_session(path, threads=run.threads, provider=provider, options=options)
 
 
 def specs_of(values: Any) -> tuple[TensorSpec, ...]:
@@ -84,7 +106,7 @@ def engine_file_from_onnx(job: Job) -> Written:
     requests = requests_from_onnx(read_onnx(job.path), Precision.FP32)
     with tempfile.TemporaryDirectory() as folder:
         optimised = Path(folder) / "optimised.onnx"
-        session_from_onnx(job.path, optimised=optimised)
+        open_session(job.path, optimised=optimised)
         graph = onnx_package.load(optimised).graph
     return Written(tuple(layer_from_node(node, requests) for node in graph.node))
 
@@ -111,5 +133,6 @@ ENGINE = Engine(
     runtime=import_onnxruntime,
     write=engine_file_from_onnx,
     load=OnnxRuntimeBackend,
+    devices=devices_here,
     targets=("onnxruntime",),
 )

@@ -1,7 +1,8 @@
-"""OpenVINO on the CPU. The engine is the ONNX itself, with Q/DQ as OpenVINO fuses it where it is int8."""
+"""OpenVINO. The engine is the ONNX itself, with Q/DQ as OpenVINO fuses it where it is int8, whatever device runs it."""
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 from collections.abc import Mapping
@@ -14,12 +15,18 @@ from edgeseg.artifact import Artifact, Layer, read_onnx
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.engine import Engine, Job, Written
 from edgeseg.engines.layers import Request, layer_from_names, requests_from_onnx
+from edgeseg.engines.options import RunOptions
 from edgeseg.errors import UnavailableError
 from edgeseg.measure.device import has_native_bf16
 from edgeseg.spec import Precision, TensorSpec
 
+logger = logging.getLogger(__name__)
+
 TELEMETRY = "openvino_telemetry"
 COMPUTING = {"Convolution", "Deconvolution", "FullyConnected", "MatMul"}
+KINDS = ("CPU", "GPU", "NPU")  # the first is what "auto" means: the same on every machine
+CHOOSER = "openvino-auto"  # OpenVINO's plugin AUTO
+HINTS = {Precision.FP32: "f32", Precision.FP16: "f16", Precision.BF16: "bf16"}
 PRECISIONS = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "int8"}
 
 
@@ -41,11 +48,23 @@ def import_openvino() -> Any:
     return openvino
 
 
+def devices_here() -> tuple[str, ...]:
+    """The devices that OpenVINO finds, and its own choice among them where there are several."""
+    found = import_openvino().Core().available_devices
+    names = [name for kind in KINDS for name in found if name.partition(".")[0] == kind]
+    return (*(name.lower().replace(".", ":") for name in names), *([CHOOSER] if len(names) > 1 else []))
+
+
+def openvino_name(device: str) -> str:
+    """What OpenVINO calls a device: "GPU.1" for "gpu:1"."""
+    return "AUTO" if device == CHOOSER else device.upper().replace(":", ".")
+
+
 class OpenVinoBackend(Backend):
     """One compiled model with one request, on one stream: latency, not throughput, is what a camera waits for."""
 
-    def __init__(self, artifact: Artifact, threads: int | None) -> None:
-        compiled = compiled_from_onnx(artifact.path, artifact.precision, threads)
+    def __init__(self, artifact: Artifact, run: RunOptions) -> None:
+        compiled = compiled_from_onnx(artifact.path, artifact.precision, run)
         super().__init__(f"{artifact.path.name} (openvino)", specs_of(compiled.inputs), specs_of(compiled.outputs))
         self._request = compiled.create_infer_request()
         self._tensors = [self._request.get_output_tensor(index) for index in range(len(self.outputs))]
@@ -60,27 +79,45 @@ class OpenVinoBackend(Backend):
         self._results, self._tensors, self._request = {}, [], None
 
 
-def compiled_from_onnx(path: Path, precision: Precision, threads: int | None = None) -> Any:
-    """The model at `path`, compiled for this machine's CPU."""
+def compiled_from_onnx(path: Path, precision: Precision, run: RunOptions) -> Any:
+    """The model at `path`, compiled for `run.device`."""
     core = import_openvino().Core()
-    settings: dict[str, Any] = {
-        "PERFORMANCE_HINT": "LATENCY",
-        # Left unset, OpenVINO computes an fp32 model in bf16 or fp16 where the CPU can, and tells nobody.
-        "INFERENCE_PRECISION_HINT": "bf16" if floating_precision(precision) is Precision.BF16 else "f32",
-    }
-    if threads is not None:
-        settings["INFERENCE_NUM_THREADS"] = threads
-    return core.compile_model(core.read_model(path), "CPU", settings)
+    return core.compile_model(core.read_model(path), openvino_name(run.device), settings_for(precision, run))
 
 
-def floating_precision(precision: Precision) -> Precision:
-    """In what the layers that are not int8 compute. UnavailableError where that is bf16 and the CPU lacks it."""
-    native = has_native_bf16() and "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    if precision is Precision.BF16 and not native:
-        raise UnavailableError("this CPU does not compute in bf16", hint="use --precision fp32 or int8")
-    if precision is Precision.INT8 and native:
-        return Precision.BF16
-    return Precision.BF16 if precision is Precision.BF16 else Precision.FP32
+def settings_for(precision: Precision, run: RunOptions) -> dict[str, Any]:
+    """OpenVINO's properties for a model on a device."""
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    floating = floating_precision(precision, run.device)
+    if run.device.startswith("npu"):
+        if precision is Precision.FP32:
+            logger.warning("the NPU has no fp32: it computes in fp16")
+    else:
+        # Left unset, OpenVINO computes an fp32 model in bf16 or fp16 where the device can, and tells nobody.
+        settings["INFERENCE_PRECISION_HINT"] = HINTS[floating]
+    if run.device == "cpu" and run.threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = run.threads
+    if run.device == CHOOSER:
+        settings["ENABLE_STARTUP_FALLBACK"] = False  # else it begins on the CPU, and changes while it runs
+    return settings
+
+
+def floating_precision(precision: Precision, device: str) -> Precision:
+    """In what the layers that are not int8 compute. UnavailableError where that is bf16 and the device lacks it."""
+    fast = fast_precision(device)
+    if precision is Precision.BF16 and fast is not Precision.BF16:
+        raise UnavailableError(f"this {device.upper()} does not compute in bf16", hint="use --precision fp32 or int8")
+    return fast if precision in (Precision.BF16, Precision.INT8) else Precision.FP32
+
+
+def fast_precision(device: str) -> Precision:
+    """The floating precision below fp32 that `device` computes in natively, or fp32."""
+    if device == CHOOSER:
+        return Precision.FP32  # the one that all have
+    able = import_openvino().Core().get_property(openvino_name(device), "OPTIMIZATION_CAPABILITIES")
+    if device == "cpu":
+        return Precision.BF16 if has_native_bf16() and "BF16" in able else Precision.FP32
+    return Precision.FP16 if "FP16" in able else Precision.FP32
 
 
 def specs_of(ports: Any) -> tuple[TensorSpec, ...]:
@@ -103,11 +140,12 @@ def onnx_name(port: Any) -> str:
 def engine_file_from_onnx(job: Job) -> Written:
     """Copy the ONNX, and read back what OpenVINO compiles it to."""
     path, precision = job.path, job.precision
+    device = "cpu" if job.device.startswith("npu") else job.device  # an NPU does not tell what it compiled
     shutil.copyfile(job.onnx.path, path)
     model = read_onnx(path)
-    requests = requests_from_onnx(model, floating_precision(precision))
+    requests = requests_from_onnx(model, floating_precision(precision, device))
     known = {name for node in model.graph.node for name in (node.name, *node.output)}
-    operations = compiled_from_onnx(path, precision).get_runtime_model().get_ordered_ops()
+    operations = compiled_from_onnx(path, precision, RunOptions(device)).get_runtime_model().get_ordered_ops()
     return Written(tuple(layer for node in operations for layer in layers_from_operation(node, known, requests)))
 
 
@@ -134,5 +172,6 @@ ENGINE = Engine(
     runtime=import_openvino,
     write=engine_file_from_onnx,
     load=OpenVinoBackend,
+    devices=devices_here,
     targets=("openvino",),
 )

@@ -1,6 +1,7 @@
 """PyTorch as the reference: the ONNX file, node by node, with torch's functions. Slow, and close to the standard.
 
 int8 is simulated: Q/DQ round the values, and convolutions multiply in float. It tells what int8 costs in accuracy.
+It runs on the CPU alone: shapes are tensors too, which Python reads between the nodes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from edgeseg.artifact import Artifact, read_onnx
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.engine import Engine, Job, Written
 from edgeseg.engines.layers import COMPUTING, layer_from_names, requests_from_onnx
+from edgeseg.engines.options import RunOptions
 from edgeseg.errors import FormatError
 from edgeseg.spec import Precision, TensorSpec
 
@@ -51,10 +53,10 @@ def import_torch() -> Any:
 class PyTorchBackend(Backend):
     """The steps of one ONNX graph."""
 
-    def __init__(self, artifact: Artifact, threads: int | None) -> None:
+    def __init__(self, artifact: Artifact, run: RunOptions) -> None:
         self._torch = import_torch()
-        if threads is not None:
-            self._torch.set_num_threads(threads)  # of the whole process: torch has no other setting
+        if run.threads is not None:
+            self._torch.set_num_threads(run.threads)  # of the whole process: torch has no other setting
         graph = read_onnx_of_known_opset(artifact.path).graph
         self._constants = constants_of(graph)
         given = [value for value in graph.input if value.name not in self._constants]
@@ -181,6 +183,7 @@ ENGINE = Engine(
     runtime=import_torch,
     write=engine_file_from_onnx,
     load=PyTorchBackend,
+    devices=lambda: ("cpu",),
     targets=("pytorch", "canonical", "tensorrt", "openvino", "onnxruntime"),
     simulates=True,
 )

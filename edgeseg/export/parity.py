@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from edgeseg.errors import AgreementError
+from edgeseg.sessions import open_session
 from edgeseg.spec import InputSpec, ModelSpec, Output
 
 MINIMUM_AGREEMENT = 0.999  # float against float: only near-ties may differ
@@ -38,7 +38,7 @@ def parity_of_export(
 
     AgreementError where fewer labels agree than MINIMUM_AGREEMENT, or the module's own logits are not finite.
     """
-    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    session = open_session(onnx)
     differences, agreements = [], []
     for rgb in frames:
         logits = logits_from_module(network, spec.input, rgb)

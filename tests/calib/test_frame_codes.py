@@ -19,6 +19,7 @@ from edgeseg.calib.quantize import Method, quantized_model
 from edgeseg.calib.range import ChannelStats, RangeTable, TensorStats
 from edgeseg.engines import open_engine
 from edgeseg.engines.build import engine_from_onnx
+from edgeseg.engines.options import RunOptions
 from edgeseg.graph.identity import graph_id, tensor_ids
 from edgeseg.spec import Precision
 
@@ -172,6 +173,6 @@ def test_what_openvino_reads_is_int8_and_nearer_to_the_float_network(mean: str, 
         write_onnx(ir.to_proto(made), quantised)
         built = engine_from_onnx(quantised.path, "openvino", out_dir=tmp_path / str(codes))
         assert [(each.requested, each.obtained) for each in built.layers if each.name == "first"] == [("int8", "int8")]
-        with open_engine("openvino").open(built, threads=1) as backend:
+        with open_engine("openvino").open(built, RunOptions(threads=1)) as backend:
             errors[codes] = np.abs(backend.infer({"rgb": frame})["logits"] - run(model, frame[0], name="logits")).mean()
     assert errors[True] < errors[False] / 4  # what is left is the rounding behind the first convolution

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 from small_cli import Run, runner
 from small_onnx import frames, street_onnx
 
-from edgeseg.engines import ENGINES
+from edgeseg.artifact import Artifact
+from edgeseg.engines import ENGINES, onnxruntime
+from edgeseg.engines.options import RunOptions
 from edgeseg.weights import BUNDLED
 
 STREETS = "street:?seed=3&frames=2&size=96x64"
@@ -111,6 +114,51 @@ def test_doctor_tells_the_device_and_every_engine(run: Run) -> None:
     built_elsewhere = [row for row in data["engines"] if row["state"] == "builds"]
     assert all("; to run them: " in row["detail"] for row in built_elsewhere)
     assert data["device"]["threads"] >= 1
+    assert {row["engine"]: row["devices"] for row in data["engines"]}["onnxruntime"][0] == "cpu"
+    assert all(row["devices"] or row["state"] != "ready" for row in data["engines"])
+
+
+DEVICE_COMMANDS: dict[str, tuple[str, ...]] = {
+    "stream": ("stream", "test://street?size=96x64&frames=1", "street.onnx", "-o", "null"),
+    "eval": ("eval", "street.onnx", "--data", STREETS),
+    "bench": ("bench", "street.onnx", "-n", "1", "--warm-up", "0"),
+    "convert": ("convert", "street.onnx", "--engine", "onnxruntime", "-o", "made"),
+    "build": ("build", "street.onnx", "--engine", "onnxruntime", "-o", "made"),
+}
+
+
+@pytest.mark.parametrize("command", DEVICE_COMMANDS)
+def test_the_device_is_chosen_by_name_and_one_that_is_not_here_is_refused(run: Run, command: str) -> None:
+    words = DEVICE_COMMANDS[command]
+    assert run(*words, "--device", "cpu", "--json").json()
+    refused = run(*words, "--device", "npu:7")
+    assert (refused.code, refused.out) == (2, "")
+    assert "npu:7" in refused.lines("error")[0]
+    assert "cpu" in refused.lines("hint")[0]
+
+
+@pytest.mark.parametrize("command", ["stream", "eval", "bench"])
+def test_no_threads_are_refused(run: Run, command: str) -> None:
+    done = run(*DEVICE_COMMANDS[command], "--threads", "0")
+    assert done.code == 2
+    assert "--threads" in done.err
+
+
+def test_auto_decides_on_the_device_that_is_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: set[tuple[str, bool]] = set()
+    load = onnxruntime.OnnxRuntimeBackend.__init__
+
+    def noted(self: onnxruntime.OnnxRuntimeBackend, artifact: Artifact, options: RunOptions) -> None:
+        opened.add((options.device, ".onnxruntime." in artifact.path.name))
+        load(self, artifact, dataclasses.replace(options, device="cpu"))
+
+    monkeypatch.setattr(onnxruntime.OnnxRuntimeBackend, "__init__", noted)
+    monkeypatch.setattr(onnxruntime, "gpu_count", lambda: 2)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: list(onnxruntime.PROVIDERS.values())[:2])
+    words = ("--engine", "onnxruntime", "--precision", "auto", "--images", "images", "--limit", "2", "-o", "made")
+    words += ("--minutes", "0", "--data", "street:?seed=3&frames=24&size=96x64")
+    assert run("convert", "street.onnx", *words, "--device", "cuda:1", "--json").json()["decision"]
+    assert opened == {("cuda:1", True), ("cpu", False)}  # the float ONNX that they are held against stays on the CPU
 
 
 def test_the_line_can_be_gone_step_by_step(run: Run) -> None:

@@ -17,6 +17,7 @@ from edgeseg.engines import ENGINES, default_engine, open_engine
 from edgeseg.engines.agreement import agreement_with
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.engine import Engine
+from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.errors import (
     DataError,
     FormatError,
@@ -153,6 +154,54 @@ def test_int8_from_a_float_onnx_is_refused_and_leaves_nothing(engine: Engine, tm
     assert not (tmp_path / "out").exists()
 
 
+def test_it_runs_on_every_device_that_it_lists_here(engine: Engine, built: Artifact) -> None:
+    listed = engine.devices()
+    assert len(set(listed)) == len(listed) > 0
+    for device in listed:
+        with engine.open(built, RunOptions(device)) as backend:
+            got = backend.infer({"rgb": frames(1)})["logits"].copy()
+            backend.synchronize()
+        assert got.shape == (1, CLASSES, HEIGHT // 2, WIDTH // 2)
+        assert got.any()
+
+
+def test_auto_is_the_first_device_that_it_lists(engine: Engine) -> None:
+    assert engine.device_from_name("auto") == engine.devices()[0]
+
+
+@pytest.mark.parametrize("device", ["cuda:77", "gpu:77", "npu:77", "qnn:77"])
+def test_a_device_that_is_not_here_is_refused_with_those_that_are(engine: Engine, built: Artifact, device: str) -> None:
+    with pytest.raises(UnavailableError) as caught:
+        engine.open(built, RunOptions(device))
+    assert caught.value.code == "ES-DEVICE-MISSING"
+    assert all(name in caught.value.hint for name in engine.devices())
+
+
+@pytest.mark.parametrize("device", ["cpux", "", "cuda:", "cuda:x", "cuda:-1", "GPU.0"])
+def test_a_name_of_no_device_is_refused(engine: Engine, built: Artifact, device: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        engine.open(built, RunOptions(device))
+    assert caught.value.code == "ES-NAME"
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_an_engine_runs_on_one_thread_or_more(threads: int) -> None:
+    with pytest.raises(SizeError) as caught:
+        RunOptions(threads=threads)
+    assert caught.value.code == "ES-THREADS"
+
+
+def test_an_engine_is_built_for_and_checked_on_the_device_that_is_asked_for(engine: Engine, tmp_path: Path) -> None:
+    source, last = float_onnx(tmp_path).path, engine.devices()[-1]
+    built = engine_from_onnx(
+        source, engine.name, out_dir=tmp_path / "out", frames=frames(2), options=BuildOptions(device=last)
+    )
+    assert built.agreement["labels"] >= 0.999  # fp32 against fp32: only exact ties may differ
+    with pytest.raises(UnavailableError) as caught:
+        engine_from_onnx(source, engine.name, out_dir=tmp_path / "no", options=BuildOptions(device="gpu:77"))
+    assert caught.value.code == "ES-DEVICE-MISSING"
+
+
 def test_frames_may_be_read_only_or_strided(engine: Engine, built: Artifact) -> None:
     frame = frames(1)
     fixed = frame.copy()
@@ -166,7 +215,7 @@ def test_frames_may_be_read_only_or_strided(engine: Engine, built: Artifact) -> 
 
 def test_each_call_sees_its_own_frame(engine: Engine, built: Artifact) -> None:
     first, second = frames(2)[:, None]
-    with engine.open(built, threads=1) as backend:
+    with engine.open(built, RunOptions(threads=1)) as backend:
         before = backend.infer({"rgb": first})["logits"].copy()
         between = backend.infer({"rgb": second})["logits"].copy()
         np.testing.assert_array_equal(backend.infer({"rgb": first})["logits"], before)

@@ -26,6 +26,7 @@ from edgeseg.decide.pictures import panel_from_options
 from edgeseg.decide.sensitivity import Effect, Sensitivity, alone, quantised_alone, ranked
 from edgeseg.decide.sensitivity_plot import draw_sensitivity
 from edgeseg.decide.sqnr import open_tapped, sqnr_db
+from edgeseg.engines.options import RunOptions
 from edgeseg.errors import MismatchError, SizeError
 from edgeseg.segmenter import open_segmenter
 from edgeseg.spec import Output, Precision
@@ -37,7 +38,7 @@ ENGINES = ("onnxruntime", "openvino")
 def question(folder: Path, engine: str = "onnxruntime", data: str | None = STREETS, **given: Output) -> Question:
     """A small network with its ranges, and two dozen drawn pictures."""
     onnx, table = network(folder, **given)
-    return Question(onnx, table, engine, panel_from_options(onnx.spec, data, None, 4), threads=1)
+    return Question(onnx, table, engine, panel_from_options(onnx.spec, data, None, 4), run=RunOptions(threads=1))
 
 
 def network(folder: Path, **given: Output) -> tuple[Artifact, RangeTable]:
@@ -88,7 +89,7 @@ def test_no_layer_alone_is_the_float_engine_and_all_are_the_int8_one(tmp_path: P
 
 
 def logits_of(path: Path) -> list[np.ndarray]:
-    segmenter, noted = open_tapped(path, 1)
+    segmenter, noted = open_tapped(path, RunOptions(threads=1))
     with segmenter:
         segmenter.segment_batch(list(frames(3)))
     return noted

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgeseg.artifact import Artifact
 from edgeseg.engines.backend import Array, Backend
-from edgeseg.engines.options import BuildOptions
+from edgeseg.engines.options import RunOptions
 from edgeseg.engines.request import (
     FusedRunner,
     InferenceFuture,
@@ -37,16 +37,15 @@ class TensorRtBackend(Backend):
     Several backends of one file run beside each other, and share the engine.
     """
 
-    def __init__(self, name: str, artifact: Artifact, threads: int | None) -> None:
+    def __init__(self, name: str, artifact: Artifact, run: RunOptions) -> None:
         self._release = import_release(name)
         self._artifact, self._lanes = artifact, list[Lane]()
         self._most_lanes = LANES
         self._opened: Opened | None = None
-        device = str(artifact.build.get("options", {}).get("device", BuildOptions.device))
-        self._cuda = open_cuda(device)
+        self._cuda = open_cuda(run.device)
         try:
             with self._cuda.current():
-                self._opened = shared_engine(self._release, artifact, self._cuda, device)
+                self._opened = shared_engine(self._release, artifact, self._cuda, run.device)
                 self._lanes.append(self._new_lane())
         except BaseException:
             self._cuda.close()

@@ -31,7 +31,7 @@ from edgeseg.graph.opset17 import lowered_to_opset17
 def written_by(name: str, job: Job) -> Written:
     """Compile `job` with the TensorRT `name`, "tensorrt" or "tensorrt_rtx"."""
     release = import_release(name)
-    with current_device(job.options.device) as device:
+    with current_device(job.device) as device:
         return compiled(release, job, device)
 
 

@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from edgeseg.engines.options import BuildOptions
+from edgeseg.engines.devices import AUTO
 from edgeseg.engines.tensorrt.cuda import open_cuda
 from edgeseg.engines.tensorrt.cuda.cuda import Cuda
+from edgeseg.engines.tensorrt.cuda.libcuda import gpu_count
 from edgeseg.errors import UnavailableError
+
+
+def cuda_devices() -> tuple[str, ...]:
+    """The GPUs that plans can run on: "cuda:0", "cuda:1"..."""
+    return tuple(f"cuda:{number}" for number in range(gpu_count()))
 
 
 def check_device(device: str = "cuda:0") -> None:
@@ -21,13 +27,13 @@ def check_device(device: str = "cuda:0") -> None:
 def current_device(device: str) -> Iterator[dict[str, Any]]:
     """The GPU `device` current on this thread, for TensorRT builds on the current one; gives what is known of it.
 
-    That is nothing, and no GPU is current, where there is none; RTX can do without. UnavailableError where one other
-    than the first was asked for and is not there.
+    For "auto", which is the first, that is nothing and no GPU is current where there is none; RTX can do without.
+    UnavailableError where one was asked for by name and is not there.
     """
     try:
-        cuda = open_cuda(device)
+        cuda = open_cuda("cuda:0" if device == AUTO else device)
     except UnavailableError:
-        if device != BuildOptions().device:
+        if device != AUTO:
             raise
         yield {}
         return

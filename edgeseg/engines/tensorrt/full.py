@@ -8,7 +8,7 @@ from edgeseg.engines.engine import Engine
 from edgeseg.engines.tensorrt.backend import TensorRtBackend
 from edgeseg.engines.tensorrt.compat import TENSORRT, import_release
 from edgeseg.engines.tensorrt.compiling import dry_line, written_by
-from edgeseg.engines.tensorrt.device import check_device
+from edgeseg.engines.tensorrt.device import check_device, cuda_devices
 from edgeseg.spec import Precision
 
 ENGINE = Engine(
@@ -20,11 +20,10 @@ ENGINE = Engine(
     runtime=partial(import_release, TENSORRT),
     write=partial(written_by, TENSORRT),
     load=partial(TensorRtBackend, TENSORRT),
+    devices=cuda_devices,
     targets=("canonical", "tensorrt", "tensorrt_rtx"),
     obtained_share=1.0,
-    options=frozenset(
-        {"batch", "sizes", "workspace_mib", "level", "device", "dla", "timing_cache", "portable", "any_gpu"}
-    ),
+    options=frozenset({"batch", "sizes", "workspace_mib", "level", "dla", "timing_cache", "portable", "any_gpu"}),
     runs_here=check_device,
     dry_run=partial(dry_line, TENSORRT),
 )

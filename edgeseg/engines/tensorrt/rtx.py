@@ -8,7 +8,7 @@ from edgeseg.engines.engine import Engine
 from edgeseg.engines.tensorrt.backend import TensorRtBackend
 from edgeseg.engines.tensorrt.compat import RTX, import_release
 from edgeseg.engines.tensorrt.compiling import dry_line, written_by
-from edgeseg.engines.tensorrt.device import check_device
+from edgeseg.engines.tensorrt.device import check_device, cuda_devices
 from edgeseg.spec import Precision
 
 ENGINE = Engine(
@@ -20,9 +20,10 @@ ENGINE = Engine(
     runtime=partial(import_release, RTX),
     write=partial(written_by, RTX),
     load=partial(TensorRtBackend, RTX),
+    devices=cuda_devices,
     targets=("canonical", "tensorrt", "tensorrt_rtx"),
     obtained_share=1.0,
-    options=frozenset({"batch", "sizes", "workspace_mib", "level", "device", "gpus"}),
+    options=frozenset({"batch", "sizes", "workspace_mib", "level", "gpus"}),
     runs_here=check_device,
     dry_run=partial(dry_line, RTX),
 )

@@ -46,8 +46,9 @@ def option_flags(release: Release, order: Order) -> list[str]:
         words.append("--hardwareCompatibilityLevel=ampere+")
     if options.gpus:
         words.append(f"--computeCapabilities={','.join(options.gpus)}")
-    if options.device != "cuda:0" and not options.gpus:
-        words.append(f"--device={options.device.partition(':')[2]}")
+    number = options.device.partition(":")[2]
+    if number not in ("", "0") and not options.gpus:
+        words.append(f"--device={number}")
     if order.profile:
         name = order.onnx.graph.input[0].name
         for flag, shape in zip(("minShapes", "optShapes", "maxShapes"), order.profile):

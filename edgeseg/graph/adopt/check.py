@@ -14,6 +14,7 @@ from edgeseg.errors import AgreementError
 from edgeseg.graph.adopt.heads import Array, Head
 from edgeseg.graph.adopt.tail import Tail
 from edgeseg.graph.deploy import append_mask_tail
+from edgeseg.sessions import open_session
 from edgeseg.spec import ModelSpec, Output
 
 # Float against float, of folded batch norms and another order of sums: six digits hold, and four are asked for.
@@ -66,12 +67,7 @@ def agreement_with_source(
 
 def deployed(model: ir.Model, frames: Sequence[NDArray[np.uint8]]) -> list[Array]:
     """What a deploy graph gives for each frame, without its batch."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    data = ir.to_proto(model).SerializeToString()
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    session = open_session(ir.to_proto(model).SerializeToString())
     return [session.run(None, {session.get_inputs()[0].name: rgb[None]})[0][0] for rgb in frames]
 
 

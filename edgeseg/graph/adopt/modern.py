@@ -17,6 +17,7 @@ from onnx_ir.passes import common as passes
 from edgeseg.errors import FormatError
 from edgeseg.graph.adopt.picture import Picture
 from edgeseg.graph.adopt.source import STANDARD, Source, first_line, standard_opset
+from edgeseg.sessions import open_session
 
 OPSET = 17  # what the passes need, and the last that TensorRT 8.6 reads
 IR_VERSION = 8
@@ -97,22 +98,16 @@ def fix_shapes(graph: Any, picture: Picture, outputs: Sequence[str]) -> None:
 def folded(proto: Any, name: str) -> Any:
     """The `onnx.ModelProto` with batch norms folded and constant parts computed."""
     import onnx
-    import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level = 4
     with tempfile.TemporaryDirectory() as folder:
-        options.optimized_model_filepath = str(Path(folder) / "folded.onnx")
+        path = Path(folder) / "folded.onnx"
         try:
-            onnxruntime.InferenceSession(
-                proto.SerializeToString(), options, providers=["CPUExecutionProvider"], disabled_optimizers=LEFT_OUT
-            )
+            open_session(proto.SerializeToString(), "basic", optimised=path, without=LEFT_OUT)
         except Exception as problem:  # ONNX Runtime has a class of its own for each failure
             raise FormatError(
                 f"onnxruntime cannot load {name}: {first_line(problem)}", hint="export it again"
             ) from problem
-        return onnx.load(options.optimized_model_filepath)
+        return onnx.load(path)
 
 
 def rename(model: ir.Model) -> None:

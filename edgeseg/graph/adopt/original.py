@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgeseg.errors import FormatError
 from edgeseg.graph.adopt.picture import Picture
 from edgeseg.graph.adopt.source import Source, first_line
+from edgeseg.sessions import open_session
 from edgeseg.spec import InputSpec
 
 Array = NDArray[Any]
@@ -23,14 +24,8 @@ def outputs_by_hand(
 
     ONNX Runtime runs it with no optimisation: those are what the deploy graph is made with.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
     try:
-        data = source.proto.SerializeToString()
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = open_session(source.proto.SerializeToString(), "none")
         found = [session.run(list(outputs), {picture.name: picture.fed(rgb, spec)}) for rgb in frames]
     except Exception as problem:  # ONNX Runtime has a class of its own for each failure
         message = f"{source.path.name} does not run at {picture.width}x{picture.height}: {first_line(problem)}"

@@ -20,8 +20,8 @@ from small_onnx import float_onnx, frames
 from edgeseg.artifact import Artifact, sidecar_path
 from edgeseg.engines import open_engine
 from edgeseg.engines.build import engine_from_onnx
-from edgeseg.engines.options import BuildOptions
-from edgeseg.engines.tensorrt import compiling, device, pipeline
+from edgeseg.engines.options import BuildOptions, RunOptions
+from edgeseg.engines.tensorrt import backend, compiling, device, pipeline
 from edgeseg.engines.tensorrt.cuda.emulated import EmulatedCuda
 from edgeseg.errors import EdgeSegError, FormatError, MismatchError, SizeError, UnavailableError
 from edgeseg.pixels.resize import resize_rgb
@@ -102,21 +102,52 @@ def test_a_build_runs_on_the_gpu_that_is_asked_for(
         raise UnavailableError(f"building on {current}", hint="")
 
     monkeypatch.setattr(device, "open_cuda", opened)
+    monkeypatch.setattr(device, "gpu_count", lambda: 2)
     monkeypatch.setattr(compiling, "plan_from_order", builder)
     with pytest.raises(UnavailableError, match=r"building on \['cuda:1'\]"):
         build(tmp_path, device="cuda:1")
     assert not current
 
 
-def test_another_gpu_than_the_first_that_is_not_there_is_refused(
+def test_a_gpu_that_is_not_there_is_refused_with_those_that_are(fake: FakeTensorRt, tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError) as problem:
+        build(tmp_path, device="cuda:1")
+    assert problem.value.code == "ES-DEVICE-MISSING"
+    assert "cuda:0" in problem.value.hint
+
+
+def test_a_named_gpu_is_not_built_for_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "gpu_count", lambda: 0)
+    source = float_onnx(tmp_path).path
+    with pytest.raises(UnavailableError):
+        engine_from_onnx(source, "tensorrt_rtx", out_dir=tmp_path / "out", options=BuildOptions(device="cuda:0"))
+
+
+@pytest.mark.parametrize(
+    ("name", "opened"),
+    [("auto", "cuda:0"), ("gpu", "cuda:0"), ("cuda", "cuda:0"), ("cuda:1", "cuda:1"), ("gpu:1", "cuda:1")],
+)
+def test_a_plan_runs_on_the_gpu_that_is_named_when_it_is_opened(
+    name: str, opened: str, fake: FakeTensorRt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, asked = build(tmp_path, device="cuda:0"), list[str]()
+    monkeypatch.setattr(device, "gpu_count", lambda: 2)
+    monkeypatch.setattr(backend, "open_cuda", lambda text: asked.append(text) or fake.cuda)
+    with open_engine("tensorrt").open(plan, RunOptions(name)) as loaded:
+        assert loaded.infer({"rgb": frames(1)})["logits"].any()
+    assert asked == [opened]
+
+
+def test_a_plan_whose_gpu_is_another_kind_than_the_one_it_is_opened_on_is_refused(
     fake: FakeTensorRt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(text: str) -> EmulatedCuda:
-        raise UnavailableError(f"there is no {text}", hint="nvidia-smi lists them")
-
-    monkeypatch.setattr(device, "open_cuda", missing)
-    with pytest.raises(UnavailableError, match="there is no cuda:1"):
-        build(tmp_path, device="cuda:1")
+    plan, other = build(tmp_path), EmulatedCuda()
+    monkeypatch.setattr(other, "facts", lambda: {**fake.cuda.facts(), "compute_capability": "8.7"})
+    monkeypatch.setattr(device, "gpu_count", lambda: 2)
+    monkeypatch.setattr(backend, "open_cuda", {"cuda:0": fake.cuda, "cuda:1": other}.__getitem__)
+    with pytest.raises(MismatchError) as problem:
+        open_engine("tensorrt").open(plan, RunOptions("cuda:1"))
+    assert problem.value.code == "ES-MISMATCH"
 
 
 @pytest.mark.parametrize("output", Output)

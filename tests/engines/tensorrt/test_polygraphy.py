@@ -21,6 +21,7 @@ from edgeseg.artifact import Artifact
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import open_engine
 from edgeseg.engines.backend import Backend
+from edgeseg.engines.options import RunOptions
 from edgeseg.errors import UnavailableError
 from edgeseg.spec import Precision
 
@@ -91,7 +92,7 @@ class BackendRunner(base.BaseRunner):  # type: ignore[misc, name-defined]
         self.artifact = artifact
 
     def activate_impl(self) -> None:
-        self.backend: Backend = open_engine(self.artifact.engine).open(self.artifact, threads=1)
+        self.backend: Backend = open_engine(self.artifact.engine).open(self.artifact, RunOptions(threads=1))
 
     def get_input_metadata_impl(self) -> Any:
         metadata = common.TensorMetadata()

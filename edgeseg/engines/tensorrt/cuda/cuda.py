@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from edgeseg.engines.devices import MISSING
 from edgeseg.errors import UnavailableError
 
 Array = NDArray[Any]
@@ -232,13 +233,14 @@ def no_driver() -> UnavailableError:
     return UnavailableError(
         "this machine has no NVIDIA driver: libcuda cannot be loaded",
         hint="install the driver (nvidia-smi shows it), start the container with --gpus all, or use another --engine",
+        code=MISSING,
     )
 
 
 def no_device(index: int, count: int) -> UnavailableError:
     """The error of an `index` that is not below `count`."""
     hint = "name one of them: --device cuda:0" if count else "nvidia-smi and CUDA_VISIBLE_DEVICES say why"
-    return UnavailableError(f"there is no cuda:{index}: this machine has {count} of them", hint=hint)
+    return UnavailableError(f"there is no cuda:{index}: this machine has {count} of them", hint=hint, code=MISSING)
 
 
 def _fitting(array: Array, buffer: Buffer) -> Array:

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from edgeseg.engines.tensorrt.cuda.cuda import CudaError, no_driver
+from edgeseg.errors import UnavailableError
 
 THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads allocate does not spoil a capture
 EXTERNAL = 1  # CU_EVENT_RECORD_EXTERNAL: a node of the graph that records at each launch
@@ -59,3 +60,15 @@ class LibCuda:
         name = ctypes.c_char_p()
         self._library.cuGetErrorName(ctypes.c_int(code), ctypes.byref(name))
         return (name.value or b"CUDA error %d" % code).decode()
+
+
+def gpu_count() -> int:
+    """How many GPUs this process may use; 0 without a driver."""
+    count = ctypes.c_int()
+    try:
+        library = LibCuda()
+        library.call("cuInit", ctypes.c_uint(0))
+        library.call("cuDeviceGetCount", ctypes.byref(count))
+    except UnavailableError:
+        return 0
+    return count.value
