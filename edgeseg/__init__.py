@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from edgeseg.conversion import convert as convert
     from edgeseg.errors import EdgeSegError as EdgeSegError
     from edgeseg.metrics.confusion import ConfusionMatrix as ConfusionMatrix
-    from edgeseg.segmenter import Mask as Mask
+    from edgeseg.opening import open_model as open
+    from edgeseg.predictions.prediction import Prediction as Prediction
+    from edgeseg.predictions.semantic import SemanticMask as SemanticMask
     from edgeseg.segmenter import Segmenter as Segmenter
-    from edgeseg.segmenter import open_segmenter as open
     from edgeseg.spec import ModelSpec as ModelSpec
     from edgeseg.spec import Precision as Precision
+    from edgeseg.streaming import stream as stream
     from edgeseg.video.frame import Frame as Frame
+    from edgeseg.video.result import Result as Result
     from edgeseg.video.sink import open_sink as open_sink
     from edgeseg.video.source import open_source as open_source
 
@@ -32,14 +35,17 @@ _PUBLIC = {
     "ConfusionMatrix": ("edgeseg.metrics.confusion", "ConfusionMatrix"),
     "EdgeSegError": ("edgeseg.errors", "EdgeSegError"),
     "Frame": ("edgeseg.video.frame", "Frame"),
-    "Mask": ("edgeseg.segmenter", "Mask"),
     "ModelSpec": ("edgeseg.spec", "ModelSpec"),
+    "Prediction": ("edgeseg.predictions.prediction", "Prediction"),
     "Precision": ("edgeseg.spec", "Precision"),
+    "Result": ("edgeseg.video.result", "Result"),
     "Segmenter": ("edgeseg.segmenter", "Segmenter"),
+    "SemanticMask": ("edgeseg.predictions.semantic", "SemanticMask"),
     "convert": ("edgeseg.conversion", "convert"),
-    "open": ("edgeseg.segmenter", "open_segmenter"),
+    "open": ("edgeseg.opening", "open_model"),
     "open_sink": ("edgeseg.video.sink", "open_sink"),
     "open_source": ("edgeseg.video.source", "open_source"),
+    "stream": ("edgeseg.streaming", "stream"),
 }
 
 __all__ = [
@@ -47,14 +53,17 @@ __all__ = [
     "ConfusionMatrix",
     "EdgeSegError",
     "Frame",
-    "Mask",
     "ModelSpec",
     "Precision",
+    "Prediction",
+    "Result",
     "Segmenter",
+    "SemanticMask",
     "convert",
     "open",
     "open_sink",
     "open_source",
+    "stream",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from edgeseg.files import whole_file
 from edgeseg.opening import open_model
 from edgeseg.pixels.contact import contact_sheet
 from edgeseg.progress import Progress, silent
-from edgeseg.stream import StreamReport, stream
-from edgeseg.video.frame import Frame
+from edgeseg.streaming import StreamReport, stream
+from edgeseg.video.frame import Pixels
+from edgeseg.video.result import Result
 from edgeseg.video.sink import open_sink
 from edgeseg.video.source import open_source
+from edgeseg.video.truth import TruthSink, truth_sinks
 
 MODEL = "bisenetv2-street"
 SOURCE = "test://street?seed=7&size=1024x512&frames=300"
@@ -24,10 +27,11 @@ COLUMNS, ROWS, SHEET_WIDTH = 3, 3, 1536
 
 @dataclass(frozen=True)
 class Demo:
-    """What a demo left behind. video: the overlay. sheet: a picture with frames of it."""
+    """What a demo left behind. video: the overlay. sheet: an image with frames of it. judges: of the labels' truth."""
 
     artifact: Artifact
     report: StreamReport
+    judges: list[TruthSink]
     video: Path
     sheet: Path
 
@@ -36,21 +40,20 @@ class ContactSheet:
     """Keeps a few frames, evenly spread over a stream of unknown length."""
 
     def __init__(self) -> None:
-        self._kept: list[Frame] = []
+        self._kept: list[Pixels] = []
         self._every = 1
 
-    def add(self, frame: Frame) -> None:
-        """Keep every so many, thinning out when there are too many."""
-        if frame.index % self._every == 0:
-            self._kept.append(frame)
+    def add(self, result: Result) -> None:
+        """Keep every so many overlays, thinning out when there are too many."""
+        if result.frame.index % self._every == 0 and result.overlay is not None:
+            self._kept.append(result.overlay)
         if len(self._kept) == 2 * COLUMNS * ROWS:
             self._kept = self._kept[::2]
             self._every *= 2
 
     def write(self, path: Path) -> None:
         """Write the sheet as a PNG."""
-        pictures = [frame.rgb() for frame in self._kept[: COLUMNS * ROWS]]
-        sheet = contact_sheet(pictures, COLUMNS, SHEET_WIDTH)
+        sheet = contact_sheet(self._kept[: COLUMNS * ROWS], COLUMNS, SHEET_WIDTH)
         with whole_file(path) as partial:
             cv2.imwrite(str(partial), sheet[:, :, ::-1])
 
@@ -61,13 +64,18 @@ def run_demo(
     *,
     out: Path = Path("demo"),
     frames: int | None = None,
+    stop: threading.Event | None = None,
     progress: Progress = silent,
 ) -> Demo:
     """Convert `model`, stream `source` through it, and leave overlay.mp4 and overlay.png in `out`."""
     video, sheet_path, sheet = out / "overlay.mp4", out / "overlay.png", ContactSheet()
-    with open_source(source) as frames_in, open_model(model, out=out, progress=progress) as segmenter:
+    with open_model(model, out=out, progress=progress) as segmenter, open_source(source) as frames_in:
+        judges = truth_sinks(frames_in, segmenter.spec.labels)
         with open_sink(video, frames_in.info) as sink:
-            report = stream(frames_in, segmenter, sink, frames=frames, seen=sheet.add, progress=progress)
+            sinks = [sink, *judges]
+            report = stream(
+                frames_in, segmenter, sinks, frames=frames, on_result=sheet.add, stop=stop, progress=progress
+            )
         if report.frames:
             sheet.write(sheet_path)
-        return Demo(segmenter.artifact, report, video, sheet_path)
+        return Demo(segmenter.artifact, report, judges, video, sheet_path)

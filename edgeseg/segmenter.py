@@ -1,15 +1,14 @@
-"""The one object that turns a picture into a mask; eval, stream, bench, decide and users all call it.
+"""The one object that turns an image into a prediction; eval, stream, bench, autotune and users all call it.
 
 Resize, normalise, infer, upsample and argmax may run in Python, in the graph or on a device: nothing above
-`Segmenter` knows. Below it lies a `Backend`.
+`Segmenter` knows. Below it lies a `Backend`, and a `Decoder` reads what that gives.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,56 +18,53 @@ from numpy.typing import NDArray
 from edgeseg.artifact import Artifact
 from edgeseg.engines import default_engine, open_engine
 from edgeseg.engines.backend import Backend
-from edgeseg.engines.wish import Done, Wish
-from edgeseg.errors import EdgeSegError, SizeError
+from edgeseg.engines.request import InferenceFuture, InferenceRequest, OverlayStyle
+from edgeseg.errors import SizeError
+from edgeseg.image import ImageLike, rgb_from_image
 from edgeseg.measure.recorder import LatencyRecorder, Summary
-from edgeseg.pixels.overlay import overlay_labels
 from edgeseg.pixels.resize import resize_rgb
-from edgeseg.pixels.upsample import labels_from_logits, labels_nearest
-from edgeseg.spec import LabelSet, ModelSpec, Output
+from edgeseg.predictions.decoder import Decoder, SemanticDecoder, decoder_for
+from edgeseg.predictions.prediction import Prediction
+from edgeseg.predictions.semantic import SemanticMask, semantic_mask
+from edgeseg.spec import ModelSpec, size_from_text
 from edgeseg.video.frame import Frame
 
 Rgb = NDArray[np.uint8]
 Size = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Mask:
-    """The labels of one picture.
+class PredictionFuture:
+    """A prediction that may still be computed. `result` waits for it, and gives the same object each time.
 
-    labels: (H, W) uint8, ids of `classes`.
-    owns_memory: False where `labels` is a buffer that the next result overwrites; copy it to keep it.
-    drawn: the picture (H, W, 3) with the classes' colours blended in, where `Segmenter.submit` was given an opacity.
+    After `result`: `milliseconds` by stage, and `overlay` (H, W, 3) where a device drew one.
     """
 
-    labels: NDArray[np.uint8]
-    classes: LabelSet
-    owns_memory: bool = True
-    drawn: Rgb | None = None
+    def __init__(self, finish: Callable[[PredictionFuture], Prediction]) -> None:
+        self._finish = finish
+        self._prediction: Prediction | None = None
+        self.milliseconds: Mapping[str, float] = {}
+        self.overlay: Rgb | None = None
 
-    @property
-    def palette(self) -> NDArray[np.uint8]:
-        """(K, 3) uint8 rgb, one colour a class."""
-        return np.array(self.classes.palette, np.uint8)
-
-    def overlay(self, rgb: Rgb, *, opacity: float = 0.5) -> Rgb:
-        """`rgb` (H, W, 3), of any size, with the classes' colours blended in; a new array."""
-        return overlay_labels(rgb, self.labels, self.palette, opacity=opacity)
-
-    def shares(self) -> dict[str, float]:
-        """The share of the pixels that each class has, by name."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
-        return {name: float(count) / self.labels.size for name, count in zip(self.classes.names, counts)}
+    def result(self) -> Prediction:
+        """The prediction."""
+        if self._prediction is None:
+            self._prediction = self._finish(self)
+        return self._prediction
 
 
 class Segmenter:
-    """Segments rgb pictures of any size. Not for two threads at once: open one each."""
+    """Segments images of any size. Threads may share one: their images are computed one after another.
 
-    def __init__(self, artifact: Artifact, backend: Backend) -> None:
+    decoder: reads the engine's outputs; that of the model's task unless given.
+    """
+
+    def __init__(self, artifact: Artifact, backend: Backend, decoder: Decoder | None = None) -> None:
         self.artifact = artifact
-        self._backend = backend
-        self._input, self._output = backend.inputs[0].name, backend.outputs[0].name
-        self._queue: deque[Mask | Callable[[], Done]] = deque()
+        self._backend, self._lock = backend, threading.RLock()
+        self._decoder = decoder or decoder_for(artifact.spec, artifact.output)
+        self._fused = backend.fused(self._decoder)
+        self._input = backend.inputs[0].name
+        self._batch = batch_of(artifact, backend)
         self._recorder = LatencyRecorder(sync=backend.synchronize)
 
     @property
@@ -76,83 +72,77 @@ class Segmenter:
         """What the model is."""
         return self.artifact.spec
 
-    def segment(self, rgb: Rgb, size: Size | None = None) -> Mask:
-        """The mask of one picture, (H, W, 3) uint8 of any size.
-
-        size: (height, width) of the mask; the picture's own unless given. From a graph that gives logits each pixel
-        is the exact bilinear upsampling's argmax; from one that gives a mask it is its nearest neighbour.
-        """
-        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
-            raise SizeError(
-                f"a picture is (H, W, 3) uint8, and this is {rgb.shape} {rgb.dtype}", hint="hand over one rgb frame"
-            )
-        with self._recorder.stage("total"):
-            if finish := self._begin(rgb, size, None):
-                return Mask(finish().labels, self.spec.labels)
-            with self._recorder.stage("resize"):
-                frame = resize_rgb(rgb, (self.spec.input.height, self.spec.input.width))
-            with self._recorder.stage("infer"):
-                result = self._backend.infer({self._input: frame[None]})[self._output]
-            with self._recorder.stage("upsample"):
-                labels = self._labels(result[0], size or rgb.shape[:2])
-        return Mask(labels, self.spec.labels)
-
-    def segment_batch(self, pictures: Sequence[Rgb], size: Size | None = None) -> list[Mask]:
-        """The masks of several pictures, in order."""
-        return [self.segment(rgb, size) for rgb in pictures]
-
     @property
     def slots(self) -> int:
-        """How many pictures to submit before the first one's result is asked for, so that a device never waits."""
-        return max(1, self._backend.slots)
+        """How many images to submit before the first one's result is asked for, so that a device never waits."""
+        return self._fused.slots if self._fused else 1
 
-    def submit(self, picture: Rgb | Frame, size: Size | None = None, *, opacity: float | None = None) -> None:
-        """Begin with a picture. On a CPU this does the work; on a device it returns at once.
+    def segment(self, image: ImageLike, size: Size | str | None = None) -> SemanticMask:
+        """The mask of one image: an (H, W, 3) uint8 rgb array of any size, a PIL image, or the path of a file.
 
-        A frame's planes go to a device as they were decoded. opacity: of the colours of `Mask.drawn`, which is made
-        where this is given.
+        size: (height, width) of the mask, or "WIDTHxHEIGHT"; the image's own unless given. From a graph that gives
+        logits each pixel is the exact bilinear upsampling's argmax; from one that gives a mask it is its nearest
+        neighbour. SizeError or DataError for what is not an image; MismatchError where the model's task is another one.
         """
-        self._queue.append(self._begin(picture, size, opacity) or self._segmented(picture, size, opacity))
+        return semantic_mask(self.predict(image, size))
 
-    def result(self) -> Mask:
-        """The mask of the oldest picture that was submitted; IndexError where there is none."""
-        found = self._queue.popleft()
-        if isinstance(found, Mask):
-            return found
-        done = found()
-        self._recorder.add("total", done.milliseconds)
-        return Mask(done.labels, self.spec.labels, drawn=done.overlay)
+    def predict(self, image: ImageLike, size: Size | str | None = None) -> Prediction:
+        """The prediction of one image, of the kind that the model's task has; else as `segment`."""
+        return self.submit(image, size).result()
 
-    def discard(self) -> None:
-        """Forget the pictures that were submitted and whose result nobody asked for."""
-        while self._queue:
-            found = self._queue.popleft()
-            with contextlib.suppress(EdgeSegError):
-                if not isinstance(found, Mask):
-                    found()
+    def segment_batch(self, images: Sequence[ImageLike], size: Size | str | None = None) -> list[Prediction]:
+        """The predictions of several images, in order: in batches where the engine takes more than one at once."""
+        if self._batch == 1:
+            return [self.predict(image, size) for image in images]
+        rgbs = [rgb_from_image(image) for image in images]
+        starts = range(0, len(rgbs), self._batch)
+        return [each for start in starts for each in self._predict_batch(rgbs[start : start + self._batch], size)]
+
+    def submit(
+        self, image: ImageLike | Frame, size: Size | str | None = None, *, overlay_opacity: float | None = None
+    ) -> PredictionFuture:
+        """Begin with an image. On a CPU this does the work; on a device it returns at once.
+
+        A frame's planes go to a device as they were decoded. overlay_opacity: the device also draws the overlay, which
+        is then in `PredictionFuture.overlay`; a CPU leaves that to `Prediction.render`.
+        """
+        frame = image if isinstance(image, Frame) else Frame.from_rgb(0, 0.0, rgb_from_image(image))
+        wanted = checked_size(size) if size is not None else frame.size
+        if self._fused is not None and isinstance(self._decoder, SemanticDecoder):
+            style = None if overlay_opacity is None else OverlayStyle(self.spec.labels.palette, overlay_opacity)
+            with self._lock:
+                begun = self._fused.begin(frame, InferenceRequest(wanted, self.spec.align_corners), style)
+            return PredictionFuture(partial(self._collect, begun, self._decoder))
+        future = PredictionFuture(partial(self._compute, frame.rgb(), wanted))
+        future.result()
+        return future
 
     def latency(self) -> dict[str, Summary]:
         """Milliseconds by stage since opening or `clear_latency`: "total", and unless all of it happens on a device
         "resize", "infer" and "upsample".
         """
-        return self._recorder.summaries()
+        with self._lock:
+            return self._recorder.summaries()
 
     def latency_samples(self, stage: str) -> list[float]:
         """The raw samples of a stage in milliseconds, oldest first."""
-        return self._recorder.samples(stage)
+        with self._lock:
+            return self._recorder.samples(stage)
 
     def clear_latency(self) -> None:
         """Forget the samples, as after a warm-up."""
-        self._recorder.clear()
+        with self._lock:
+            self._recorder.clear()
 
     def warm_up(self) -> None:
-        """Segment one grey picture, so that the first real one does not pay for compilation; leaves no sample."""
-        self.segment(np.full((self.spec.input.height, self.spec.input.width, 3), 128, np.uint8))
+        """Segment one grey image, so that the first real one does not pay for compilation; leaves no sample."""
+        self.predict(np.full((self.spec.input.height, self.spec.input.width, 3), 128, np.uint8))
         self.clear_latency()
 
     def close(self) -> None:
         """Free the engine; a closed segmenter cannot be used."""
-        self._backend.close()
+        with self._lock:
+            self._backend.close()
 
     def __enter__(self) -> Segmenter:
         return self
@@ -160,24 +150,70 @@ class Segmenter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _begin(self, picture: Rgb | Frame, size: Size | None, opacity: float | None) -> Callable[[], Done] | None:
-        """What waits for a picture that a device has begun with; None where this runs on a CPU."""
-        if not self._backend.slots:
-            return None
-        frame = picture if isinstance(picture, Frame) else Frame.from_rgb(0, 0.0, picture)
-        wish = Wish(size or frame.size, self.spec.align_corners, self.spec.labels.palette, opacity)
-        return self._backend.begin(frame, wish)
+    def _compute(self, rgb: Rgb, size: Size, future: PredictionFuture) -> Prediction:
+        """Resize, infer and decode here and now."""
+        with self._lock:  # the outputs belong to the backend until its next call
+            began = self._recorder.now()
+            frame = resize_rgb(rgb, (self.spec.input.height, self.spec.input.width))
+            resized = self._recorder.now()
+            outputs = self._backend.infer({self._input: frame[None]})
+            inferred = self._recorder.now()
+            first = {name: array[0] for name, array in outputs.items()}
+            prediction = self._decoder.prediction_from_outputs(first, size)
+            ended = self._recorder.now()
+            steps = {"total": (began, ended), "resize": (began, resized), "infer": (resized, inferred)}
+            steps["upsample"] = (inferred, ended)
+            self._record(future, {stage: (end - start) * 1e3 for stage, (start, end) in steps.items()})
+        return prediction
 
-    def _segmented(self, picture: Rgb | Frame, size: Size | None, opacity: float | None) -> Mask:
-        """The mask of a picture, made here and now."""
-        rgb = picture.rgb() if isinstance(picture, Frame) else picture
-        mask = self.segment(rgb, size)
-        return mask if opacity is None else replace(mask, drawn=mask.overlay(rgb, opacity=opacity))
+    def _collect(self, begun: InferenceFuture, decoder: SemanticDecoder, future: PredictionFuture) -> Prediction:
+        """Wait for what a device has begun."""
+        with self._lock:
+            result = begun()
+            self._record(future, {"total": result.milliseconds})
+        future.overlay = result.overlay
+        return decoder.prediction_from_labels(result.labels)
 
-    def _labels(self, result: NDArray[Any], size: Size) -> NDArray[np.uint8]:
-        if self.artifact.output is Output.LOGITS:
-            return labels_from_logits(result, size, align_corners=self.spec.align_corners)
-        return np.array(labels_nearest(result, size))
+    def _record(self, future: PredictionFuture, milliseconds: Mapping[str, float]) -> None:
+        future.milliseconds = milliseconds
+        for stage, value in milliseconds.items():
+            self._recorder.add(stage, value)
+
+    def _predict_batch(self, rgbs: Sequence[Rgb], size: Size | str | None) -> list[Prediction]:
+        """The predictions of as many images as one call takes; a fixed batch is filled up with the last one."""
+        side = (self.spec.input.height, self.spec.input.width)
+        sizes = [checked_size(size) if size is not None else (rgb.shape[0], rgb.shape[1]) for rgb in rgbs]
+        frames = [resize_rgb(rgb, side) for rgb in rgbs]
+        if self._backend.inputs[0].shape[0] > 0:
+            frames += [frames[-1]] * (self._batch - len(frames))
+        with self._lock:
+            outputs = self._backend.infer({self._input: np.stack(frames)})
+            self._backend.synchronize()
+            return [
+                self._decoder.prediction_from_outputs({name: array[n] for name, array in outputs.items()}, each)
+                for n, each in enumerate(sizes)
+            ]
+
+
+def batch_of(artifact: Artifact, backend: Backend) -> int:
+    """How many images the engine takes at once: what it was built for, or its input's fixed first dimension."""
+    fixed = backend.inputs[0].shape[0]
+    built: Any = artifact.build.get("options", {}).get("batch", (1, 1, 1))
+    return fixed if fixed > 0 else int(built[2])
+
+
+def checked_size(size: Any) -> Size:
+    """(H, W) of a pair of whole numbers, or of "WIDTHxHEIGHT". SizeError for anything else."""
+    if isinstance(size, str):
+        width, height = size_from_text(size)
+        return height, width
+    try:
+        height, width = (int(side) for side in size)
+    except (TypeError, ValueError):
+        height = width = 0
+    if height < 1 or width < 1:
+        raise SizeError(f"not the size of a mask: {size!r}", hint='pass (height, width), or "WIDTHxHEIGHT"')
+    return height, width
 
 
 def open_segmenter(path: str | Path, *, threads: int | None = None) -> Segmenter:

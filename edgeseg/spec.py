@@ -1,10 +1,12 @@
-"""What a model is, in one frozen value that travels inside every file: labels, input, normalisation, geometry.
+"""What a model is, in one frozen value that travels inside every file: task, labels, input, normalisation, geometry.
 
     ModelSpec
+    ├── Task         semantic, instance or panoptic
     ├── InputSpec    size, colour order, mean and std, resize rule
-    └── LabelSet     names, palette, ignore index
+    ├── LabelSet     names, palette, ignore index, countable classes
+    └── OutputSpec   which tensor of the graph holds what, where the graph has more than one
 
-JSON carries `schema: 1`; a newer schema is refused with the command that upgrades edgeseg.
+JSON carries `schema: 2`, and schema 1 is read; a newer schema is refused with the command that upgrades edgeseg.
 """
 
 from __future__ import annotations
@@ -17,7 +19,18 @@ from typing import Any
 
 from edgeseg.errors import FormatError, MismatchError, SizeError
 
-SCHEMA = 1
+SCHEMA = 2
+
+
+class Task(str, Enum):
+    """What a model says of an image: a class for each pixel, objects with a mask each, or both."""
+
+    SEMANTIC = "semantic"
+    INSTANCE = "instance"
+    PANOPTIC = "panoptic"
+
+    def __str__(self) -> str:
+        return self.value
 
 
 class Precision(str, Enum):
@@ -110,11 +123,15 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class LabelSet:
-    """The classes, in the order of the logits. `ignore` is the id that ground truth uses for "not judged"."""
+    """The classes, in the order of the logits.
+
+    ignore: the id that ground truth uses for "not judged". things: ids of the classes whose objects are countable.
+    """
 
     names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     ignore: int = 255
+    things: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.names) <= 255 or len(self.palette) != len(self.names):
@@ -122,15 +139,27 @@ class LabelSet:
                 f"{len(self.names)} label names and {len(self.palette)} colours",
                 hint="give 1 to 255 names and one colour each",
             )
+        if not all(isinstance(thing, int) and 0 <= thing < len(self.names) for thing in self.things):
+            raise FormatError(f"countable classes {list(self.things)}", hint=f"name ids from 0 to {len(self) - 1}")
 
     def __len__(self) -> int:
         return len(self.names)
 
 
 @dataclass(frozen=True)
+class OutputSpec:
+    """One output of a graph, by its name there, and what it holds."""
+
+    name: str
+    kind: Output
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """What a model is.
 
+    task: what its predictions are, and so which decoder reads its outputs.
+    outputs: those that the decoder reads, in its order; () for the graph's first one, which holds what the file says.
     family, variant: the line of edgeseg.models.FAMILIES that builds it; family "" for a graph from elsewhere.
     align_corners: how logits are upsampled to the label's or frame's size.
     licence: SPDX identifier of the weights.
@@ -143,6 +172,8 @@ class ModelSpec:
     variant: str = ""
     align_corners: bool = False
     licence: str = "unknown"
+    task: Task = Task.SEMANTIC
+    outputs: tuple[OutputSpec, ...] = ()
 
     def __post_init__(self) -> None:
         if not all(isinstance(text, str) for text in (self.name, self.family, self.variant, self.licence)):
@@ -186,7 +217,10 @@ class ModelSpec:
                     names=tuple(labels["names"]),
                     palette=tuple(tuple(color) for color in labels["palette"]),
                     ignore=labels["ignore"],
+                    things=tuple(labels.get("things", ())),
                 ),
+                task=Task(fields.pop("task", Task.SEMANTIC)),
+                outputs=tuple(OutputSpec(each["name"], Output(each["kind"])) for each in fields.pop("outputs", ())),
                 **fields,
             )
         except (KeyError, TypeError, ValueError) as problem:

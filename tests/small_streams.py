@@ -1,14 +1,18 @@
-"""A source that draws and a sink that keeps, for tests of streams."""
+"""A source that draws, a sink that keeps, and results without a model, for tests of streams."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import contextlib
+from collections.abc import Generator, Iterable
 from fractions import Fraction
 
 import numpy as np
 
+from edgeseg.datasets.labels import CAMVID_LABELS
+from edgeseg.predictions import SemanticMask
 from edgeseg.video.frame import Frame
-from edgeseg.video.sink import FrameSink
+from edgeseg.video.result import Result
+from edgeseg.video.sink import FrameSink, StopStream
 from edgeseg.video.source import FrameSource, SourceInfo
 
 
@@ -21,7 +25,7 @@ class Drawn(FrameSource):
     def __init__(
         self, frames: int = 1000, *, fails: BaseException | None = None, torn: Exception | None = None, at: int = 5
     ) -> None:
-        super().__init__(SourceInfo(64, 32, Fraction(25), frames, False, "drawn"))
+        super().__init__(SourceInfo(64, 32, Fraction(25), frames, "drawn"))
         self.fails, self.torn, self.at, self.made = fails, torn, at, 0
 
     @staticmethod
@@ -49,10 +53,34 @@ class Kept(FrameSink):
     """Keeps what it is given; wants no more after `enough` frames."""
 
     def __init__(self, enough: int | None = None) -> None:
-        super().__init__("kept", None)
-        self.frames: list[Frame] = []
+        super().__init__("kept")
+        self.results: list[Result] = []
         self.enough = enough
 
-    def _write(self, frame: Frame) -> bool:
-        self.frames.append(frame)
-        return len(self.frames) != self.enough
+    @property
+    def frames(self) -> list[Frame]:
+        """The frames of the results."""
+        return [result.frame for result in self.results]
+
+    @property
+    def overlays(self) -> list[np.ndarray]:
+        """The overlays of the results."""
+        return [result.overlay for result in self.results if result.overlay is not None]
+
+    def _write(self, result: Result) -> bool:
+        self.results.append(result)
+        return len(self.results) != self.enough
+
+
+def result_of(frame: Frame, label: int = 0) -> Result:
+    """A result whose overlay is the frame itself, and whose mask is of one class."""
+    mask = SemanticMask(np.full(frame.size, label, np.uint8), CAMVID_LABELS)
+    return Result(frame, mask, {"total": 1.5}, overlay=frame.rgb())
+
+
+def write_frames(sink: FrameSink, frames: Iterable[Frame]) -> int:
+    """Write the frames as results until the sink wants no more; how many it has written."""
+    with contextlib.suppress(StopStream):
+        for frame in frames:
+            sink.write(result_of(frame))
+    return sink.frames_written

@@ -82,7 +82,8 @@ def test_the_python_in_the_readme_uses_public_names() -> None:
     }
     assert used
     assert used <= set(edgeseg.__all__)
-    from edgeseg.segmenter import Mask, Segmenter
+    from edgeseg.predictions import SemanticMask
+    from edgeseg.segmenter import Segmenter
 
     methods = {
         node.attr
@@ -91,7 +92,7 @@ def test_the_python_in_the_readme_uses_public_names() -> None:
         and isinstance(node.value, ast.Name)
         and node.value.id in ("mask", "segmenter")
     }
-    fields = {*dir(Mask), *Mask.__dataclass_fields__, *dir(Segmenter)}
+    fields = {*dir(SemanticMask), *SemanticMask.__dataclass_fields__, *dir(Segmenter)}
     assert methods
     assert methods <= fields
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.errors import FormatError, MismatchError, SizeError
-from edgeseg.spec import InputSpec, LabelSet, ModelSpec, SizeRule, size_from_text
+from edgeseg.spec import InputSpec, LabelSet, ModelSpec, Output, OutputSpec, SizeRule, Task, size_from_text
 
 names = st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=30)
 
@@ -27,6 +29,11 @@ def specs(draw: st.DrawFn) -> ModelSpec:
         name=name, input=inputs, labels=LabelSet(labels, palette),
         align_corners=draw(st.booleans()), licence="Apache-2.0",
     )  # fmt: skip
+
+
+def plain_spec() -> ModelSpec:
+    names = tuple("abcdefghijk")
+    return ModelSpec("net", InputSpec(64, 64), LabelSet(names, tuple((n, n, n) for n in range(11))))
 
 
 @given(specs())
@@ -77,10 +84,10 @@ def test_a_wrong_size_names_the_nearest_that_fit() -> None:
 
 def test_a_newer_schema_is_refused_with_the_upgrade() -> None:
     spec = ModelSpec("n", InputSpec(64, 64), LabelSet(("a",), ((0, 0, 0),)))
-    data = {**json.loads(spec.to_json()), "schema": 2}
+    data = {**json.loads(spec.to_json()), "schema": 3}
     with pytest.raises(MismatchError) as caught:
         ModelSpec.from_json(json.dumps(data))
-    assert "schema 2" in caught.value.message
+    assert "schema 3" in caught.value.message
     assert caught.value.hint == "pip install --upgrade edgeseg"
 
 
@@ -109,3 +116,36 @@ def test_a_bad_input_spec_is_refused() -> None:
         InputSpec(64, 64, resize="crop")
     with pytest.raises(FormatError, match="2 label names and 1 colours"):
         LabelSet(("a", "b"), ((0, 0, 0),))
+
+
+def test_schema_1_is_read_as_a_semantic_model_with_one_output() -> None:
+    spec = plain_spec()
+    old = {**spec.to_dict(), "schema": 1}
+    for key in ("task", "outputs"):
+        del old[key]
+    del old["labels"]["things"]
+    assert ModelSpec.from_dict(old) == spec
+    assert (spec.task, spec.outputs, spec.labels.things) == (Task.SEMANTIC, (), ())
+
+
+def test_task_outputs_and_countable_classes_survive_json() -> None:
+    spec = plain_spec()
+    outputs = (OutputSpec("drivable", Output.LOGITS), OutputSpec("lanes", Output.MASK))
+    labels = dataclasses.replace(spec.labels, things=(1, 3))
+    spec = dataclasses.replace(spec, task=Task.PANOPTIC, outputs=outputs, labels=labels)
+    assert ModelSpec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize(
+    "change", [{"task": "video"}, {"outputs": [{"name": "a", "kind": "boxes"}]}, {"outputs": [3]}, {"outputs": 3}]
+)
+def test_an_unknown_task_or_output_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(FormatError) as caught:
+        ModelSpec.from_dict({**plain_spec().to_dict(), **change})
+    assert caught.value.code == "ES-FORMAT"
+
+
+@pytest.mark.parametrize("things", [(-1,), (11,), ("car",)])
+def test_countable_classes_are_ids_of_the_label_set(things: tuple[Any, ...]) -> None:
+    with pytest.raises(FormatError):
+        dataclasses.replace(plain_spec().labels, things=things)

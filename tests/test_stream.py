@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,16 @@ from small_onnx import street_onnx
 from small_streams import Drawn, Kept
 
 import edgeseg
-from edgeseg import segmenter as segmenter_module
 from edgeseg.errors import DataError
 from edgeseg.metrics.confusion import ConfusionMatrix
+from edgeseg.predictions import semantic
 from edgeseg.segmenter import Segmenter
-from edgeseg.stream import Stream, StreamReport, stream
+from edgeseg.streaming import StreamReport, predicted, stream
 from edgeseg.video.frame import Frame
+from edgeseg.video.result import Result
 from edgeseg.video.sink import open_sink
 from edgeseg.video.source import open_source
+from edgeseg.video.truth import truth_sinks
 
 PATIENCE_SECONDS = 120.0  # far more than this takes: only a hang reaches it
 # a process that a shell starts in the background is born deaf to SIGINT
@@ -49,6 +52,21 @@ def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Segmenter]:
         yield opened
 
 
+def wait_for_threads() -> None:
+    """Until the threads of earlier streams have ended, which were told to."""
+    for thread in threading.enumerate():
+        if thread.name == "edgeseg-prefetch":
+            thread.join(PATIENCE_SECONDS)
+
+
+def ids_from_png(path: Path) -> np.ndarray:
+    """The class ids of a label image, as another reader finds them."""
+    with av.open(str(path)) as container:
+        (frame,) = container.decode(video=0)
+        assert frame.format.name == "pal8"
+        return frame.to_ndarray(format="pal8")[0] if isinstance(frame.to_ndarray(), tuple) else frame.to_ndarray()
+
+
 def decoded(path: Path) -> list[av.VideoFrame]:
     with av.open(str(path)) as container:
         return list(container.decode(video=0))
@@ -61,7 +79,7 @@ def test_every_frame_of_a_file_comes_out_at_its_size_and_time(segmenter: Segment
     with open_source(clip) as source, open_sink(out, source.info) as sink:
         report = stream(
             source, segmenter, sink,
-            seen=lambda frame: seen.append(frame.index), progress=lambda *step: progress.append(step),
+            on_result=lambda result: seen.append(result.frame.index), progress=lambda *step: progress.append(step),
         )  # fmt: skip
     written, read = decoded(out), decoded(clip)
     assert len(written) == len(read) == report.frames == 12
@@ -69,7 +87,7 @@ def test_every_frame_of_a_file_comes_out_at_its_size_and_time(segmenter: Segment
     assert [picture.time for picture in written] == pytest.approx([picture.time for picture in read], abs=1e-3)
     assert seen == list(range(12))
     assert progress == [("stream", n, 12) for n in range(1, 13)]
-    assert (report.miou, report.interrupted, report.warnings) == (None, False, ())
+    assert (report.interrupted, report.warnings) == (False, ())
     assert report.latency["total"].n == 12
     assert report.fps == pytest.approx(12 / report.seconds)
 
@@ -78,49 +96,64 @@ def test_the_overlay_is_the_blend_of_the_mask(segmenter: Segmenter) -> None:
     sink, clear = Kept(), Kept()
     stream(Drawn(3), segmenter, sink, opacity=1.0)
     stream(Drawn(3), segmenter, clear, opacity=0.0)
-    for frame, untouched in zip(sink.frames, clear.frames):
-        rgb = Drawn.picture(frame.index)
-        assert np.array_equal(frame.rgb(), segmenter.segment(rgb).overlay(rgb, opacity=1.0))
-        assert np.array_equal(untouched.rgb(), rgb)
+    for result, untouched in zip(sink.results, clear.results):
+        rgb = Drawn.picture(result.frame.index)
+        assert np.array_equal(result.overlay, segmenter.segment(rgb).render(rgb, opacity=1.0))
+        assert np.array_equal(untouched.overlay, rgb)
 
 
-def test_what_nobody_looks_at_is_drawn_when_it_is_asked_for(
-    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn, kept = [0], list[Frame]()
-    overlay = segmenter_module.overlay_labels
+def test_an_overlay_is_drawn_once_where_a_sink_wants_one(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, kept = [0], list[Result]()
+    overlay = semantic.overlay_labels
 
     def counted(*given: Any, **named: Any) -> Any:
         drawn[0] += 1
         return overlay(*given, **named)
 
-    monkeypatch.setattr(segmenter_module, "overlay_labels", counted)
+    monkeypatch.setattr(semantic, "overlay_labels", counted)
     source = Drawn(3)
-    assert stream(source, segmenter, open_sink("null", source.info), seen=kept.append).frames == 3
+    assert stream(source, segmenter, open_sink("null", source.info), on_result=kept.append).frames == 3
     assert drawn == [0]
-    rgb = Drawn.picture(2)
-    assert np.array_equal(kept[2].rgb(), segmenter.segment(rgb).overlay(rgb))
+    assert [result.overlay for result in kept] == [None] * 3
+    sinks = [Kept(), Kept(), open_sink("null", source.info)]
+    assert stream(source, segmenter, sinks).frames == 3
+    assert drawn == [3]
+    assert [sink.frames_written for sink in sinks] == [3, 3, 3]
+
+
+def test_every_sink_and_callback_sees_the_labels(segmenter: Segmenter, tmp_path: Path) -> None:
+    source, labels = Drawn(3), list[np.ndarray]()
+    with open_sink(f"{tmp_path}/masks/", source.info) as masks, open_sink(tmp_path / "out.jsonl", source.info) as lines:
+        stream(source, segmenter, [masks, lines], on_result=lambda result: labels.append(result.prediction.labels))
+    for index in range(3):
+        expected = segmenter.segment(Drawn.picture(index))
+        assert np.array_equal(labels[index], expected.labels)
+        assert np.array_equal(ids_from_png(tmp_path / "masks" / f"{index:06d}.png"), expected.labels)
+        line = json.loads((tmp_path / "out.jsonl").read_text().splitlines()[index])
+        assert (line["index"], line["size"], line["shares"]) == (index, [32, 64], expected.shares())
+        assert line["rle"] == expected.to_rle()
 
 
 def test_ground_truth_gives_the_miou_of_one_confusion_matrix(segmenter: Segmenter) -> None:
     uri = "test://street?size=128x64&frames=3&seed=4"
     with open_source(uri) as source:
-        report = stream(source, segmenter, Kept())
+        (judge,) = truth_sinks(source, segmenter.spec.labels)
+        report = stream(source, segmenter, [Kept(), judge])
         confusion = ConfusionMatrix(11, 255)
         for frame in source:
-            confusion.update(segmenter.segment(frame.rgb()).labels, frame.truth())
-    assert report.frames == 3
-    assert report.miou == confusion.miou()
-    assert 0 < report.miou < 1
+            confusion.update(segmenter.segment(frame.rgb()).labels, source.truth(frame.index))
+    assert report.frames == judge.frames_written == 3
+    assert judge.confusion.miou() == confusion.miou()
+    assert 0 < confusion.miou() < 1
+    assert truth_sinks(Drawn(1), segmenter.spec.labels) == []
 
 
 def test_frames_of_any_size_are_labelled_pixel_by_pixel(segmenter: Segmenter) -> None:
     large = np.random.default_rng(0).integers(0, 256, (90, 170, 3), dtype=np.uint8)
-    (frame,) = Stream(segmenter, opacity=1.0).overlaid(iter([Frame.from_rgb(3, 0.5, large)]))
-    painted = frame.rgb()
+    (result,) = predicted(segmenter)(iter([Frame.from_rgb(3, 0.5, large)]))
     mask = segmenter.segment(large)
     assert mask.labels.shape == (90, 170)
-    assert np.array_equal(painted, mask.palette[mask.labels])
+    assert np.array_equal(result.prediction.render(large, opacity=1.0), mask.palette[mask.labels])
 
 
 @pytest.mark.parametrize("frames", [1, 4])
@@ -142,20 +175,68 @@ def test_a_closed_window_ends_the_stream_and_its_last_frame_counts(segmenter: Se
     assert report.interrupted
 
 
-def test_ctrl_c_in_the_source_ends_the_stream_with_what_came_before(segmenter: Segmenter) -> None:
-    sink = Kept()
-    report = stream(Drawn(fails=KeyboardInterrupt(), at=5), segmenter, sink)
+def test_the_stop_token_ends_the_stream_with_whole_results(segmenter: Segmenter) -> None:
+    stop, sink = threading.Event(), Kept()
+
+    def seen(result: Result) -> None:
+        if result.frame.index == 4:
+            stop.set()
+
+    report = stream(Drawn(), segmenter, sink, on_result=seen, stop=stop)
     assert report.interrupted
     assert report.frames == len(sink.frames) == 5
 
 
-def test_ctrl_c_while_writing_ends_the_stream(segmenter: Segmenter) -> None:
-    def seen(frame: Frame) -> None:
-        if frame.index == 2:
+def test_the_stop_token_ends_a_stream_whose_source_is_silent(segmenter: Segmenter) -> None:
+    hangs = threading.Event()
+
+    class Silent(Drawn):
+        kind = "live"
+
+        def _frames(self) -> Generator[Frame, None, None]:
+            yield Frame.from_rgb(0, 0.0, self.picture())
+            hangs.wait(PATIENCE_SECONDS)
+
+    stop = threading.Event()
+    try:
+        report = stream(Silent(), segmenter, Kept(), on_result=lambda result: stop.set(), stop=stop)
+    finally:
+        hangs.set()
+    assert (report.frames, report.interrupted) == (1, True)
+    wait_for_threads()
+
+
+def test_a_callback_that_raises_ends_the_stream(segmenter: Segmenter) -> None:
+    def seen(result: Result) -> None:
+        if result.frame.index == 2:
             raise KeyboardInterrupt
 
-    report = stream(Drawn(), segmenter, Kept(), seen=seen)
-    assert (report.interrupted, report.frames) == (True, 3)
+    sink = Kept()
+    with pytest.raises(KeyboardInterrupt):
+        stream(Drawn(), segmenter, sink, on_result=seen)
+    assert len(sink.frames) == 3
+
+
+def test_the_library_leaves_signals_alone(segmenter: Segmenter) -> None:
+    before, during = signal.getsignal(signal.SIGINT), list[Any]()
+    stream(Drawn(1), segmenter, Kept(), on_result=lambda result: during.append(signal.getsignal(signal.SIGINT)))
+    assert during == [before]
+
+
+def test_two_streams_share_a_segmenter(segmenter: Segmenter) -> None:
+    alone, sinks = Kept(), [Kept(), Kept()]
+    stream(Drawn(8), segmenter, alone)
+    reports: list[StreamReport] = []
+    threads = [
+        threading.Thread(target=lambda sink=sink: reports.append(stream(Drawn(8), segmenter, sink))) for sink in sinks
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_SECONDS)
+    assert [report.latency["total"].n for report in reports] == [8, 8]
+    for sink in sinks:
+        np.testing.assert_array_equal(sink.overlays, alone.overlays)
 
 
 def test_an_error_of_the_source_surfaces_behind_the_frames_before_it(segmenter: Segmenter) -> None:
@@ -167,17 +248,17 @@ def test_an_error_of_the_source_surfaces_behind_the_frames_before_it(segmenter: 
 
 def test_each_stream_counts_for_itself(segmenter: Segmenter) -> None:
     sink = Kept()
-    assert [stream(Drawn(2), segmenter, sink).frames for _ in range(2)] == [2, 2]
-    assert segmenter.latency()["total"].n == 2
+    reports = [stream(Drawn(2), segmenter, sink) for _ in range(2)]
+    assert [(report.frames, report.latency["total"].n) for report in reports] == [(2, 2), (2, 2)]
 
 
 def test_a_report_is_plain_data(segmenter: Segmenter) -> None:
     data = stream(Drawn(2), segmenter, Kept()).to_dict()
-    keys = {"frames", "seconds", "fps", "miou", "cpu_ms_per_frame", "foreign_cores", "latency", "interrupted"}
+    keys = {"frames", "seconds", "fps", "cpu_ms_per_frame", "foreign_cores", "latency", "interrupted"}
     assert set(data) == keys | {"warnings"}
     assert data["frames"] == 2
     assert data["cpu_ms_per_frame"] > 0
-    empty = StreamReport(0, 0.0, {}, stream(Drawn(1), segmenter, Kept()).load, None, True, ())
+    empty = StreamReport(0, 0.0, {}, stream(Drawn(1), segmenter, Kept()).load, True, ())
     assert (empty.fps, empty.to_dict()["cpu_ms_per_frame"]) == (0.0, None)
 
 
@@ -192,7 +273,8 @@ def test_a_truncated_video_gives_its_frames_and_says_what_was_lost(segmenter: Se
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_spawn"), reason="signals as POSIX has them")
-def test_a_real_ctrl_c_leaves_a_playable_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_kill_and_a_closed_terminal_leave_a_playable_file(tmp_path: Path, number: signal.Signals) -> None:
     model = street_onnx(tmp_path).path
     words = ["stream", "test://street?size=64x48", str(model), "-o", "out.mp4"]
     process = subprocess.Popen(
@@ -203,7 +285,7 @@ def test_a_real_ctrl_c_leaves_a_playable_file(tmp_path: Path) -> None:
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline, "no frame was written"
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, err
     assert "wrote out.mp4" in err

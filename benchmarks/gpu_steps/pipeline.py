@@ -12,8 +12,9 @@ from edgeseg.artifact import Artifact
 from edgeseg.engines import open_engine
 from edgeseg.pixels.planes import Planes
 from edgeseg.segmenter import Segmenter
-from edgeseg.stream import Stream, stream
+from edgeseg.streaming import predicted, stream
 from edgeseg.video.frame import Frame
+from edgeseg.video.result import Result
 from edgeseg.video.sink import FrameSink
 from edgeseg.video.sink_file import i420_from_rgb
 from edgeseg.video.sink_nothing import NothingSink
@@ -43,7 +44,7 @@ class Decoded(FrameSource):
     """One 1080p picture again and again, as a decoder gives it: I420, made RGB where it is asked for."""
 
     def __init__(self) -> None:
-        super().__init__(SourceInfo(*FRAME, Fraction(25), None, False, "decoded"))
+        super().__init__(SourceInfo(*FRAME, Fraction(25), None, "decoded"))
         width, height = FRAME
         self._rgb = street_frame()
         i420 = i420_from_rgb(self._rgb).reshape(-1)
@@ -58,12 +59,12 @@ class Decoded(FrameSource):
 
 
 class Looker(FrameSink):
-    """Counts frames, of which it wants the overlay."""
+    """Counts results, of which it wants the overlay."""
 
     def __init__(self) -> None:
-        super().__init__("looker", None)
+        super().__init__("looker")
 
-    def _write(self, frame: Frame) -> bool:
+    def _write(self, result: Result) -> bool:
         return True
 
 
@@ -87,7 +88,7 @@ def figures(plan: Artifact, work: Work) -> Found:
             "one_by_one": fps_of_threads([lambda: segmenters[0].segment(rgb)], work),
             "pipelined": {str(n): pipelined_fps(segmenters[:n], work) for n in THREADS},
             "streamed": {
-                "mask": streamed_fps(segmenters[0], NothingSink("null", None), work),
+                "mask": streamed_fps(segmenters[0], NothingSink("null"), work),
                 "overlay": streamed_fps(segmenters[0], Looker(), work),
             },
         }
@@ -95,13 +96,12 @@ def figures(plan: Artifact, work: Work) -> Found:
 
 def pipelined_fps(segmenters: Sequence[Segmenter], work: Work) -> float:
     """Frames a second of all together; none has a picture under way before or after."""
-    lines = [Stream(each, shown=False).overlaid(iter(Decoded())) for each in segmenters]
+    lines = [predicted(each)(iter(Decoded())) for each in segmenters]
     try:
         return fps_of_threads([partial(next, line) for line in lines], work)
     finally:
-        for line, segmenter in zip(lines, segmenters):
+        for line in lines:
             line.close()
-            segmenter.discard()
 
 
 def streamed_fps(segmenter: Segmenter, sink: FrameSink, work: Work) -> float:

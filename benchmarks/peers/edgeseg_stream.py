@@ -13,7 +13,7 @@ from pathlib import Path
 from video_run import VideoRun
 
 from edgeseg.segmenter import open_segmenter
-from edgeseg.stream import stream
+from edgeseg.streaming import stream
 from edgeseg.video.sink import open_sink
 from edgeseg.video.source import open_source
 
@@ -27,7 +27,7 @@ def main() -> None:
     with open_segmenter(options.engine) as segmenter:
         clock = VideoRun()
         with open_source(options.source) as source, open_sink(options.out, source.info) as sink:
-            report = stream(source, segmenter, sink, seen=lambda frame: clock.frame())
+            report = stream(source, segmenter, sink, on_result=lambda result: clock.frame())
         stages = {stage: summary.to_dict() for stage, summary in report.latency.items()}
         clock.finish(stages=stages, precision=str(segmenter.artifact.precision), engine=segmenter.artifact.engine)
 

@@ -21,12 +21,13 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Convert a bundled BiSeNetV2, stream a video through it, and show how fast and how right it was."""
+    from edgeseg.commands.signals import stopped_by_signals
     from edgeseg.commands.stream import print_report
     from edgeseg.commands.terminal import shown_progress, wrote
     from edgeseg.demo import SOURCE, run_demo
 
-    with shown_progress() as progress:
-        made = run_demo(source or SOURCE, out=output, frames=frames, progress=progress)
-    print_report(made.artifact, made.report, str(made.video), as_json=as_json)
-    wrote(made.video)
-    wrote(made.sheet, f"edgeseg bench {made.artifact.path}")
+    with shown_progress() as progress, stopped_by_signals() as stop:
+        made = run_demo(source or SOURCE, out=output, frames=frames, stop=stop, progress=progress)
+    print_report(made.artifact, made.report, [str(made.video)], made.judges, as_json=as_json)
+    wrote(made.video if made.report.frames else None)
+    wrote(made.sheet if made.report.frames else None, f"edgeseg bench {made.artifact.path}")

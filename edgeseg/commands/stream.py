@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import contextlib
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +11,10 @@ from edgeseg.commands.options import Engine, Json, Model, PrecisionName, SizeTex
 
 if TYPE_CHECKING:
     from edgeseg.artifact import Artifact
-    from edgeseg.stream import StreamReport
+    from edgeseg.streaming import StreamReport
+    from edgeseg.video.truth import TruthSink
+
+DEFAULT_OUTPUT = "overlay.mp4"
 
 
 def command(
@@ -19,49 +22,79 @@ def command(
         str, typer.Argument(metavar="SOURCE", help="A file, folder, glob, URL, camera:0 or test://street.")
     ],
     model: Model,
-    sink: Annotated[
-        str, typer.Option("-o", "--output", metavar="SINK", help="A video file, a folder, window or null.")
-    ] = "overlay.mp4",
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="SINK",
+            help="A video (out.mp4), label images (masks/), overlays (out/%06d.jpg, images:out/), out.jsonl, window or "
+            "null; repeat it for several. Default: overlay.mp4.",
+        ),
+    ] = None,
     engine: Engine = None,
     precision: PrecisionName = None,
     size: SizeText = None,
-    frames: Annotated[int | None, typer.Option("--frames", min=1, help="Stop after that many.")] = None,
-    opacity: Annotated[float, typer.Option("--opacity", min=0.0, max=1.0, help="Of the classes' colours.")] = 0.5,
+    frames: Annotated[int | None, typer.Option("--frames", min=1, help="Stop after N frames.")] = None,
+    opacity: Annotated[
+        float, typer.Option("--opacity", min=0.0, max=1.0, help="How strongly class colours cover the image.")
+    ] = 0.5,
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Segment every frame of SOURCE with MODEL and write the overlay to SINK. Ctrl-C ends it with a playable file."""
+    """Segment every frame of SOURCE with MODEL and write the results. Ctrl-C ends it, and leaves whole files."""
+    from edgeseg.commands.signals import stopped_by_signals
     from edgeseg.commands.terminal import shown_progress, wrote
-    from edgeseg.stream import stream
-    from edgeseg.video.sink import open_sink
-    from edgeseg.video.source import open_source
+    from edgeseg.streaming import stream
+    from edgeseg.video.sink import open_sink, sink_address_from_uri
+    from edgeseg.video.source import is_live_uri, open_source
+    from edgeseg.video.truth import truth_sinks
 
-    with open_source(source) as frames_in, shown_progress() as progress:
-        opened = segmenter_from_options(model, engine, precision, size, threads, progress)
-        with opened as segmenter, open_sink(sink, frames_in.info) as frames_out:
-            report = stream(frames_in, segmenter, frames_out, frames=frames, opacity=opacity, progress=progress)
-    print_report(segmenter.artifact, report, sink, as_json=as_json)
-    wrote(None if sink in ("null", "window") else Path(sink), f"edgeseg bench {segmenter.artifact.path}")
+    uris = outputs or [DEFAULT_OUTPUT]
+    for uri in uris:
+        sink_address_from_uri(uri)  # a typing error shows before a model is converted
+    with contextlib.ExitStack() as opened, shown_progress() as progress:
+        live = is_live_uri(source)  # a camera is opened last: its frames would wait while a model is converted
+        frames_in = None if live else opened.enter_context(open_source(source))
+        segmenter = opened.enter_context(segmenter_from_options(model, engine, precision, size, threads, progress))
+        frames_in = frames_in or opened.enter_context(open_source(source))
+        sinks = [opened.enter_context(open_sink(uri, frames_in.info)) for uri in uris]
+        judges = truth_sinks(frames_in, segmenter.spec.labels)
+        stop = opened.enter_context(stopped_by_signals())
+        report = stream(
+            frames_in, segmenter, [*sinks, *judges], frames=frames, opacity=opacity, stop=stop, progress=progress
+        )
+    print_report(segmenter.artifact, report, uris, judges, as_json=as_json)
+    for sink in sinks:
+        for path in sink.files():
+            wrote(path)
+    wrote(None, f"edgeseg bench {segmenter.artifact.path}")
 
 
-def print_report(artifact: Artifact, report: StreamReport, sink: str, *, as_json: bool) -> None:
+def print_report(
+    artifact: Artifact, report: StreamReport, outputs: list[str], judges: list[TruthSink], *, as_json: bool
+) -> None:
     """What a stream did, with what; what its source lost goes to stderr."""
     from edgeseg.commands.terminal import note, print_json, print_table
 
     for warning in report.warnings:
         note(f"warning: {warning}")
+    if report.interrupted:
+        note(f"stopped after {report.frames} frames")
+    mious = [judge.confusion.miou() for judge in judges if judge.frames_written]
     if as_json:
         about = {"engine": str(artifact.path), "runtime": artifact.engine, "precision": str(artifact.precision)}
-        print_json({**about, "output": sink, **report.to_dict()})
+        print_json({**about, "outputs": outputs, "miou": mious[0] if mious else None, **report.to_dict()})
         return
     total = report.latency.get("total")
     row = {
-        "engine": artifact.engine,
+        "engine": artifact.engine or "onnx",
         "precision": artifact.precision,
         "frames": report.frames,
         "FPS": f"{report.fps:.1f}",
         "p50 ms": f"{total.p50_ms:.1f}" if total else "-",
         "p99 ms": f"{total.p99_ms:.1f}" if total else "-",
-        "mIoU": f"{report.miou:.4f}" if report.miou is not None else "-",
     }
+    if mious:
+        row["mIoU"] = f"{100 * mious[0]:.2f}"
     print_table(list(row), [list(row.values())])

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.engines.wish import Done, Pixels, Wish
+from edgeseg.engines.request import FusedRunner
 from edgeseg.errors import DataError, EdgeSegError, SizeError, UnavailableError, UnknownNameError
+from edgeseg.predictions.decoder import Decoder
 from edgeseg.spec import TensorSpec
 
 Array = NDArray[Any]
@@ -45,16 +46,8 @@ class Backend(ABC):
                 raise self._refusal(feed)
         return self._infer(feed)
 
-    @property
-    def slots(self) -> int:
-        """How many pictures `begin` has under way at most; 0 where it leaves them to its caller."""
-        return 0
-
-    def begin(self, picture: Pixels, wish: Wish) -> Callable[[], Done] | None:
-        """Queue one picture of any size on the device, with resizing, upsampling, argmax and overlay.
-
-        What comes back waits for it, and may be called again. None where this backend leaves those to its caller.
-        """
+    def fused(self, decoder: Decoder) -> FusedRunner | None:
+        """What resizes, infers and decodes on the device as `decoder` would; None where this backend only infers."""
         return None
 
     def synchronize(self) -> None:  # noqa: B027 - a CPU has nothing to wait for

@@ -1,7 +1,7 @@
 """Frames in, frames out: sources, sinks and the stages between them. These tables list them; nothing is imported.
 
 A source module ends in `source_from_address(address) -> FrameSource`, a sink module in
-`sink_from_address(address, info, size) -> FrameSink`.
+`sink_from_address(address, info) -> FrameSink`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ SOURCES = {
 SINKS = {
     "file": "edgeseg.video.sink_file",
     "images": "edgeseg.video.sink_images",
+    "masks": "edgeseg.video.sink_images",
+    "jsonl": "edgeseg.video.sink_jsonl",
     "window": "edgeseg.video.sink_window",
     "null": "edgeseg.video.sink_nothing",
 }

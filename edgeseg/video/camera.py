@@ -16,7 +16,7 @@ from edgeseg.errors import FormatError, SizeError, UnavailableError
 from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame
 from edgeseg.video.loss import Loss
-from edgeseg.video.source import FrameSource, SourceInfo
+from edgeseg.video.source import FrameSource, SourceInfo, SourceKind
 
 OPTIONS = {"width": cv2.CAP_PROP_FRAME_WIDTH, "height": cv2.CAP_PROP_FRAME_HEIGHT, "fps": cv2.CAP_PROP_FPS}
 
@@ -27,6 +27,8 @@ class CameraSource(FrameSource):
     It may give another size than it was asked for: `info` holds the one it gives. losses: the `warnings`, each with
     its code.
     """
+
+    kind: SourceKind = "live"
 
     def __init__(
         self, device: int | str, wishes: dict[str, float], *, clock: Callable[[], float] = time.monotonic
@@ -43,7 +45,7 @@ class CameraSource(FrameSource):
             raise UnavailableError(f"cannot open {name}", hint=_cameras_present())
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         rate = Fraction(fps).limit_denominator(1001) if 1 <= fps <= 1000 else Fraction(30)
-        super().__init__(SourceInfo(first.shape[1], first.shape[0], rate, None, True, name))
+        super().__init__(SourceInfo(first.shape[1], first.shape[0], rate, None, name))
 
     def close(self) -> None:
         """Give the camera back."""
@@ -60,18 +62,20 @@ class CameraSource(FrameSource):
                 self.losses.append(Loss("ES-SOURCE-ENDED", ended))
                 self.warnings.append(ended)
                 return
-            last = max(self._clock() - self._opened, last + 1e-6)  # two frames never share a time
-            yield self._frame_from_bgr(index, last, bgr)
+            arrived_at = self._clock()
+            last = max(arrived_at - self._opened, last + 1e-6)  # two frames never share a time
+            yield self._frame_from_bgr(index, last, arrived_at, bgr)
             index += 1
 
-    def _frame_from_bgr(self, index: int, pts_seconds: float, bgr: Any) -> Frame:
+    def _frame_from_bgr(self, index: int, pts_seconds: float, captured_at: float, bgr: Any) -> Frame:
         width, height = self.info.width, self.info.height
         if bgr.shape != (height, width, 3):
             raise SizeError(
                 f"{self.info.name} went from {width}x{height} to {bgr.shape[1]}x{bgr.shape[0]}",
                 hint="ask for one size: camera:0?width=1280&height=720",
             )
-        return Frame(index, pts_seconds, width, height, rgb=partial(cv2.cvtColor, bgr, cv2.COLOR_BGR2RGB))
+        rgb = partial(cv2.cvtColor, bgr, cv2.COLOR_BGR2RGB)
+        return Frame(index, pts_seconds, width, height, rgb=rgb, captured_at=captured_at)
 
 
 def check_device(device: int | str) -> None:

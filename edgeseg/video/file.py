@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from functools import partial
-
-import av
+from pathlib import Path
 
 from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame
@@ -35,13 +34,19 @@ class FileSource(FrameSource):
         timeout_seconds: float = TIMEOUT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._address = address
         self._open = partial(Reader, address, timeout_seconds=timeout_seconds, clock=clock)
         reader = self._open()
         self._reader: Reader | None = reader
         self._geometry = Geometry.from_picture(reader.first.picture, reader.stream.sample_aspect_ratio)
         self.losses: list[Loss] = []
         height, width = self._geometry.size
-        super().__init__(SourceInfo(width, height, reader.fps, reader.frames, reader.live, address.name))
+        self.kind = "live" if reader.live else "recording"
+        super().__init__(SourceInfo(width, height, reader.fps, reader.frames, address.name))
+
+    def files(self) -> tuple[Path, ...]:
+        """The file; none for a URL."""
+        return () if self._address.is_url else (Path(self._address.place),)
 
     def close(self) -> None:
         """Free the file."""
@@ -59,7 +64,7 @@ class FileSource(FrameSource):
         try:
             for index, decoded in enumerate(pictures):
                 end = _pts_seconds(decoded, end, reader)
-                yield self._frame_from_picture(index, end, decoded.picture)
+                yield self._frame_from_decoded(index, end, decoded)
             self._warn(reader.losses(end + float(1 / self.info.fps)))
         finally:
             pictures.close()
@@ -69,10 +74,17 @@ class FileSource(FrameSource):
         self.losses += losses
         self.warnings += [loss.message for loss in losses]
 
-    def _frame_from_picture(self, index: int, pts_seconds: float, picture: av.VideoFrame) -> Frame:
-        geometry = self._geometry
-        rgb, planes = partial(geometry.rgb_from_picture, picture), partial(geometry.planes_from_picture, picture)
-        return Frame(index, pts_seconds, self.info.width, self.info.height, rgb=rgb, planes=planes)
+    def _frame_from_decoded(self, index: int, pts_seconds: float, decoded: Decoded) -> Frame:
+        geometry, picture = self._geometry, decoded.picture
+        return Frame(
+            index,
+            pts_seconds,
+            self.info.width,
+            self.info.height,
+            rgb=partial(geometry.rgb_from_picture, picture),
+            planes=partial(geometry.planes_from_picture, picture),
+            captured_at=decoded.arrived_at if self.kind == "live" else None,
+        )
 
 
 def _pts_seconds(decoded: Decoded, last: float, reader: Reader) -> float:

@@ -29,11 +29,15 @@ class Frame:
         *,
         rgb: Callable[[], Pixels],
         planes: Callable[[], Planes | None] | None = None,
-        truth: Pixels | None = None,
+        captured_at: float | None = None,
+        sequence: int | None = None,
+        name: str = "",
     ) -> None:
         """A frame whose pixels `rgb` makes, at the latest when they are asked for.
 
-        index: 0 for the first frame of a source. pts_seconds: when it is to be shown, on the source's own clock.
+        index: 0 for the first frame that a source gives. pts_seconds: when it is to be shown, on the source's own
+        clock. captured_at: when it arrived, by `time.monotonic()`; None for a recording. sequence: the source's own
+        count, in which a gap shows frames that were dropped; the index unless given. name: of the image file, if any.
         """
         if index < 0 or not math.isfinite(pts_seconds):
             raise ValueError(f"a frame needs an index from 0 and a finite time, not {index} and {pts_seconds}")
@@ -43,18 +47,31 @@ class Frame:
         self.pts_seconds = pts_seconds
         self.width = width
         self.height = height
+        self.captured_at = captured_at
+        self.sequence = index if sequence is None else sequence
+        self.name = name
         self._make_rgb = rgb
         self._make_planes = planes
         self._rgb: Pixels | None = None
-        self._truth = None if truth is None else _checked(truth, (height, width), "ground truth of a frame")
 
     @classmethod
-    def from_rgb(cls, index: int, pts_seconds: float, rgb: Pixels, truth: Pixels | None = None) -> Frame:
+    def from_rgb(
+        cls,
+        index: int,
+        pts_seconds: float,
+        rgb: Pixels,
+        *,
+        captured_at: float | None = None,
+        sequence: int | None = None,
+        name: str = "",
+    ) -> Frame:
         """A frame of an (H, W, 3) uint8 array, which it keeps uncopied where it is contiguous: do not write to it."""
         if rgb.ndim != 3:
             raise SizeError(f"a frame has the shape (H, W, 3), not {rgb.shape}", hint="give one RGB picture")
         height, width = rgb.shape[:2]
-        frame = cls(index, pts_seconds, width, height, rgb=lambda: rgb, truth=truth)
+        frame = cls(
+            index, pts_seconds, width, height, rgb=lambda: rgb, captured_at=captured_at, sequence=sequence, name=name
+        )
         frame.rgb()
         return frame
 
@@ -72,10 +89,6 @@ class Frame:
     def planes(self) -> Planes | None:
         """The picture as decoded; None where the source has none of the same geometry (PNG, 10 bit, turned, RGB)."""
         return self._make_planes() if self._make_planes else None
-
-    def truth(self) -> Pixels | None:
-        """The true labels, (H, W) uint8 and read-only, where the source knows them: the street camera."""
-        return self._truth
 
     def __repr__(self) -> str:
         return f"Frame({self.index}, {self.pts_seconds:.3f} s, {self.width}x{self.height})"

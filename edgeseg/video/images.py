@@ -30,16 +30,15 @@ class ImagesSource(FrameSource):
     def __init__(self, place: str, fps: Fraction, *, skip_errors: bool = False) -> None:
         self._paths = image_paths(place)
         self._skip_errors = skip_errors
-        self._given: list[Path] = []
         self.losses: list[Loss] = []
         self._start, first = self._first_readable(place)
         self._first: Pixels | None = first
         height, width = first.shape[:2]
-        super().__init__(SourceInfo(width, height, fps, len(self._paths), False, place))
+        super().__init__(SourceInfo(width, height, fps, len(self._paths), place))
 
-    def path_of(self, index: int) -> Path:
-        """The file of frame `index`, which must have been given since the iteration began."""
-        return self._given[index]
+    def files(self) -> tuple[Path, ...]:
+        """The images."""
+        return tuple(self._paths)
 
     def _first_readable(self, place: str) -> tuple[int, Pixels]:
         """The first image that can be read, and where it stands among all."""
@@ -52,7 +51,6 @@ class ImagesSource(FrameSource):
         raise DataError(f"none of the {len(self._paths)} images in {place} can be read", hint="write them again as PNG")
 
     def _frames(self) -> Generator[Frame, None, None]:
-        self._given.clear()
         self.losses.clear()
         problems: list[EdgeSegError] = []
         try:
@@ -64,9 +62,8 @@ class ImagesSource(FrameSource):
                         raise
                     problems.append(problem)
                     continue
-                index = len(self._given)
-                self._given.append(path)
-                yield Frame.from_rgb(index, float(index / self.info.fps), rgb)
+                index = number - len(problems)
+                yield Frame.from_rgb(index, float(index / self.info.fps), rgb, sequence=number, name=path.name)
         finally:
             if problems:
                 self._warn(problems)

@@ -1,24 +1,24 @@
-"""What takes frames: one contract for files, folders of images, a window and nothing."""
+"""What takes results: one contract for videos, folders of images or masks, JSON lines, a window and nothing."""
 
 from __future__ import annotations
 
 import importlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Literal, TypeAlias, TypeVar
 
-from edgeseg.errors import SizeError, UnknownNameError
+from edgeseg.errors import UnknownNameError
 from edgeseg.image import IMAGE_ENDINGS
 from edgeseg.video import SINKS
 from edgeseg.video.address import Address, split_options
-from edgeseg.video.frame import Frame
+from edgeseg.video.result import Result
 from edgeseg.video.source import SourceInfo
 
 VIDEO_ENDINGS = (".mp4", ".mkv", ".mov", ".avi")
 Self = TypeVar("Self", bound="FrameSink")
+Wants: TypeAlias = Literal["overlay", "prediction", "both"]
 
 
 class StopStream(Exception):  # noqa: N818 - no error: the person at the window has seen enough
@@ -26,48 +26,32 @@ class StopStream(Exception):  # noqa: N818 - no error: the person at the window 
 
 
 class FrameSink(ABC):
-    """Takes frames of one size. What was written is whole after `close`, however the stream ended.
+    """Takes results. What was written is whole after `close`, however the stream ended.
 
-    size: (H, W) of the frames; None takes that of the first one. shows: whether it looks at the frames' pixels.
+    wants: what it reads of a `Result`: its overlay, its prediction alone, or both. Only where a sink wants an overlay
+    is one rendered.
     """
 
-    shows: ClassVar[bool] = True
+    wants: ClassVar[Wants] = "overlay"
 
-    def __init__(self, name: str, size: tuple[int, int] | None) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.size = size
         self.frames_written = 0
 
-    def write(self, frame: Frame) -> None:
-        """Take one frame. SizeError where its size is not that of the first one; StopStream to ask for no more."""
-        self.size = self.size or frame.size
-        if frame.size != self.size:
-            height, width = self.size
-            raise SizeError(
-                f"frame {frame.index} is {frame.width}x{frame.height}, and {self.name} takes {width}x{height}",
-                hint=f"resize the frames to {width}x{height}",
-            )
-        wants_more = self._write(frame)
+    def write(self, result: Result) -> None:
+        """Take one result. StopStream, behind a result that was taken, to ask for no more."""
+        wants_more = self._write(result)
         self.frames_written += 1
         if not wants_more:
             raise StopStream
 
-    def write_all(self, frames: Iterable[Frame]) -> int:
-        """Take `frames` to their end or until the person at the window stops them; close them; say how many."""
-        try:
-            for frame in frames:
-                self.write(frame)
-        except StopStream:
-            pass
-        finally:
-            close = getattr(frames, "close", None)
-            if close is not None:
-                close()
-        return self.frames_written
-
     @abstractmethod
-    def _write(self, frame: Frame) -> bool:
-        """Take one frame, of the right size; whether more are wanted."""
+    def _write(self, result: Result) -> bool:
+        """Take one result; whether more are wanted."""
+
+    def files(self) -> tuple[Path, ...]:
+        """What it has left on disk, complete after `close`: files, or the folder that holds them."""
+        return ()
 
     def close(self) -> None:  # noqa: B027 - a sink may have nothing to finish
         """Finish what was written. Closing twice is no error."""
@@ -81,14 +65,14 @@ class FrameSink(ABC):
         self.close()
 
 
-def open_sink(uri: str | Path, info: SourceInfo, size: tuple[int, int] | None = None) -> FrameSink:
-    """The sink that `uri` names: a video file, a folder (`out/`) or pattern (`out/%06d.jpg`), `window` or `null`.
+def open_sink(uri: str | Path, info: SourceInfo) -> FrameSink:
+    """The sink that `uri` names.
 
-    info: of the source, for the rate. size: (H, W) of the frames; None takes that of the first one.
+    A video file; a folder (`masks/`), which gets one label image a frame; a pattern (`out/%06d.jpg`) or `images:out/`
+    for overlays as images; `out.jsonl`; `window`; `null`. info: of the source, for the rate.
     """
     address = sink_address_from_uri(uri)
-    module = importlib.import_module(SINKS[address.kind])
-    sink: FrameSink = module.sink_from_address(address, info, size)
+    sink: FrameSink = importlib.import_module(SINKS[address.kind]).sink_from_address(address, info)
     return sink
 
 
@@ -104,8 +88,12 @@ def sink_address_from_uri(uri: str | Path) -> Address:
             raise UnknownNameError.among("kind of sink", named[1], SINKS)
         return Address(named[1], place[named.end() :], options)
     path, ending = Path(place), Path(place).suffix.lower()
-    if path.is_dir() or place.endswith(("/", "\\")) or ending in IMAGE_ENDINGS:
+    if path.is_dir() or place.endswith(("/", "\\")):
+        return Address("masks", place, options)
+    if ending in IMAGE_ENDINGS:
         return Address("images", place, options)
+    if ending == ".jsonl":
+        return Address("jsonl", place, options)
     if ending not in VIDEO_ENDINGS:
         raise _no_such_ending(place, ending)
     return Address("file", place, options)
@@ -113,8 +101,8 @@ def sink_address_from_uri(uri: str | Path) -> Address:
 
 def _no_such_ending(place: str, ending: str) -> UnknownNameError:
     if ending:
-        return UnknownNameError.among("video ending", ending, VIDEO_ENDINGS)
+        return UnknownNameError.among("output ending", ending, (*VIDEO_ENDINGS, ".jsonl"))
     problem = UnknownNameError.among("sink", place, ["window", "null"])
     if "did you mean" not in problem.hint:
-        problem.hint = f"write {place}/ for a folder of images, {place}.mp4 for a video, window or null"
+        problem.hint = f"write {place}/ for a folder of label images, {place}.mp4 for a video, window or null"
     return problem

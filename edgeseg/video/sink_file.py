@@ -16,7 +16,8 @@ from av.video.reformatter import ColorRange, Colorspace
 from edgeseg.errors import FileProblem, UnavailableError, UnknownNameError
 from edgeseg.files import writable_folder
 from edgeseg.video.address import Address
-from edgeseg.video.frame import Frame, Pixels
+from edgeseg.video.frame import Pixels
+from edgeseg.video.result import Result
 from edgeseg.video.sink import FrameSink
 from edgeseg.video.source import SourceInfo
 
@@ -26,26 +27,33 @@ ENCODERS = ("mpeg4", "libx264", "libx265", "libsvtav1", "ffv1", "h264_nvenc", "h
 
 
 class FileSink(FrameSink):
-    """Writes frames at their own times, gaps included; AVI, which knows no times, rounds them to the rate.
+    """Writes overlays at their frames' own times, gaps included; AVI, which knows no times, rounds them to the rate.
 
     The file appears, whole, when the sink is closed; there is none if no frame came. Odd sizes get a row or a column
-    more, a copy of the last one, for the colours are stored at half the size. BT.601, limited range.
+    more, a copy of the last one, for the colours are stored at half the size. A frame of another size than the first
+    one is scaled to it. BT.601, limited range.
     """
 
-    def __init__(self, path: Path, encoder: str, fps: Fraction, size: tuple[int, int] | None) -> None:
-        super().__init__(str(path), size)
+    def __init__(self, path: Path, encoder: str, fps: Fraction) -> None:
+        super().__init__(str(path))
         self._path, self._encoder, self._fps = path, encoder, fps
         self._partial = path.with_name(f".{os.getpid()}.{path.name}")
         self._tick = 1 / fps if path.suffix.lower() == ".avi" else TICK
         self._container: Any = None
         self._stream: Any = None
+        self._size: tuple[int, int] | None = None
         self._last = -1
 
-    def _write(self, frame: Frame) -> bool:
+    def files(self) -> tuple[Path, ...]:
+        """The video."""
+        return (self._path,) if self.frames_written else ()
+
+    def _write(self, result: Result) -> bool:
         try:
             if self._container is None:
-                self._start(*even_size(frame.size))
-            self._container.mux(self._stream.encode(self._picture_from_frame(frame)))
+                self._start(*even_size(result.frame.size))
+                self._size = result.frame.size
+            self._container.mux(self._stream.encode(self._picture_from_result(result)))
         except (av.FFmpegError, OSError) as problem:
             raise self._failed(problem) from problem
         return True
@@ -58,9 +66,13 @@ class FileSink(FrameSink):
         stream.codec_context.thread_count = 0  # as many as there are cores
         self._stream = stream
 
-    def _picture_from_frame(self, frame: Frame) -> av.VideoFrame:
-        picture = av.VideoFrame.from_numpy_buffer(i420_from_rgb(frame.rgb()), format="yuv420p")
-        self._last = max(self._last + 1, round(Fraction(frame.pts_seconds) / self._tick))
+    def _picture_from_result(self, result: Result) -> av.VideoFrame:
+        assert result.overlay is not None and self._size is not None  # `wants` asks for it
+        overlay = result.overlay
+        if result.frame.size != self._size:
+            overlay = np.asarray(cv2.resize(overlay, self._size[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+        picture = av.VideoFrame.from_numpy_buffer(i420_from_rgb(overlay), format="yuv420p")
+        self._last = max(self._last + 1, round(Fraction(result.frame.pts_seconds) / self._tick))
         picture.pts, picture.time_base, picture.duration = self._last, self._tick, round(1 / self._fps / self._tick)
         picture.colorspace, picture.color_range = Colorspace.ITU601, ColorRange.MPEG
         return picture
@@ -112,7 +124,7 @@ def _check_encoder(encoder: str) -> None:
         raise UnknownNameError.among("encoder", encoder, known) from None
 
 
-def sink_from_address(address: Address, info: SourceInfo, size: tuple[int, int] | None) -> FileSink:
+def sink_from_address(address: Address, info: SourceInfo) -> FileSink:
     """A video file; option: encoder (mpeg4, or any that this FFmpeg has)."""
     address.check_options(["encoder"])
     encoder = address.options.get("encoder", "mpeg4")
@@ -121,4 +133,4 @@ def sink_from_address(address: Address, info: SourceInfo, size: tuple[int, int] 
     if path.is_dir():
         raise FileProblem(f"this is a folder, not a file: {path}", hint="name a file in it")
     writable_folder(path.parent)
-    return FileSink(path, encoder, info.fps, size)
+    return FileSink(path, encoder, info.fps)

@@ -1,9 +1,10 @@
-"""A folder of numbered images as a sink."""
+"""Folders of images as sinks: one overlay, or one label image, for each frame."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 
@@ -12,37 +13,71 @@ from edgeseg.files import whole_file, writable_folder
 from edgeseg.image import IMAGE_ENDINGS
 from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame
-from edgeseg.video.sink import FrameSink
+from edgeseg.video.result import Result
+from edgeseg.video.sink import FrameSink, Wants
 from edgeseg.video.source import SourceInfo
 
 NUMBER = re.compile(r"%0?\d*d")
+MASK_ENDINGS = (".png",)  # lossless, with a palette
 
 
 class ImagesSink(FrameSink):
-    """Writes each frame to a file of its own, numbered with the frame's index; files of that name are replaced."""
+    """Writes each overlay to a file of its own.
 
-    def __init__(self, pattern: Path, size: tuple[int, int] | None) -> None:
-        super().__init__(str(pattern), size)
-        self._pattern = pattern
+    place: a folder, in which a file is called as the image that the frame came from, else by the frame's index; or a
+    path with a number in its name (`out/%06d.jpg`); or the path of one image.
+    """
 
-    def _write(self, frame: Frame) -> bool:
-        path = self._pattern.with_name(NUMBER.sub(lambda number: number[0] % frame.index, self._pattern.name))
-        _, data = cv2.imencode(path.suffix, cv2.cvtColor(frame.rgb(), cv2.COLOR_RGB2BGR))
-        with whole_file(path) as partial:
-            partial.write_bytes(data.tobytes())
+    def __init__(self, place: Path, *, is_folder: bool) -> None:
+        super().__init__(str(place))
+        self._place, self._is_folder = place, is_folder
+        self._written: set[Path] = set()
+
+    def files(self) -> tuple[Path, ...]:
+        """The folder, or the one image."""
+        if not self._written:
+            return ()
+        return (self._place if self._is_folder or not NUMBER.search(self._place.name) else self._place.parent,)
+
+    def _write(self, result: Result) -> bool:
+        path = self._path(result.frame)
+        self._save(result, path)
+        self._written.add(path)
         return True
 
+    def _save(self, result: Result, path: Path) -> None:
+        assert result.overlay is not None  # `wants` asks for it
+        _, data = cv2.imencode(path.suffix, cv2.cvtColor(result.overlay, cv2.COLOR_RGB2BGR))
+        with whole_file(path) as partial:
+            partial.write_bytes(data.tobytes())
 
-def sink_from_address(address: Address, info: SourceInfo, size: tuple[int, int] | None) -> ImagesSink:
-    """A folder, which gets 000000.png and so on, or a pattern such as `out/%06d.jpg`; it takes no options."""
+    def _path(self, frame: Frame) -> Path:
+        """Where the image of `frame` goes: never onto an image of this run."""
+        if not self._is_folder:
+            return self._place.with_name(NUMBER.sub(lambda number: number[0] % frame.index, self._place.name))
+        path = self._place / f"{Path(frame.name).stem if frame.name else f'{frame.index:06d}'}.png"
+        return path if path not in self._written else path.with_name(f"{path.stem}-{frame.index:06d}.png")
+
+
+class MasksSink(ImagesSink):
+    """Writes each prediction as a label image: of a semantic mask a PNG of class ids with the palette."""
+
+    wants: ClassVar[Wants] = "prediction"
+
+    def _save(self, result: Result, path: Path) -> None:
+        result.prediction.save(path)
+
+
+def sink_from_address(address: Address, info: SourceInfo) -> ImagesSink:
+    """A folder, a pattern such as `out/%06d.jpg`, or one image for a source of one frame; it takes no options."""
     address.check_options([])
     path = Path(address.place)
     is_folder = path.is_dir() or not path.suffix or address.place.endswith(("/", "\\"))
-    pattern = path / "%06d.png" if is_folder else path
-    if pattern.suffix.lower() not in IMAGE_ENDINGS:
-        raise UnknownNameError.among("image ending", pattern.suffix, IMAGE_ENDINGS)
-    if len(NUMBER.findall(pattern.name)) != 1:
-        hint = f"write {pattern.with_name(pattern.stem + '-%06d' + pattern.suffix)}"
+    endings = MASK_ENDINGS if address.kind == "masks" else IMAGE_ENDINGS
+    if not is_folder and path.suffix.lower() not in endings:
+        raise UnknownNameError.among("image ending", path.suffix, endings)
+    if not is_folder and len(NUMBER.findall(path.name)) != 1 and info.frames != 1:
+        hint = f"write {path.with_name(path.stem + '-%06d' + path.suffix)}"
         raise FormatError(f"every frame would be written to the same image: {path}", hint=hint)
-    writable_folder(pattern.parent)
-    return ImagesSink(pattern, size)
+    writable_folder(path if is_folder else path.parent)
+    return (MasksSink if address.kind == "masks" else ImagesSink)(path, is_folder=is_folder)

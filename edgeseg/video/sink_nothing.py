@@ -1,25 +1,25 @@
-"""The sink that throws frames away: for measuring what comes before it."""
+"""The sink that throws results away: for measuring what comes before it."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from edgeseg.video.address import Address
-from edgeseg.video.frame import Frame
-from edgeseg.video.sink import FrameSink
+from edgeseg.video.result import Result
+from edgeseg.video.sink import FrameSink, Wants
 from edgeseg.video.source import SourceInfo
 
 
 class NothingSink(FrameSink):
-    """Counts frames; makes no RGB of them."""
+    """Counts results; no overlay is made for it."""
 
-    shows: ClassVar[bool] = False
+    wants: ClassVar[Wants] = "prediction"
 
-    def _write(self, frame: Frame) -> bool:
+    def _write(self, result: Result) -> bool:
         return True
 
 
-def sink_from_address(address: Address, info: SourceInfo, size: tuple[int, int] | None) -> NothingSink:
+def sink_from_address(address: Address, info: SourceInfo) -> NothingSink:
     """`null`; it takes no options."""
     address.check_options([])
-    return NothingSink("null", size)
+    return NothingSink("null")

@@ -11,7 +11,7 @@ import cv2
 
 from edgeseg.errors import UnavailableError
 from edgeseg.video.address import Address
-from edgeseg.video.frame import Frame
+from edgeseg.video.result import Result
 from edgeseg.video.sink import FrameSink
 from edgeseg.video.source import SourceInfo
 
@@ -22,17 +22,18 @@ HINT = "write to a file: -o out.mp4"
 
 
 class WindowSink(FrameSink):
-    """Shows each frame as soon as it comes. q, Esc and closing the window end the stream."""
+    """Shows each overlay as soon as it comes. q, Esc and closing the window end the stream."""
 
-    def __init__(self, size: tuple[int, int] | None) -> None:
-        super().__init__("window", size)
+    def __init__(self) -> None:
+        super().__init__("window")
         cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
         self._open = True
 
-    def _write(self, frame: Frame) -> bool:
+    def _write(self, result: Result) -> bool:
+        assert result.overlay is not None  # `wants` asks for it
         if self.frames_written == 0:
-            cv2.resizeWindow(TITLE, frame.width, frame.height)
-        cv2.imshow(TITLE, cv2.cvtColor(frame.rgb(), cv2.COLOR_RGB2BGR))
+            cv2.resizeWindow(TITLE, result.frame.width, result.frame.height)
+        cv2.imshow(TITLE, cv2.cvtColor(result.overlay, cv2.COLOR_RGB2BGR))
         key = cv2.waitKey(1) & 0xFF
         return key not in STOP_KEYS and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) >= 1
 
@@ -57,8 +58,8 @@ def check_window() -> None:
         raise UnavailableError(f"the screen {os.environ.get('DISPLAY', '')} cannot be opened", hint=HINT)
 
 
-def sink_from_address(address: Address, info: SourceInfo, size: tuple[int, int] | None) -> WindowSink:
+def sink_from_address(address: Address, info: SourceInfo) -> WindowSink:
     """`window`; it takes no options."""
     address.check_options([])
     check_window()
-    return WindowSink(size)
+    return WindowSink()

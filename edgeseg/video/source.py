@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 from edgeseg.errors import UnknownNameError
 from edgeseg.image import IMAGE_ENDINGS
@@ -20,16 +20,16 @@ from edgeseg.video.frame import Frame
 
 NETWORK = ("rtsp", "rtsps", "http", "https")
 Self = TypeVar("Self", bound="FrameSource")
+SourceKind: TypeAlias = Literal["recording", "live"]
 
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """What is known of a source before its first frame.
+    """What is known of a source at this moment, from before its first frame on.
 
-    width, height: of every frame, upright and with square pixels.
+    width, height: of its next frame, upright and with square pixels; a camera that comes back may have another size.
     fps: nominal; a frame's own time is its `pts_seconds`.
     frames: as the file states it; None where it is unknown or the source has no end.
-    live: frames come when they come, and one that is not taken is lost.
     name: for messages, without a password.
     """
 
@@ -37,16 +37,18 @@ class SourceInfo:
     height: int
     fps: Fraction
     frames: int | None
-    live: bool
     name: str
 
 
 class FrameSource(ABC):
-    """Gives frames of one size, with indices 0, 1, 2, ... and rising times.
+    """Gives frames with indices 0, 1, 2, ... and rising times.
 
-    Iterating again starts a recording again; a camera goes on. `warnings` then holds what was lost on the way, one
-    line each: it is complete when the iteration has ended.
+    kind: of a "recording" every frame counts, and iterating again starts it again; the frames of a "live" source come
+    when they come, and iterating again goes on. info: current; a source replaces it when the size of its frames
+    changes. `warnings` holds what was lost on the way, one line each: it is complete when the iteration has ended.
     """
+
+    kind: SourceKind = "recording"
 
     def __init__(self, info: SourceInfo) -> None:
         self.info = info
@@ -73,6 +75,10 @@ class FrameSource(ABC):
         finally:
             frames.close()
 
+    def files(self) -> tuple[Path, ...]:
+        """The files that it reads: a sink must not overwrite them."""
+        return ()
+
     def close(self) -> None:
         """Free what the source holds; an iteration under way ends at its next frame. Closing twice is no error."""
         self._closed = True
@@ -95,6 +101,11 @@ def open_source(uri: str | Path) -> FrameSource:
     address = address_from_uri(uri)
     source: FrameSource = importlib.import_module(SOURCES[address.kind]).source_from_address(address)
     return source
+
+
+def is_live_uri(uri: str | Path) -> bool:
+    """Whether `uri` may name a camera, which must not be opened before its frames are wanted."""
+    return address_from_uri(uri).kind in ("camera", *NETWORK)
 
 
 def address_from_uri(uri: str | Path) -> Address:

@@ -17,6 +17,8 @@ from typing import Any, TypeAlias, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
+POLL_SECONDS = 0.1  # how soon a stop is noticed while a source is silent
+LEAVE_SECONDS = 3.0  # after a stop, how long a source may take over the item that it is making
 Stage: TypeAlias = Callable[[Iterator[A]], Iterator[B]]
 
 
@@ -38,9 +40,9 @@ def pipe(source: Iterable[Any], *stages: Callable[[Iterator[Any]], Iterator[Any]
 class Ahead(Iterator[A]):
     """Items that a thread makes ahead, from the first `next` to `close`."""
 
-    def __init__(self, items: Iterator[A], depth: int) -> None:
+    def __init__(self, items: Iterator[A], depth: int, stop: threading.Event | None) -> None:
         self._ready: queue.Queue[A | _End] = queue.Queue(depth)
-        self._items = _prefetched(items, self._ready)
+        self._items = _prefetched(items, self._ready, stop)
 
     def __next__(self) -> A:
         return next(self._items)
@@ -51,18 +53,19 @@ class Ahead(Iterator[A]):
 
     def close(self) -> None:
         """Wait for the item that is being made; then the thread has ended and the items are closed."""
-        self._items.close()
+        _close(self._items)
 
 
-def prefetch(items: Iterator[A], depth: int = 2) -> Ahead[A]:
+def prefetch(items: Iterator[A], depth: int = 2, *, stop: threading.Event | None = None) -> Ahead[A]:
     """`items`, made ahead by a thread: at most `depth` wait, and one more is being made.
 
     An error of `items` is raised here, behind the items that came before it. Leaving early waits for the item that is
-    being made; then the thread has ended and `items` is closed.
+    being made; then the thread has ended and `items` is closed. stop: when it is set the items end, and a thread that
+    hangs in its item is left behind after a while.
     """
     if depth < 1:
         raise ValueError(f"prefetch needs a depth of at least 1, not {depth}")
-    return Ahead(items, depth)
+    return Ahead(items, depth, stop)
 
 
 def overlapped(
@@ -132,22 +135,38 @@ def _is_ready(items: Iterator[Any]) -> bool:
     return is_ready is None or bool(is_ready())
 
 
-def _prefetched(items: Iterator[A], ready: queue.Queue[A | _End]) -> Generator[A, None, None]:
+def _prefetched(
+    items: Iterator[A], ready: queue.Queue[A | _End], stop: threading.Event | None
+) -> Generator[A, None, None]:
     leaving = threading.Event()
     # A daemon: a source that hangs for ever must not keep the process from ending.
     thread = threading.Thread(target=_produce, args=(items, ready, leaving), name="edgeseg-prefetch", daemon=True)
     thread.start()
     item: A | _End | None = None
     try:
-        while not isinstance(item := ready.get(), _End):
+        while not isinstance(item := _taken(ready, stop), _End):
+            if item is None:
+                return
             yield item
         if item.error is not None:
             raise item.error
     finally:
         leaving.set()
-        while not isinstance(item, _End):  # makes room for a producer that waits to put one
-            item = ready.get()
-        thread.join()
+        patience = LEAVE_SECONDS if stop is not None and stop.is_set() else None
+        with contextlib.suppress(queue.Empty):  # a source that hangs: its thread is a daemon
+            while not isinstance(item, _End):  # makes room for a producer that waits to put one
+                item = ready.get(timeout=patience)
+            thread.join()
+
+
+def _taken(ready: queue.Queue[A | _End], stop: threading.Event | None) -> A | _End | None:
+    """The next item; None once `stop` is set."""
+    while stop is not None:
+        if stop.is_set():
+            return None
+        with contextlib.suppress(queue.Empty):
+            return ready.get(timeout=POLL_SECONDS)
+    return ready.get()
 
 
 def _produce(items: Iterator[A], ready: queue.Queue[A | _End], leaving: threading.Event) -> None:
@@ -167,7 +186,7 @@ def _produce(items: Iterator[A], ready: queue.Queue[A | _End], leaving: threadin
 
 
 def _close(items: Iterator[A]) -> None:
-    """Close a generator; other iterators have nothing to close."""
+    """Close a generator; other iterators have nothing to close. One that a left thread still runs closes there."""
     close = getattr(items, "close", None)
-    if close is not None:
+    if close is not None and not getattr(items, "gi_running", False):
         close()

@@ -1,4 +1,4 @@
-"""The street camera as a source: frames with ground truth, and no file or device needed."""
+"""The synthetic street as a source: frames whose labels are known, and no file or device needed."""
 
 from __future__ import annotations
 
@@ -9,25 +9,33 @@ from edgeseg.errors import UnknownNameError
 from edgeseg.spec import size_from_text
 from edgeseg.street.camera import StreetCamera
 from edgeseg.video.address import Address
-from edgeseg.video.frame import Frame
+from edgeseg.video.frame import Frame, Pixels
 from edgeseg.video.source import FrameSource, SourceInfo
 
+KEPT = 16  # frames whose labels are at hand: more than a stream has under way
 OPTIONS = ("seed", "size", "width", "height", "fps", "frames")
 
 
 class StreetSource(FrameSource):
-    """The frames of a `StreetCamera`, with their true labels. frames: None never ends."""
+    """The frames of a `StreetCamera`, a `GroundTruthSource`. frames: None never ends."""
 
     def __init__(self, camera: StreetCamera, frames: int | None, name: str) -> None:
         self._camera = camera
-        fps = Fraction(camera.fps)
-        super().__init__(SourceInfo(camera.width, camera.height, fps, frames, False, name))
+        self._labels: dict[int, Pixels] = {}
+        super().__init__(SourceInfo(camera.width, camera.height, Fraction(camera.fps), frames, name))
+
+    def truth(self, index: int) -> Pixels:
+        """The labels of a frame, (H, W) uint8: those of the latest frames are kept, others are drawn again."""
+        labels = self._labels.pop(index, None)
+        return self._camera.render(index)[1] if labels is None else labels
 
     def _frames(self) -> Generator[Frame, None, None]:
         index = 0
         while self.info.frames is None or index < self.info.frames:
             rgb, labels = self._camera.render(index)
-            yield Frame.from_rgb(index, float(index / self.info.fps), rgb, truth=labels)
+            self._labels[index] = labels
+            self._labels.pop(index - KEPT, None)
+            yield Frame.from_rgb(index, float(index / self.info.fps), rgb)
             index += 1
 
 

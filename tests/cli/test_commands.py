@@ -87,9 +87,9 @@ def test_inspect_reads_weights(run: Run, tiny_weights: Path) -> None:
 
 
 def test_stream_tells_frames_rate_and_miou(run: Run, engine: str) -> None:
-    done = run("stream", "test://street?size=96x64&frames=3", engine, "-o", "out/", "--json")
+    done = run("stream", "test://street?size=96x64&frames=3", engine, "-o", "images:out/", "--json")
     data = done.json()
-    assert (data["frames"], data["output"], data["interrupted"]) == (3, "out/", False)
+    assert (data["frames"], data["outputs"], data["interrupted"]) == (3, ["images:out/"], False)
     assert 0 <= data["miou"] <= 1
     assert data["fps"] > 0
     assert sorted(path.name for path in Path("out").iterdir()) == ["000000.png", "000001.png", "000002.png"]

@@ -50,7 +50,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str]] = {
     "unknown source": (("stream", "tset://street", ONNX), "unknown kind of source: tset", "did you mean test?"),
     "unknown option of a source": (("stream", "test://street?sed=1", ONNX), "street: sed", "did you mean seed?"),
     "unknown ending of a sink": (
-        ("stream", STREET, ONNX, "-o", "out.mpg4"), "unknown video ending: .mpg4", "did you mean .mp4?",
+        ("stream", STREET, ONNX, "-o", "out.mpg4"), "unknown output ending: .mpg4", "did you mean .mp4?",
     ),
     "unknown data set": (("eval", ONNX, "--data", "camvd:x"), "unknown data set: camvd", "did you mean camvid?"),
     "no data set": (("eval", ONNX, "--data", "x"), "no data set is named in x", "write NAME:x"),

@@ -49,7 +49,9 @@ def test_frames_keep_the_contract(opener: Opener) -> None:
             assert rgb.flags.c_contiguous
             assert not rgb.flags.writeable
             assert frame.rgb() is rgb
-        if not source.info.live:
+        assert all((frame.captured_at is None) == (source.kind == "recording") for frame in frames)
+        assert [frame.sequence for frame in frames] == sorted({frame.sequence for frame in frames})
+        if source.kind == "recording":
             assert source.info.frames == len(frames)
             assert source.warnings == []
 
@@ -63,7 +65,7 @@ def test_frames_outlive_their_source(opener: Opener) -> None:
 def test_a_recording_begins_again(opener: Opener) -> None:
     with opener() as source:
         first, second = list(source), list(source)
-        if source.info.live:
+        if source.kind == "live":
             assert second == []  # the fake camera has gone silent
             return
     assert len(first) == len(second)

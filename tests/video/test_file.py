@@ -313,7 +313,7 @@ def test_a_file_on_a_server_is_a_recording_and_its_name_has_no_password(tmp_path
     with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with open_source(f"http://admin:s3cret@127.0.0.1:{server.server_port}/clip.mp4") as source:
-            assert not source.info.live
+            assert source.kind == "recording"  # it has a length
             assert source.info.name == f"http://***@127.0.0.1:{server.server_port}/clip.mp4"
             assert len(list(source)) == 12
             assert "s3cret" not in repr(vars(source))

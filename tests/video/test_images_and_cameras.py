@@ -12,6 +12,7 @@ from edgeseg.errors import DataError, FileProblem, FormatError, SizeError, Unava
 from edgeseg.video import camera
 from edgeseg.video.camera import CameraSource
 from edgeseg.video.source import open_source
+from edgeseg.video.truth import GroundTruthSource
 
 
 def test_images_come_in_natural_order(tmp_path: Path) -> None:
@@ -67,7 +68,8 @@ def test_bad_images_are_skipped_and_counted_where_that_is_wished(tmp_path: Path,
             frames = list(source)
             assert [int(frame.rgb()[0, 0, 0]) for frame in frames] == kept
             assert [frame.index for frame in frames] == [0, 1, 2]
-            assert [source.path_of(n).name for n in range(3)] == [f"img{n}.png" for n in kept]
+            assert [frame.name for frame in frames] == [f"img{n}.png" for n in kept]
+            assert [frame.sequence for frame in frames] == [n - 1 for n in kept]  # a gap shows what was skipped
             assert [loss.code for loss in source.losses] == ["ES-SOURCE-SKIPPED"]
             assert source.warnings == [loss.message for loss in source.losses]
             assert "1 of 4 images were skipped" in source.warnings[0]
@@ -111,7 +113,7 @@ def test_images_of_any_size(tmp_path: Path, size: tuple[int, int]) -> None:
     with open_source(path) as source:
         frames = list(source)
         assert len(frames) == 1
-        assert source.path_of(0) == path
+        assert frames[0].name == path.name
         assert (source.info.width, source.info.height) == (frames[0].width, frames[0].height) == size
         assert frames[0].rgb().shape == (size[1], size[0], 3)
 
@@ -161,10 +163,13 @@ def test_the_street_camera_knows_the_truth() -> None:
     with open_source("test://street?seed=3&width=64&height=48&fps=12.5") as source:
         assert (source.info.frames, source.info.fps) == (None, Fraction(25, 2))
         frames = iter(source)
-        first, second = next(frames), next(frames)
-    assert first.truth() is not None
-    assert first.truth().shape == (48, 64)
-    assert second.pts_seconds == pytest.approx(0.08)
+        truths = [source.truth(next(frames).index) for _ in range(2)]
+        assert isinstance(source, GroundTruthSource)
+        third = next(frames)
+        assert np.array_equal(source.truth(0), truths[0])  # drawn again
+    assert [truth.shape for truth in truths] == [(48, 64)] * 2
+    assert not np.array_equal(*truths)
+    assert third.pts_seconds == pytest.approx(0.16)
 
 
 @pytest.fixture
@@ -180,7 +185,7 @@ def test_a_camera_is_live_and_asked_for_what_is_wished(fake: type[FakeCapture]) 
         capture = source._capture
         assert (capture.device, sorted(capture.wishes.values())) == (2, [30.0, 720.0, 1280.0])
         assert (source.info.width, source.info.height) == (64, 48)  # what it gives, not what was asked
-        assert (source.info.frames, source.info.live, source.info.name) == (None, True, "camera:2")
+        assert (source.info.frames, source.kind, source.info.name) == (None, "live", "camera:2")
         assert next(iter(source)).rgb()[0, 0].tolist() == [30, 20, 10]
     assert capture.released
     assert open_source("/dev/video1").info.name == "camera:1"

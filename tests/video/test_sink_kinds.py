@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from small_clips import corners, quarters
+from small_streams import result_of, write_frames
 
 from edgeseg.errors import FileProblem, FormatError, UnavailableError
 from edgeseg.video import sink_window
@@ -21,7 +22,7 @@ from edgeseg.video.sink import StopStream, open_sink
 from edgeseg.video.sink_file import even_size, i420_from_rgb
 from edgeseg.video.source import SourceInfo, open_source
 
-INFO = SourceInfo(160, 96, Fraction(25), None, False, "made up")
+INFO = SourceInfo(160, 96, Fraction(25), None, "made up")
 UPRIGHT = ["red", "green", "blue", "white"]
 
 
@@ -33,7 +34,7 @@ def frames(times: list[float], rgb: np.ndarray | None = None) -> list[Frame]:
 def test_what_is_written_can_be_read(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"out{ending}"
     with open_sink(path, INFO) as sink:
-        sink.write_all(frames([n / 25 for n in range(8)]))
+        write_frames(sink, frames([n / 25 for n in range(8)]))
         assert not path.exists()  # not before it is whole
     with open_source(path) as source:
         read = list(source)
@@ -50,21 +51,21 @@ def test_what_is_written_can_be_read(tmp_path: Path, ending: str) -> None:
 def test_times_are_kept(tmp_path: Path, ending: str) -> None:
     times = [1.075, 1.1, 1.15, 3.0, 3.02]
     with open_sink(tmp_path / f"out{ending}", INFO) as sink:
-        sink.write_all(frames(times))
+        write_frames(sink, frames(times))
     read = [frame.pts_seconds for frame in open_source(tmp_path / f"out{ending}")]
     assert read == pytest.approx(times, abs=1e-3)  # Matroska counts milliseconds
 
 
 def test_equal_times_are_moved_apart(tmp_path: Path) -> None:
     with open_sink(tmp_path / "out.mkv", INFO) as sink:
-        assert sink.write_all(frames([0.0, 0.0, 0.0])) == 3
+        assert write_frames(sink, frames([0.0, 0.0, 0.0])) == 3
     assert len(list(open_source(tmp_path / "out.mkv"))) == 3
 
 
 def test_odd_sizes_get_a_copy_of_the_last_row_and_column(tmp_path: Path) -> None:
     rgb = quarters(161, 97)
     with open_sink(tmp_path / "out.mp4", INFO) as sink:
-        sink.write_all(frames([0.0], rgb))
+        write_frames(sink, frames([0.0], rgb))
     with open_source(tmp_path / "out.mp4") as source:
         assert (source.info.width, source.info.height) == (162, 98)
         assert corners(next(iter(source)).rgb()) == UPRIGHT
@@ -78,7 +79,7 @@ def test_an_interrupted_stream_leaves_a_playable_file(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), open_sink(tmp_path / "out.mp4", INFO) as sink:
-        sink.write_all(interrupted())
+        write_frames(sink, interrupted())
     assert len(list(open_source(tmp_path / "out.mp4"))) == 5
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
 
@@ -86,7 +87,7 @@ def test_an_interrupted_stream_leaves_a_playable_file(tmp_path: Path) -> None:
 def test_an_encoder_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     with pytest.raises(UnavailableError) as caught, open_sink(f"{path}?encoder=mjpeg", INFO) as sink:
-        sink.write(frames([0.0])[0])  # mjpeg takes full range alone
+        sink.write(result_of(frames([0.0])[0]))  # mjpeg takes full range alone
     assert caught.value.message.startswith(f"the encoder mjpeg cannot make {path}: ")
     assert caught.value.hint == "leave ?encoder= away for mpeg4, or write .mkv"
     assert list(tmp_path.iterdir()) == []
@@ -95,7 +96,7 @@ def test_an_encoder_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.skipif("libx264" not in av.codec.codecs_available, reason="this PyAV has no libx264")
 def test_another_encoder_can_be_named(tmp_path: Path) -> None:
     with open_sink(f"{tmp_path}/out.mp4?encoder=libx264", INFO) as sink:
-        sink.write_all(frames([n / 25 for n in range(5)]))
+        write_frames(sink, frames([n / 25 for n in range(5)]))
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert container.streams.video[0].codec_context.name == "h264"
         assert container.streams.video[0].frames == 5
@@ -110,17 +111,18 @@ def test_a_folder_is_no_video_and_a_file_no_folder(tmp_path: Path) -> None:
         open_sink(f"{tmp_path}/plain/out.mp4", INFO)
 
 
-@pytest.mark.parametrize(("place", "pattern"), [("out/", "%06d.png"), ("out/a-%03d.jpg", "a-%03d.jpg")])
-def test_images_are_numbered(tmp_path: Path, place: str, pattern: str) -> None:
-    with open_sink(f"{tmp_path}/{place}", INFO) as sink:
-        sink.write_all(frames([0.0, 0.04]))
+@pytest.mark.parametrize(("place", "pattern"), [("images:out/", "%06d.png"), ("out/a-%03d.jpg", "a-%03d.jpg")])
+def test_images_are_numbered(tmp_path: Path, place: str, pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with open_sink(place, INFO) as sink:
+        write_frames(sink, frames([0.0, 0.04]))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [pattern % 0, pattern % 1]
     assert corners(cv2.imread(str(tmp_path / "out" / (pattern % 1)))[:, :, ::-1]) == UPRIGHT
 
 
 def test_png_keeps_every_pixel(tmp_path: Path) -> None:
-    with open_sink(f"{tmp_path}/out/", INFO) as sink:
-        sink.write_all(frames([0.0]))
+    with open_sink(f"images:{tmp_path}/out/", INFO) as sink:
+        write_frames(sink, frames([0.0]))
     assert np.array_equal(next(iter(open_source(tmp_path / "out"))).rgb(), quarters())
 
 
@@ -166,10 +168,10 @@ def test_a_key_stops_the_stream(monkeypatch: pytest.MonkeyPatch, key: str) -> No
     monkeypatch.setattr(sink_window.cv2, "getWindowProperty", lambda *arguments: 1.0)
     monkeypatch.setattr(sink_window, "check_window", lambda: None)
     with open_sink("window", INFO) as sink:
-        assert sink.write_all(frames([0.0, 0.04, 0.08])) == 2
+        assert write_frames(sink, frames([0.0, 0.04, 0.08])) == 2
     pressed = iter([ord(key)])
     with open_sink("window", INFO) as sink, pytest.raises(StopStream):
-        sink.write(frames([0.0])[0])
+        sink.write(result_of(frames([0.0])[0]))
 
 
 def test_make_clip_is_1080p(tmp_path: Path) -> None:

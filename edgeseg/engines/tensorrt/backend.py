@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from edgeseg.artifact import Artifact
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.options import BuildOptions
+from edgeseg.engines.request import (
+    FusedRunner,
+    InferenceFuture,
+    InferenceRequest,
+    InferenceResult,
+    OverlayStyle,
+    Pixels,
+)
 from edgeseg.engines.tensorrt.compat import import_release
 from edgeseg.engines.tensorrt.cuda import open_cuda
 from edgeseg.engines.tensorrt.lane import Lane
 from edgeseg.engines.tensorrt.opened import Opened, shared_engine
 from edgeseg.engines.tensorrt.slot import slots_of
-from edgeseg.engines.wish import Done, Pixels, Wish
 from edgeseg.errors import UnavailableError
+from edgeseg.predictions.decoder import Decoder, SemanticDecoder
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +39,7 @@ class TensorRtBackend(Backend):
 
     def __init__(self, name: str, artifact: Artifact, threads: int | None) -> None:
         self._release = import_release(name)
-        self._artifact, self._lanes, self._without_kernels = artifact, list[Lane](), False
+        self._artifact, self._lanes = artifact, list[Lane]()
         self._most_lanes = LANES
         self._opened: Opened | None = None
         device = str(artifact.build.get("options", {}).get("device", BuildOptions.device))
@@ -49,24 +57,27 @@ class TensorRtBackend(Backend):
 
     @property
     def slots(self) -> int:
-        """`Backend.slots`; fewer where the device has no room for as many contexts."""
-        return 0 if self._without_kernels else self._most_lanes
+        """`FusedRunner.slots`; fewer where the device has no room for as many contexts."""
+        return self._most_lanes
 
-    def begin(self, picture: Pixels, wish: Wish) -> Callable[[], Done] | None:
-        """`Backend.begin`; None where the pixel kernels cannot be compiled here, which is logged once."""
-        if self._without_kernels:
+    def fused(self, decoder: Decoder) -> FusedRunner | None:
+        """`Backend.fused`; None, which is logged, where the pixel kernels cannot be compiled here."""
+        if not isinstance(decoder, SemanticDecoder):
             return None
-        given = self._artifact.spec.input
         try:
             with self._cuda.current():
-                finish = self._free_lane().begin(picture, wish, (given.height, given.width))
+                self._lanes[0].open_pipeline()
         except UnavailableError as problem:
-            if any(lane.has_pipeline for lane in self._lanes):
-                raise
-            self._without_kernels = True
-            logger.warning("%s: pictures are resized and labelled on the CPU: %s", self.name, problem)
+            logger.warning("%s: images are resized and labelled on the CPU: %s", self.name, problem)
             return None
-        return partial(self._finished, finish)
+        return self
+
+    def begin(self, pixels: Pixels, request: InferenceRequest, style: OverlayStyle | None = None) -> InferenceFuture:
+        """`FusedRunner.begin`."""
+        given = self._artifact.spec.input
+        with self._cuda.current():
+            future = self._free_lane().begin(pixels, request, style, (given.height, given.width))
+        return partial(self._finished, future)
 
     def synchronize(self) -> None:
         """Wait until the last call has finished."""
@@ -83,9 +94,9 @@ class TensorRtBackend(Backend):
         with self._cuda.current():
             return self._lanes[0].infer(feed)
 
-    def _finished(self, finish: Callable[[], Done]) -> Done:
+    def _finished(self, future: InferenceFuture) -> InferenceResult:
         with self._cuda.current():
-            return finish()
+            return future()
 
     def _free_lane(self) -> Lane:
         """A lane without a picture under way, a new one where all have one; the oldest where there are enough."""

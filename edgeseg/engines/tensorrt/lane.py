@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from edgeseg.engines.backend import Array
+from edgeseg.engines.request import InferenceFuture, InferenceRequest, OverlayStyle, Pixels
 from edgeseg.engines.tensorrt.cuda import Cuda, Stream
 from edgeseg.engines.tensorrt.pipeline import DevicePipeline, Ends
 from edgeseg.engines.tensorrt.recording import Recordings
 from edgeseg.engines.tensorrt.slot import Shape, Slot
-from edgeseg.engines.wish import Done, Pixels, Wish
 
 Size = tuple[int, int]
 STAGES = ("h2d", "compute", "d2h")
@@ -36,11 +36,6 @@ class Lane:
             context.set_tensor_address(slot.spec.name, slot.buffer.address)
 
     @property
-    def has_pipeline(self) -> bool:
-        """Whether the pixel kernels are there."""
-        return self._pipeline is not None
-
-    @property
     def is_busy(self) -> bool:
         """Whether a picture was begun whose mask nobody fetched."""
         return self._pipeline is not None and self._pipeline.pending is not None
@@ -54,19 +49,26 @@ class Lane:
         self._recordings.run(shapes, self._queue)
         return {name: slot.host for name, slot in self.slots.items() if not slot.is_input}
 
-    def begin(self, picture: Pixels, wish: Wish, frame_size: Size) -> Callable[[], Done]:
-        """Queue one picture; what comes back waits for it. UnavailableError without kernels.
+    def open_pipeline(self) -> DevicePipeline:
+        """What surrounds the network on the device, made once. UnavailableError without kernels."""
+        self._pipeline = self._pipeline or DevicePipeline(self._cuda, self._stream)
+        return self._pipeline
+
+    def begin(
+        self, pixels: Pixels, request: InferenceRequest, style: OverlayStyle | None, frame_size: Size
+    ) -> InferenceFuture:
+        """Queue one image; the future waits for it. UnavailableError without kernels.
 
         frame_size: (H, W) of the network's input.
         """
-        self._pipeline = self._pipeline or DevicePipeline(self._cuda, self._stream)
+        pipeline = self.open_pipeline()
         (frame,) = [slot for slot in self.slots.values() if slot.is_input]
         result = next(slot for slot in self.slots.values() if not slot.is_input)
         self._shaped({frame.spec.name: (1, *frame_size, 3)})
         ends = Ends(
             frame.buffer.address, frame_size, result.buffer.address, result.host.shape, result.spec.dtype, self._execute
         )
-        return self._pipeline.begin(picture, wish, ends)
+        return pipeline.begin(pixels, request, style, ends)
 
     def wait(self) -> None:
         """Return when all that was queued is done."""

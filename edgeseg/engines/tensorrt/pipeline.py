@@ -10,13 +10,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.engines.request import InferenceFuture, InferenceRequest, InferenceResult, OverlayStyle, Pixels
 from edgeseg.engines.tensorrt.cuda import Cuda, Stream
 from edgeseg.engines.tensorrt.kernels.kernels import PixelKernels
 from edgeseg.engines.tensorrt.kernels.picture import Picture, RgbPicture
 from edgeseg.engines.tensorrt.recording import Recordings
 from edgeseg.engines.tensorrt.room import Room
 from edgeseg.engines.tensorrt.upload import Upload
-from edgeseg.engines.wish import Done, Pixels, Wish
 
 Size = tuple[int, int]
 GRAPHS = 8  # of different sizes; a camera has one
@@ -41,7 +41,7 @@ class Ends:
 class DevicePipeline:
     """Resize, infer, upsample, argmax and overlay on one stream. Needs the context on the calling thread.
 
-    An overlay, three times a mask, comes down where it is wished for, and only there.
+    An overlay, three times a mask, comes down where a style is given, and only there.
     """
 
     def __init__(self, cuda: Cuda, stream: Stream) -> None:
@@ -52,20 +52,23 @@ class DevicePipeline:
         self._began, self._labelled = cuda.event(), cuda.event()
         self.pending: Pending | None = None
 
-    def begin(self, pixels: Pixels, wish: Wish, ends: Ends) -> Callable[[], Done]:
-        """Queue a picture of any size. What comes back waits for it."""
+    def begin(
+        self, pixels: Pixels, request: InferenceRequest, style: OverlayStyle | None, ends: Ends
+    ) -> InferenceFuture:
+        """Queue an image of any size; the future waits for it."""
         began = time.perf_counter()
         if self.pending is not None:
             self.pending()
-        picture, labels = self._upload.put(pixels), self._mask.array(wish.size)
-        overlay = None if wish.opacity is None else self._overlay.array((*picture.size, 3))
+        picture, labels = self._upload.put(pixels), self._mask.array(request.size)
+        overlay = None if style is None else self._overlay.array((*picture.size, 3))
         grown = [room for room in self._rooms() if room.grew()]
         if grown or len(self._recordings) >= GRAPHS:
             self._recordings.clear()  # they hold addresses
         self._cuda.record(self._began, self._stream)
         host_ms = (time.perf_counter() - began) * 1e3
         self._recordings.run(
-            (picture, wish, ends.frame_size), lambda: self._queue(picture, wish, ends, labels, overlay)
+            (picture, request, style, ends.frame_size),
+            lambda: self._queue(picture, request, style, ends, labels, overlay),
         )
         self.pending = Pending(partial(self._collect, labels, overlay, host_ms))
         return self.pending
@@ -82,7 +85,8 @@ class DevicePipeline:
     def _queue(
         self,
         picture: Picture,
-        wish: Wish,
+        request: InferenceRequest,
+        style: OverlayStyle | None,
         ends: Ends,
         labels: NDArray[np.uint8],
         overlay: NDArray[np.uint8] | None,
@@ -91,14 +95,14 @@ class DevicePipeline:
         self._upload.queue(self._stream)
         self._kernels.resize(picture, ends.frame, ends.frame_size, self._stream)
         ends.run()
-        self._label(ends, wish)
+        self._label(ends, request)
         self._cuda.download(labels, self._mask.buffer, self._stream)
         self._cuda.record(self._labelled, self._stream)
-        if overlay is not None:
-            self._draw(picture, wish)
+        if overlay is not None and style is not None:
+            self._draw(picture, request.size, style)
             self._cuda.download(overlay, self._overlay.buffer, self._stream)
 
-    def _collect(self, labels: NDArray[np.uint8], overlay: NDArray[np.uint8] | None, host_ms: float) -> Done:
+    def _collect(self, labels: NDArray[np.uint8], overlay: NDArray[np.uint8] | None, host_ms: float) -> InferenceResult:
         """Wait for the picture under way, and copy what became of it."""
         self.pending = None
         self._cuda.wait(self._stream)
@@ -106,44 +110,43 @@ class DevicePipeline:
         kept = labels.copy()
         copied_ms = (time.perf_counter() - ready) * 1e3
         device_ms = self._cuda.elapsed_ms(self._began, self._labelled)
-        return Done(kept, None if overlay is None else overlay.copy(), host_ms + device_ms + copied_ms)
+        return InferenceResult(kept, None if overlay is None else overlay.copy(), host_ms + device_ms + copied_ms)
 
-    def _label(self, ends: Ends, wish: Wish) -> None:
+    def _label(self, ends: Ends, request: InferenceRequest) -> None:
         """Queue the mask from the network's result."""
         target, shape = self._mask.buffer.address, ends.result_shape[1:]
         if len(shape) == 2:
-            self._kernels.nearest(ends.result, (shape[0], shape[1]), target, wish.size, self._stream)
+            self._kernels.nearest(ends.result, (shape[0], shape[1]), target, request.size, self._stream)
             return
         self._kernels.labels(
             ends.result,
             (shape[0], shape[1], shape[2]),
             target,
-            wish.size,
+            request.size,
             self._stream,
             dtype="fp16" if ends.result_dtype == "float16" else "fp32",
-            align_corners=wish.align_corners,
+            align_corners=request.align_corners,
         )
 
-    def _draw(self, picture: Picture, wish: Wish) -> None:
+    def _draw(self, picture: Picture, labels_size: Size, style: OverlayStyle) -> None:
         """Queue the overlay from the frame, which is made RGB where it is none, and the mask."""
         target, size = self._overlay.buffer.address, picture.size
         if not isinstance(picture, RgbPicture):
             self._kernels.resize(picture, target, size, self._stream)
             picture = RgbPicture(target, size)
-        palette, opacity = np.array(wish.palette, np.uint8), wish.opacity or 0.0
-        labels = self._mask.buffer.address
-        self._kernels.overlay(picture, labels, wish.size, palette, target, self._stream, opacity=opacity)
+        palette, labels = np.array(style.palette, np.uint8), self._mask.buffer.address
+        self._kernels.overlay(picture, labels, labels_size, palette, target, self._stream, opacity=style.opacity)
 
 
 class Pending:
     """A picture under way: collected when it is called for, or when the next picture needs the place."""
 
-    def __init__(self, collect: Callable[[], Done]) -> None:
+    def __init__(self, collect: InferenceFuture) -> None:
         self._collect = collect
-        self._done: Done | None = None
+        self._result: InferenceResult | None = None
 
-    def __call__(self) -> Done:
+    def __call__(self) -> InferenceResult:
         """What became of it; the same each time."""
-        if self._done is None:
-            self._done = self._collect()
-        return self._done
+        if self._result is None:
+            self._result = self._collect()
+        return self._result

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.engines.request import Pixels
 from edgeseg.engines.tensorrt.cuda import Cuda, Stream
 from edgeseg.engines.tensorrt.kernels.picture import Picture, RgbPicture, YuvPicture
 from edgeseg.engines.tensorrt.room import Room
-from edgeseg.engines.wish import Pixels
 from edgeseg.pixels.planes import Planes
 
 

@@ -1,0 +1,70 @@
+"""From a network's outputs to a prediction: the only code that knows what the outputs mean."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.errors import UnavailableError
+from edgeseg.pixels.upsample import labels_from_logits, labels_nearest
+from edgeseg.predictions.prediction import Prediction
+from edgeseg.predictions.semantic import SemanticMask
+from edgeseg.spec import ModelSpec, Output, Task
+
+Array = NDArray[Any]
+
+
+class Decoder(ABC):
+    """Reads the outputs of one image. Has no state: threads may share it."""
+
+    @abstractmethod
+    def prediction_from_outputs(self, outputs: Mapping[str, Array], size: tuple[int, int]) -> Prediction:
+        """The prediction of one image at `size` (H, W).
+
+        outputs: by name in the graph, without the batch's dimension. They are only read, and may be overwritten after
+        the call: the prediction owns its memory.
+        """
+
+
+class SemanticDecoder(Decoder):
+    """Logits (C, h, w) to the argmax of their exact bilinear upsampling, or a mask (h, w) to its nearest neighbour.
+
+    kind: what the output holds, where the spec does not name it.
+    """
+
+    def __init__(self, spec: ModelSpec, kind: Output = Output.LOGITS) -> None:
+        self.spec = spec
+        self._name, self._kind = (spec.outputs[0].name, spec.outputs[0].kind) if spec.outputs else ("", kind)
+
+    def prediction_from_outputs(self, outputs: Mapping[str, Array], size: tuple[int, int]) -> SemanticMask:
+        """`Decoder.prediction_from_outputs`."""
+        result = outputs[self._name] if self._name else next(iter(outputs.values()))
+        if self._kind is Output.LOGITS:
+            return self.prediction_from_labels(labels_from_logits(result, size, align_corners=self.spec.align_corners))
+        return self.prediction_from_labels(np.array(labels_nearest(result, size)))
+
+    def prediction_from_labels(self, labels: NDArray[np.uint8]) -> SemanticMask:
+        """The prediction of labels (H, W) that a device has decoded itself; they are kept, not copied."""
+        return SemanticMask(labels, self.spec.labels)
+
+
+DECODERS: dict[Task, Callable[[ModelSpec, Output], Decoder]] = {Task.SEMANTIC: SemanticDecoder}
+
+
+def decoder_for(spec: ModelSpec, kind: Output) -> Decoder:
+    """The decoder of the spec's task. UnavailableError where this edgeseg has none.
+
+    kind: what the first output holds, where the spec does not name outputs.
+    """
+    if spec.task not in DECODERS:
+        known = ", ".join(str(task) for task in DECODERS)
+        raise UnavailableError(
+            f"{spec.name} is a model for {spec.task} segmentation, and this edgeseg decodes: {known}",
+            hint="pip install --upgrade edgeseg",
+            code="ES-TASK",
+        )
+    return DECODERS[spec.task](spec, kind)

@@ -1,0 +1,156 @@
+"""Frames from a source, through a segmenter, to sinks; decode, inference and encode overlap."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgeseg.errors import EdgeSegError
+from edgeseg.measure.load import Load, LoadMeter
+from edgeseg.measure.recorder import LatencyRecorder, Summary
+from edgeseg.progress import Progress, silent
+from edgeseg.segmenter import PredictionFuture, Segmenter
+from edgeseg.video.frame import Frame
+from edgeseg.video.result import Result, rendered
+from edgeseg.video.sink import FrameSink, StopStream
+from edgeseg.video.source import FrameSource
+from edgeseg.video.stages import limit, overlapped, pipe, prefetch
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """What a stream did. seconds: from the first frame's request to the last one's writing.
+
+    interrupted: ended by the stop token or by closing the window. warnings: what the source lost.
+    """
+
+    frames: int
+    seconds: float
+    latency: dict[str, Summary]
+    load: Load
+    interrupted: bool
+    warnings: tuple[str, ...]
+
+    @property
+    def fps(self) -> float:
+        """Frames a second from source to sinks, no stage left out."""
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "frames": self.frames,
+            "seconds": self.seconds,
+            "fps": self.fps,
+            "cpu_ms_per_frame": self.load.cpu_seconds * 1e3 / self.frames if self.frames else None,
+            "foreign_cores": self.load.foreign_cores,
+            "latency": {stage: summary.to_dict() for stage, summary in self.latency.items()},
+            "interrupted": self.interrupted,
+            "warnings": list(self.warnings),
+        }
+
+
+def predicted(
+    segmenter: Segmenter, *, overlay_opacity: float | None = None
+) -> Callable[[Iterator[Frame]], Generator[Result, None, None]]:
+    """The stage from frames to results; as many frames are under way as the segmenter has slots.
+
+    overlay_opacity: a device that can draws the overlay, too.
+    """
+
+    def stage(frames: Iterator[Frame]) -> Generator[Result, None, None]:
+        under_way: deque[PredictionFuture] = deque()
+
+        def begin(frame: Frame) -> None:
+            under_way.append(segmenter.submit(frame, overlay_opacity=overlay_opacity))
+
+        def finish(frame: Frame) -> Result:
+            future = under_way.popleft()
+            prediction = future.result()
+            return Result(frame, prediction, future.milliseconds, overlay=future.overlay)
+
+        try:
+            yield from overlapped(begin, finish, segmenter.slots)(frames)
+        finally:
+            for future in under_way:  # the device is free again for the next stream
+                with contextlib.suppress(EdgeSegError):
+                    future.result()
+
+    return stage
+
+
+def stream(
+    source: FrameSource,
+    segmenter: Segmenter,
+    sinks: FrameSink | Sequence[FrameSink],
+    *,
+    frames: int | None = None,
+    opacity: float = 0.5,
+    on_result: Callable[[Result], None] | None = None,
+    stop: threading.Event | None = None,
+    progress: Progress = silent,
+) -> StreamReport:
+    """Run until the source ends, `frames` have passed, `stop` is set or a window is closed.
+
+    on_result: called with each result that was written; it has an overlay where a sink wants one. The sinks are left
+    open: close them to finish their files. A segmenter may serve several streams, each in a thread of its own.
+    """
+    sinks = [sinks] if isinstance(sinks, FrameSink) else list(sinks)
+    recorder, meter, began = LatencyRecorder(), LoadMeter(), time.perf_counter()
+    total = min((n for n in (source.info.frames, frames) if n is not None), default=None)
+    count, wants_more = 0, True
+    results = pipe(source, *stages_of(segmenter, sinks, frames, opacity, stop))
+    try:
+        for result in results:
+            wants_more = written(result, sinks)
+            count += 1
+            for stage, milliseconds in result.milliseconds.items():
+                recorder.add(stage, milliseconds)
+            progress("stream", count, total)
+            if on_result is not None:
+                on_result(result)
+            if not wants_more:
+                break
+    finally:
+        results.close()
+    return StreamReport(
+        frames=count,
+        seconds=time.perf_counter() - began,
+        latency=recorder.summaries(),
+        load=meter.load(),
+        interrupted=not wants_more or (stop is not None and stop.is_set()),
+        warnings=tuple(source.warnings),
+    )
+
+
+def stages_of(
+    segmenter: Segmenter, sinks: Sequence[FrameSink], frames: int | None, opacity: float, stop: threading.Event | None
+) -> list[Callable[[Iterator[Any]], Iterator[Any]]]:
+    """What lies between source and sinks: decode, infer and render each run in a thread of their own."""
+    drawn = any(sink.wants != "prediction" for sink in sinks)
+    stages: list[Callable[[Iterator[Any]], Iterator[Any]]] = [prefetched(stop)]
+    if frames is not None:
+        stages.insert(0, limit(frames))
+    stages += [predicted(segmenter, overlay_opacity=opacity if drawn else None), prefetched(stop)]
+    return [*stages, rendered(opacity)] if drawn else stages
+
+
+def prefetched(stop: threading.Event | None) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    """The `prefetch` stage with the stream's stop token."""
+    return lambda items: prefetch(items, stop=stop)
+
+
+def written(result: Result, sinks: Sequence[FrameSink]) -> bool:
+    """Give `result` to each sink; whether all of them want more."""
+    wants_more = True
+    for sink in sinks:
+        try:
+            sink.write(result)
+        except StopStream:
+            wants_more = False
+    return wants_more

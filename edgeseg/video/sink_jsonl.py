@@ -1,0 +1,63 @@
+"""JSON lines as a sink: one line for each frame, with what the model says of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import ClassVar
+
+from edgeseg.errors import FileProblem
+from edgeseg.files import writable_folder
+from edgeseg.video.address import Address
+from edgeseg.video.result import Result
+from edgeseg.video.sink import FrameSink, Wants
+from edgeseg.video.source import SourceInfo
+
+
+class JsonLinesSink(FrameSink):
+    """Writes one JSON object a line, at once, so that another program can follow the file.
+
+    Keys: `index`, `sequence`, `pts_seconds`, `name` of the frame, `stale`, `ms` (submission to prediction), and those
+    of `Prediction.to_dict`: for a semantic mask `task`, `size` [H, W], `shares` and COCO's run lengths `rle`, by class.
+    """
+
+    wants: ClassVar[Wants] = "prediction"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._path = path
+        self._file = path.open("w", encoding="utf-8")
+
+    def files(self) -> tuple[Path, ...]:
+        """The file."""
+        return (self._path,) if self.frames_written else ()
+
+    def _write(self, result: Result) -> bool:
+        frame = result.frame
+        about = {"index": frame.index, "sequence": frame.sequence, "pts_seconds": frame.pts_seconds, "name": frame.name}
+        line = {**about, "stale": result.stale, "ms": result.milliseconds.get("total"), **result.prediction.to_dict()}
+        try:
+            self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+            self._file.flush()
+        except OSError as problem:
+            reason = problem.strerror or str(problem)
+            raise FileProblem(f"cannot write {self.name}: {reason}", hint="name another place with -o") from problem
+        return True
+
+    def close(self) -> None:
+        """Close the file; an empty one is removed."""
+        if self._file.closed:
+            return
+        self._file.close()
+        if not self.frames_written:
+            self._path.unlink(missing_ok=True)
+
+
+def sink_from_address(address: Address, info: SourceInfo) -> JsonLinesSink:
+    """`out.jsonl`; it takes no options."""
+    address.check_options([])
+    path = Path(address.place)
+    if path.is_dir():
+        raise FileProblem(f"this is a folder, not a file: {path}", hint="name a file in it")
+    writable_folder(path.parent)
+    return JsonLinesSink(path)
