@@ -23,6 +23,16 @@ def existing_file(path: str | os.PathLike[str]) -> Path:
     return path
 
 
+def bytes_from_file(path: str | os.PathLike[str]) -> bytes:
+    """What the file holds. FileProblem where it is not there or a read fails."""
+    path = existing_file(path)
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        reason = problem.strerror or "read error"
+        raise FileProblem(f"cannot read {path}: {reason}", hint="check the disk and the permissions") from problem
+
+
 def existing_folder(path: str | os.PathLike[str]) -> Path:
     """`path` as a Path. FileProblem unless a folder is there."""
     path = Path(path)
@@ -30,6 +40,16 @@ def existing_folder(path: str | os.PathLike[str]) -> Path:
         what = "no such folder" if not path.exists() else "this is a file, not a folder"
         raise FileProblem(f"{what}: {path}", hint="check the path; relative paths start at the current folder")
     return path
+
+
+def files_in_folder(path: str | os.PathLike[str]) -> list[Path]:
+    """Every file and folder in `path`, in no order. FileProblem unless a readable folder is there."""
+    path = existing_folder(path)
+    try:
+        return list(path.iterdir())
+    except OSError as problem:
+        reason = problem.strerror or "refused"
+        raise FileProblem(f"this folder cannot be read: {path}: {reason}", hint=f"chmod +rx {path}") from problem
 
 
 def writable_folder(path: str | os.PathLike[str]) -> Path:

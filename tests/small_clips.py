@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
+import struct
+import zlib
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -42,21 +45,66 @@ def make_clip(
     turn: dict[str, Any] | None = None,
     pixel_aspect: Fraction | None = None,
     options: dict[str, str] | None = None,
+    codec: str = "mpeg4",
+    codec_options: dict[str, str] | None = None,
+    pixel_format: str = "yuv420p",
+    audio: bool = False,
 ) -> Path:
     """A video of 25 fps; pts counts in frames."""
     height, width = rgb(0).shape[:2]
     with av.open(str(path), "w", options=options or {}) as container:
-        stream = container.add_stream("mpeg4", rate=25, options={"qmin": "2", "qmax": "2"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream = container.add_stream(codec, rate=25, options=codec_options or {"qmin": "2", "qmax": "2"})
+        stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         if pixel_aspect:
             stream.codec_context.sample_aspect_ratio = pixel_aspect
         if turn:
             stream.set_display_rotation(**turn)
+        if audio:
+            sound = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+            samples.sample_rate, samples.pts = 8000, 0
+            container.mux(sound.encode(samples))
         for index in range(frames):
             picture = av.VideoFrame.from_ndarray(rgb(index), format="rgb24")
             picture.pts, picture.time_base = pts(index), Fraction(1, 25)
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
+    return path
+
+
+def transport_stream(frames: int, fps: int) -> list[bytes]:
+    """A live H.264 stream as MPEG-TS, in pieces of one frame each."""
+    target = io.BytesIO()
+    pieces = []
+    with av.open(target, "w", format="mpegts", options={"flush_packets": "1", "muxdelay": "0"}) as container:
+        stream = container.add_stream("libx264", rate=fps, options={"tune": "zerolatency", "g": "10"})
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for index in range(frames):
+            picture = av.VideoFrame.from_ndarray(quarters(), format="rgb24")
+            picture.pts, picture.time_base = index, Fraction(1, fps)
+            container.mux(stream.encode(picture))
+            pieces.append(target.getvalue())
+            target.seek(0)
+            target.truncate()
+    return pieces
+
+
+def make_avi_with_placeholder(path: Path, frames: int) -> Path:
+    """An AVI of `frames` pictures and one packet that says "as before" (an N-VOP), which its header counts as a frame.
+
+    Encoders that pack a B-frame into the packet of another frame put one where it is missing.
+    """
+    n_vop = bytes.fromhex("000001b6504f")  # VOP start; P, no second passed, 5 bits of time, vop_coded = 0
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        pictures = [av.VideoFrame.from_ndarray(noise(index), format="rgb24") for index in range(frames)]
+        packets = [packet for picture in [*pictures, None] for packet in stream.encode(picture)]
+        packets.insert(frames // 2, av.Packet(n_vop))
+        for index, packet in enumerate(packets):
+            packet.stream, packet.time_base = stream, Fraction(1, 25)
+            packet.pts = packet.dts = index
+            container.mux(packet)
     return path
 
 
@@ -71,6 +119,23 @@ def make_images(folder: Path, count: int = 4, width: int = 40, height: int = 30)
     for n in range(1, count + 1):
         cv2.imwrite(str(folder / f"img{n}.png"), np.full((height, width, 3), n, np.uint8))
     return folder
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A black image."""
+    fast = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    return cv2.imencode(".png", np.zeros((height, width, 3), np.uint8), fast)[1].tobytes()
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that states a size and holds next to nothing."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(100))),
+        (b"IEND", b""),
+    ]
+    packed = [struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d)) for kind, d in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
 
 
 def modules_that_define(function: str) -> set[str]:

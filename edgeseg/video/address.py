@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from urllib.parse import urlsplit
 
 from edgeseg.errors import FormatError, UnknownNameError
 
@@ -38,6 +39,15 @@ class Address:
         """What to call the place in messages: never with a password."""
         return redacted(self.place)
 
+    @property
+    def host(self) -> str:
+        """The host of a URL; "" where it cannot be told from the password, which then holds a / ? # or [."""
+        try:
+            url = urlsplit(self.place)
+        except ValueError:
+            return ""
+        return "" if "@" in self.place and "@" not in url.netloc else url.hostname or ""
+
     def check_options(self, known: Iterable[str]) -> None:
         """UnknownNameError where an option is none of the `known` ones."""
         known = list(known)
@@ -53,6 +63,13 @@ class Address:
         if not text.isascii() or not text.isdigit() or int(text) < least:
             raise FormatError(f"{key}={text} is no whole number from {least}", hint=f"write {key}={default}")
         return int(text)
+
+    def flag(self, key: str) -> bool:
+        """The option `key`: 1 is yes; 0, or the option left away, no."""
+        text = self.options.get(key, "0")
+        if text not in ("0", "1"):
+            raise FormatError(f"{key}={text} is neither 0 nor 1", hint=f"write {key}=1, or leave it away")
+        return text == "1"
 
     def rate(self, default: Fraction) -> Fraction:
         """The option `fps` as frames a second: 25, 12.5 or 30000/1001."""

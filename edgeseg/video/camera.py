@@ -15,6 +15,7 @@ import cv2
 from edgeseg.errors import FormatError, SizeError, UnavailableError
 from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame
+from edgeseg.video.loss import Loss
 from edgeseg.video.source import FrameSource, SourceInfo, SourceKind
 
 OPTIONS = {"width": cv2.CAP_PROP_FRAME_WIDTH, "height": cv2.CAP_PROP_FRAME_HEIGHT, "fps": cv2.CAP_PROP_FPS}
@@ -23,7 +24,8 @@ OPTIONS = {"width": cv2.CAP_PROP_FRAME_WIDTH, "height": cv2.CAP_PROP_FRAME_HEIGH
 class CameraSource(FrameSource):
     """A camera that never ends; its times are seconds since it was opened, taken as each frame arrives.
 
-    It may give another size than it was asked for: `info` holds the one it gives.
+    It may give another size than it was asked for: `info` holds the one it gives. losses: the `warnings`, each with
+    its code.
     """
 
     kind: SourceKind = "live"
@@ -32,6 +34,7 @@ class CameraSource(FrameSource):
         self, device: int | str, wishes: dict[str, float], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         name = f"camera:{device}"
+        self.losses: list[Loss] = []
         self._clock, self._opened = clock, clock()
         self._capture: Any = cv2.VideoCapture(device)
         for key, wish in wishes.items():
@@ -51,10 +54,13 @@ class CameraSource(FrameSource):
 
     def _frames(self) -> Generator[Frame, None, None]:
         last, index = -1.0, 0
+        self.losses.clear()
         while not self._closed:
             arrived, bgr = self._capture.read()
             if not arrived:
-                self.warnings.append(f"{self.info.name} stopped after {index} frames")
+                ended = f"{self.info.name}: the source ended: the camera gives no more, after {index} frames"
+                self.losses.append(Loss("ES-SOURCE-ENDED", ended))
+                self.warnings.append(ended)
                 return
             arrived_at = self._clock()
             last = max(arrived_at - self._opened, last + 1e-6)  # two frames never share a time

@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from fractions import Fraction
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 
-import av
-
 from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame
+from edgeseg.video.loss import Loss
 from edgeseg.video.picture import Geometry
-from edgeseg.video.reader import Reader
+from edgeseg.video.reader import TIMEOUT_SECONDS, Decoded, Reader
 from edgeseg.video.source import FrameSource, SourceInfo
+
+ARRIVAL_TICK_SECONDS = 1e-3  # between two frames that came at once
 
 
 class FileSource(FrameSource):
     """The frames of a video file, or of a URL that FFmpeg opens.
 
     Frames keep the file's timestamps: the first one need not be 0, and gaps stay gaps. One that does not rise is put a
-    tick behind its predecessor. A picture of another size than the first one is scaled to it.
+    tick behind its predecessor. Frames of a live source without timestamps have their times of arrival, from 0. A
+    picture of another size than the first one is scaled to it.
+
+    losses: the `warnings`, each with its code.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._address = address
-        reader = Reader(address)
+        self._open = partial(Reader, address, timeout_seconds=timeout_seconds, clock=clock)
+        reader = self._open()
         self._reader: Reader | None = reader
-        self._geometry = Geometry.from_picture(reader.first, reader.stream.sample_aspect_ratio)
+        self._geometry = Geometry.from_picture(reader.first.picture, reader.stream.sample_aspect_ratio)
+        self.losses: list[Loss] = []
         height, width = self._geometry.size
-        self.kind = "live" if address.is_url and reader.is_endless else "recording"
+        self.kind = "live" if reader.live else "recording"
         super().__init__(SourceInfo(width, height, reader.fps, reader.frames, address.name))
 
     def files(self) -> tuple[Path, ...]:
@@ -45,21 +56,26 @@ class FileSource(FrameSource):
             self._reader = None
 
     def _frames(self) -> Generator[Frame, None, None]:
-        reader, self._reader = self._reader or Reader(self._address), None
+        reader, self._reader = self._reader or self._open(), None
         pictures = reader.pictures()
         end = float("-inf")
+        self.losses.clear()
+        self._warn(reader.left_out())
         try:
-            for index, picture in enumerate(pictures):
-                pts_seconds = _pts_seconds(picture, end, self.info.fps)
-                end = pts_seconds
-                yield self._frame_from_picture(index, pts_seconds, picture)
-            self.warnings += reader.losses(end + float(1 / self.info.fps))
+            for index, decoded in enumerate(pictures):
+                end = _pts_seconds(decoded, end, reader)
+                yield self._frame_from_decoded(index, end, decoded)
+            self._warn(reader.losses(end + float(1 / self.info.fps)))
         finally:
             pictures.close()
             reader.close()
 
-    def _frame_from_picture(self, index: int, pts_seconds: float, picture: av.VideoFrame) -> Frame:
-        geometry = self._geometry
+    def _warn(self, losses: list[Loss]) -> None:
+        self.losses += losses
+        self.warnings += [loss.message for loss in losses]
+
+    def _frame_from_decoded(self, index: int, pts_seconds: float, decoded: Decoded) -> Frame:
+        geometry, picture = self._geometry, decoded.picture
         return Frame(
             index,
             pts_seconds,
@@ -67,15 +83,18 @@ class FileSource(FrameSource):
             self.info.height,
             rgb=partial(geometry.rgb_from_picture, picture),
             planes=partial(geometry.planes_from_picture, picture),
-            captured_at=time.monotonic() if self.kind == "live" else None,
+            captured_at=decoded.arrived_at if self.kind == "live" else None,
         )
 
 
-def _pts_seconds(picture: av.VideoFrame, last: float, fps: Fraction) -> float:
-    """The time of `picture`, always later than `last`."""
-    if picture.pts is None:
-        return max(0.0, last + float(1 / fps))
-    return max(float(picture.pts * picture.time_base), last + float(picture.time_base))
+def _pts_seconds(decoded: Decoded, last: float, reader: Reader) -> float:
+    """The time of a picture, always later than `last`."""
+    if not reader.timed:
+        return max(decoded.arrived_at - reader.first.arrived_at, last + ARRIVAL_TICK_SECONDS)
+    if decoded.picture.pts is None:
+        return max(0.0, last + float(1 / reader.fps))
+    # Not by picture.time_base: after a read error, those left in the decoder have none.
+    return max(float(decoded.picture.pts * reader.time_base), last + float(reader.time_base))
 
 
 def source_from_address(address: Address) -> FileSource:

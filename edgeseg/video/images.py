@@ -8,48 +8,92 @@ from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
 
-from edgeseg.errors import DataError, SizeError
-from edgeseg.files import existing_file
+from edgeseg.errors import DataError, EdgeSegError, SizeError
+from edgeseg.files import existing_file, files_in_folder
 from edgeseg.image import IMAGE_ENDINGS, rgb_from_file
 from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame, Pixels
+from edgeseg.video.loss import Loss
 from edgeseg.video.source import FrameSource, SourceInfo
 
 
 class ImagesSource(FrameSource):
     """The images of a folder (not of those below it), of a glob, or one image; `img2` comes before `img10`.
 
-    All of one size, turned as their EXIF says. Frame n is shown at n / fps.
+    All of the size of the first one, turned as their EXIF says. Frame n is shown at n / fps.
+
+    skip_errors: leave out images that cannot be read or have another size, and count them in `warnings`; else the
+        first one is an error.
+    losses: the `warnings`, each with its code.
     """
 
-    def __init__(self, place: str, fps: Fraction) -> None:
+    def __init__(self, place: str, fps: Fraction, *, skip_errors: bool = False) -> None:
         self._paths = image_paths(place)
-        self._first: Pixels | None = rgb_from_file(self._paths[0])
-        height, width = self._first.shape[:2]
+        self._skip_errors = skip_errors
+        self.losses: list[Loss] = []
+        self._start, first = self._first_readable(place)
+        self._first: Pixels | None = first
+        height, width = first.shape[:2]
         super().__init__(SourceInfo(width, height, fps, len(self._paths), place))
 
     def files(self) -> tuple[Path, ...]:
         """The images."""
         return tuple(self._paths)
 
+    def _first_readable(self, place: str) -> tuple[int, Pixels]:
+        """The first image that can be read, and where it stands among all."""
+        for number, path in enumerate(self._paths):
+            try:
+                return number, rgb_from_file(path)
+            except EdgeSegError:
+                if not self._skip_errors:
+                    raise
+        raise DataError(f"none of the {len(self._paths)} images in {place} can be read", hint="write them again as PNG")
+
     def _frames(self) -> Generator[Frame, None, None]:
-        for index, path in enumerate(self._paths):
+        self.losses.clear()
+        problems: list[EdgeSegError] = []
+        try:
+            for number, path in enumerate(self._paths):
+                try:
+                    rgb = self._image_of_size(number, path)
+                except EdgeSegError as problem:
+                    if not self._skip_errors:
+                        raise
+                    problems.append(problem)
+                    continue
+                index = number - len(problems)
+                yield Frame.from_rgb(index, float(index / self.info.fps), rgb, sequence=number, name=path.name)
+        finally:
+            if problems:
+                self._warn(problems)
+
+    def _image_of_size(self, number: int, path: Path) -> Pixels:
+        if number == self._start and self._first is not None:
             first, self._first = self._first, None
-            rgb = rgb_from_file(path) if first is None else first
-            height, width = rgb.shape[:2]
-            if (width, height) != (self.info.width, self.info.height):
-                raise SizeError(
-                    f"{path} is {width}x{height}, the images before it {self.info.width}x{self.info.height}",
-                    hint="resize it, or put images of each size into a folder of their own",
-                )
-            yield Frame.from_rgb(index, float(index / self.info.fps), rgb, name=path.name)
+            return first
+        rgb = rgb_from_file(path)
+        height, width = rgb.shape[:2]
+        if (width, height) != (self.info.width, self.info.height):
+            raise SizeError(
+                f"{path} is {width}x{height}, the images before it {self.info.width}x{self.info.height}",
+                hint="resize it, put images of each size into a folder of their own, or add ?skip_errors=1",
+                code="ES-SIZE-CHANGED",
+            )
+        return rgb
+
+    def _warn(self, problems: list[EdgeSegError]) -> None:
+        count = f"{len(problems)} of {len(self._paths)} images were skipped"
+        loss = Loss("ES-SOURCE-SKIPPED", f"{self.info.name}: {count}; the first one: {problems[0].message}")
+        self.losses.append(loss)
+        self.warnings.append(loss.message)
 
 
 def image_paths(place: str) -> list[Path]:
     """The images that a folder, glob or path names, in natural order. DataError where there are none."""
     folder = Path(place)
     if folder.is_dir():
-        paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_ENDINGS]
+        paths = [path for path in files_in_folder(folder) if path.suffix.lower() in IMAGE_ENDINGS]
     elif any(mark in place for mark in "*?[") and not folder.exists():
         paths = [Path(path) for path in glob.glob(place, recursive=True)]  # noqa: PTH207 - absolute or not
     else:
@@ -66,6 +110,6 @@ def _natural(path: Path) -> list[tuple[bool, int, str]]:
 
 
 def source_from_address(address: Address) -> ImagesSource:
-    """The images at a folder, glob or path; option: fps (25)."""
-    address.check_options(["fps"])
-    return ImagesSource(address.place, address.rate(Fraction(25)))
+    """The images at a folder, glob or path; options: fps (25), skip_errors (0)."""
+    address.check_options(["fps", "skip_errors"])
+    return ImagesSource(address.place, address.rate(Fraction(25)), skip_errors=address.flag("skip_errors"))

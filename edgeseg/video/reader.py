@@ -2,48 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 
-from edgeseg.errors import EdgeSegError, FileProblem, FormatError, UnavailableError
-from edgeseg.files import existing_file
+from edgeseg.errors import EdgeSegError, FormatError
 from edgeseg.video.address import Address
+from edgeseg.video.container import VIDEO_HINT, open_container
+from edgeseg.video.failure import Failure
+from edgeseg.video.loss import Loss
 
 TIMEOUT_SECONDS = 10.0
 TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")  # FFmpeg shows text files as films of text
-VIDEO_HINT = "name a video file (.mp4, .mkv, .avi, .mov, .webm), a folder of images or a camera"
+NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: FFmpeg counts the packets at a guessed rate
+
+
+class Decoded(NamedTuple):
+    """A decoded picture, and when the packet that completed it had arrived (by the clock of the reader)."""
+
+    picture: av.VideoFrame
+    arrived_at: float
 
 
 class Reader:
     """An open video, of which the first picture is decoded: what is no video does not open."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = address.name
-        self._container = _container_from_address(address)
+        self._timeout_seconds, self._clock = timeout_seconds, clock
+        self._container = open_container(address, timeout_seconds, clock)
         self._decoded = self._undecodable = self._damaged = 0
-        self._stopped = ""
+        self._failure: Failure | None = None
+        self._silent_seconds, self._arrived_at = 0.0, clock()
         try:
-            self.stream = _video_stream(self._container, self.name)
+            self.live = _is_live(self._container, address)
+            self.stream = _video_stream(self._container, self.name, live=self.live)
+            self.time_base: Fraction = self.stream.time_base
+            self.timed = not (self.live and self._container.format.flags & NO_TIMESTAMPS)
             self.fps = _fps_of(self.stream)
             self.frames: int | None = self.stream.frames or None
-            self._frames_stated = 0 if _hides_frames(self._container, self.stream) else self.stream.frames
-            self._end_stated = _end_of(self._container)
-            self.is_endless = self._container.duration is None  # a camera; a file over HTTP has a length
+            self._frames_stated = 0 if _is_whole(self._container, self.stream) else self.stream.frames
+            self._end_stated = 0.0 if self.live else _end_of(self._container)
+            self._has_audio = bool(self._container.streams.audio)
             self._rest = self._decode()
-            self.first: av.VideoFrame = next(self._rest, None)
-            if self.first is None:
-                raise FormatError(
-                    f"not one frame of {self.name} can be decoded", hint="play it to see whether it is whole"
-                )
+            first = next(self._rest, None)
+            if first is None:
+                raise self._nothing_decoded(address)
+            self.first: Decoded = first
         except BaseException:
             self._container.close()
             raise
 
-    def pictures(self) -> Generator[av.VideoFrame, None, None]:
+    def pictures(self) -> Generator[Decoded, None, None]:
         """Every picture once, the first one included; closes the video behind them."""
         try:
             yield self.first
@@ -56,39 +75,69 @@ class Reader:
         self._rest.close()
         self._container.close()
 
-    def losses(self, end_seconds: float) -> list[str]:
-        """What was lost, one line each. end_seconds: when the last frame that was read ends."""
-        lines = []
-        if self._stopped:
-            lines.append(f"reading stopped after {self._decoded} frames: {self._stopped}")
-        if self._decoded < self._frames_stated:
-            lines.append(f"the file is cut short: {self._decoded} of {self._frames_stated} frames could be read")
-        elif end_seconds < self._end_stated - 0.5:
-            lines.append(f"the file is cut short: read to {end_seconds:.2f} s of {self._end_stated:.2f} s")
-        if self._undecodable:
-            lines.append(f"packets that could not be decoded: {self._undecodable}")
-        if self._damaged:
-            lines.append(f"damaged frames: {self._damaged} of {self._decoded}")
-        return [f"{self.name}: {line}" for line in lines]
+    def left_out(self) -> list[Loss]:
+        """What is not read at all, known from the start: the sound."""
+        return [Loss("ES-SOURCE-AUDIO", f"{self.name}: audio is not copied")] if self._has_audio else []
 
-    def _decode(self) -> Generator[av.VideoFrame, None, None]:
+    def losses(self, end_seconds: float) -> list[Loss]:
+        """What was lost, one line each. end_seconds: when the last frame that was read ends."""
+        losses = []
+        if self._failure:
+            losses.append(("ENDED", f"the source ended: {self._failure.reason}, after {self._decoded} frames"))
+        if self._decoded < self._frames_stated:
+            cut = f"the file is cut short: {self._decoded} of {self._frames_stated} frames could be read"
+            losses.append(("CUT-SHORT", cut))
+        elif end_seconds < self._end_stated - 0.5:
+            cut = f"the file is cut short: read to {end_seconds:.2f} s of {self._end_stated:.2f} s"
+            losses.append(("CUT-SHORT", cut))
+        if self._undecodable:
+            losses.append(("UNDECODABLE", f"packets that could not be decoded: {self._undecodable}"))
+        if self._damaged:
+            losses.append(("DAMAGED", f"damaged frames: {self._damaged} of {self._decoded}"))
+        return [Loss(f"ES-SOURCE-{code}", f"{self.name}: {line}") for code, line in losses]
+
+    def _nothing_decoded(self, address: Address) -> EdgeSegError:
+        if address.is_url:
+            return (self._failure or Failure.of_reading(None)).error(address)
+        return FormatError(
+            f"not one frame of {self.name} can be decoded",
+            hint="play it to see whether it is whole",
+            code="ES-SOURCE-UNDECODABLE",
+        )
+
+    def _decode(self) -> Generator[Decoded, None, None]:
         packets = self._container.demux(self.stream)
         try:
             while True:
-                try:
-                    packet = next(packets, None)
-                except (av.FFmpegError, OSError) as problem:
-                    self._stopped = problem.strerror or "read error"
-                    packet = None
-                pictures = self._pictures_of(packet)
-                for picture in pictures:
+                packet = self._next_of(packets)
+                for picture in self._pictures_of(packet):
                     self._decoded += 1
                     self._damaged += picture.is_corrupt
-                    yield picture
+                    yield Decoded(picture, self._arrived_at)
                 if packet is None:
                     return
         finally:
             self._container.close()
+
+    def _next_of(self, packets: Any) -> Any:
+        """The next packet; None at the end, of which `_failure` says what it was unless it is that of a recording."""
+        problem, asked = None, self._clock()
+        try:
+            packet = next(packets, None)
+        except (av.FFmpegError, OSError) as error:
+            problem, packet = error, None
+        self._arrived_at = self._clock()
+        self._silent_seconds += self._arrived_at - asked
+        if packet is None and (problem or self.live):
+            self._failure = self._failure_of(problem)
+        elif packet is not None and packet.size:  # an empty packet marks the end, and says nothing of the source
+            self._silent_seconds = 0.0
+        return packet
+
+    def _failure_of(self, problem: Exception | None) -> Failure:
+        if isinstance(problem, av.error.ExitError) or self._silent_seconds >= self._timeout_seconds:
+            return Failure.of_silence(self._timeout_seconds)
+        return Failure.of_reading(problem)
 
     def _pictures_of(self, packet: Any) -> list[av.VideoFrame]:
         """The pictures that `packet` completes; those still inside the decoder for None."""
@@ -101,42 +150,24 @@ class Reader:
             return []
 
 
-def _container_from_address(address: Address) -> Any:
-    try:
-        if address.is_url:
-            options = {"rtsp_transport": "tcp"} if address.kind.startswith("rtsp") else {}
-            return av.open(address.place, options=options, timeout=TIMEOUT_SECONDS)
-        path = existing_file(address.place)
-        return av.open(f"file:{path}")  # "file:" keeps a colon in a name from being read as a protocol
-    except (av.FFmpegError, OSError) as problem:
-        reason, wrong_format = problem.strerror or "refused", isinstance(problem, av.InvalidDataError)
-    raise _opening_error(address, reason, wrong_format)  # out here, for FFmpeg's own error shows the password
+def _is_live(container: Any, address: Address) -> bool:
+    """Whether frames come when they come: RTSP, and what has neither a length nor a size over HTTP."""
+    return address.is_url and (address.kind.startswith("rtsp") or not (container.duration or container.size > 0))
 
 
-def _opening_error(address: Address, reason: str, wrong_format: bool) -> EdgeSegError:
-    if not wrong_format and address.is_url:
-        return UnavailableError(
-            f"cannot open {address.name}: {reason}", hint="check the address, and that the camera is on"
-        )
-    if not wrong_format:
-        return FileProblem(f"cannot open {address.name}: {reason}", hint="check the path")
-    if not address.is_url and _is_mp4(Path(address.place)):
-        hint = "record it again, as .mkv where recordings get cut off; untrunc can rescue an MP4"
-        return FormatError(f"the index (moov) of {address.name} is missing: its recording was cut off", hint=hint)
-    return FormatError(f"this is no video: {address.name}", hint=VIDEO_HINT)
-
-
-def _is_mp4(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(8)[4:] == b"ftyp"
-
-
-def _video_stream(container: Any, name: str) -> Any:
+def _video_stream(container: Any, name: str, *, live: bool) -> Any:
     cover = av.stream.Disposition.attached_pic
-    streams = [s for s in container.streams.video if not s.disposition & cover and s.codec_context]
+    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+    if streams and streams[0].codec_context is None:
+        raise FormatError(
+            f"the codec of {name} is not known to this FFmpeg",
+            hint="write it again as H.264: ffmpeg -i INPUT -c:v libx264 OUTPUT.mp4",
+            code="ES-SOURCE-CODEC",
+        )
     if not streams or streams[0].codec_context.name in TEXT_CODECS:
-        raise FormatError(f"there is no video in {name}", hint=VIDEO_HINT)
-    streams[0].thread_type = "AUTO"  # frames on several cores
+        raise FormatError(f"there is no video in {name}", hint=VIDEO_HINT, code="ES-SOURCE-FORMAT")
+    # Threads that take a frame each are fastest, and hold back as many frames as there are cores.
+    streams[0].thread_type = "SLICE" if live else "AUTO"
     return streams[0]
 
 
@@ -146,11 +177,15 @@ def _fps_of(stream: Any) -> Fraction:
     return Fraction(rate) if rate and 0 < rate <= 1000 else Fraction(25)
 
 
-def _hides_frames(container: Any, stream: Any) -> bool:
-    """Whether fewer frames than stated are no loss: an MP4 may hide some, and is whole if its index stays inside."""
-    if "mp4" not in container.format.name or not len(stream.index_entries):
+def _is_whole(container: Any, stream: Any) -> bool:
+    """Whether fewer frames than stated are no loss: the index is complete and ends inside the file.
+
+    An MP4 may hide frames, which its index then leaves out, and an AVI counts placeholders (N-VOPs) as frames.
+    """
+    count = len(stream.index_entries)
+    if not count or ("mp4" not in container.format.name and count < stream.frames):
         return False
-    last = stream.index_entries[len(stream.index_entries) - 1]
+    last = stream.index_entries[count - 1]
     return bool(last.pos + last.size <= container.size)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from small_clips import FakeCapture, make_images
+from small_clips import FakeCapture, make_images, png_header, png_of
 
-from edgeseg.errors import DataError, FormatError, SizeError, UnavailableError
+from edgeseg.errors import DataError, FileProblem, FormatError, SizeError, UnavailableError
 from edgeseg.video import camera
 from edgeseg.video.camera import CameraSource
 from edgeseg.video.source import open_source
@@ -41,8 +41,9 @@ def test_an_image_of_another_size_is_named(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "img3.png"), np.zeros((8, 9, 3), np.uint8))
     with open_source(tmp_path) as source, pytest.raises(SizeError) as caught:
         list(source)
-    assert caught.value.message == f"{tmp_path / 'img3.png'} is 9x8, the images before it 40x30"
-    assert caught.value.hint == "resize it, or put images of each size into a folder of their own"
+    assert caught.value.code == "ES-SIZE-CHANGED"
+    assert str(tmp_path / "img3.png") in caught.value.message
+    assert "?skip_errors=1" in caught.value.hint
 
 
 @pytest.mark.parametrize("data", [b"", b"no image at all"])
@@ -53,6 +54,84 @@ def test_an_unreadable_image_is_named(tmp_path: Path, data: bytes) -> None:
         list(source)
     assert caught.value.message == f"this image cannot be read: {tmp_path / 'img2.png'}"
     assert caught.value.hint == "remove it, or write it again as PNG"
+
+
+BAD = [(b"", 1), (b"", 2), (b"no image at all", 4), (png_of(9, 8), 3), (png_header(1_000_000, 1_000_000), 4)]
+
+
+@pytest.mark.parametrize(("data", "bad"), BAD)
+def test_bad_images_are_skipped_and_counted_where_that_is_wished(tmp_path: Path, data: bytes, bad: int) -> None:
+    (make_images(tmp_path, 4) / f"img{bad}.png").write_bytes(data)
+    kept = [n for n in range(1, 5) if n != bad]
+    with open_source(f"{tmp_path}?skip_errors=1") as source:
+        for _ in range(2):
+            frames = list(source)
+            assert [int(frame.rgb()[0, 0, 0]) for frame in frames] == kept
+            assert [frame.index for frame in frames] == [0, 1, 2]
+            assert [frame.name for frame in frames] == [f"img{n}.png" for n in kept]
+            assert [frame.sequence for frame in frames] == [n - 1 for n in kept]  # a gap shows what was skipped
+            assert [loss.code for loss in source.losses] == ["ES-SOURCE-SKIPPED"]
+            assert source.warnings == [loss.message for loss in source.losses]
+            assert "1 of 4 images were skipped" in source.warnings[0]
+            assert f"img{bad}.png" in source.warnings[0]
+
+
+def test_what_was_skipped_is_told_where_a_stream_is_left_early(tmp_path: Path) -> None:
+    (make_images(tmp_path, 4) / "img1.png").write_bytes(b"")
+    with open_source(f"{tmp_path}?skip_errors=1") as source:
+        frames = iter(source)
+        next(frames)
+        frames.close()
+        assert [loss.code for loss in source.losses] == ["ES-SOURCE-SKIPPED"]
+
+
+def test_a_folder_with_no_readable_image(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(FormatError):
+        open_source(tmp_path)
+    with pytest.raises(DataError):
+        open_source(f"{tmp_path}?skip_errors=1")
+    with pytest.raises(FormatError):
+        open_source(f"{tmp_path}?skip_errors=yes")
+
+
+@pytest.mark.parametrize("size", [(1_000_000, 1_000_000), (2**19, 2**19)])
+def test_an_image_that_states_a_huge_size_is_refused_before_it_is_allocated(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png_header(*size))
+    with pytest.raises(SizeError) as caught:
+        open_source(path)
+    assert caught.value.code == "ES-SIZE"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 1), (641, 359), (8000, 6000)])
+def test_images_of_any_size(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tmp_path / "image.png"
+    path.write_bytes(png_of(*size))
+    with open_source(path) as source:
+        frames = list(source)
+        assert len(frames) == 1
+        assert frames[0].name == path.name
+        assert (source.info.width, source.info.height) == (frames[0].width, frames[0].height) == size
+        assert frames[0].rgb().shape == (size[1], size[0], 3)
+
+
+def test_what_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_images(tmp_path, 2)
+
+    def forbidden(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(FileProblem) as caught:
+        open_source(tmp_path / "img1.png")
+    assert caught.value.code == "ES-FILE"
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    with pytest.raises(FileProblem) as caught:
+        open_source(tmp_path)
+    assert caught.value.hint == f"chmod +rx {tmp_path}"
 
 
 def test_no_images(tmp_path: Path) -> None:
@@ -118,7 +197,8 @@ def test_camera_times_are_the_clocks_and_rise(fake: type[FakeCapture]) -> None:
         times = [frame.pts_seconds for frame in source]
         assert times == pytest.approx([0.5, 0.5, 1.0], abs=1e-5)
         assert times[0] < times[1]
-        assert source.warnings == ["camera:0 stopped after 3 frames"]
+        assert [loss.code for loss in source.losses] == ["ES-SOURCE-ENDED"]
+        assert source.warnings == [loss.message for loss in source.losses]
 
 
 def test_a_camera_that_changes_its_size(fake: type[FakeCapture]) -> None:
