@@ -58,7 +58,7 @@ class Dataset:
             raise MismatchError(
                 f"{model} knows {len(names)} classes ({names[0]}, ...), and {self.name} has "
                 f"{len(self.labels)} ({self.labels.names[0]}, ...)",
-                hint="evaluate on a data set with the model's classes",
+                hint="evaluate on a data set with the model's classes, or name them: edgeseg adopt --labels FILE",
             )
 
 

@@ -58,6 +58,24 @@ def test_eval_has_miou_as_a_fraction(run: Run, engine: str) -> None:
     assert data["data"] == STREETS
 
 
+def test_eval_marks_classes_without_truth_and_takes_several_metrics(run: Run) -> None:
+    Path("cv/test/images").mkdir(parents=True)
+    Path("cv/test/labels").mkdir()
+    cv2.imwrite("cv/test/images/0001TP.png", frames(1)[0])
+    truth = np.zeros((32, 64), np.uint8)
+    truth[:, 32:] = 3
+    cv2.imwrite("cv/test/labels/0001TP.png", truth)
+    words = ("eval", "street.onnx", "--data", "camvid:cv", "--metric", "miou", "--metric", "boundary")
+    done = run(*words)
+    assert done.code == 0, done.err
+    assert any("0.00" in line and "no ground truth" in line for line in done.out.splitlines())
+    assert "mIoU over the 2 classes that occur" in done.out
+    assert "mean boundary F" in done.out
+    data = run(*words, "--json").json()
+    assert {"miou", "miou_of_true_classes", "iou", "mean_boundary_f", "boundary_f"} <= set(data)
+    assert run("eval", "street.onnx", "--data", "camvid:cv", "--metric", "mio").code == 2
+
+
 def test_bench_has_latency_by_stage_with_raw_samples(run: Run, engine: str) -> None:
     data = run("bench", engine, "-n", "4", "--warm-up", "1", "--threads", "1", "--json").json()
     assert (data["frames"], data["warm_up"], data["threads"], data["size"]) == (4, 1, 1, "64x32")
