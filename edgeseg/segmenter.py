@@ -180,13 +180,15 @@ class Segmenter:
         return np.array(labels_nearest(result, size))
 
 
-def open_segmenter(path: str | Path, *, threads: int | None = None) -> Segmenter:
-    """Open the engine at `path`, verified against its sidecar; or an ONNX that carries a spec, on the default engine.
+def open_segmenter(path: str | Path, *, engine: str | None = None, threads: int | None = None) -> Segmenter:
+    """Open the engine at `path`, verified against its sidecar; or an ONNX that carries a spec.
 
+    engine: the one that opens a plain ONNX, the default one unless given; `Segmenter.artifact` names it then.
     threads: of the engine on a CPU; all cores that this process may use unless given.
     """
     artifact = Artifact.open(path)
-    engine = open_engine(artifact.engine or default_engine(for_onnx=True))
-    segmenter = Segmenter(artifact, engine.open(artifact, threads=threads))
+    if not artifact.engine:
+        artifact = replace(artifact, engine=engine or default_engine(for_onnx=True))
+    segmenter = Segmenter(artifact, open_engine(artifact.engine).open(artifact, threads=threads))
     segmenter.warm_up()
     return segmenter

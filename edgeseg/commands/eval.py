@@ -59,7 +59,7 @@ def command(
         print_json({**about, "data": data, **result.to_dict()})
         return
     print_classes(result)
-    print_table(["engine", "precision", "images"], [[artifact.engine or "onnx", artifact.precision, result.images]])
+    print_table(["engine", "precision", "images"], [[artifact.engine, artifact.precision, result.images]])
     print_table(["figure", "%"], overall_rows(result))
     wrote(None, f"edgeseg bench {artifact.path}")
 
