@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.commands.options import ENGINES_FOLDER, Folder, Json, SizeText, size_or_none
+from edgeseg.commands.options import (
+    ENGINES_FOLDER,
+    UNTYPED,
+    Folder,
+    Json,
+    Numbers,
+    SizeText,
+    size_or_none,
+    three_or_none,
+)
 
 Named = typer.Argument(
     metavar="[MODEL]",
@@ -21,6 +30,14 @@ def command(
     labels: Annotated[
         Path | None, typer.Option("--labels", metavar="FILE", help="Names of a checkpoint's classes, one a line.")
     ] = None,
+    mean: Annotated[
+        Numbers,
+        typer.Option("--mean", metavar="R G B", help="Of a checkpoint's input, where what is printed is wrong."),
+    ] = UNTYPED,
+    std: Annotated[
+        Numbers, typer.Option("--std", metavar="R G B", help="For 0..1 or 0..255, as --mean, in the order of --color.")
+    ] = UNTYPED,
+    color: Annotated[str | None, typer.Option("--color", metavar="rgb|bgr", help="Its colour order.")] = None,
     size: SizeText = None,
     mask: Annotated[bool, typer.Option("--mask", help="Put upsampling and argmax into the graph.")] = False,
     output: Folder = ENGINES_FOLDER,
@@ -45,11 +62,12 @@ def command(
         raise UnknownNameError("no model was named", hint=f"edgeseg export {BUNDLED[0]}")
     weights_path(chosen)
     check_exporter()
-    from edgeseg.export.adoption import shown
+    from edgeseg.export.adoption import Statistics, shown
     from edgeseg.export.model import export_model, source_from_model
 
     wanted = size_or_none(size)
-    source = source_from_model(chosen, wanted, labels)
+    stated = Statistics(three_or_none("--mean", mean), three_or_none("--std", std), color.lower() if color else None)
+    source = source_from_model(chosen, wanted, labels, stated)
     spec, adoption = source.spec, source.adoption
     if adoption and not as_json:
         print_table(["checkpoint", source.path.name], shown(adoption))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.errors import UnknownNameError
+from edgeseg.errors import FormatError, UnknownNameError
 from edgeseg.progress import Progress
 from edgeseg.spec import Precision, size_from_text
 
@@ -33,6 +33,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of the engine; all unless given.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many of the images to use, chosen by seed.")]
 
+Numbers = tuple[str, str, str]  # typer takes no tuple of numbers that may be left out
+UNTYPED: Numbers = ("", "", "")
+
 ENGINES_FOLDER = Path("engines")
 AUTO = "auto"
 
@@ -50,6 +53,17 @@ def precision_from_text(text: str | None) -> Precision | None:
 def size_or_none(text: str | None) -> tuple[int, int] | None:
     """The (width, height) that a user named."""
     return None if text is None else size_from_text(text)
+
+
+def three_or_none(option: str, texts: Numbers) -> tuple[float, ...] | None:
+    """The three numbers of an option; None where it was not typed."""
+    if texts == UNTYPED:
+        return None
+    try:
+        return tuple(float(text) for text in texts)
+    except ValueError:
+        example = f"{option} 0.485 0.456 0.406"
+        raise FormatError(f"{option} {' '.join(texts)} are not three numbers", hint=f"for example: {example}") from None
 
 
 def segmenter_from_options(
