@@ -11,6 +11,7 @@ import pytest
 from small_cli import Run, runner
 from small_onnx import frames, street_onnx
 
+from edgeseg.commands.models import trained_on
 from edgeseg.engines import ENGINES
 from edgeseg.weights import BUNDLED
 
@@ -120,6 +121,20 @@ def test_models_is_a_list_with_names(run: Run) -> None:
     data = run("models", "--json").json()
     assert [model["name"] for model in data] == list(BUNDLED)
     assert all({"family", "variant", "classes", "size", "licence"} <= set(model) for model in data)
+
+
+def test_models_says_which_were_trained_on_synthetic_images_alone(run: Run) -> None:
+    trained = {model["name"]: model["trained on"] for model in run("models", "--json").json()}
+    assert trained == {name: "synthetic" if name == "bisenetv2-street" else "camvid" for name in BUNDLED}
+    assert len(run("models").lines("note")) == 1
+
+
+def test_synthetic_is_what_the_weights_were_trained_on_and_not_a_name() -> None:
+    assert trained_on([["street:?seed=1", 1.0]]) == "synthetic"
+    assert (
+        trained_on([["street:?seed=1", 0.5], ["folder:yard?", 0.25], ["camvid:?split=train", 0.25]]) == "folder, camvid"
+    )
+    assert trained_on([]) == ""
 
 
 def test_doctor_tells_the_device_and_every_engine(run: Run) -> None:
