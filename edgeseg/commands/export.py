@@ -62,8 +62,9 @@ def command(
         raise UnknownNameError("no model was named", hint=f"edgeseg export {BUNDLED[0]}")
     weights_path(chosen)
     check_exporter()
-    from edgeseg.export.adoption import Statistics, shown
+    from edgeseg.export.adoption import shown
     from edgeseg.export.model import export_model, source_from_model
+    from edgeseg.export.statistics import Statistics
 
     wanted = size_or_none(size)
     stated = Statistics(three_or_none("--mean", mean), three_or_none("--std", std), color.lower() if color else None)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.datasets.labels import CITYSCAPES_LABELS
-from edgeseg.errors import FormatError, MismatchError, UnknownNameError
-from edgeseg.graph.adopt.normalise import COLORS, unit_statistics
+from edgeseg.errors import MismatchError
+from edgeseg.export.statistics import Statistics
 from edgeseg.labels import labels_from_file, labels_from_names, unnamed_labels
 from edgeseg.models import open_family
 from edgeseg.models.origins import recognised
-from edgeseg.spec import InputSpec, LabelSet, ModelSpec
+from edgeseg.spec import LabelSet, ModelSpec
 from edgeseg.weights.checkpoint import Checkpoint, model_name, read_checkpoint
 
 if TYPE_CHECKING:
@@ -30,32 +29,6 @@ FIXED = {  # what a config.json may ask for and no family has as an argument
     "strides": [4, 2, 2, 2],
     "hidden_act": "gelu",
 }
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """What a user states of a checkpoint's input, in place of what its origin usually has; None where they do not.
-
-    mean, std: both or neither, in the order of `color`, for values in 0..1 or in 0..255.
-    """
-
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    color: str | None = None
-
-    def input_from(self, usual: InputSpec) -> InputSpec:
-        """`usual` with what is stated. FormatError, UnknownNameError where that is no normalisation or colour order."""
-        if self.color not in (None, *COLORS):
-            raise UnknownNameError.among("colour order", str(self.color), COLORS)
-        color = self.color or usual.color
-        if self.mean is None and self.std is None:
-            turned = color != usual.color
-            mean, std = (values[::-1] if turned else values for values in (usual.mean, usual.std))
-        elif self.mean is None or self.std is None:
-            raise FormatError("mean and std belong together", hint="give both: --mean R G B --std R G B")
-        else:
-            mean, std, _ = unit_statistics(self.mean, self.std)
-        return dataclasses.replace(usual, mean=mean, std=std, color=color)
 
 
 @dataclass(frozen=True)

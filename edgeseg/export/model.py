@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from edgeseg.artifact import Artifact
 from edgeseg.errors import MismatchError
-from edgeseg.export.adoption import Adoption, Statistics, adoption_from_file
+from edgeseg.export.adoption import Adoption, adoption_from_file
 from edgeseg.export.onnx import onnx_from_module
 from edgeseg.export.parity import Parity, parity_of_export
+from edgeseg.export.statistics import Statistics
 from edgeseg.files import sha256_from_file, writable_folder
 from edgeseg.models import open_family
 from edgeseg.spec import ModelSpec, Output

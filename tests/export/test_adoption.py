@@ -21,8 +21,9 @@ from edgeseg.artifact import Artifact  # noqa: E402
 from edgeseg.conversion import float_onnx  # noqa: E402
 from edgeseg.datasets.labels import CITYSCAPES_LABELS  # noqa: E402
 from edgeseg.errors import EdgeSegError, FormatError, MismatchError, SizeError  # noqa: E402
-from edgeseg.export.adoption import Statistics, adoption_from_file, shown  # noqa: E402
+from edgeseg.export.adoption import adoption_from_file, shown  # noqa: E402
 from edgeseg.export.model import source_from_model  # noqa: E402
+from edgeseg.export.statistics import Statistics  # noqa: E402
 from edgeseg.labels import unnamed_labels  # noqa: E402
 from edgeseg.opening import existing_engine  # noqa: E402
 from edgeseg.spec import InputSpec, Output  # noqa: E402
