@@ -10,12 +10,14 @@ import typer
 from edgeseg.commands.options import (
     ENGINES_FOLDER,
     UNTYPED,
+    Color,
     Folder,
     Json,
-    Numbers,
+    Mean,
     SizeText,
+    Std,
     size_or_none,
-    three_or_none,
+    statistics_from_options,
 )
 
 Named = typer.Argument(
@@ -30,14 +32,9 @@ def command(
     labels: Annotated[
         Path | None, typer.Option("--labels", metavar="FILE", help="Names of a checkpoint's classes, one a line.")
     ] = None,
-    mean: Annotated[
-        Numbers,
-        typer.Option("--mean", metavar="R G B", help="Of a checkpoint's input, where what is printed is wrong."),
-    ] = UNTYPED,
-    std: Annotated[
-        Numbers, typer.Option("--std", metavar="R G B", help="For 0..1 or 0..255, as --mean, in the order of --color.")
-    ] = UNTYPED,
-    color: Annotated[str | None, typer.Option("--color", metavar="rgb|bgr", help="Its colour order.")] = None,
+    mean: Mean = UNTYPED,
+    std: Std = UNTYPED,
+    color: Color = None,
     size: SizeText = None,
     mask: Annotated[bool, typer.Option("--mask", help="Put upsampling and argmax into the graph.")] = False,
     output: Folder = ENGINES_FOLDER,
@@ -64,11 +61,9 @@ def command(
     check_exporter()
     from edgeseg.export.adoption import shown
     from edgeseg.export.model import export_model, source_from_model
-    from edgeseg.export.statistics import Statistics
 
     wanted = size_or_none(size)
-    stated = Statistics(three_or_none("--mean", mean), three_or_none("--std", std), color.lower() if color else None)
-    source = source_from_model(chosen, wanted, labels, stated)
+    source = source_from_model(chosen, wanted, labels, statistics_from_options(mean, std, color))
     spec, adoption = source.spec, source.adoption
     if adoption and not as_json:
         print_table(["checkpoint", source.path.name], shown(adoption))

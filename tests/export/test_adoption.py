@@ -144,6 +144,16 @@ def test_what_a_user_states_of_the_input_is_checked(theirs: Theirs, statistics: 
     assert caught.value.code == code
 
 
+def test_convert_takes_the_same(theirs: Theirs, run: Run, tmp_path: Path, tiny_onnx: Path) -> None:
+    words = ("--mean", "0.1", "0.2", "0.3", "--std", "0.5", "0.5", "0.5", "--color", "BGR", "--size", "64x32")
+    target = ("--engine", "onnxruntime", "--precision", "fp32", "-o", tmp_path)
+    made = run("convert", theirs.folder, *words, *target, "--json").json()
+    given = Artifact.open(made["engine"]).spec.input
+    assert (given.mean, given.std, given.color) == ((0.1, 0.2, 0.3), (0.5, 0.5, 0.5), "bgr")
+    done = run("convert", tiny_onnx, "--color", "bgr", *target)
+    assert (done.code, len(done.lines("hint"))) == (2, 1)
+
+
 def test_weights_that_state_their_input_take_no_other(tiny_weights: Path) -> None:
     with pytest.raises(MismatchError) as caught:
         source_from_model(tiny_weights, statistics=Statistics(color="bgr"))
