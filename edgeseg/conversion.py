@@ -27,6 +27,7 @@ from edgeseg.engines import default_engine, open_engine
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.errors import FormatError, MismatchError
+from edgeseg.export.statistics import Statistics
 from edgeseg.files import existing_file, writable_folder
 from edgeseg.measure.device import has_native_bf16
 from edgeseg.progress import Progress, silent
@@ -80,6 +81,7 @@ def convert(
     size: tuple[int, int] | None = None,
     output: Output = Output.LOGITS,
     labels: Path | None = None,
+    statistics: Statistics | None = None,
     options: BuildOptions | None = None,
     out: Path = Path("engines"),
     progress: Progress = silent,
@@ -89,8 +91,8 @@ def convert(
     engine: the first that this machine can run unless given. precision: int8 where there are ranges, else the
     fastest float that the engine and this machine have; `Auto` measures which. images: a folder, or a data set's URI,
     to calibrate on, of which `limit` are chosen; without it the committed table of a bundled model is used, or the
-    table at `ranges`. size: (width, height). labels: names of a checkpoint's classes. options: of the engine's own
-    builder. Nothing is left behind where a step fails.
+    table at `ranges`. size: (width, height). labels, statistics: names of a checkpoint's classes, and its input's
+    mean, std and colour order. options: of the engine's own builder. Nothing is left behind where a step fails.
     """
     engine = engine or default_engine()
     open_engine(engine).available()
@@ -106,7 +108,9 @@ def convert(
     table_path = None if images else (ranges or (bundled_ranges(str(model)) if model in BUNDLED else None))
     with scratch_in(out) as scratch:
         progress("export", 0, None)
-        onnx, parity = float_onnx(model, scratch, size=size, output=output, images=images, labels=labels)
+        onnx, parity = float_onnx(
+            model, scratch, size=size, output=output, images=images, labels=labels, statistics=statistics
+        )
         name = onnx.path.stem
         panel = panel_from_options(onnx.spec, auto.data, images, limit) if auto else None
         if images:
@@ -212,12 +216,15 @@ def float_onnx(
     output: Output = Output.LOGITS,
     images: str | Path | None = None,
     labels: Path | None = None,
+    statistics: Statistics | None = None,
 ) -> tuple[Artifact, Parity | None]:
     """The float ONNX of `model` in `folder`, and its parity on frames of `images`; an ONNX is copied there.
 
-    labels: a text file with the names of a checkpoint's classes.
+    labels: a text file with the names of a checkpoint's classes. statistics: of a checkpoint's input.
     """
     if Path(model).suffix == ".onnx":
+        if statistics not in (None, Statistics()):
+            raise MismatchError(f"{Path(model).name} states its input itself", hint="leave --mean, --std, --color out")
         if labels is not None:
             raise MismatchError(f"{Path(model).name} names its classes itself", hint="leave --labels out")
         return copied_onnx(existing_file(model), folder, size), None
@@ -227,7 +234,7 @@ def float_onnx(
     check_exporter()
     from edgeseg.export.model import export_model, source_from_model  # torch, which a device need not have
 
-    source = source_from_model(model, size, labels)
+    source = source_from_model(model, size, labels, statistics)
     path = folder / f"{model_stem(source.spec.name, size, output)}.onnx"
     return export_model(source, path, frames=check_frames(source.spec, images), output=output)
 

@@ -2,48 +2,66 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from edgeseg.datasets.dataset import Dataset
+from edgeseg.datasets.matching import match_classes
 from edgeseg.measure.recorder import Summary
-from edgeseg.metrics.confusion import ConfusionMatrix
+from edgeseg.metrics import open_metric
+from edgeseg.metrics.metric import Metric
 from edgeseg.progress import Progress, silent
 from edgeseg.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found. latency: of the same run, by stage."""
+    """What `evaluate` found.
+
+    metrics: by their names in METRICS. latency: of the same run, by stage. names: the data set's classes.
+    extra_pixels: for each class that only the model has, how many labelled pixels it gave to that class, wrongly.
+    """
 
     images: int
-    confusion: ConfusionMatrix
+    metrics: dict[str, Metric]
     latency: dict[str, Summary]
     names: tuple[str, ...]
+    extra_pixels: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; `miou` is a fraction over the whole data set."""
-        return {
-            "images": self.images,
-            **self.confusion.to_dict(self.names),
-            "latency": {stage: summary.to_dict() for stage, summary in self.latency.items()},
-        }
+        """Plain data; every figure is a fraction over the whole data set."""
+        record: dict[str, Any] = {"images": self.images}
+        for metric in self.metrics.values():
+            record.update(metric.result().to_dict(self.names))
+        latency = {stage: summary.to_dict() for stage, summary in self.latency.items()}
+        return {**record, "extra_pixels": dict(self.extra_pixels), "latency": latency}
 
 
-def evaluate(segmenter: Segmenter, dataset: Dataset, *, progress: Progress = silent) -> Evaluation:
-    """Segment every picture of `dataset`, at the size of its label image, and count.
+def evaluate(
+    segmenter: Segmenter, dataset: Dataset, *, metrics: Sequence[str] = ("miou",), progress: Progress = silent
+) -> Evaluation:
+    """Segment every image of `dataset`, at the size of its label image, and count with each of `metrics`.
 
     Low-resolution logits are upsampled bilinearly to the label's size, then argmax; a mask engine's mask is taken to
-    it by nearest neighbour. MismatchError where the classes are not the model's.
+    it by nearest neighbour. Classes are matched by name. MismatchError where the model lacks some of the data set's.
     """
-    names = segmenter.spec.labels.names
-    dataset.check_labels(names, segmenter.spec.name)
-    confusion = ConfusionMatrix(len(names), dataset.labels.ignore)
+    match = match_classes(segmenter.spec.labels, dataset, segmenter.spec.name)
+    names, ignore = dataset.labels.names, dataset.labels.ignore
+    counted = {metric: open_metric(metric)(len(names), ignore, len(match.extra)) for metric in metrics}
+    extra = np.zeros(256, np.int64)
     segmenter.clear_latency()
     count = 0
     for sample in dataset:
         truth = sample.labels()
-        confusion.update(segmenter.segment(sample.rgb(), (truth.shape[0], truth.shape[1])).labels, truth)
+        labels = match(segmenter.segment(sample.rgb(), (truth.shape[0], truth.shape[1])).labels)
+        for metric in counted.values():
+            metric.update(labels, truth)
+        if match.extra:
+            extra += np.bincount(labels[truth != ignore], minlength=256)
         count += 1
         progress("evaluate", count, len(dataset))
-    return Evaluation(count, confusion, segmenter.latency(), names)
+    extra_pixels = {name: int(extra[id_]) for id_, name in enumerate(match.extra, len(names))}
+    return Evaluation(count, counted, segmenter.latency(), names, extra_pixels)

@@ -39,7 +39,7 @@ def open_model(
     if not is_model(model) or sidecar_path(Path(model)).exists():
         path = existing_file(model)
         check_wishes(path, engine, precision, size)
-        return open_segmenter(path, device=device, threads=threads)
+        return open_segmenter(path, engine=engine, device=device, threads=threads)
     built = existing_engine(model, engine, precision, size, out, device)
     if built is None:
         options = BuildOptions(device=device)
@@ -55,7 +55,9 @@ def check_wishes(path: Path, engine: str | None, precision: Precision | None, si
         return
     artifact = Artifact.open(path)
     own = artifact.spec.input
-    found = {"engine": artifact.engine or default_engine(for_onnx=True), "precision": str(artifact.precision)}
+    takes_onnx = engine is not None and open_engine(engine).extension == "onnx"
+    own_engine = artifact.engine or (engine if takes_onnx else default_engine(for_onnx=True))
+    found = {"engine": own_engine, "precision": str(artifact.precision)}
     found["size"] = f"{own.width}x{own.height}"
     asked = {"engine": engine, "precision": precision and str(precision), "size": size and f"{size[0]}x{size[1]}"}
     for option, wish in asked.items():

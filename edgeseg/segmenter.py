@@ -6,6 +6,7 @@ Resize, normalise, infer, upsample and argmax may run in Python, in the graph or
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -217,14 +218,19 @@ def checked_size(size: Any) -> Size:
     return height, width
 
 
-def open_segmenter(path: str | Path, *, device: str = "auto", threads: int | None = None) -> Segmenter:
-    """Open the engine at `path`, verified against its sidecar; or an ONNX that carries a spec, on the default engine.
+def open_segmenter(
+    path: str | Path, *, engine: str | None = None, device: str = "auto", threads: int | None = None
+) -> Segmenter:
+    """Open the engine at `path`, verified against its sidecar; or an ONNX that carries a spec.
 
+    engine: the one that opens a plain ONNX, the default one unless given; `Segmenter.artifact` names it then.
     device: one that the engine lists here (edgeseg doctor); "auto" is the first of them. UnavailableError for one that
     is not here. threads: of the engine on a CPU; all cores that this process may use unless given.
     """
     artifact = Artifact.open(path)
-    engine = open_engine(artifact.engine or default_engine(for_onnx=True))
-    segmenter = Segmenter(artifact, engine.open(artifact, RunOptions(device, threads)))
+    if not artifact.engine:
+        artifact = dataclasses.replace(artifact, engine=engine or default_engine(for_onnx=True))
+    backend = open_engine(artifact.engine).open(artifact, RunOptions(device, threads))
+    segmenter = Segmenter(artifact, backend)
     segmenter.warm_up()
     return segmenter

@@ -255,6 +255,20 @@ def test_an_engine_or_onnx_is_opened_as_it_lies_there(tmp_path: Path) -> None:
     assert names_in(tmp_path / "out") == before
 
 
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime", "pytorch"])
+def test_a_plain_onnx_is_opened_with_the_engine_that_is_asked_for(tmp_path: Path, engine: str) -> None:
+    with open_model(street_onnx(tmp_path).path, engine=engine, threads=1) as segmenter:
+        assert segmenter.artifact.engine == engine
+        assert segmenter.segment(frames(1)[0]).labels.shape == (32, 64)
+
+
+def test_an_engine_that_reads_no_onnx_does_not_open_a_plain_one(tmp_path: Path) -> None:
+    with pytest.raises(MismatchError) as caught:
+        open_model(street_onnx(tmp_path).path, engine="tensorrt")
+    assert caught.value.code == "ES-MISMATCH"
+    assert caught.value.hint.endswith("edgeseg convert MODEL --engine tensorrt")
+
+
 def test_a_file_that_is_not_what_was_asked_for_is_refused(tmp_path: Path) -> None:
     made = convert(street_onnx(tmp_path).path, engine="onnxruntime", out=tmp_path / "out")
     wishes: list[tuple[dict[str, object], str]] = [

@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.commands.options import ENGINES_FOLDER, Json, size_or_none
+from edgeseg.commands.options import ENGINES_FOLDER, UNTYPED, Json, Numbers, size_or_none, three_or_none
 
 if TYPE_CHECKING:
     from edgeseg.graph.adopt.adopt import Adoption, Frames
-
-UNTYPED = ("", "", "")
-Numbers = tuple[str, str, str]  # typer takes no tuple of numbers that may be left out
 
 
 def command(
@@ -58,13 +55,13 @@ def command(
     from edgeseg.commands.terminal import note, print_json, print_table, wrote
     from edgeseg.graph.adopt.adopt import adopt_onnx, street_frames
     from edgeseg.graph.adopt.wishes import Wishes
-    from edgeseg.labels import labels_from_file
+    from edgeseg.labels import labels_from_file, unnamed_labels
 
     wishes = Wishes(
         color=color.lower() if color else None,
         normalize=normalize.lower() if normalize else None,
-        mean=three("--mean", mean),
-        std=three("--std", std),
+        mean=three_or_none("--mean", mean),
+        std=three_or_none("--std", std),
         size=size_or_none(size),
         layout=layout.lower() if layout else None,
         outputs=tuple(outputs or ()),
@@ -81,21 +78,11 @@ def command(
         print_table(["what", "value", "reason"], [*rows, ["agreement", *agreement_text(made)]])
     if made.warning:
         note(f"warning: {made.warning}")
+    classes = made.artifact.spec.labels
+    if classes.names == unnamed_labels(len(classes)).names:
+        note(f"note: the {len(classes)} classes have no names: add --labels FILE, with one name a line, in their order")
     path = made.artifact.path
     wrote(path, f"edgeseg convert {path} --images DIR --precision int8")
-
-
-def three(option: str, texts: Numbers) -> tuple[float, ...] | None:
-    """The three numbers of an option; None where it was not typed."""
-    from edgeseg.errors import FormatError
-
-    if texts == UNTYPED:
-        return None
-    try:
-        return tuple(float(text) for text in texts)
-    except ValueError:
-        example = f"{option} 0.485 0.456 0.406"
-        raise FormatError(f"{option} {' '.join(texts)} are not three numbers", hint=f"for example: {example}") from None
 
 
 def frames_of(images: str) -> Frames:

@@ -11,15 +11,20 @@ from edgeseg.commands import build_options as wish
 from edgeseg.commands.options import (
     AUTO,
     ENGINES_FOLDER,
+    UNTYPED,
+    Color,
     Device,
     Engine,
     Folder,
     Json,
     Limit,
+    Mean,
     Model,
     SizeText,
+    Std,
     precision_from_text,
     size_or_none,
+    statistics_from_options,
 )
 from edgeseg.errors import MismatchError
 
@@ -60,6 +65,9 @@ def command(
     labels: Annotated[
         Path | None, typer.Option("--labels", metavar="FILE", help="Names of a checkpoint's classes, one a line.")
     ] = None,
+    mean: Mean = UNTYPED,
+    std: Std = UNTYPED,
+    color: Color = None,
     mask: Annotated[bool, typer.Option("--mask", help="Put upsampling and argmax into the graph.")] = False,
     batch: wish.Batch = None,
     sizes: wish.Sizes = None,
@@ -101,6 +109,7 @@ def command(
             size=size_or_none(size) or recipe.size,
             output=Output.MASK if mask else Output.LOGITS,
             labels=labels,
+            statistics=statistics_from_options(mean, std, color),
             options=options,
             out=output,
             progress=progress,

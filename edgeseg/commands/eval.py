@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import math
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,10 +18,26 @@ from edgeseg.commands.options import (
     segmenter_from_options,
 )
 
+if TYPE_CHECKING:
+    from edgeseg.evaluate import Evaluation
+
+TITLES = {
+    "miou": "mIoU",
+    "iou": "IoU",
+    "dice": "Dice",
+    "boundary_f": "boundary F",
+    "mean_boundary_f": "mean boundary F",
+}
+NO_TRUTH, NOWHERE = "no ground truth", "does not occur"
+
 
 def command(
     model: Model,
     data: Annotated[str, typer.Option("--data", metavar="URI", help="camvid:PATH?split=test, street:?seed=1, ...")],
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="NAME", help="miou, boundary or agreement; may repeat.  [default: miou]"),
+    ] = None,
     engine: Engine = None,
     precision: PrecisionName = None,
     size: SizeText = None,
@@ -28,40 +45,69 @@ def command(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Measure mIoU, per-class IoU and pixel accuracy of MODEL, through the path that stream and bench time."""
+    """Measure mIoU, per-class IoU and pixel accuracy of MODEL, through the path that stream and bench time.
+
+    Classes are matched by name: the model may have more classes than the data set, and in another order.
+    """
     from edgeseg.commands.terminal import print_json, print_table, shown_progress, wrote
     from edgeseg.datasets import open_dataset
     from edgeseg.evaluate import evaluate
+    from edgeseg.metrics import open_metric
 
+    chosen = list(dict.fromkeys(metrics or ["miou"]))
+    for metric in chosen:
+        open_metric(metric)
     dataset = open_dataset(data)
     with shown_progress() as progress:
         opened = segmenter_from_options(model, engine, precision, size, device, threads, progress)
         with opened as segmenter:
-            result = evaluate(segmenter, dataset, progress=progress)
-    artifact, confusion = segmenter.artifact, result.confusion
+            result = evaluate(segmenter, dataset, metrics=chosen, progress=progress)
+    artifact = segmenter.artifact
     if as_json:
         about = {"engine": str(artifact.path), "runtime": artifact.engine, "precision": str(artifact.precision),
                  "output": str(artifact.output)}  # fmt: skip
         print_json({**about, "data": data, **result.to_dict()})
         return
-    print_table(
-        ["class", "IoU", "Dice"],
-        [
-            [name, f"{100 * iou:.2f}", f"{100 * dice:.2f}"]
-            for name, iou, dice in zip(result.names, confusion.iou(), confusion.dice())
-        ],
-    )
-    print_table(
-        ["engine", "precision", "images", "mIoU", "pixel accuracy", "mean pixel accuracy"],
-        [
-            [
-                artifact.engine or "onnx",
-                artifact.precision,
-                result.images,
-                f"{100 * confusion.miou():.2f}",
-                f"{100 * confusion.pixel_accuracy():.2f}",
-                f"{100 * confusion.mean_pixel_accuracy():.2f}",
-            ]
-        ],
-    )
+    print_classes(result)
+    print_table(["engine", "precision", "images"], [[artifact.engine, artifact.precision, result.images]])
+    print_table(["figure", "%"], overall_rows(result))
     wrote(None, f"edgeseg bench {artifact.path}")
+
+
+def print_classes(result: Evaluation) -> None:
+    """A line for each class, marked where the labels do not have it; then the classes that only the model has."""
+    from edgeseg.commands.terminal import note, print_table
+
+    results = [metric.result() for metric in result.metrics.values()]
+    columns = {TITLES[key]: figures for each in results for key, figures in each.by_class.items()}
+    if columns:
+        notes = [
+            "" if pixels else NOWHERE if all(math.isnan(f[place]) for f in columns.values()) else NO_TRUTH
+            for place, pixels in enumerate(results[0].pixels)
+        ]
+        marked = [""] if any(notes) else []
+        rows = [
+            [name, *(percent(f[place]) for f in columns.values()), *([text] if marked else [])]
+            for place, (name, text) in enumerate(zip(result.names, notes))
+        ]
+        print_table(["class", *columns, *marked], rows)
+    total = max(1, int(results[0].pixels.sum()))
+    for name, count in result.extra_pixels.items():
+        note(f"note: no label is {name}, and the model gives it to {percent(count / total)}% of the pixels, wrongly")
+
+
+def overall_rows(result: Evaluation) -> list[list[str]]:
+    """The figures over all classes, in percent."""
+    rows = []
+    for metric in result.metrics.values():
+        found = metric.result()
+        for key, figure in found.overall.items():
+            occurring = f"mIoU over the {sum(found.pixels > 0)} classes that occur"
+            title = occurring if key == "miou_of_true_classes" else TITLES.get(key, key.replace("_", " "))
+            rows.append([title, percent(figure)])
+    return rows
+
+
+def percent(fraction: float) -> str:
+    """A fraction in percent, without the sign; "-" for nan."""
+    return "-" if math.isnan(fraction) else f"{100 * fraction:.2f}"

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.commands.options import ENGINES_FOLDER, Folder, Json, SizeText, size_or_none
+from edgeseg.commands.options import (
+    ENGINES_FOLDER,
+    UNTYPED,
+    Color,
+    Folder,
+    Json,
+    Mean,
+    SizeText,
+    Std,
+    size_or_none,
+    statistics_from_options,
+)
 
 Named = typer.Argument(
     metavar="[MODEL]",
@@ -21,6 +32,9 @@ def command(
     labels: Annotated[
         Path | None, typer.Option("--labels", metavar="FILE", help="Names of a checkpoint's classes, one a line.")
     ] = None,
+    mean: Mean = UNTYPED,
+    std: Std = UNTYPED,
+    color: Color = None,
     size: SizeText = None,
     mask: Annotated[bool, typer.Option("--mask", help="Put upsampling and argmax into the graph.")] = False,
     output: Folder = ENGINES_FOLDER,
@@ -49,7 +63,7 @@ def command(
     from edgeseg.export.model import export_model, source_from_model
 
     wanted = size_or_none(size)
-    source = source_from_model(chosen, wanted, labels)
+    source = source_from_model(chosen, wanted, labels, statistics_from_options(mean, std, color))
     spec, adoption = source.spec, source.adoption
     if adoption and not as_json:
         print_table(["checkpoint", source.path.name], shown(adoption))

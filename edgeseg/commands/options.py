@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.errors import UnknownNameError
+from edgeseg.errors import FormatError, UnknownNameError
 from edgeseg.progress import Progress
 from edgeseg.spec import Precision, size_from_text
 
 if TYPE_CHECKING:
+    from edgeseg.export.statistics import Statistics
     from edgeseg.segmenter import Segmenter
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A bundled name (edgeseg models) or a file.")]
@@ -37,6 +38,16 @@ Device = Annotated[
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of the engine; all unless given.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many of the images to use, chosen by seed.")]
 
+Numbers = tuple[str, str, str]  # typer takes no tuple of numbers that may be left out
+UNTYPED: Numbers = ("", "", "")
+Mean = Annotated[
+    Numbers, typer.Option("--mean", metavar="R G B", help="Of a checkpoint's input, where what is printed is wrong.")
+]
+Std = Annotated[
+    Numbers, typer.Option("--std", metavar="R G B", help="As --mean: for 0..1 or 0..255, in the order of --color.")
+]
+Color = Annotated[str | None, typer.Option("--color", metavar="rgb|bgr", help="Colour order of a checkpoint's input.")]
+
 ENGINES_FOLDER = Path("engines")
 AUTO = "auto"
 
@@ -54,6 +65,24 @@ def precision_from_text(text: str | None) -> Precision | None:
 def size_or_none(text: str | None) -> tuple[int, int] | None:
     """The (width, height) that a user named."""
     return None if text is None else size_from_text(text)
+
+
+def three_or_none(option: str, texts: Numbers) -> tuple[float, ...] | None:
+    """The three numbers of an option; None where it was not typed."""
+    if texts == UNTYPED:
+        return None
+    try:
+        return tuple(float(text) for text in texts)
+    except ValueError:
+        example = f"{option} 0.485 0.456 0.406"
+        raise FormatError(f"{option} {' '.join(texts)} are not three numbers", hint=f"for example: {example}") from None
+
+
+def statistics_from_options(mean: Numbers, std: Numbers, color: str | None) -> Statistics:
+    """What a user states of a checkpoint's input."""
+    from edgeseg.export.statistics import Statistics
+
+    return Statistics(three_or_none("--mean", mean), three_or_none("--std", std), color.lower() if color else None)
 
 
 def segmenter_from_options(

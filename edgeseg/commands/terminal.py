@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.progress import Progress, silent
+
+LONGEST_WORD = 40  # in a sentence; a longer one is broken
 
 
 def print_json(data: Any) -> None:
@@ -29,21 +32,65 @@ def without_nan(data: Any) -> Any:
     return data
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-    """A table on stdout; columns of numbers are aligned to the right."""
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    expendable: Sequence[str] = (),
+) -> None:
+    """A table on stdout; columns of numbers are aligned to the right, and single words are never broken.
+
+    expendable: the columns that are left out, in this order, where the terminal is too narrow for all.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
     cells = [[str(cell) for cell in row] for row in rows]
-    for index, column in enumerate(columns):
-        numeric = bool(cells) and all(is_number(row[index]) for row in cells)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in cells:
+    shown, droppable, width = list(range(len(columns))), list(expendable), terminal_width()
+    lines = [[line[i] for i in shown] for line in (columns, *cells)]
+    while droppable and sum(map(least_width, zip(*lines))) > room_in(width, len(shown)):
+        shown.remove(columns.index(droppable.pop(0)))
+        lines = [[line[i] for i in shown] for line in (columns, *cells)]
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    widths = column_widths(list(zip(*lines)), room_in(width, len(shown)))
+    for index, column in enumerate(lines[0]):
+        numeric = bool(cells) and all(is_number(row[index]) for row in lines[1:])
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold", width=widths[index])
+    for row in lines[1:]:
         table.add_row(*row)
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
-    console.print(table)
+    whole = max(width, sum(widths) + width - room_in(width, len(shown)))
+    Console(width=whole, highlight=False, markup=False).print(table)
+
+
+def room_in(width: int, columns: int) -> int:
+    """What the lines and gaps of a table leave to its columns."""
+    return width - (3 * columns - 1)
+
+
+def least_width(texts: Sequence[str]) -> int:
+    """The width that a column (heading first) needs: no single word is broken, and no usual word of a sentence."""
+    single = all(len(text.split()) <= 1 for text in texts[1:])
+    words = [len(word) for text in texts for word in text.split()]
+    return max([1, *words] if single else [1, *(min(length, LONGEST_WORD) for length in words)])
+
+
+def column_widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
+    """The width of each column (heading first): its longest line, or where there is no room, a fair share of it."""
+    widths, most = [*map(least_width, columns)], [max(1, *map(len, texts)) for texts in columns]
+    wanting = sorted(range(len(columns)), key=lambda i: most[i] - widths[i])
+    for place, index in enumerate(wanting):
+        share = max(0, room - sum(widths)) // (len(wanting) - place)
+        widths[index] += min(share, max(0, most[index] - widths[index]))
+    return widths
+
+
+def terminal_width() -> int:
+    """The columns of the terminal, or what COLUMNS says; 200 where stdout is a file or a pipe."""
+    from rich.console import Console
+
+    return Console().width if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
 
 
 def is_number(text: str) -> bool:

@@ -32,7 +32,7 @@ def command(
     val: Annotated[str, Option(metavar="URI", help="Follow the mIoU of this data set.")] = "",
     val_every: Annotated[int | None, Option(min=1, help="Steps between validations; else ten in all.")] = None,
     keep: Annotated[str, Option(help="The last weights, or those best on --val.")] = "last",
-    name: Annotated[str | None, Option(help="The model's name; family and data set unless given.")] = None,
+    name: Annotated[str | None, Option(help="The model's name; FAMILY-DATA-trained unless given.")] = None,
     variant: Annotated[str | None, Option(help="Of the family; its first one unless given.")] = None,
     size: Annotated[str | None, Option(metavar="WIDTHxHEIGHT", help="Input; that of weights or pictures.")] = None,
     crop: Annotated[str | None, Option(metavar="WIDTHxHEIGHT", help="Learnt from at once; else --size.")] = None,

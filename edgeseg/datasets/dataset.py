@@ -58,7 +58,7 @@ class Dataset:
             raise MismatchError(
                 f"{model} knows {len(names)} classes ({names[0]}, ...), and {self.name} has "
                 f"{len(self.labels)} ({self.labels.names[0]}, ...)",
-                hint="evaluate on a data set with the model's classes",
+                hint="evaluate on a data set with the model's classes, or name them: edgeseg adopt --labels FILE",
             )
 
 
@@ -68,11 +68,13 @@ class DatasetKind:
 
     options: key -> default text, as written behind "?" in a URI.
     open: makes the data set from a path ("" for none) and all options; `name` is what the data set is to be called.
+    synthetic: its images are drawn, not photographed.
     """
 
     name: str
     options: Mapping[str, str]
     open: Callable[[str, str, Mapping[str, str]], Dataset]
+    synthetic: bool = False
 
     def open_uri(self, path: str, query: str) -> Dataset:
         """The data set of `path` and of a query "key=value&key=value"."""

@@ -6,7 +6,8 @@ labels = "masks/{split}"
 splits = ["train", "val"]          # optional: which there are
 label_suffix = "_L"                # optional, as image_suffix: x.jpg goes with x_L.png
 kind = "color"                     # label files hold colours; "index": ids, as grey levels or palette indices
-ignore = [0, 0, 0]                 # what is not judged: an id, a colour, a list of them, or "others": all that remain
+ignore = [0, 0, 0]                 # what is not judged: an id, a colour, a list of them, or "others": all that remain;
+                                   # a class of which nothing else is left is no class of the data set then
 classes = "labels.txt"             # or a table for each class:
 
 [[classes]]
@@ -73,6 +74,8 @@ def definition_from_file(file: Path) -> Definition:
     classes = labels_from_file(file.parent / listed) if isinstance(listed, str) else labels_from_tables(file, tables)
     color = texts.pop("kind") == "color"
     entries: list[list[Any]] = color_entries(file, classes, tables) if color else id_entries(file, classes, tables)
+    if "ignore" in data:
+        classes, entries = without_ignored(file, classes, entries, ignored_values(file, color, data["ignore"]))
     files = (file, file.parent / listed) if isinstance(listed, str) else (file,)
     return Definition(
         **texts,
@@ -141,12 +144,31 @@ def id_entries(file: Path, classes: LabelSet, tables: list[dict[str, Any]]) -> l
     return [[place] for place in range(len(classes))]
 
 
+def ignored_values(file: Path, color: bool, ignore: Any) -> list[Any]:
+    """The ids or colours that are not judged, one by one; none of them for "others"."""
+    if ignore in (OTHERS, []):
+        return []
+    return list(colors_from(file, ignore)) if color else ids_from(file, "ignore", ignore)
+
+
+def without_ignored(
+    file: Path, classes: LabelSet, entries: list[list[Any]], ignored: list[Any]
+) -> tuple[LabelSet, list[list[Any]]]:
+    """The classes that have ids or colours beside the ignored ones, and these."""
+    left = [[value for value in values if value not in ignored] for values in entries]
+    places = [place for place, values in enumerate(left) if values]
+    if not places:
+        raise FormatError(f"{file} ignores every class", hint="leave out ignore, or keep one class")
+    names = tuple(classes.names[place] for place in places)
+    palette = tuple(classes.palette[place] for place in places)
+    return LabelSet(names, palette, classes.ignore), [left[place] for place in places]
+
+
 def reader_from_entries(file: Path, color: bool, entries: list[list[Any]], ignore: Any) -> LabelReader:
     """A reader that takes the ids or colours `entries` of each class to it, and those of `ignore` to 255."""
     others = ignore == OTHERS
-    ignored = [] if others or ignore == [] else colors_from(file, ignore) if color else ids_from(file, "ignore", ignore)
     there: dict[Any, int] = {}
-    for label, values in [*enumerate(entries), (IGNORE, ignored)]:
+    for label, values in [*enumerate(entries), (IGNORE, ignored_values(file, color, ignore))]:
         for value in values:
             if value in there:
                 raise FormatError(f"{file}: {value} stands for two classes", hint="give it to one of them")

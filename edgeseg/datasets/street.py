@@ -67,4 +67,5 @@ KIND = DatasetKind(
     name="street",
     options={"seed": "100", "scenes": "", "frames": "40", "size": "1024x512", "stride": "25", "fps": "25"},
     open=open_street,
+    synthetic=True,
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeseg.datasets.labels import CITYSCAPES_LABELS
 from edgeseg.errors import MismatchError
+from edgeseg.export.statistics import Statistics
 from edgeseg.labels import labels_from_file, labels_from_names, unnamed_labels
 from edgeseg.models import open_family
 from edgeseg.models.origins import recognised
@@ -59,10 +60,17 @@ class Adoption:
         }
 
 
-def adoption_from_file(path: Path, *, size: tuple[int, int] | None = None, labels: Path | None = None) -> Adoption:
+def adoption_from_file(
+    path: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    labels: Path | None = None,
+    statistics: Statistics | None = None,
+) -> Adoption:
     """Recognise the checkpoint at `path` (`weights_path`'s). size: (width, height), that of its origin unless given.
 
     labels: a text file of names, in place of what the checkpoint or its number of classes says.
+    statistics: in place of what lies beside the checkpoint, or its origin usually has.
     FormatError for a checkpoint that no origin knows.
     """
     checkpoint = read_checkpoint(path)
@@ -71,7 +79,7 @@ def adoption_from_file(path: Path, *, size: tuple[int, int] | None = None, label
     check_config(checkpoint)
     spec = ModelSpec(
         name=model_name(path),
-        input=checkpoint.input or adopted.input,
+        input=(statistics or Statistics()).input_from(checkpoint.input or adopted.input),
         labels=labels_from_checkpoint(checkpoint, adopted.classes, labels),
         family=origin.family,
         variant=adopted.variant,

@@ -15,6 +15,7 @@ from edgeseg.errors import MismatchError
 from edgeseg.export.adoption import Adoption, adoption_from_file
 from edgeseg.export.onnx import onnx_from_module
 from edgeseg.export.parity import Parity, parity_of_export
+from edgeseg.export.statistics import Statistics
 from edgeseg.files import sha256_from_file, writable_folder
 from edgeseg.models import open_family
 from edgeseg.spec import ModelSpec, Output
@@ -64,18 +65,25 @@ def export_model(
         raise
 
 
-def source_from_model(model: str | Path, size: tuple[int, int] | None = None, labels: Path | None = None) -> Source:
+def source_from_model(
+    model: str | Path,
+    size: tuple[int, int] | None = None,
+    labels: Path | None = None,
+    statistics: Statistics | None = None,
+) -> Source:
     """Read `model`, a bundled name, a weights file, a checkpoint or a Hugging Face folder.
 
     size: (width, height), its own unless given; SizeError, with the nearest sizes, where the network does not take it.
-    labels: a text file with the names of a checkpoint's classes.
+    labels: a text file with the names of a checkpoint's classes. statistics: of a checkpoint's input.
     """
     path = weights_path(model)
     if not is_own(path):
-        adoption = adoption_from_file(path, size=size, labels=labels)
+        adoption = adoption_from_file(path, size=size, labels=labels, statistics=statistics)
         return Source(path, adoption.spec, adoption.state, adoption)
     if labels is not None:
         raise MismatchError(f"{path} names its classes itself", hint="leave --labels out")
+    if statistics not in (None, Statistics()):
+        raise MismatchError(f"{path} states its input itself", hint="leave --mean, --std and --color out")
     return Source(path, own_spec(path, size), state_from_weights(path))
 
 

@@ -1,1 +1,28 @@
-"""How right a mask is: confusion matrix and the figures drawn from it, agreement of two masks."""
+"""How right a model's labels are. One metric a file, each ends in `METRIC`. This table lists them.
+
+`label_agreement` of edgeseg.metrics.agreement compares two single masks.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from edgeseg.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from edgeseg.metrics.metric import Metric
+
+METRICS = {
+    "miou": "edgeseg.metrics.confusion",
+    "boundary": "edgeseg.metrics.boundary",
+    "agreement": "edgeseg.metrics.agreement",
+}
+
+
+def open_metric(name: str) -> type[Metric]:
+    """The class of the metric `name`. UnknownNameError, with the nearest name, where there is none."""
+    if name not in METRICS:
+        raise UnknownNameError.among("metric", name, METRICS)
+    metric: type[Metric] = importlib.import_module(METRICS[name]).METRIC
+    return metric

@@ -1,4 +1,4 @@
-"""How far two masks say the same."""
+"""The share of pixels with equal labels: of two masks, and over a data set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.errors import SizeError
+from edgeseg.errors import DataError, SizeError
+from edgeseg.metrics.metric import Counts, Labels, Metric, MetricResult, check_shapes, share, true_pixels
 
 
 def label_agreement(a: NDArray[np.integer[Any]], b: NDArray[np.integer[Any]]) -> float:
@@ -18,3 +19,35 @@ def label_agreement(a: NDArray[np.integer[Any]], b: NDArray[np.integer[Any]]) ->
             hint="bring both to one size with labels_nearest",
         )
     return float(np.count_nonzero(a == b) / a.size)
+
+
+class LabelAgreement:
+    """The share of pixels whose label equals the truth's, which may be another model's labels."""
+
+    def __init__(self, num_classes: int, ignore_index: int = 255, extra: int = 0) -> None:
+        self.num_classes, self.ignore_index, self.extra = num_classes, ignore_index, extra
+        self.pixels: Counts = np.zeros(num_classes, np.int64)
+        self.equal = 0
+
+    def update(self, labels: Labels, truth: Labels) -> None:
+        """Add one image; see `Metric.update`."""
+        check_shapes(labels, truth)
+        self.pixels += true_pixels(truth, self.num_classes, self.ignore_index)
+        self.equal += int(np.count_nonzero((labels == truth) & (truth != self.ignore_index)))
+
+    def merge(self, other: LabelAgreement) -> LabelAgreement:
+        """A new one with the counts of both."""
+        if (self.num_classes, self.ignore_index) != (other.num_classes, other.ignore_index):
+            raise DataError("agreements over other classes cannot be added", hint="count both with the same labels")
+        merged = LabelAgreement(self.num_classes, self.ignore_index, self.extra)
+        merged.pixels = self.pixels + other.pixels
+        merged.equal = self.equal + other.equal
+        return merged
+
+    def result(self) -> MetricResult:
+        """overall: "agreement"."""
+        overall = {"agreement": float(share(np.array([self.equal]), self.pixels.sum(keepdims=True))[0])}
+        return MetricResult(self.pixels.copy(), overall, {})
+
+
+METRIC: type[Metric] = LabelAgreement

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,13 +88,13 @@ def request_from_options(
 ) -> Request:
     """The request of a command line. size, crop: (height, width). fields: of `TrainConfig`, over the family's preset.
 
-    The name is the family's and the first data set's unless given, the folder `runs/NAME`.
+    The name is `usual_name`'s unless given, the folder `runs/NAME`.
     """
     start, source = start_from_model(model, variant), source_from_model(teacher) if teacher else None
     pairs = shared(data, shares)
     first = open_dataset(data[0])
     chosen = size or size_of(start, first)
-    name = checked_name(name or f"{start.family}-{data[0].partition(':')[0]}")
+    name = checked_name(name or usual_name(start.family, first))
     config = TrainConfig(
         name=name, family=start.family, variant=start.variant, data=pairs, size=chosen, crop=crop or chosen, steps=0,
         start=start.path.name if start.path else "", start_sha256=start.sha256, minutes=length.minutes or 0.0,
@@ -126,6 +127,15 @@ def size_of(start: Start, dataset: Dataset) -> Size:
     if start.spec is None:
         return usual_size(dataset, start.family)
     return start.spec.input.height, start.spec.input.width
+
+
+def usual_name(family: str, dataset: Dataset) -> str:
+    """The name of what `family` becomes on `dataset`; no bundled model is called so.
+
+    bisenetv2-street-trained, or bisenetv2-folder-yard-trained where a dataset.toml has the name "yard".
+    """
+    kind = dataset.name.partition("?")[0].strip(":")
+    return f"{family}-{re.sub(r'[^A-Za-z0-9._]+', '-', kind)}-trained"
 
 
 def checked_name(name: str) -> str:

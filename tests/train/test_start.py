@@ -6,17 +6,21 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from small_datasets import SMALL
 from small_nets import small_spec, write_state
 
 torch = pytest.importorskip("torch")
 
+from edgeseg.datasets import open_dataset  # noqa: E402
 from edgeseg.errors import FileProblem, MismatchError, UnknownNameError  # noqa: E402
-from edgeseg.models import open_family  # noqa: E402
+from edgeseg.models import FAMILIES, open_family  # noqa: E402
 from edgeseg.spec import InputSpec, LabelSet  # noqa: E402
 from edgeseg.train.config import TrainConfig  # noqa: E402
 from edgeseg.train.normalise import Normalise  # noqa: E402
 from edgeseg.train.recipe import spec_from_config  # noqa: E402
+from edgeseg.train.request import checked_name, usual_name  # noqa: E402
 from edgeseg.train.start import start_from_model  # noqa: E402
+from edgeseg.weights import BUNDLED  # noqa: E402
 
 CPU = torch.device("cpu")
 SPEC = small_spec("bisenetv2")
@@ -76,3 +80,13 @@ def test_the_normalisation_of_the_weights_is_kept_at_another_size() -> None:
     assert spec_from_config(config).input.mean == InputSpec(width=1, height=1).mean
     rgb = torch.tensor([255.0, 127.5, 0.0]).view(1, 3, 1, 1)
     assert Normalise(spec.input, CPU)(rgb).flatten().tolist() == pytest.approx([-0.1, 0.6, 2.8])
+
+
+def test_the_usual_name_says_what_it_was_trained_on_and_is_that_of_no_bundled_model(tmp_path: Path) -> None:
+    names = {usual_name(family, open_dataset(SMALL[kind](tmp_path / kind))) for family in FAMILIES for kind in SMALL}
+    assert "bisenetv2-street-trained" in names
+    assert len(names) == len(FAMILIES) * len(SMALL)
+    assert not names & set(BUNDLED)
+    yard = Path(SMALL["folder"](tmp_path / "yard").removeprefix("folder:"))
+    (yard / "dataset.toml").write_text('name = "my yard/2"\nclasses = "labels.txt"\n')
+    assert checked_name(usual_name("bisenetv2", open_dataset(f"folder:{yard}"))) == "bisenetv2-folder-my-yard-2-trained"

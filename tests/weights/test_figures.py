@@ -57,4 +57,4 @@ def test_eval_gives_the_miou_that_is_listed(name: str, tmp_path: Path) -> None:
     with open_model(name, engine="onnxruntime", precision=Precision.FP32, out=tmp_path) as segmenter:
         result = evaluate(segmenter, open_dataset(data))
     assert result.images == figures["images"]
-    assert result.confusion.miou() == pytest.approx(figures["miou"][ENGINE], abs=1e-3)  # a tenth of a point
+    assert result.metrics["miou"].miou() == pytest.approx(figures["miou"][ENGINE], abs=1e-3)  # a tenth of a point

@@ -65,10 +65,24 @@ def normalisation_of(picture: Picture, wishes: Wishes, color: str) -> tuple[Thre
             raise UnknownNameError.among("normalisation", wishes.normalize, PRESETS)
         mean, std = (values if color == "rgb" else values[::-1] for values in PRESETS[wishes.normalize])
         return mean, std, f"told: --normalize {wishes.normalize}"
-    mean, std = wishes.mean or (), wishes.std or ()
+    mean, std, large = unit_statistics(wishes.mean or (), wishes.std or ())
+    return mean, std, f"told: --mean, --std{f'; read as 0..255, since one is over {LARGEST_UNIT}' if large else ''}"
+
+
+def unit_statistics(mean: Three, std: Three) -> tuple[Three, Three, bool]:
+    """Mean and std, typed for values in 0..1 or in 0..255, for values in 0..1; and whether it was the latter.
+
+    FormatError for what is not three finite numbers each, for a std that is not above 0, and for two scales in one:
+    for 0..255 a mean is 0 or more than 1.5, and a std at least 1 (Caffe's nets subtract a mean and divide by nothing).
+    """
     if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std) or not all(map(isfinite, (*mean, *std))):
         raise FormatError(f"mean {mean} and std {std}", hint="type three numbers each, std above 0")
     if max(*mean, *std) <= LARGEST_UNIT:
-        return mean, std, "told: --mean, --std"
-    mean, std = (tuple(value / 255 for value in values) for values in (mean, std))
-    return mean, std, f"told: --mean, --std; read as 0..255, since one is over {LARGEST_UNIT}"
+        return mean, std, False
+    if any(0 < abs(value) <= LARGEST_UNIT for value in mean) or min(std) < 1:
+        raise FormatError(
+            f"mean {mean} and std {std}: some are for values in 0..1, others for 0..255",
+            hint="give all six for 0..1, such as 0.485 and 0.229, or all for 0..255, such as 123.7 and 58.4",
+            code="ES-FORMAT-SCALE",
+        )
+    return tuple(value / 255 for value in mean), tuple(value / 255 for value in std), True

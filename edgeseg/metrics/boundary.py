@@ -1,0 +1,106 @@
+"""The boundary F-score: whether a mask's outlines lie where the true ones do, which mIoU hardly shows.
+
+Csurka, Larlus, Perronnin, "What is a good evaluation measure for semantic segmentation?", BMVC 2013. For each class:
+precision is the share of predicted boundary pixels that have a true boundary pixel of that class within a distance,
+recall the same the other way round, and F = 2 * P * R / (P + R). As for mIoU, P and R are of all boundary pixels of the
+data set, not the mean over its images.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.errors import DataError
+from edgeseg.metrics.metric import (
+    Counts,
+    Figures,
+    Labels,
+    Metric,
+    MetricResult,
+    check_shapes,
+    mean_of_known,
+    share,
+    true_pixels,
+)
+
+Bools = NDArray[np.bool_]
+DIAGONAL_SHARE = 0.0075  # the paper's distance, as a share of the image's diagonal
+
+
+class BoundaryF:
+    """Boundary pixels counted by class.
+
+    radius: the distance in pixels within which boundaries agree; 0.75% of each image's diagonal unless given.
+    counts: (4, num_classes) int64: predicted boundary pixels and how many of them match, then the true ones.
+    """
+
+    def __init__(
+        self, num_classes: int, ignore_index: int = 255, extra: int = 0, *, radius: float | None = None
+    ) -> None:
+        self.num_classes, self.ignore_index, self.extra, self.radius = num_classes, ignore_index, extra, radius
+        self.pixels: Counts = np.zeros(num_classes, np.int64)
+        self.counts: Counts = np.zeros((4, num_classes), np.int64)
+
+    def update(self, labels: Labels, truth: Labels) -> None:
+        """Add one image; see `Metric.update`."""
+        check_shapes(labels, truth)
+        self.pixels += true_pixels(truth, self.num_classes, self.ignore_index)
+        counted = truth != self.ignore_index
+        predicted, true = (boundary_pixels(ids, counted) for ids in (labels, truth))
+        radius = DIAGONAL_SHARE * float(np.hypot(*truth.shape)) if self.radius is None else self.radius
+        for label in range(self.num_classes):
+            ours, theirs = predicted & (labels == label), true & (truth == label)
+            for row, (some, others) in enumerate(((ours, theirs), (theirs, ours))):
+                number = int(np.count_nonzero(some))
+                matched = int(np.count_nonzero(some & near(others, radius))) if number and others.any() else 0
+                self.counts[2 * row : 2 * row + 2, label] += (number, matched)
+
+    def merge(self, other: BoundaryF) -> BoundaryF:
+        """A new one with the counts of both."""
+        own, its = ((each.num_classes, each.ignore_index, each.radius) for each in (self, other))
+        if own != its:
+            raise DataError(
+                "boundaries of other classes or distances cannot be added", hint="count both with the same labels"
+            )
+        merged = BoundaryF(self.num_classes, self.ignore_index, self.extra, radius=self.radius)
+        merged.pixels, merged.counts = self.pixels + other.pixels, self.counts + other.counts
+        return merged
+
+    def result(self) -> MetricResult:
+        """overall: "mean_boundary_f", over the classes that have a boundary; by_class: "boundary_f"."""
+        figures = f_scores(self.counts)
+        return MetricResult(self.pixels.copy(), {"mean_boundary_f": mean_of_known(figures)}, {"boundary_f": figures})
+
+
+def boundary_pixels(ids: NDArray[Any], counted: Bools) -> Bools:
+    """(H, W): the counted pixels with a counted neighbour, above, below, left or right, of another class."""
+    found = np.zeros(ids.shape, np.bool_)
+    for a, b in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        differ = (ids[a] != ids[b]) & counted[a] & counted[b]
+        found[a] |= differ
+        found[b] |= differ
+    return found
+
+
+def near(boundary: Bools, radius: float) -> Bools:
+    """(H, W): the pixels whose Euclidean distance to one of `boundary`, which is not empty, is at most `radius`."""
+    distance = cv2.distanceTransform((~boundary).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # squares of distances are whole numbers: half of one is more than float32 can be off
+    return np.asarray(distance <= np.sqrt(np.floor(radius * radius) + 0.5))
+
+
+def f_scores(counts: Counts) -> Figures:
+    """(K,) F of `BoundaryF.counts`: 0 where only one of both has a boundary, nan where neither has."""
+    predicted, hit, true, found = counts
+    precision, recall = share(hit, predicted), share(found, true)
+    scores = np.where(predicted + true > 0, 0.0, np.nan)
+    total = precision + recall
+    np.divide(2 * precision * recall, total, out=scores, where=total > 0)
+    return scores
+
+
+METRIC: type[Metric] = BoundaryF

@@ -1,0 +1,39 @@
+"""What is printed fits a terminal of 80 columns, and a name that one may want to copy stands on one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgeseg.commands.models import command as models
+from edgeseg.commands.terminal import print_table
+from edgeseg.weights import BUNDLED
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def test_the_models_stand_on_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    models()
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    for name in BUNDLED:
+        (line,) = (line for line in lines if name in line.split())
+        assert len(line.split()) >= 6, "and so does the rest of its row"
+
+
+def test_names_are_whole_and_sentences_are_folded(capsys: pytest.CaptureFixture[str]) -> None:
+    name, text = "backbone.layer1.0.conv2*", "as many words as it takes to be far longer than any line " * 2
+    print_table(["block", "layers", "number of layers that stay float", "why"], [[name, "12", "3.25", text]])
+    out = capsys.readouterr().out
+    assert name in out
+    assert "3.25" in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert [word for word in out.split() if word in text.split()] == text.split()
+
+
+def test_names_that_are_wider_than_the_terminal_are_whole_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"a.very.long.name.of.a.block.that.goes.on.{i}" for i in range(3)]
+    print_table(["a", "b", "c"], [names])
+    assert all(name in capsys.readouterr().out for name in names[:1])
