@@ -7,7 +7,9 @@ Resize, normalise, infer, upsample and argmax may run in Python, in the graph or
 from __future__ import annotations
 
 import dataclasses
+import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -30,6 +32,8 @@ from edgeseg.predictions.prediction import Prediction
 from edgeseg.predictions.semantic import SemanticMask, semantic_mask
 from edgeseg.spec import ModelSpec, size_from_text
 from edgeseg.video.frame import Frame
+
+logger = logging.getLogger(__name__)
 
 Rgb = NDArray[np.uint8]
 Size = tuple[int, int]
@@ -232,5 +236,8 @@ def open_segmenter(
         artifact = dataclasses.replace(artifact, engine=engine or default_engine(for_onnx=True))
     backend = open_engine(artifact.engine).open(artifact, RunOptions(device, threads))
     segmenter = Segmenter(artifact, backend)
+    began = time.perf_counter()
     segmenter.warm_up()
+    seconds = time.perf_counter() - began
+    logger.info("%s, %s, device %s: first image after %.2f s", backend.name, artifact.precision, device, seconds)
     return segmenter

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgeseg.errors import EdgeSegError
@@ -16,17 +17,20 @@ from edgeseg.measure.recorder import LatencyRecorder, Summary
 from edgeseg.progress import Progress, silent
 from edgeseg.segmenter import PredictionFuture, Segmenter
 from edgeseg.video.frame import Frame
+from edgeseg.video.loss import Loss
 from edgeseg.video.result import Result, rendered
 from edgeseg.video.sink import FrameSink, StopStream
 from edgeseg.video.source import FrameSource
 from edgeseg.video.stages import limit, overlapped, pipe, prefetch
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class StreamReport:
     """What a stream did. seconds: from the first frame's request to the last one's writing.
 
-    interrupted: ended by the stop token or by closing the window. warnings: what the source lost.
+    interrupted: ended by the stop token or by closing the window. losses: what the source could not give.
     """
 
     frames: int
@@ -34,7 +38,12 @@ class StreamReport:
     latency: dict[str, Summary]
     load: Load
     interrupted: bool
-    warnings: tuple[str, ...]
+    losses: tuple[Loss, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The losses, one line each."""
+        return tuple(loss.message for loss in self.losses)
 
     @property
     def fps(self) -> float:
@@ -52,6 +61,7 @@ class StreamReport:
             "latency": {stage: summary.to_dict() for stage, summary in self.latency.items()},
             "interrupted": self.interrupted,
             "warnings": list(self.warnings),
+            "losses": [asdict(loss) for loss in self.losses],
         }
 
 
@@ -104,6 +114,15 @@ def stream(
     recorder, meter, began = LatencyRecorder(), LoadMeter(), time.perf_counter()
     total = min((n for n in (source.info.frames, frames) if n is not None), default=None)
     count, wants_more = 0, True
+    logger.info(
+        "%s: %s, %dx%d at %.4g fps",
+        source.info.name,
+        source.kind,
+        source.info.width,
+        source.info.height,
+        source.info.fps,
+    )
+    logger.info("to %s, %d frames under way", ", ".join(sink.name for sink in sinks) or "nothing", segmenter.slots)
     results = pipe(source, *stages_of(segmenter, sinks, frames, opacity, stop))
     try:
         for result in results:
@@ -124,7 +143,7 @@ def stream(
         latency=recorder.summaries(),
         load=meter.load(),
         interrupted=not wants_more or (stop is not None and stop.is_set()),
-        warnings=tuple(source.warnings),
+        losses=tuple(source.losses),
     )
 
 

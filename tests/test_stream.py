@@ -255,7 +255,7 @@ def test_each_stream_counts_for_itself(segmenter: Segmenter) -> None:
 def test_a_report_is_plain_data(segmenter: Segmenter) -> None:
     data = stream(Drawn(2), segmenter, Kept()).to_dict()
     keys = {"frames", "seconds", "fps", "cpu_ms_per_frame", "foreign_cores", "latency", "interrupted"}
-    assert set(data) == keys | {"warnings"}
+    assert set(data) == keys | {"warnings", "losses"}
     assert data["frames"] == 2
     assert data["cpu_ms_per_frame"] > 0
     empty = StreamReport(0, 0.0, {}, stream(Drawn(1), segmenter, Kept()).load, True, ())

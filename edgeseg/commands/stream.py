@@ -50,6 +50,9 @@ def command(
     opacity: Annotated[
         float, typer.Option("--opacity", min=0.0, max=1.0, help="How strongly class colours cover the image.")
     ] = 0.5,
+    skip_errors: Annotated[
+        bool, typer.Option("--skip-errors", help="Leave out images that cannot be read, and count them.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there already.")] = False,
     device: Device = "auto",
     threads: Threads = None,
@@ -67,7 +70,7 @@ def command(
     with contextlib.ExitStack() as opened, shown_progress() as progress:
 
         def opened_ends() -> tuple[FrameSource, list[FrameSink]]:
-            frames_in = opened.enter_context(open_source(source))
+            frames_in = opened.enter_context(open_source(source, skip_errors=skip_errors))
             sinks = [open_sink(uri, frames_in.info, inputs=frames_in.files(), overwrite=overwrite) for uri in uris]
             return frames_in, [opened.enter_context(sink) for sink in sinks]
 

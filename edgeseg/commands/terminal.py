@@ -6,14 +6,16 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgeseg.progress import Progress, silent
+from edgeseg.progress import Progress
 
 LONGEST_WORD = 40  # in a sentence; a longer one is broken
+LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
 
 def print_json(data: Any) -> None:
@@ -111,11 +113,23 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def progress_lines(clock: Callable[[], float] = time.monotonic) -> Progress:
+    """A line on stderr for each task that takes long, every LINE_SECONDS: a sign of life in a log file."""
+    latest: dict[str, float] = {}
+
+    def show(task: str, done: int, total: int | None) -> None:
+        if clock() - latest.setdefault(task, clock()) >= LINE_SECONDS:
+            latest[task] = clock()
+            print(f"{task}: {done}" + (f" of {total}" if total else ""), file=sys.stderr, flush=True)
+
+    return show
+
+
 @contextmanager
 def shown_progress() -> Iterator[Progress]:
-    """A progress bar a task on a terminal, nothing elsewhere."""
+    """A progress bar a task on a terminal; elsewhere a line every while."""
     if not sys.stderr.isatty():
-        yield silent
+        yield progress_lines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn

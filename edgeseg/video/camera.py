@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -12,7 +13,7 @@ from typing import Any
 
 import cv2
 
-from edgeseg.errors import FormatError, SizeError, UnavailableError
+from edgeseg.errors import FormatError, UnavailableError
 from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame
 from edgeseg.video.loss import Loss
@@ -24,8 +25,7 @@ OPTIONS = {"width": cv2.CAP_PROP_FRAME_WIDTH, "height": cv2.CAP_PROP_FRAME_HEIGH
 class CameraSource(FrameSource):
     """A camera that never ends; its times are seconds since it was opened, taken as each frame arrives.
 
-    It may give another size than it was asked for: `info` holds the one it gives. losses: the `warnings`, each with
-    its code.
+    It may give another size than it was asked for: `info` holds the one that it gives now.
     """
 
     kind: SourceKind = "live"
@@ -34,7 +34,6 @@ class CameraSource(FrameSource):
         self, device: int | str, wishes: dict[str, float], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         name = f"camera:{device}"
-        self.losses: list[Loss] = []
         self._clock, self._opened = clock, clock()
         self._capture: Any = cv2.VideoCapture(device)
         for key, wish in wishes.items():
@@ -54,13 +53,11 @@ class CameraSource(FrameSource):
 
     def _frames(self) -> Generator[Frame, None, None]:
         last, index = -1.0, 0
-        self.losses.clear()
         while not self._closed:
             arrived, bgr = self._capture.read()
             if not arrived:
                 ended = f"{self.info.name}: the source ended: the camera gives no more, after {index} frames"
                 self.losses.append(Loss("ES-SOURCE-ENDED", ended))
-                self.warnings.append(ended)
                 return
             arrived_at = self._clock()
             last = max(arrived_at - self._opened, last + 1e-6)  # two frames never share a time
@@ -68,12 +65,8 @@ class CameraSource(FrameSource):
             index += 1
 
     def _frame_from_bgr(self, index: int, pts_seconds: float, captured_at: float, bgr: Any) -> Frame:
-        width, height = self.info.width, self.info.height
-        if bgr.shape != (height, width, 3):
-            raise SizeError(
-                f"{self.info.name} went from {width}x{height} to {bgr.shape[1]}x{bgr.shape[0]}",
-                hint="ask for one size: camera:0?width=1280&height=720",
-            )
+        height, width = bgr.shape[:2]
+        self.info = dataclasses.replace(self.info, width=width, height=height)
         rgb = partial(cv2.cvtColor, bgr, cv2.COLOR_BGR2RGB)
         return Frame(index, pts_seconds, width, height, rgb=rgb, captured_at=captured_at)
 

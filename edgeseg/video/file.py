@@ -9,7 +9,6 @@ from pathlib import Path
 
 from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame
-from edgeseg.video.loss import Loss
 from edgeseg.video.picture import Geometry
 from edgeseg.video.reader import TIMEOUT_SECONDS, Decoded, Reader
 from edgeseg.video.source import FrameSource, SourceInfo
@@ -23,8 +22,6 @@ class FileSource(FrameSource):
     Frames keep the file's timestamps: the first one need not be 0, and gaps stay gaps. One that does not rise is put a
     tick behind its predecessor. Frames of a live source without timestamps have their times of arrival, from 0. A
     picture of another size than the first one is scaled to it.
-
-    losses: the `warnings`, each with its code.
     """
 
     def __init__(
@@ -39,7 +36,6 @@ class FileSource(FrameSource):
         reader = self._open()
         self._reader: Reader | None = reader
         self._geometry = Geometry.from_picture(reader.first.picture, reader.stream.sample_aspect_ratio)
-        self.losses: list[Loss] = []
         height, width = self._geometry.size
         self.kind = "live" if reader.live else "recording"
         super().__init__(SourceInfo(width, height, reader.fps, reader.frames, address.name))
@@ -59,20 +55,15 @@ class FileSource(FrameSource):
         reader, self._reader = self._reader or self._open(), None
         pictures = reader.pictures()
         end = float("-inf")
-        self.losses.clear()
-        self._warn(reader.left_out())
+        self.losses += reader.left_out()
         try:
             for index, decoded in enumerate(pictures):
                 end = _pts_seconds(decoded, end, reader)
                 yield self._frame_from_decoded(index, end, decoded)
-            self._warn(reader.losses(end + float(1 / self.info.fps)))
+            self.losses += reader.losses(end + float(1 / self.info.fps))
         finally:
             pictures.close()
             reader.close()
-
-    def _warn(self, losses: list[Loss]) -> None:
-        self.losses += losses
-        self.warnings += [loss.message for loss in losses]
 
     def _frame_from_decoded(self, index: int, pts_seconds: float, decoded: Decoded) -> Frame:
         geometry, picture = self._geometry, decoded.picture

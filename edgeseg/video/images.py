@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import re
 from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
 
-from edgeseg.errors import DataError, EdgeSegError, SizeError
+from edgeseg.errors import DataError, EdgeSegError
 from edgeseg.files import existing_file, files_in_folder
 from edgeseg.image import IMAGE_ENDINGS, rgb_from_file
 from edgeseg.video.address import Address
@@ -20,17 +21,14 @@ from edgeseg.video.source import FrameSource, SourceInfo
 class ImagesSource(FrameSource):
     """The images of a folder (not of those below it), of a glob, or one image; `img2` comes before `img10`.
 
-    All of the size of the first one, turned as their EXIF says. Frame n is shown at n / fps.
+    Each has its own size, and is turned as its EXIF says. Frame n is shown at n / fps.
 
-    skip_errors: leave out images that cannot be read or have another size, and count them in `warnings`; else the
-        first one is an error.
-    losses: the `warnings`, each with its code.
+    skip_errors: leave out images that cannot be read, and count them in `losses`; else the first one is an error.
     """
 
     def __init__(self, place: str, fps: Fraction, *, skip_errors: bool = False) -> None:
         self._paths = image_paths(place)
         self._skip_errors = skip_errors
-        self.losses: list[Loss] = []
         self._start, first = self._first_readable(place)
         self._first: Pixels | None = first
         height, width = first.shape[:2]
@@ -51,42 +49,32 @@ class ImagesSource(FrameSource):
         raise DataError(f"none of the {len(self._paths)} images in {place} can be read", hint="write them again as PNG")
 
     def _frames(self) -> Generator[Frame, None, None]:
-        self.losses.clear()
         problems: list[EdgeSegError] = []
         try:
             for number, path in enumerate(self._paths):
                 try:
-                    rgb = self._image_of_size(number, path)
+                    rgb = self._image(number, path)
                 except EdgeSegError as problem:
                     if not self._skip_errors:
                         raise
                     problems.append(problem)
                     continue
                 index = number - len(problems)
+                self.info = dataclasses.replace(self.info, width=rgb.shape[1], height=rgb.shape[0])
                 yield Frame.from_rgb(index, float(index / self.info.fps), rgb, sequence=number, name=path.name)
         finally:
             if problems:
-                self._warn(problems)
+                self.losses.append(self._skipped(problems))
 
-    def _image_of_size(self, number: int, path: Path) -> Pixels:
+    def _image(self, number: int, path: Path) -> Pixels:
         if number == self._start and self._first is not None:
             first, self._first = self._first, None
             return first
-        rgb = rgb_from_file(path)
-        height, width = rgb.shape[:2]
-        if (width, height) != (self.info.width, self.info.height):
-            raise SizeError(
-                f"{path} is {width}x{height}, the images before it {self.info.width}x{self.info.height}",
-                hint="resize it, put images of each size into a folder of their own, or add ?skip_errors=1",
-                code="ES-SIZE-CHANGED",
-            )
-        return rgb
+        return rgb_from_file(path)
 
-    def _warn(self, problems: list[EdgeSegError]) -> None:
+    def _skipped(self, problems: list[EdgeSegError]) -> Loss:
         count = f"{len(problems)} of {len(self._paths)} images were skipped"
-        loss = Loss("ES-SOURCE-SKIPPED", f"{self.info.name}: {count}; the first one: {problems[0].message}")
-        self.losses.append(loss)
-        self.warnings.append(loss.message)
+        return Loss("ES-SOURCE-SKIPPED", f"{self.info.name}: {count}; the first one: {problems[0].message}")
 
 
 def image_paths(place: str) -> list[Path]:

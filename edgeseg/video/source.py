@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import re
 from abc import ABC, abstractmethod
@@ -17,6 +18,7 @@ from edgeseg.image import IMAGE_ENDINGS
 from edgeseg.video import SOURCES
 from edgeseg.video.address import Address, split_options
 from edgeseg.video.frame import Frame
+from edgeseg.video.loss import Loss
 
 NETWORK = ("rtsp", "rtsps", "http", "https")
 Self = TypeVar("Self", bound="FrameSource")
@@ -45,15 +47,20 @@ class FrameSource(ABC):
 
     kind: of a "recording" every frame counts, and iterating again starts it again; the frames of a "live" source come
     when they come, and iterating again goes on. info: current; a source replaces it when the size of its frames
-    changes. `warnings` holds what was lost on the way, one line each: it is complete when the iteration has ended.
+    changes. losses: what was lost on the way; complete when the iteration has ended.
     """
 
     kind: SourceKind = "recording"
 
     def __init__(self, info: SourceInfo) -> None:
         self.info = info
-        self.warnings: list[str] = []
+        self.losses: list[Loss] = []
         self._closed = False
+
+    @property
+    def warnings(self) -> list[str]:
+        """The `losses`, one line each."""
+        return [loss.message for loss in self.losses]
 
     @abstractmethod
     def _frames(self) -> Generator[Frame, None, None]:
@@ -62,7 +69,7 @@ class FrameSource(ABC):
     def __iter__(self) -> Iterator[Frame]:
         if self._closed:
             raise ValueError(f"this source is closed: {self.info.name}")
-        self.warnings.clear()
+        self.losses.clear()
         return self._until_closed()
 
     def _until_closed(self) -> Generator[Frame, None, None]:
@@ -92,13 +99,15 @@ class FrameSource(ABC):
         self.close()
 
 
-def open_source(uri: str | Path) -> FrameSource:
+def open_source(uri: str | Path, *, skip_errors: bool = False) -> FrameSource:
     """The source that `uri` names: a video file, a folder or glob of images, `camera:0`, `test://street` or a URL.
 
     Options stand behind a `?`: `frames/*.png?fps=10`, `camera:0?width=1280&height=720`. A Path is a path, with no
-    options.
+    options. skip_errors: leave out images that cannot be read; a video skips what cannot be decoded anyway.
     """
     address = address_from_uri(uri)
+    if skip_errors and address.kind == "images":
+        address = dataclasses.replace(address, options={**address.options, "skip_errors": "1"})
     source: FrameSource = importlib.import_module(SOURCES[address.kind]).source_from_address(address)
     return source
 

@@ -20,6 +20,7 @@ from small_clips import FakeCapture, make_clip
 from small_onnx import street_onnx
 
 from edgeseg.commands import stream as stream_command
+from edgeseg.commands.terminal import progress_lines
 from edgeseg.video import camera
 from edgeseg.video.source import open_source
 from edgeseg.video.street_source import StreetSource
@@ -215,3 +216,27 @@ def test_what_kill_9_leaves_can_be_played(model: str, tmp_path: Path) -> None:
     (partial,) = tmp_path.glob("out.partial-*.mp4")
     with av.open(str(partial)) as container:
         assert sum(1 for _ in container.decode(video=0)) > 5
+
+
+def test_unreadable_images_can_be_left_out(run: Run, model: str) -> None:
+    images("in")
+    Path("in/photo-1.png").write_bytes(b"torn")
+    assert run("stream", "in", model, "-o", "masks/").code == 2
+    done = run("stream", "in", model, "-o", "masks/", "--skip-errors", "--overwrite")
+    assert (done.code, len(done.lines("warning"))) == (0, 1)
+    assert "1 of 3 images were skipped" in done.err
+    assert sorted(bytes_of("masks")) == ["photo-0.png", "photo-2.png"]
+
+
+def test_verbose_says_what_was_opened(run: Run, model: str) -> None:
+    done = run("-v", "stream", "test://street?size=96x64&frames=1", model, "-o", "null", "--device", "cpu")
+    assert "device cpu" in done.err
+    assert "96x64 at 25 fps" in done.err
+
+
+def test_without_a_terminal_long_tasks_say_where_they_stand(capsys: pytest.CaptureFixture[str]) -> None:
+    times = iter([0.0, 0.0, 5.0, 11.0, 11.0, 12.0])
+    show = progress_lines(lambda: next(times))
+    for done in (1, 2, 3):
+        show("stream", done, None)
+    assert capsys.readouterr().err == "stream: 2\n"

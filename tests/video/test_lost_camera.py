@@ -16,6 +16,7 @@ from small_onnx import street_onnx
 import edgeseg
 from edgeseg.streaming import stream
 from edgeseg.video.frame import Frame
+from edgeseg.video.loss import Loss
 from edgeseg.video.sink import open_sink
 from edgeseg.video.source import FrameSource, SourceInfo, SourceKind
 
@@ -38,7 +39,7 @@ class LostCamera(FrameSource):
         for index in range(6):
             back = index >= 3
             if index == 3:
-                self.warnings.append("fake: connection lost after 3 frames, back after 0.2 s")
+                self.losses.append(Loss("ES-SOURCE-LOST", "fake: connection lost after 3 frames, back after 0.2 s"))
                 self.info = self._info(SIZES[1])
             sequence = index + LOST * back
             width, height = self.info.width, self.info.height
