@@ -93,7 +93,8 @@ def print_classes(result: Evaluation) -> None:
         print_table(["class", *columns, *marked], rows)
     total = max(1, int(results[0].pixels.sum()))
     for name, count in result.extra_pixels.items():
-        note(f"note: no label is {name}, and the model gives it to {percent(count / total)}% of the pixels, wrongly")
+        share = percent(count / total)
+        note(f"note: the data set has no class {name}; the model predicts it for {share}% of the pixels, wrongly")
 
 
 def overall_rows(result: Evaluation) -> list[list[str]]:

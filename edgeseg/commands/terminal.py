@@ -118,8 +118,9 @@ def progress_lines(clock: Callable[[], float] = time.monotonic) -> Progress:
     latest: dict[str, float] = {}
 
     def show(task: str, done: int, total: int | None) -> None:
-        if clock() - latest.setdefault(task, clock()) >= LINE_SECONDS:
-            latest[task] = clock()
+        now = clock()
+        if now - latest.setdefault(task, now) >= LINE_SECONDS:
+            latest[task] = now
             print(f"{task}: {done}" + (f" of {total}" if total else ""), file=sys.stderr, flush=True)
 
     return show

@@ -80,6 +80,22 @@ def test_eval_marks_classes_without_truth_and_takes_several_metrics(run: Run) ->
     assert run("eval", "street.onnx", "--data", "camvid:cv", "--metric", "mio").code == 2
 
 
+def test_eval_of_a_model_with_a_class_that_the_data_ignores(run: Run) -> None:
+    for folder in ("own/images", "own/labels"):
+        Path(folder).mkdir(parents=True)
+    cv2.imwrite("own/images/0.png", frames(1)[0])
+    cv2.imwrite("own/labels/0.png", (np.arange(32 * 64) % 11).reshape(32, 64).astype(np.uint8))
+    Path("own/labels.txt").write_text("\n".join(CAMVID_LABELS.names))
+    Path("own/dataset.toml").write_text('ignore = [1, 3]\nclasses = "labels.txt"\n')
+    done = run("eval", "street.onnx", "--data", "folder:own")
+    assert done.code == 0, done.err
+    noted = [line.split(";")[0] for line in done.lines("note")]
+    assert noted == [f"the data set has no class {name}" for name in ("Building", "Road")]
+    data = run("eval", "street.onnx", "--data", "folder:own", "--json").json()
+    assert set(data["extra_pixels"]) == {"Building", "Road"}
+    assert len(data["iou"]) == 9
+
+
 def test_bench_has_latency_by_stage_with_raw_samples(run: Run, engine: str) -> None:
     data = run("bench", engine, "-n", "4", "--warm-up", "1", "--threads", "1", "--json").json()
     assert (data["frames"], data["warm_up"], data["threads"], data["size"]) == (4, 1, 1, "64x32")
