@@ -114,14 +114,8 @@ def stream(
     recorder, meter, began = LatencyRecorder(), LoadMeter(), time.perf_counter()
     total = min((n for n in (source.info.frames, frames) if n is not None), default=None)
     count, wants_more = 0, True
-    logger.info(
-        "%s: %s, %dx%d at %.4g fps",
-        source.info.name,
-        source.kind,
-        source.info.width,
-        source.info.height,
-        source.info.fps,
-    )
+    info = source.info
+    logger.info("%s: %s, %dx%d at %.4g fps", info.name, source.kind, info.width, info.height, info.fps)
     logger.info("to %s, %d frames under way", ", ".join(sink.name for sink in sinks) or "nothing", segmenter.slots)
     results = pipe(source, *stages_of(segmenter, sinks, frames, opacity, stop))
     try:
