@@ -23,18 +23,30 @@ class Finding:
 
 def findings(rows: Sequence[Row], layers: Iterable[Layer] = ()) -> tuple[Finding, ...]:
     """All remarks on an engine, gravest first. layers: those of its artifact, which also have the nodes it lost."""
-    found = (lost_precision(layers), lone_qdq(rows), detours(rows), copies(rows), largest(rows))
+    layers = tuple(layers)
+    found = (lost_precision(layers), fused_away(layers), lone_qdq(rows), detours(rows), copies(rows), largest(rows))
     return tuple(finding for finding in found if finding is not None)
 
 
 def lost_precision(layers: Iterable[Layer]) -> Finding | None:
-    """Convolutions and matrix products that did not obtain what was requested."""
-    lost = [layer for layer in layers if layer.requested and layer.obtained != layer.requested]
-    if not lost or not any(layer.obtained for layer in lost):
-        return None  # nothing was lost, or nothing was built yet
-    named = ", ".join(f"{layer.name} ({layer.obtained or 'in no layer'})" for layer in lost[:3])
+    """Convolutions and matrix products that obtained another precision than what was requested."""
+    lost = [layer for layer in layers if layer.requested and layer.obtained not in ("", layer.requested)]
+    if not lost:
+        return None
+    named = ", ".join(f"{layer.name} ({layer.obtained})" for layer in lost[:3])
     return Finding(
         "lost-precision", f"{len(lost)} computing nodes did not obtain the requested precision: {named}", names(lost)
+    )
+
+
+def fused_away(layers: Sequence[Layer]) -> Finding | None:
+    """Convolutions and matrix products that are in no layer of their own, so that their precision is not known."""
+    missing = [layer for layer in layers if layer.requested and not layer.obtained]
+    if not missing or not any(layer.obtained for layer in layers):
+        return None  # nothing is missing, or nothing was built yet
+    named = ", ".join(names(missing[:3]))
+    return Finding(
+        "fused-away", f"{len(missing)} computing nodes are in no layer of their own: {named}", names(missing)
     )
 
 
