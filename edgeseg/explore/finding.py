@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from edgeseg.artifact import Layer
-from edgeseg.explore.row import Row, total_bytes
+from edgeseg.explore.row import Row, known_sum, total_bytes
 
 LARGEST = 5
 WIDE = {"fp32", "fp16", "bf16"}
@@ -55,7 +55,7 @@ def lone_qdq(rows: Sequence[Row]) -> Finding | None:
     alone = [row for row in rows if row.kind == "quantize"]
     if not alone:
         return None
-    message = f"{len(alone)} Q/DQ did not fuse, and move {mebibytes(alone)} as layers of their own"
+    message = f"{len(alone)} Q/DQ did not fuse, and are layers of their own{moved(alone)}"
     return Finding("lone-qdq", message, labels(alone))
 
 
@@ -82,7 +82,7 @@ def copies(rows: Sequence[Row]) -> Finding | None:
     moving = [row for row in rows if row.kind == "copy"]
     if not moving:
         return None
-    message = f"{len(moving)} layers only reformat, copy or cast, and move {mebibytes(moving)}"
+    message = f"{len(moving)} layers only reformat, copy or cast{moved(moving)}"
     return Finding("copies", message, labels(moving))
 
 
@@ -109,6 +109,7 @@ def names(layers: Iterable[Layer]) -> tuple[str, ...]:
     return tuple(layer.name for layer in layers)
 
 
-def mebibytes(rows: Iterable[Row]) -> str:
-    """What `rows` read and write, as text."""
-    return f"{sum(row.activation_bytes for row in rows) / 2**20:.1f} MiB"
+def moved(rows: Iterable[Row]) -> str:
+    """What `rows` read and write, to go behind a sentence; "" where that is not known."""
+    size = known_sum(row.activation_bytes for row in rows)
+    return "" if size is None else f", which move {size / 2**20:.1f} MiB"
