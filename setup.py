@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 # A desktop converts and runs; a Jetson or another aarch64 board runs engines, and takes `edgeseg[export]` to convert.
 DESKTOP = "platform_machine == 'x86_64' or platform_machine == 'AMD64'"
 EXPORT = ["matplotlib", "onnxscript>=0.5", "torch>=2.9,<2.14"]
+DEBUG = ["polygraphy>=0.53"]  # finds the first layer that an engine computes wrongly
 OPENVINO = ["openvino>=2025.0"]
 
 
@@ -36,15 +37,16 @@ setup(
     },
     install_requires=[*requirements(), *(f"{package}; {DESKTOP}" for package in (*EXPORT, *OPENVINO))],
     extras_require={
+        "debug": DEBUG,
         "export": EXPORT,
         "openvino": OPENVINO,
         "rtx": ["cuda-python>=12.6", "tensorrt-rtx>=1.2"],
         "tensorrt": ["pycuda", "tensorrt>=8.6"],
         "test": [
+            *DEBUG,
             "hypothesis",
             "import-linter",
             "mypy",
-            "polygraphy",
             "pytest",
             "pytest-xdist",
             "ruff",

@@ -8,19 +8,21 @@ precision), the agreement of its labels with the float model and the decision fo
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeseg.errors import FormatError, MismatchError
+from edgeseg.errors import FormatError, MismatchError, SizeError
 from edgeseg.files import existing_file, sha256_from_file, whole_file
-from edgeseg.spec import SCHEMA, ModelSpec, Output, Precision, checked_schema
+from edgeseg.spec import MAX_PIXELS, SCHEMA, ModelSpec, Output, Precision, checked_schema
 
 METADATA_KEY = "edgeseg"
 OF_BUILD = ("versions", "device", "agreement", "build", "decision")
 REBUILD = "delete it, and build the engine again with edgeseg build"
 MAX_ONNX_BYTES = 1 << 31  # protobuf's own limit
+MAX_INPUT_VALUES = 4 * MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,18 @@ def read_onnx(path: Path) -> Any:
         raise FormatError(
             f"{path} is not a valid ONNX file: {reason}", hint="name a model, for example: edgeseg models"
         ) from problem
+    check_input_sizes(model.graph, path)
     return model
+
+
+def check_input_sizes(graph: Any, path: Path) -> None:
+    """SizeError where an input of the graph has a side below 1, or holds more than any frame."""
+    constants = {tensor.name for tensor in graph.initializer}
+    for value in graph.input:
+        sides = [side.dim_value for side in value.type.tensor_type.shape.dim if side.HasField("dim_value")]
+        if value.name not in constants and (min(sides, default=1) < 1 or math.prod(sides) > MAX_INPUT_VALUES):
+            message = f"{path.name}: its input {value.name} has the sides {sides}, which is no frame"
+            raise SizeError(message, hint="export it at the size of its frames, for example 1024x512")
 
 
 def write_onnx(model: Any, artifact: Artifact) -> Path:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 from edgeseg.errors import FormatError, MismatchError, SizeError
 
 SCHEMA = 2
+MAX_PIXELS = 1 << 26  # of an input, 8192x8192: more is a damaged file, and would be memory that no machine has
 
 
 class Task(str, Enum):
@@ -113,12 +115,16 @@ class InputSpec:
     resize: str = "stretch"
 
     def __post_init__(self) -> None:
+        if min(self.width, self.height) < 1 or self.width * self.height > MAX_PIXELS:
+            raise SizeError(f"an input of {self.width}x{self.height}", hint="name a size of frames, such as 1024x512")
         if self.color not in ("rgb", "bgr"):
             raise FormatError(f"colour order {self.color!r}", hint='use "rgb" or "bgr"')
         if self.resize != "stretch":
             raise FormatError(f"resize rule {self.resize!r}", hint='this version knows "stretch"')
-        if len(self.mean) != 3 or len(self.std) != 3 or not all(s > 0 for s in self.std):
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(0 < s < math.inf for s in self.std):
             raise FormatError("mean and std need three values each, std above 0", hint="mend the spec")
+        if not all(map(math.isfinite, self.mean)):
+            raise FormatError("the mean is not finite", hint="mend the spec")
 
 
 @dataclass(frozen=True)
@@ -223,7 +229,7 @@ class ModelSpec:
                 outputs=tuple(OutputSpec(each["name"], Output(each["kind"])) for each in fields.pop("outputs", ())),
                 **fields,
             )
-        except (KeyError, TypeError, ValueError) as problem:
+        except (KeyError, OverflowError, TypeError, ValueError) as problem:
             raise FormatError(f"the model spec is incomplete: {problem}", hint="export the model again") from problem
 
 

@@ -4,11 +4,12 @@ import dataclasses
 import json
 from pathlib import Path
 
+import onnx
 import pytest
 from small_onnx import SPEC, float_onnx
 
 from edgeseg.artifact import Artifact, Layer, count_precisions, model_stem, read_onnx, sidecar_path
-from edgeseg.errors import FileProblem, FormatError, MismatchError
+from edgeseg.errors import FileProblem, FormatError, MismatchError, SizeError
 from edgeseg.spec import Output, Precision
 
 
@@ -118,3 +119,47 @@ def test_files_of_different_shape_have_different_names() -> None:
     assert model_stem("net", (512, 256)) == "net-512x256"
     assert model_stem("net", None, Output.MASK) == "net-mask"
     assert model_stem("net", (512, 256), Output.MASK) == "net-512x256-mask"
+
+
+def onnx_with_input(folder: Path, *sides: int) -> Path:
+    """An ONNX whose input says it has these sides."""
+    path = float_onnx(folder).path
+    model = onnx.load(path)
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    del dims[:]
+    for side in sides:
+        dims.add(dim_value=side)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("sides", [(1, 10**6, 10**6, 3), (1, -1, 64, 3), (1, 32, 0, 3), (2**40, 32, 64, 3)])
+def test_an_onnx_whose_input_no_machine_holds_is_refused(sides: tuple[int, ...], tmp_path: Path) -> None:
+    with pytest.raises(SizeError) as caught:
+        Artifact.open(onnx_with_input(tmp_path, *sides))
+    assert caught.value.code == "ES-SIZE"
+    assert caught.value.hint
+
+
+def test_an_onnx_whose_input_has_no_shape_is_refused(tmp_path: Path) -> None:
+    path = float_onnx(tmp_path).path
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, path)
+    with pytest.raises(FormatError) as caught:
+        Artifact.open(path)
+    assert caught.value.code == "ES-FORMAT"
+
+
+@pytest.mark.parametrize("side", [-1, 0, 10**6])
+def test_a_spec_whose_input_is_no_size_is_refused(side: int, tmp_path: Path) -> None:
+    path = float_onnx(tmp_path).path
+    model = onnx.load(path)
+    (entry,) = model.metadata_props
+    data = json.loads(entry.value)
+    data["spec"]["input"] |= {"width": side, "height": side}
+    entry.value = json.dumps(data)
+    onnx.save(model, path)
+    with pytest.raises(SizeError) as caught:
+        Artifact.open(path)
+    assert caught.value.code == "ES-SIZE"

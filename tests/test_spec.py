@@ -112,6 +112,10 @@ def test_a_bad_input_spec_is_refused() -> None:
         InputSpec(64, 64, color="hsv")
     with pytest.raises(FormatError, match="std above 0"):
         InputSpec(64, 64, std=(1.0, 0.0, 1.0))
+    for numbers in ({"mean": (0.0, float("nan"), 0.0)}, {"std": (1.0, float("inf"), 1.0)}):
+        with pytest.raises(FormatError) as caught:
+            InputSpec(64, 64, **numbers)
+        assert caught.value.code == "ES-FORMAT"
     with pytest.raises(FormatError, match="resize rule"):
         InputSpec(64, 64, resize="crop")
     with pytest.raises(FormatError, match="2 label names and 1 colours"):

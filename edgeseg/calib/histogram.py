@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from edgeseg.errors import FormatError
 
 BINS = 256
-SMALLEST_EXPONENT = -24
+COUNT_BITS = 64
+SMALLEST_EXPONENT, LARGEST_EXPONENT = -24, 128  # the least that is told apart, and the end of float32
+MAKE_AGAIN = "edgeseg calibrate, to make the table anew"
 
 
 class Histogram:
@@ -65,15 +67,15 @@ class Histogram:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Histogram:
-        """Read `to_dict`'s data."""
+        """Read `to_dict`'s data. FormatError where it is of no float32 values."""
         counts = np.zeros(BINS, np.int64)
-        read = counts_from_text(data["counts"])
-        if data["first"] < 0 or data["first"] + len(read) > BINS:
-            raise FormatError(
-                f"a histogram has more than {BINS} bins", hint="edgeseg calibrate, to make the table anew"
-            )
-        counts[data["first"] : data["first"] + len(read)] = read
-        return cls(int(data["exponent"]), counts)
+        first, exponent, read = data["first"], data["exponent"], counts_from_text(data["counts"])
+        if type(first) is not int or first < 0 or first + len(read) > BINS:
+            raise FormatError(f"a histogram has more than {BINS} bins", hint=MAKE_AGAIN)
+        if type(exponent) is not int or not SMALLEST_EXPONENT <= exponent <= LARGEST_EXPONENT:
+            raise FormatError(f"a histogram reaches 2 to the power of {exponent}", hint=MAKE_AGAIN)
+        counts[first : first + len(read)] = read
+        return cls(exponent, counts)
 
 
 def text_from_counts(counts: NDArray[np.int64]) -> str:
@@ -88,11 +90,13 @@ def text_from_counts(counts: NDArray[np.int64]) -> str:
 
 
 def counts_from_text(text: str) -> list[int]:
-    """The counts in `text_from_counts`'s text."""
+    """The counts in `text_from_counts`'s text. ValueError where one is larger than any that was written."""
     counts, count, shift = [], 0, 0
     for byte in base64.b64decode(text, validate=True):
         count |= (byte & 0x7F) << shift
         shift += 7
+        if shift > COUNT_BITS:
+            raise ValueError("a count has more than 64 bits")
         if byte < 0x80:
             counts.append(count)
             count = shift = 0

@@ -7,7 +7,8 @@ Float stay: the last convolution, whose output are the logits (argmax feels its 
 convolutions that make a gate, on a single position whose outcome multiplies a map, as in squeeze-and-excite (tiny and
 sensitive); products of two activations, which is all of attention (the probabilities behind a Softmax are near 1/N and
 round to zero); LayerNorm and Softmax. A mean that is added to a map, and does not multiply it, is no gate: its
-convolution is quantised.
+convolution is quantised. Beside the canonical places no tensor is rounded that a batch norm reads, straight or out of
+a Concat: its channels may be of any size, and one scale would lose the small ones.
 """
 
 from __future__ import annotations

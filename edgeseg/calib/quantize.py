@@ -20,7 +20,7 @@ from edgeseg.files import sha256_from_file
 from edgeseg.graph.check_qdq import check_canonical
 from edgeseg.graph.core import core_from_model
 from edgeseg.graph.identity import tensor_ids
-from edgeseg.graph.lower_qdq import lower_qdq, with_activation
+from edgeseg.graph.lower_qdq import lower_qdq, unfused_nodes, with_activation
 from edgeseg.graph.qdq import LEVELS, SMALLEST_SCALE, insert_qdq
 from edgeseg.spec import Precision
 
@@ -95,15 +95,16 @@ def quantized_model(
     layout, moved = layout_for(target), table
     if method.equalize:
         model, moved = equalized(model, table)
+    kept = float_nodes if layout is None else float_nodes | unfused_nodes(core_from_model(model), layout)
     if layout is not None and layout.frame_codes and method.frame_codes:
-        model, moved = centred(model, moved, placement_from_model(model, float_nodes=float_nodes))
+        model, moved = centred(model, moved, placement_from_model(model, float_nodes=kept))
     scales = scales_from_table(model, moved, method.observer)
-    quantised = quantize_canonical(ir.from_proto(ir.to_proto(model)), scales, float_nodes)
+    quantised = quantize_canonical(ir.from_proto(ir.to_proto(model)), scales, kept)
     if method.bias_correction:
         correct_biases(quantised, model, moved)
     check_canonical(quantised)
     if layout is not None:
-        beside = tensors_beside(placement_from_model(model, float_nodes=float_nodes)) if float_nodes else scales.keys()
+        beside = tensors_beside(placement_from_model(model, float_nodes=kept)) if float_nodes else scales.keys()
         lower_qdq(quantised, layout, {name: scale for name, scale in scales.items() if name in beside})
     return quantised
 

@@ -25,6 +25,7 @@ from edgeseg.graph.identity import graph_id, tensor_ids
 from edgeseg.spec import SCHEMA, checked_schema
 
 FP16_MAX = 65504.0
+FP32_MAX = float(np.finfo(np.float32).max)
 MAKE_AGAIN = "edgeseg calibrate MODEL.onnx --images DIR, to make a table for it"
 
 
@@ -126,13 +127,18 @@ class RangeTable:
         """Read `to_json`'s text. FormatError where it is none; MismatchError where its schema is newer."""
         try:
             data = json.loads(text)
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:
             raise FormatError("the range table is not JSON", hint=MAKE_AGAIN) from problem
         data = checked_schema(data, "range table")
         try:
-            tensors = {key: stats_from_dict(row) for key, row in data["tensors"].items()}
-            return cls(data["graph_id"], data["model"], data["images"], data["images_sha256"], tensors)
-        except (AttributeError, KeyError, TypeError, ValueError) as problem:
+            return cls(
+                graph_id=text_of(data, "graph_id"),
+                model=text_of(data, "model"),
+                images=count_of(data, "images"),
+                images_sha256=text_of(data, "images_sha256"),
+                tensors={key: stats_from_dict(row) for key, row in data["tensors"].items()},
+            )
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as problem:
             raise FormatError(f"the range table is incomplete: {problem}", hint=MAKE_AGAIN) from problem
 
     @classmethod
@@ -164,18 +170,46 @@ def dict_from_stats(stats: TensorStats) -> dict[str, Any]:
 
 
 def stats_from_dict(row: dict[str, Any]) -> TensorStats:
-    """Read `dict_from_stats`'s data."""
-    minimum, maximum, histogram = float(row["minimum"]), float(row["maximum"]), Histogram.from_dict(row["histogram"])
-    averages = {key: float(row[key]) for key in ("average_minimum", "average_maximum") if key in row}
+    """Read `dict_from_stats`'s data. FormatError or ValueError where they are no range that a tensor can have."""
+    minimum, maximum = interval_of(row, "minimum", "maximum")
+    known = "average_minimum" in row and "average_maximum" in row
+    lowest, highest = interval_of(row, "average_minimum", "average_maximum") if known else (None, None)
     channels = channels_from_dict(row["channels"]) if "channels" in row else None
-    return TensorStats(str(row["name"]), minimum, maximum, histogram, **averages, channels=channels)
+    histogram = Histogram.from_dict(row["histogram"])
+    return TensorStats(text_of(row, "name"), minimum, maximum, histogram, lowest, highest, channels)
+
+
+def interval_of(row: dict[str, Any], least: str, largest: str) -> tuple[float, float]:
+    """Two entries of `row` as the ends of a range. ValueError unless they are float32 numbers in that order."""
+    ends = tuple(row[key] for key in (least, largest))
+    if not all(isinstance(end, (int, float)) and not isinstance(end, bool) and abs(end) <= FP32_MAX for end in ends):
+        raise ValueError(f"{least} and {largest} are not both finite numbers")
+    if ends[0] > ends[1]:
+        raise ValueError(f"{least} is above {largest}")
+    return float(ends[0]), float(ends[1])
+
+
+def text_of(row: dict[str, Any], key: str) -> str:
+    """An entry of `row` that is text. ValueError where it is something else."""
+    if not isinstance(row[key], str):
+        raise ValueError(f"{key} is no text")
+    return str(row[key])
+
+
+def count_of(row: dict[str, Any], key: str) -> int:
+    """An entry of `row` that counts something. ValueError where it does not."""
+    if type(row[key]) is not int or row[key] < 0:
+        raise ValueError(f"{key} is no count")
+    return int(row[key])
 
 
 def channels_from_dict(data: dict[str, str]) -> ChannelStats:
-    """Read a row's channels. FormatError where means and magnitudes are not of the same channels."""
+    """Read a row's channels. FormatError where means and magnitudes are not of the same channels, or no numbers."""
     mean, absmax = floats_from_text(data["mean"]), floats_from_text(data["absmax"])
     if mean.shape != absmax.shape:
         raise FormatError(f"the range table has {mean.size} means for {absmax.size} channels", hint=MAKE_AGAIN)
+    if not (np.isfinite(mean).all() and np.isfinite(absmax).all() and (absmax >= 0).all()):
+        raise FormatError("the range table has channels whose range is not finite", hint=MAKE_AGAIN)
     return ChannelStats(mean, absmax)
 
 

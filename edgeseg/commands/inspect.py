@@ -22,6 +22,9 @@ Log = Annotated[
 ]
 
 
+UNKNOWN = "-"
+
+
 def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An engine, an ONNX or a weights file.")],
     other: Other = None,
@@ -49,7 +52,7 @@ def command(
     changed = difference(before.rows, explored.rows) if before else None
     facts = described(artifact)
     if page:
-        write_page(page, facts, explored, (before.name, changed) if before and changed else None)
+        write_page(page, artifact, explored, (before.name, changed) if before and changed else None)
     if as_json:
         print_json({**facts, **plain(explored), **({"difference": changed.to_dict()} if changed else {})})
     elif before and changed:
@@ -141,7 +144,7 @@ def print_tables(facts: dict[str, Any], explored: Explored) -> None:
         print_table(columns, lines, title="layers")
         return
     print_table(*table_from_rows(explored.rows, without=("module", "stream", "tactic")), title="layers")
-    print_table(["total", "value"], [[key, value] for key, value in flat(totals(explored.rows)) if value != "None"])
+    print_table(["total", "value"], [[key, value] for key, value in flat(totals(explored.rows)) if value != UNKNOWN])
     found = findings(explored.rows, explored.layers)
     print_table(["finding", "what"], [[finding.code, finding.message] for finding in found])
 
@@ -156,26 +159,25 @@ def print_difference(before: Explored, after: Explored, changed: Difference) -> 
 
 
 def totals_beside(before: Explored, after: Explored) -> list[list[str]]:
-    """The totals of two engines, a line a figure."""
+    """The totals of two engines, a line a figure that one of them has."""
     from edgeseg.explore.table import totals
 
     old, new = (dict(flat(totals(explored.rows))) for explored in (before, after))
-    return [[name, old.get(name, "0"), new.get(name, "0")] for name in {**old, **new} if new.get(name) != "None"]
+    beside = [[name, old.get(name, "0"), new.get(name, "0")] for name in {**old, **new}]
+    return [line for line in beside if line[1:] != [UNKNOWN, UNKNOWN]]
 
 
-def write_page(page: Path, facts: dict[str, Any], explored: Explored, differing: tuple[str, Difference] | None) -> None:
+def write_page(page: Path, artifact: Artifact, explored: Explored, differing: tuple[str, Difference] | None) -> None:
     """Write the page of FILE."""
     from edgeseg.commands.terminal import wrote
     from edgeseg.explore.finding import findings
     from edgeseg.explore.page import page_from_rows
-    from edgeseg.explore.table import totals
+    from edgeseg.explore.summary import summary_from_artifact
     from edgeseg.files import whole_file
 
-    shown = {key: value for key, value in facts.items() if key not in ("spec", "provenance", "agreement")}
-    found = findings(explored.rows, explored.layers)
     text = page_from_rows(
-        explored.name, explored.rows, facts=dict(flat({**shown, "total": totals(explored.rows)})), found=found,
-        differing=differing,
+        explored.name, explored.rows, summary=summary_from_artifact(artifact, explored.rows),
+        details=dict(flat(described(artifact))), found=findings(explored.rows, explored.layers), differing=differing,
     )  # fmt: skip
     with whole_file(page) as partial:
         partial.write_text(text, encoding="utf-8")
@@ -183,11 +185,13 @@ def write_page(page: Path, facts: dict[str, Any], explored: Explored, differing:
 
 
 def flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested data as rows "a.b", value."""
+    """Nested data as rows "a.b", value; a dash for what is not known."""
     rows: list[tuple[str, str]] = []
     for key, value in data.items():
         if isinstance(value, dict):
             rows += flat(value, f"{prefix}{key}.")
+        elif isinstance(value, (list, tuple)):
+            rows.append((prefix + key, ", ".join(map(str, value))))
         else:
-            rows.append((prefix + key, ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)))
+            rows.append((prefix + key, UNKNOWN if value is None else str(value)))
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +18,8 @@ from edgeseg.errors import MismatchError
 from edgeseg.files import writable_folder
 from edgeseg.progress import Progress, silent
 from edgeseg.spec import Precision
+
+logger = logging.getLogger(__name__)
 
 # What the ONNX must be for an engine of each precision: an engine only compiles (bf16 is a hint to its runtime).
 SOURCE = {
@@ -84,16 +87,22 @@ def check_source(source: Artifact, engine: Engine, precision: Precision, *, forc
 
 
 def check_layers(layers: Iterable[Layer], precision: Precision, *, name: str, share: float) -> None:
-    """MismatchError where too few layers that ask for `precision` obtained it: a silent float engine."""
+    """MismatchError where too few layers that ask for `precision` obtained it: a silent float engine.
+
+    A layer that the runtime fused away has no obtained precision. It is warned of, unless none is left to judge by.
+    """
     asking = [layer for layer in layers if layer.requested == precision]
     if not asking:
         raise MismatchError(f"no layer of {name} asks for {precision}", hint="quantise the float ONNX again")
-    lost = [layer for layer in asking if layer.obtained != precision]
-    if len(lost) <= len(asking) * (1 - share):
-        return
-    named = ", ".join(f"{layer.name} ({layer.obtained or 'not found'})" for layer in lost[:3])
-    message = f"{len(lost)} of {len(asking)} layers of {name} did not obtain {precision}: {named}"
-    raise MismatchError(message, hint="build fp32, or quantise the ONNX for this engine with edgeseg quantize")
+    found = [layer for layer in asking if layer.obtained]
+    lost = [layer for layer in found if layer.obtained != precision]
+    if len(lost) > len(found) * (1 - share) or (share and not found):
+        named = ", ".join(f"{layer.name} ({layer.obtained or 'not found'})" for layer in (lost or asking)[:3])
+        message = f"{len(lost or asking)} of {len(asking)} layers of {name} did not obtain {precision}: {named}"
+        raise MismatchError(message, hint="build fp32, or quantise the ONNX for this engine with edgeseg quantize")
+    if missing := [layer.name for layer in asking if not layer.obtained]:
+        told = "%s: %d of %d layers that ask for %s are in no layer of their own, and their precision is not known: %s"
+        logger.warning(told, name, len(missing), len(asking), precision, ", ".join(missing))
 
 
 def float_onnx(source: Artifact, reference: Path | None) -> Artifact | None:

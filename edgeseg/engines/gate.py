@@ -23,15 +23,14 @@ from edgeseg.engines.agreement import (
     one_class,
 )
 from edgeseg.engines.backend import Array
-from edgeseg.engines.bisection import Cuts, Deviation, kept_outputs
-from edgeseg.engines.causes import Suspect, cause_in_runtime, named
 from edgeseg.engines.devices import AUTO
+from edgeseg.engines.diagnose import FailingLayer, diagnose, named
 from edgeseg.engines.engine import Engine
-from edgeseg.engines.loss import loss_explained, node_of
 from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.engines.plain import plain_is_available
+from edgeseg.engines.subgraphs import Deviation, SubgraphComparator, kept_outputs
 from edgeseg.errors import AgreementError, UnavailableError
-from edgeseg.graph.cut import flow_of
+from edgeseg.graph.cut import flow_of, node_of
 from edgeseg.spec import Precision
 
 logger = logging.getLogger(__name__)
@@ -41,6 +40,7 @@ SOURCE_FRAMES = 2  # running an ONNX as it is written takes seconds
 # Where small differences are amplified (untrained nets) 1.1 was seen; behind a concat that OpenVINO computes wrongly
 # 3 to 8.
 INDEPENDENT_ROUNDING = 1.5
+DEBUG = "pip install edgeseg[debug]"  # brings Polygraphy, which the search for a layer rests on
 
 
 def agreement_of(
@@ -96,15 +96,15 @@ def agreement_with_source(
     A mask hides by how much, so that the graph is built once more to end in its logits.
     """
     with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder:
-        cuts = Cuts(engine, source, built.precision, Path(folder), BuildOptions(device=device))
+        comparator = SubgraphComparator(engine, source, built.precision, Path(folder), BuildOptions(device=device))
         with engine.open(built, RunOptions(device)) as backend:
             got, names = [kept_outputs(backend, frame) for frame in frames], [each.name for each in backend.outputs]
-        want = cuts.plain(tuple(names), frames)
-        ends = flow_of(cuts.model()).ends
+        want = comparator.reference(tuple(names), frames)
+        ends = flow_of(comparator.model()).ends
         logits = set(ends) <= set(names)
-        deviation = cuts.compare(got, want, ends, frames) if logits else cuts.deviation(ends, frames)
+        deviation = comparator.compare(got, want, ends, frames) if logits else comparator.deviation(ends, frames)
         if deviation.off:
-            check_layers_inside(cuts, deviation, frames, built.path.name)
+            check_layers_inside(comparator, deviation, frames, built.path.name)
     ours, theirs = ([outputs[names[0]] for outputs in each] for each in (got, want))
     found = {"source_labels": equal_labels(ours, theirs), "source_relative_rms": deviation.rms}
     return found | one_class([labels_from_output(each) for each in theirs])
@@ -127,24 +127,35 @@ def loss_reasons(engine: Engine, source: Artifact, reference: Artifact, frame: A
     """What to add to the error of an engine that computes its ONNX rightly, and is not like the float model; a hint."""
     if source.precision is not Precision.INT8:
         return "", "name the float ONNX that it was made from with --reference"
+    try:
+        from edgeseg.engines.quantization_error import loss_explained
+    except ImportError:
+        return "", f"calibrate on images like those of the camera; {DEBUG}, to find the first layer that is lost"
     cause = loss_explained(engine, source, reference, frame)
     return (f"; {cause.sentence}", cause.hint) if cause else ("", "")
 
 
-def check_layers_inside(cuts: Cuts, deviation: Deviation, frames: Array, name: str) -> None:
+def check_layers_inside(comparator: SubgraphComparator, deviation: Deviation, frames: Array, name: str) -> None:
     """AgreementError, which names the first layer that is off, unless rounding accounts for the whole deviation."""
     frame = frames[deviation.frame][None]
-    logger.warning("%s does not compute quite what its ONNX says: looking for the first layer that is off", name)
-    tensor, ratio = cuts.first_off(frame) if deviation.finite else (cuts.first_not_finite(frame), np.inf)
-    if cuts.precision is Precision.INT8 and max(ratio, deviation.ratio) <= INDEPENDENT_ROUNDING:
-        logger.warning("%s: no single layer is wrong, the differences add up from layer to layer", name)
-        return
-    node = node_of(cuts.model(), tensor)
-    (values,) = cuts.plain((tensor,), frame)
-    cause = cause_in_runtime(Suspect(cuts.engine, cuts.source, node, values[tensor]))
     what = f"is {deviation.rms:.1%} off from its own ONNX, {deviation.allowed:.1%} are allowed"
     if np.isnan(deviation.rms):
         what = "gives NaN or infinity"
+    try:
+        from edgeseg.engines.divergence import first_divergent_tensor, first_not_finite
+    except ImportError as problem:
+        raise AgreementError(f"{name} {what}", hint=f"{DEBUG}, to find the first layer that is off") from problem
+    logger.warning("%s does not compute quite what its ONNX says: looking for the first layer that is off", name)
+    if deviation.finite:
+        tensor, ratio = first_divergent_tensor(comparator, frame)
+    else:
+        tensor, ratio = first_not_finite(comparator, frame), np.inf
+    if comparator.precision is Precision.INT8 and max(ratio, deviation.ratio) <= INDEPENDENT_ROUNDING:
+        logger.warning("%s: no single layer is wrong, the differences add up from layer to layer", name)
+        return
+    node = node_of(comparator.model(), tensor)
+    (values,) = comparator.reference((tensor,), frame)
+    cause = diagnose(FailingLayer(comparator.engine, comparator.source, node, values[tensor]))
     message = f"{name} {what}; the first layer that is off is {named(node)}: {cause.sentence}"
     raise AgreementError(message, hint=cause.hint)
 

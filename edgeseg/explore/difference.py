@@ -86,7 +86,7 @@ def changes(before: Row, after: Row) -> Iterator[Change]:
     """What differs between two rows of the same nodes."""
     old, new = facts(before), facts(after)
     for what in old:
-        if old[what] != new[what]:
+        if what in new and old[what] != new[what]:
             yield Change(before.label, what, old[what], new[what])
     a, b = before.layer.milliseconds, after.layer.milliseconds
     if a is not None and b is not None and abs(a - b) > TIME_NOISE * max(a, b):
@@ -94,12 +94,12 @@ def changes(before: Row, after: Row) -> Iterator[Change]:
 
 
 def facts(row: Row) -> dict[str, str]:
-    """What is compared, as text."""
+    """What is compared, as text; sizes only where they are known."""
+    sizes = {"weight bytes": row.weight_bytes, "activation bytes": row.activation_bytes}
     return {
         "requested": row.requested,
         "precision": row.precision,
         "op": row.layer.op,
         "tactic": HASH.sub("", row.layer.tactic),
-        "weight bytes": str(row.weight_bytes),
-        "activation bytes": str(row.activation_bytes),
+        **{what: str(size) for what, size in sizes.items() if size is not None},
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from edgeseg.artifact import Layer
-from edgeseg.explore.row import Row, total_bytes
+from edgeseg.explore.row import Row, known_sum, total_bytes
 
 LARGEST = 5
 WIDE = {"fp32", "fp16", "bf16"}
@@ -23,18 +23,30 @@ class Finding:
 
 def findings(rows: Sequence[Row], layers: Iterable[Layer] = ()) -> tuple[Finding, ...]:
     """All remarks on an engine, gravest first. layers: those of its artifact, which also have the nodes it lost."""
-    found = (lost_precision(layers), lone_qdq(rows), detours(rows), copies(rows), largest(rows))
+    layers = tuple(layers)
+    found = (lost_precision(layers), fused_away(layers), lone_qdq(rows), detours(rows), copies(rows), largest(rows))
     return tuple(finding for finding in found if finding is not None)
 
 
 def lost_precision(layers: Iterable[Layer]) -> Finding | None:
-    """Convolutions and matrix products that did not obtain what was requested."""
-    lost = [layer for layer in layers if layer.requested and layer.obtained != layer.requested]
-    if not lost or not any(layer.obtained for layer in lost):
-        return None  # nothing was lost, or nothing was built yet
-    named = ", ".join(f"{layer.name} ({layer.obtained or 'in no layer'})" for layer in lost[:3])
+    """Convolutions and matrix products that obtained another precision than what was requested."""
+    lost = [layer for layer in layers if layer.requested and layer.obtained not in ("", layer.requested)]
+    if not lost:
+        return None
+    named = ", ".join(f"{layer.name} ({layer.obtained})" for layer in lost[:3])
     return Finding(
         "lost-precision", f"{len(lost)} computing nodes did not obtain the requested precision: {named}", names(lost)
+    )
+
+
+def fused_away(layers: Sequence[Layer]) -> Finding | None:
+    """Convolutions and matrix products that are in no layer of their own, so that their precision is not known."""
+    missing = [layer for layer in layers if layer.requested and not layer.obtained]
+    if not missing or not any(layer.obtained for layer in layers):
+        return None  # nothing is missing, or nothing was built yet
+    named = ", ".join(names(missing[:3]))
+    return Finding(
+        "fused-away", f"{len(missing)} computing nodes are in no layer of their own: {named}", names(missing)
     )
 
 
@@ -43,7 +55,7 @@ def lone_qdq(rows: Sequence[Row]) -> Finding | None:
     alone = [row for row in rows if row.kind == "quantize"]
     if not alone:
         return None
-    message = f"{len(alone)} Q/DQ did not fuse, and move {mebibytes(alone)} as layers of their own"
+    message = f"{len(alone)} Q/DQ did not fuse, and are layers of their own{moved(alone)}"
     return Finding("lone-qdq", message, labels(alone))
 
 
@@ -70,7 +82,7 @@ def copies(rows: Sequence[Row]) -> Finding | None:
     moving = [row for row in rows if row.kind == "copy"]
     if not moving:
         return None
-    message = f"{len(moving)} layers only reformat, copy or cast, and move {mebibytes(moving)}"
+    message = f"{len(moving)} layers only reformat, copy or cast{moved(moving)}"
     return Finding("copies", message, labels(moving))
 
 
@@ -97,6 +109,7 @@ def names(layers: Iterable[Layer]) -> tuple[str, ...]:
     return tuple(layer.name for layer in layers)
 
 
-def mebibytes(rows: Iterable[Row]) -> str:
-    """What `rows` read and write, as text."""
-    return f"{sum(row.activation_bytes for row in rows) / 2**20:.1f} MiB"
+def moved(rows: Iterable[Row]) -> str:
+    """What `rows` read and write, to go behind a sentence; "" where that is not known."""
+    size = known_sum(row.activation_bytes for row in rows)
+    return "" if size is None else f", which move {size / 2**20:.1f} MiB"

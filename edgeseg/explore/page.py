@@ -1,4 +1,4 @@
-"""One HTML file that shows an engine: totals, findings, the difference to another, a picture, all its layers."""
+"""One HTML file that shows an engine: a summary, findings, the difference to another, a picture, all its layers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from html import escape
 
 from edgeseg.explore.difference import Difference
 from edgeseg.explore.finding import Finding
-from edgeseg.explore.picture import COLOURS, OTHER, bar, colour, costs, is_timed, timeline
-from edgeseg.explore.row import Row
+from edgeseg.explore.picture import COLOURS, OTHER, bar, colour, costs, timeline
+from edgeseg.explore.row import Row, is_timed
 from edgeseg.explore.style import SCRIPT, STYLE
 from edgeseg.explore.table import table_from_difference, table_from_rows
 
@@ -20,19 +20,22 @@ def page_from_rows(
     title: str,
     rows: Sequence[Row],
     *,
-    facts: Mapping[str, str],
+    summary: Mapping[str, str],
+    details: Mapping[str, str],
     found: Iterable[Finding] = (),
     differing: tuple[str, Difference] | None = None,
 ) -> str:
-    """The page as text. facts: what stands above it. differing: another file's name, and the difference from it."""
-    unit = "milliseconds" if is_timed(rows) else "bytes read and written"
+    """The page as text. summary: what stands above it, for a person. details: what stands at its end.
+
+    differing: another file's name, and the difference from it.
+    """
     body = "".join([
-        f"<h1>{escape(title)}</h1>", plain_table(["", ""], facts.items(), "facts"),
+        f"<h1>{escape(title)}</h1>", plain_table(["", ""], summary.items(), "summary"),
         heading("Findings"), finding_list(found),
         *difference_section(differing),
-        heading("Layers by stream"), legend(rows),
-        f"<p>In the order of the plan; width is {unit}. Streams may overlap when they run.</p>", timeline(rows),
+        heading("Layers in order"), legend(rows), f"<p>{escape(caption(rows))}</p>", timeline(rows),
         heading("All layers"), controls(rows), layer_table(rows),
+        heading("Details"), plain_table(["", ""], details.items(), "details"),
     ])  # fmt: skip
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -41,6 +44,16 @@ def page_from_rows(
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
         f"<body>{body}<script>{SCRIPT}</script></body></html>\n"
     )
+
+
+def caption(rows: Sequence[Row]) -> str:
+    """What the picture shows."""
+    said = ["From left to right as they run."]
+    if costs(rows):
+        said.append(f"Width is {'milliseconds' if is_timed(rows) else 'bytes read and written'}.")
+    if len({row.layer.stream for row in rows}) > 1:
+        said.append("A lane a stream; streams may overlap when they run.")
+    return " ".join(said)
 
 
 def heading(text: str) -> str:
@@ -104,18 +117,25 @@ def choice(field: str, values: Iterable[str]) -> str:
 
 
 def layer_table(rows: Sequence[Row]) -> str:
-    """All layers, each with a bar of its cost."""
+    """All layers, each with a bar of its cost where that is known."""
     columns, lines = table_from_rows(rows)
     values = costs(rows)
-    dearest = max(values, default=0.0)
-    head = "".join(f'<th><button type="button">{escape(column)}</button></th>' for column in ("cost", *columns))
+    bars = cost_cells(rows, values) if values else [""] * len(rows)
+    shown = ("cost", *columns) if values else columns
+    head = "".join(f'<th><button type="button">{escape(column)}</button></th>' for column in shown)
     body = "".join(
         f'<tr data-row="{index}" data-kind="{escape(row.kind)}" data-precision="{escape(row.precision)}" '
         f'data-names="{escape(" ".join((row.layer.name, *row.layer.nodes)))}">'
-        f'<td data-value="{cost:.6f}">{bar(row, cost, dearest)}</td>{cells(columns, line, row)}</tr>'
-        for index, (row, line, cost) in enumerate(zip(rows, lines, values))
+        f"{cost}{cells(columns, line, row)}</tr>"
+        for index, (row, line, cost) in enumerate(zip(rows, lines, bars))
     )
     return f'<table id="layers"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def cost_cells(rows: Sequence[Row], values: Sequence[float]) -> list[str]:
+    """A cell a row, with a bar of its cost beside the dearest one's."""
+    dearest = max(values)
+    return [f'<td data-value="{cost:.6f}">{bar(row, cost, dearest)}</td>' for row, cost in zip(rows, values)]
 
 
 def cells(columns: Sequence[str], line: Sequence[str], row: Row) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from edgeseg.explore.row import Row
+from edgeseg.explore.row import Row, is_timed
 
 # Okabe and Ito's palette, which colour-blind readers tell apart; the precision is also written into each layer's title.
 COLOURS = {"int8": "#009e73", "fp8": "#56b4e9", "fp16": "#0072b2", "bf16": "#cc79a7", "fp32": "#e69f00"}
@@ -14,21 +14,21 @@ WIDTH, LANE, GAP = 1000.0, 34, 6
 LEAST = 0.0005  # of the width, so that a layer that moves nothing can be seen and pointed at
 
 
-def is_timed(rows: Sequence[Row]) -> bool:
-    """Whether a picture of `rows` can show time."""
-    return bool(rows) and all(row.layer.milliseconds is not None for row in rows)
-
-
 def costs(rows: Sequence[Row]) -> list[float]:
-    """What each layer costs: milliseconds where all were timed, else bytes read and written, weights among them."""
+    """What each layer costs: milliseconds where all were timed, else bytes read and written, weights among them.
+
+    Nothing where neither is known.
+    """
     if is_timed(rows):
         return [row.layer.milliseconds or 0.0 for row in rows]
-    return [float(row.weight_bytes + row.activation_bytes) for row in rows]
+    if not any(row.has_tensors for row in rows):
+        return []
+    return [float((row.weight_bytes or 0) + (row.activation_bytes or 0)) for row in rows]
 
 
 def timeline(rows: Sequence[Row]) -> str:
     """All layers from left to right. Streams may overlap when they run: the picture has them one after another."""
-    widths = shares(costs(rows))
+    widths = shares(costs(rows) or [1.0] * len(rows))
     lanes = {stream: index for index, stream in enumerate(sorted({row.layer.stream for row in rows}))}
     height = len(lanes) * (LANE + GAP)
     boxes, left = [], 0.0
@@ -72,7 +72,7 @@ def colour(precision: str) -> str:
 
 def title(row: Row) -> str:
     """What a layer says of itself when it is pointed at."""
-    parts = [row.label, row.layer.op, row.precision, f"stream {row.layer.stream}"]
+    parts = [row.label, row.layer.op, row.precision, f"stream {row.layer.stream}" if row.has_tensors else ""]
     if row.layer.milliseconds is not None:
         parts.append(f"{row.layer.milliseconds:.4f} ms")
     return " · ".join(part for part in parts if part)

@@ -41,14 +41,22 @@ class Row:
         return modules_from_nodes(self.computes or self.layer.nodes)
 
     @property
-    def weight_bytes(self) -> int:
-        """Its weights and other constants."""
-        return total_bytes(self.layer.constants)
+    def has_tensors(self) -> bool:
+        """Whether it is known what it reads and writes."""
+        return bool(self.layer.inputs or self.layer.outputs or self.layer.constants)
 
     @property
-    def activation_bytes(self) -> int:
-        """What it reads and writes beside its weights; a size that is only known at run time counts as nothing."""
-        return total_bytes((*self.layer.inputs, *self.layer.outputs))
+    def weight_bytes(self) -> int | None:
+        """Its weights and other constants; None where it is not known what it reads."""
+        return total_bytes(self.layer.constants) if self.has_tensors else None
+
+    @property
+    def activation_bytes(self) -> int | None:
+        """What it reads and writes beside its weights; None where that is not known.
+
+        A size that is only known at run time counts as nothing.
+        """
+        return total_bytes((*self.layer.inputs, *self.layer.outputs)) if self.has_tensors else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: the layer and what was found out about it."""
@@ -121,3 +129,14 @@ def modules_from_nodes(nodes: Iterable[str]) -> tuple[str, ...]:
 def total_bytes(tensors: Iterable[PlanTensor]) -> int:
     """The size of `tensors` in memory."""
     return sum(tensor.bytes for tensor in tensors)
+
+
+def is_timed(rows: Sequence[Row]) -> bool:
+    """Whether every one of `rows` was timed."""
+    return bool(rows) and all(row.layer.milliseconds is not None for row in rows)
+
+
+def known_sum(values: Iterable[float | None]) -> float | None:
+    """The sum of what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

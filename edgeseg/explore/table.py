@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgeseg.explore.difference import Difference
-from edgeseg.explore.row import Row
+from edgeseg.explore.row import Row, is_timed, known_sum
 
 Table = tuple[list[str], list[list[str]]]  # columns, rows
 
@@ -42,19 +42,17 @@ def table_from_difference(found: Difference) -> Table:
 
 
 def totals(rows: Sequence[Row]) -> dict[str, Any]:
-    """Sums over an engine. milliseconds: None unless every layer was timed."""
-    times = [row.layer.milliseconds for row in rows]
-    timed = [time for time in times if time is not None]
+    """Sums over an engine. weight_bytes, activation_bytes: None where unknown; milliseconds: unless all were timed."""
     return {
         "layers": len(rows),
         "kinds": dict(Counter(row.kind for row in rows).most_common()),
         "computing": dict(Counter(row.precision for row in rows if row.kind == "compute").most_common()),
-        "weight_bytes": sum(row.weight_bytes for row in rows),
-        "activation_bytes": sum(row.activation_bytes for row in rows),
-        "milliseconds": sum(timed) if times and len(timed) == len(times) else None,
+        "weight_bytes": known_sum(row.weight_bytes for row in rows),
+        "activation_bytes": known_sum(row.activation_bytes for row in rows),
+        "milliseconds": known_sum(row.layer.milliseconds for row in rows) if is_timed(rows) else None,
     }
 
 
-def kibibytes(size: int) -> str:
-    """A size as text, "" for none."""
+def kibibytes(size: int | None) -> str:
+    """A size as text, "" for none and for one that is not known."""
     return f"{size / 1024:.1f}" if size else ""

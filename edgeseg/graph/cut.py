@@ -50,6 +50,11 @@ def is_float_tensor(value: ir.Value) -> bool:
     return bool(value.name) and value.dtype is not None and value.dtype.is_floating_point() and not rounded
 
 
+def node_of(model: ir.Model, tensor: str) -> ir.Node:
+    """The node that computes `tensor`."""
+    return next(node for node in model.graph if any(value.name == tensor for value in node.outputs))
+
+
 def cut_graph(model: ir.Model, names: Collection[str]) -> ir.Model:
     """Let `model` end in the tensors `names`, in the graph's order, in place; what they do not need is gone."""
     graph = typed(model).graph

@@ -46,6 +46,7 @@ KEEPS_SIGN |= {
     DEQUANTIZE,
 }
 COMBINES_SIGN = {"Concat", "Add", "Mul"}
+KEEPS_CHANNELS = {"Concat", "MaxPool", "AveragePool", "Resize"}  # each channel of what comes out is one that went in
 
 
 @dataclass(frozen=True)
@@ -137,9 +138,34 @@ def is_non_negative(value: ir.Value | None) -> bool:
 
 
 def extra_tensors(core: Core, layout: Layout) -> list[ir.Value]:
-    """The activations without a pair that `layout` wants one on, in the graph's order."""
+    """The activations without a pair that `layout` wants one on, in the graph's order; none that is normalised."""
     wanted = {value for node in core.nodes for value in wanted_tensors(node, core, layout)}
-    return [value for value in core.activations() if value in wanted and not has_pair(value)]
+    return [
+        value for value in core.activations() if value in wanted and not has_pair(value) and not is_normalised(value)
+    ]
+
+
+def is_normalised(value: ir.Value) -> bool:
+    """Whether each channel of `value` is multiplied by a factor of its own, as a batch norm does.
+
+    A single scale for all channels loses the small ones, and the factors make them as large as the others.
+    """
+    return any(
+        is_normalisation(node) or (node.op_type in KEEPS_CHANNELS and is_normalised(node.outputs[0]))
+        for node in value.consumers()
+    )
+
+
+def is_normalisation(node: ir.Node) -> bool:
+    """Whether `node` multiplies each channel by a factor of its own."""
+    factors = [constant(value) for value in node.inputs] if node.op_type in ("Mul", "Div") else []
+    return node.op_type == "BatchNormalization" or any(array is not None and array.size > 1 for array in factors)
+
+
+def unfused_nodes(core: Core, layout: Layout) -> frozenset[str]:
+    """The names of the layers that have no integer kernel in `layout`, for their output is normalised."""
+    weighted = [node for node in core.nodes if node.op_type in WEIGHTED and node.op_type in layout.outputs]
+    return frozenset(str(node.name) for node in weighted if is_normalised(with_activation(node.outputs[0])))
 
 
 def wanted_tensors(node: ir.Node, core: Core, layout: Layout) -> Iterator[ir.Value]:

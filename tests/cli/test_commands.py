@@ -14,6 +14,7 @@ from small_onnx import frames, street_onnx
 
 from edgeseg.artifact import Artifact
 from edgeseg.commands.models import trained_on
+from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.engines import ENGINES, onnxruntime
 from edgeseg.engines.options import RunOptions
 from edgeseg.weights import BUNDLED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,19 @@ def test_an_engine_of_another_runtime_is_compared_by_its_layers(run: Run) -> Non
     assert data["difference"]["matched"] >= 3  # its convolutions
     assert "plan" not in data
     assert "conv0" in Path("page.html").read_text()
+
+
+def test_the_page_of_a_cpu_engine_opens_with_a_summary_and_shows_nothing_unknown(run: Run) -> None:
+    pytest.importorskip("openvino")
+    engine = run("convert", "street.onnx", "--engine", "openvino", "--precision", "fp32", "--json").json()["engine"]
+    run("inspect", engine, "--html", "page.html")
+    text = Path("page.html").read_text()
+    summary = text[: text.index("<h2>")]
+    for part in ("guess: 64x32, 11 classes", "openvino, fp32", "fp32 in 3", "100.00% as those of the float model"):
+        assert part in summary
+    body = re.sub(r"<style>.*?</style>|<script>.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.search(r">None<|MiB|_bytes|bytes read and written|>cost<|>0<", body)
+    assert body.index("device.") > body.index("All layers")
 
 
 def test_an_onnx_is_compared_by_what_it_asks_for(run: Run) -> None:

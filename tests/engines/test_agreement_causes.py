@@ -16,12 +16,11 @@ from small_onnx import SPEC, float_onnx, frames, onnx_model, small_model
 
 from edgeseg.artifact import Artifact, read_onnx, write_onnx
 from edgeseg.calib.range import RangeTable
-from edgeseg.engines import causes, open_engine
+from edgeseg.engines import open_engine
 from edgeseg.engines.build import engine_from_onnx
-from edgeseg.engines.causes import Suspect, cause_in_quantising, cause_in_runtime
-from edgeseg.engines.loss import node_of
+from edgeseg.engines.diagnose import RECALIBRATE, FailingLayer, diagnose
 from edgeseg.errors import AgreementError
-from edgeseg.graph.cut import flow_of
+from edgeseg.graph.cut import flow_of, node_of
 from edgeseg.spec import Output, Precision
 
 pytest.importorskip("onnxruntime")
@@ -97,17 +96,17 @@ def test_a_range_of_other_pictures_is_named(
     error = lossy(int8, residual, tmp_path / "out")
     assert re.search(r"labels \d\d\.\d% of the pixels as the float model does; 80% are needed; ", error.message)
     assert re.search(rf"depthwise/Conv \(Conv\) is the first with -?\d+ dB of signal to noise: {reason}", error.message)
-    assert error.hint == causes.RECALIBRATE
+    assert error.hint == RECALIBRATE
 
 
 def test_a_tensor_that_was_zero_when_calibrated_is_named(residual: Artifact, table: RangeTable, tmp_path: Path) -> None:
     int8 = quantised(residual, table, "onnxruntime")
     changed_weights(int8, **{"fuse.relu_scale": lambda scale: np.array(1, np.float32)})
     model = ir.from_proto(read_onnx(int8.path))
-    cause = cause_in_quantising(suspect(int8, "depthwise", reference=residual, inputs={"fuse.relu": np.ones(4)}))
+    cause = diagnose(failing(int8, "depthwise", reference=residual, inputs={"fuse.relu": np.ones(4)}))
     assert node_of(model, "depthwise").name == "depthwise/Conv"
     assert cause.sentence == "tensor fuse.relu was zero on all calibration images, and is not here"
-    assert cause.hint == causes.RECALIBRATE
+    assert cause.hint == RECALIBRATE
 
 
 def test_equalised_channels_are_not_held_against_the_float_ones_by_name(
@@ -139,14 +138,16 @@ def test_a_float_engine_unlike_its_reference_has_another_model_as_reference(tmp_
     assert caught.value.hint == "name the float ONNX that it was made from with --reference"
 
 
-def suspect(source: Artifact, tensor: str, values: Any = 1.0, engine: str = "onnxruntime", **options: Any) -> Suspect:
+def failing(
+    source: Artifact, tensor: str, values: Any = 1.0, engine: str = "onnxruntime", **options: Any
+) -> FailingLayer:
     model = ir.from_proto(read_onnx(source.path))
     flow_of(model)
-    return Suspect(open_engine(engine), source, node_of(model, tensor), np.asarray(values, np.float32), **options)
+    return FailingLayer(open_engine(engine), source, node_of(model, tensor), np.asarray(values, np.float32), **options)
 
 
 def test_values_beyond_float16_are_named(tmp_path: Path) -> None:
-    cause = cause_in_runtime(suspect(float_onnx(tmp_path), "c1", [1.0, -70000.0]))
+    cause = diagnose(failing(float_onnx(tmp_path), "c1", [1.0, -70000.0]))
     assert cause.sentence == "its values overflow float16, which ends at 65504: they reach 70000"
     assert cause.hint == "build bf16 or fp32, which have the range"
     nodes = [
@@ -156,7 +157,7 @@ def test_values_beyond_float16_are_named(tmp_path: Path) -> None:
     inputs, outputs = [("rgb", TensorProto.UINT8, [1, 4, 6, 3])], [("large", TensorProto.FLOAT16, [1, 4, 6, 3])]
     half = Artifact(tmp_path / "half.onnx", SPEC, Precision.FP16)
     write_onnx(onnx_model(nodes, inputs, outputs, {"thousand": np.array(1000, np.float16)}), half)
-    assert "they reach beyond that" in cause_in_runtime(suspect(half, "large", np.inf)).sentence
+    assert "they reach beyond that" in diagnose(failing(half, "large", np.inf)).sentence
 
 
 def test_a_border_averaged_with_codes_is_known_of_openvino_alone(residual: Artifact, table: RangeTable) -> None:
@@ -166,8 +167,8 @@ def test_a_border_averaged_with_codes_is_known_of_openvino_alone(residual: Artif
     pool = next(node for node in model.graph.node if node.op_type == "AveragePool")
     pool.input[0] = "fuse.relu_dequantized"
     write_onnx(model, int8)
-    assert "averages a border with 8-bit codes" in cause_in_runtime(suspect(int8, "smooth", engine="openvino")).sentence
-    cause = cause_in_runtime(suspect(int8, "smooth"))
+    assert "averages a border with 8-bit codes" in diagnose(failing(int8, "smooth", engine="openvino")).sentence
+    cause = diagnose(failing(int8, "smooth"))
     assert cause.sentence == "its Q/DQ pairs stand where canonical wants them"
     assert cause.hint == "edgeseg quantize the fp32 ONNX with --target onnxruntime"
 
@@ -175,10 +176,10 @@ def test_a_border_averaged_with_codes_is_known_of_openvino_alone(residual: Artif
 def test_a_handful_of_images_is_blamed_before_rounding_itself(residual: Artifact, table: RangeTable) -> None:
     int8 = quantised(residual, dataclasses.replace(table, images=3), "onnxruntime")
     wide = {"fuse.relu": np.linspace(0, 1, 9, dtype=np.float32) * table_maximum(table, "fuse.relu")}
-    cause = cause_in_quantising(suspect(int8, "depthwise", reference=residual, inputs=wide))
+    cause = diagnose(failing(int8, "depthwise", reference=residual, inputs=wide))
     assert cause.sentence == "the ranges are of 3 images only"
     many = quantised(residual, table, "onnxruntime")
-    cause = cause_in_quantising(suspect(many, "depthwise", reference=residual, inputs=wide))
+    cause = diagnose(failing(many, "depthwise", reference=residual, inputs=wide))
     assert cause.sentence == "rounding to 8 bits alone loses it there"
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +27,11 @@ from edgeseg.artifact import Artifact, read_onnx, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import gate, open_engine
-from edgeseg.engines.bisection import Cuts, Deviation, first_off
 from edgeseg.engines.build import engine_from_onnx
+from edgeseg.engines.divergence import first_divergent
 from edgeseg.engines.engine import Engine, Job, Written
 from edgeseg.engines.plain import plain_outputs
+from edgeseg.engines.subgraphs import Deviation, SubgraphComparator
 from edgeseg.errors import AgreementError, MismatchError
 from edgeseg.graph.cut import bypass_pairs, cut_graph, flow_of
 from edgeseg.spec import Output, Precision
@@ -68,7 +73,7 @@ def test_the_bisection_finds_the_one_wrong_tensor_of_any_graph(parents: Parents,
         asked.append(name)
         return name in tainted
 
-    assert first_off(parents, last, is_off) == culprit
+    assert first_divergent(parents, last, is_off) == culprit
     assert len(asked) == len(set(asked)) < len(parents)
 
 
@@ -82,7 +87,7 @@ def test_a_chain_is_halved_each_time(length: int, data: st.DataObject) -> None:
         asked.append(name)
         return int(name[1:]) >= culprit
 
-    assert first_off(parents, f"t{length - 1}", is_off) == f"t{culprit}"
+    assert first_divergent(parents, f"t{length - 1}", is_off) == f"t{culprit}"
     assert len(asked) <= math.ceil(math.log2(length))
 
 
@@ -236,7 +241,7 @@ def test_codes_that_round_independently_are_no_wrong_layer(
     ratio: float, passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Two right runtimes may differ by 2 ** 0.5 times what rounding changes, in any tensor alike."""
-    monkeypatch.setattr(Cuts, "compare", lambda *_: Deviation(0.02 * ratio, 0.02, 0, True))
+    monkeypatch.setattr(SubgraphComparator, "compare", lambda *_: Deviation(0.02 * ratio, 0.02, 0, True))
     int8 = int8_onnx(tmp_path)
     if passes:
         assert gate_of(open_engine("onnxruntime"), int8, tmp_path)["source_relative_rms"] == 0.02 * ratio
@@ -252,6 +257,66 @@ def test_the_progress_of_the_search_is_logged(tmp_path: Path, caplog: pytest.Log
         gate_of(wrong_runtime("conv1", 2.0), float_onnx(tmp_path), tmp_path)
     assert "built.onnx does not compute quite what its ONNX says: looking for the first layer" in caplog.messages[0]
     assert any(message.startswith("bisection: c1 is off") for message in caplog.messages)
+
+
+def without_polygraphy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where `pip install edgeseg[debug]` was not typed."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "polygraphy"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    for module in ("runners", "divergence", "quantization_error"):
+        monkeypatch.delitem(sys.modules, f"edgeseg.engines.{module}", raising=False)
+
+
+def test_without_polygraphy_a_build_that_is_off_fails_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_polygraphy(monkeypatch)
+    with pytest.raises(AgreementError) as caught:
+        gate_of(wrong_runtime("conv1", 1.01), float_onnx(tmp_path), tmp_path)
+    assert caught.value.code == "ES-AGREEMENT"
+    assert re.fullmatch(r"built\.onnx is \d\.\d% off from its own ONNX, 0\.1% are allowed", caught.value.message)
+    assert caught.value.hint.startswith("pip install edgeseg[debug]")
+
+
+def test_without_polygraphy_int8_that_lost_too_much_is_refused_all_the_same(
+    residual: Artifact, table: RangeTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_polygraphy(monkeypatch)
+    int8 = quantised(residual, table, "onnxruntime")
+    other = residual_onnx(tmp_path, "other.onnx", seed=9)
+    with pytest.raises(AgreementError) as caught:
+        engine_from_onnx(
+            int8.path, "onnxruntime", out_dir=tmp_path / "out", reference=other.path, frames=frames(2, seed=7)
+        )
+    assert caught.value.code == "ES-AGREEMENT"
+    assert "pip install edgeseg[debug]" in caught.value.hint
+
+
+IMPORTS = """
+import sys
+from pathlib import Path
+from small_onnx import frames
+from edgeseg.engines.build import engine_from_onnx
+engine_from_onnx(Path(sys.argv[1]), "onnxruntime", out_dir=Path(sys.argv[2]), frames=frames(2))
+assert not any(name.startswith("polygraphy") for name in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("output", list(Output))
+def test_a_build_that_is_right_does_not_import_polygraphy(output: Output, tmp_path: Path) -> None:
+    source = float_onnx(tmp_path, output)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS, source.path, tmp_path / "out"],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-500:]
+
+
+def test_a_search_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(AgreementError):
+        gate_of(wrong_runtime("conv1", 1.01), float_onnx(tmp_path), tmp_path)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_what_is_no_number_is_infinitely_off() -> None:

@@ -53,6 +53,24 @@ def test_single_layers_may_stay_float_and_a_simulating_engine_has_them_all_float
         check_layers(layers("fp32", requested="fp32"), Precision.INT8, name="x", share=0.0)
 
 
+def test_a_layer_that_is_not_found_is_warned_of_and_one_in_another_precision_is_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    check_layers(layers("fp16", "", requested="fp16"), Precision.FP16, name="x", share=1.0)
+    assert caplog.messages == [
+        "x: 1 of 2 layers that ask for fp16 are in no layer of their own, and their precision is not known: conv1"
+    ]
+    with pytest.raises(MismatchError, match=r"1 of 3 layers of x did not obtain fp16: conv2 \(fp32\)") as caught:
+        check_layers(layers("fp16", "", "fp32", requested="fp16"), Precision.FP16, name="x", share=1.0)
+    assert caught.value.code == "ES-MISMATCH"
+
+
+def test_an_engine_of_which_no_layer_is_found_is_refused() -> None:
+    with pytest.raises(MismatchError) as caught:
+        check_layers(layers("", "", requested="fp16"), Precision.FP16, name="x", share=1.0)
+    assert caught.value.code == "ES-MISMATCH"
+
+
 def test_an_engine_that_silently_computes_fp32_in_bf16_is_refused() -> None:
     with pytest.raises(MismatchError, match="did not obtain fp32: conv0"):
         check_layers(layers("bf16", requested="fp32"), Precision.FP32, name="x", share=0.5)

@@ -8,11 +8,12 @@ from html.parser import HTMLParser
 
 from small_plan import LAYERS, STEM, small_plan
 
+from edgeseg.artifact import Layer
 from edgeseg.explore.difference import difference
 from edgeseg.explore.finding import findings
 from edgeseg.explore.page import page_from_rows
 from edgeseg.explore.picture import COLOURS
-from edgeseg.explore.row import Row, rows_from_plan
+from edgeseg.explore.row import Row, rows_from_layers, rows_from_plan
 
 ROWS = rows_from_plan(small_plan(), LAYERS)
 VOID = {"meta", "input", "br"}
@@ -51,9 +52,13 @@ class Page(HTMLParser):
 
 def page(rows: tuple[Row, ...] = ROWS, title: str = "small") -> str:
     return page_from_rows(
-        title, rows, facts={"engine": "tensorrt_rtx"}, found=findings(rows, LAYERS),
+        title,
+        rows,
+        summary={"Engine": "tensorrt_rtx"},
+        details={"build.profile": "static"},
+        found=findings(rows, LAYERS),
         differing=("other.plan", difference(rows[1:], rows)),
-    )  # fmt: skip
+    )
 
 
 def test_every_layer_is_in_the_table_and_in_the_picture() -> None:
@@ -88,14 +93,14 @@ def test_measured_times_take_the_place_of_bytes() -> None:
     widths = [float(box["width"]) for box in found.all("rect", "data-row")]
     assert widths == sorted(widths)
     assert "0.5000" in found.text
-    assert any("width is milliseconds" in text for text in found.text)
+    assert any("Width is milliseconds" in text for text in found.text)
 
 
 def test_findings_and_the_difference_are_told() -> None:
     found = Page(page())
     assert [item["data-code"] for item in found.all("li")] == [finding.code for finding in findings(ROWS, LAYERS)]
     assert "Changes from other.plan" in found.text
-    assert {table["id"] for table in found.all("table")} == {"facts", "difference", "layers"}
+    assert {table["id"] for table in found.all("table")} == {"summary", "difference", "layers", "details"}
 
 
 def test_nothing_is_loaded_from_anywhere() -> None:
@@ -132,5 +137,18 @@ def test_every_field_that_the_script_reads_is_there() -> None:
 
 
 def test_an_engine_of_no_layers_has_a_page() -> None:
-    found = Page(page_from_rows("empty", (), facts={}))
+    found = Page(page_from_rows("empty", (), summary={}, details={}))
     assert "None." in found.text
+
+
+def test_what_is_not_known_is_not_shown() -> None:
+    """An engine of which no more is known than its layers' names and precisions."""
+    layers = (*LAYERS, Layer("x/QuantizeLinear", "Quantize", "", ""), Layer("y/Reorder", "Reorder_copy", "", ""))
+    rows = rows_from_layers(layers)
+    text = page_from_rows("small", rows, summary={}, details={}, found=findings(rows, layers))
+    found = Page(text)
+    assert "Q/DQ did not fuse" in text
+    assert not [each for each in found.text if re.search(r"\bNone\b|\bMiB\b|\bKiB\b|bytes|milliseconds|stream", each)]
+    assert "cost" not in found.text
+    widths = {box["width"] for box in found.all("rect", "data-row")}
+    assert len(widths) == 1

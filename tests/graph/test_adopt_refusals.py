@@ -296,3 +296,13 @@ def test_what_the_libraries_refuse_is_told_in_one_line(tmp_path: Path, monkeypat
     with pytest.raises(FormatError, match=r"onnxruntime cannot load net.onnx: ") as caught:
         folded(proto, "net.onnx")
     assert caught.value.hint == "export it again"
+
+
+def test_an_input_that_no_machine_holds(tmp_path: Path) -> None:
+    def enlarge(proto: Any) -> None:
+        for side in proto.graph.input[0].type.tensor_type.shape.dim[2:]:
+            side.dim_value = 10**6
+
+    with pytest.raises(SizeError) as caught:
+        adopted(tmp_path, plain(), change=enlarge)
+    assert caught.value.code == "ES-SIZE"

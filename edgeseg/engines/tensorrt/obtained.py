@@ -13,7 +13,7 @@ from edgeseg.engines.tensorrt.layer import PlanLayer, PlanTensor
 WAITING = {"signal", "wait"}
 OPS = re.compile(r"conv|correlation|gemm|matrixmul|matmul|fullyconnected|cublas|myelin|dla|foreign", re.IGNORECASE)
 # What a kernel that TensorRT wrote itself says of its work: "__myl_CorrAddRelu", "_gemm_mha_v2", "sm80_xmma_fprop".
-KERNELS = re.compile(r"(?:Corr|Conv|Fc|Gemm|Dot|Matm|Mha)(?=[A-Z_]|$)|gemm|fprop|dgrad")
+KERNELS = re.compile(r"(?:Corr|Conv|Deco|Fc|Gemm|Dot|Matm|Mha)(?=[A-Z_]|$)|gemm|fprop|dgrad")
 WIDTH = {"int8": 1, "fp8": 1, "fp16": 2, "bf16": 2, "fp32": 4}
 
 

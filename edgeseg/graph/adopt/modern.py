@@ -15,6 +15,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
 from edgeseg.errors import FormatError
+from edgeseg.graph.adopt.branches import normalise_branches
 from edgeseg.graph.adopt.picture import Picture
 from edgeseg.graph.adopt.source import STANDARD, Source, first_line, standard_opset
 from edgeseg.sessions import open_session
@@ -34,6 +35,8 @@ def folded_from_source(source: Source, picture: Picture, outputs: Sequence[str])
     proto = modern_from_source(source)
     fix_shapes(proto.graph, picture, outputs)
     model = ir.from_proto(folded(proto, source.path.name))
+    if normalise_branches(model):
+        model = ir.from_proto(folded(ir.to_proto(model), source.path.name))
     passes.RemoveUnusedNodesPass()(model)
     if all(node.op_type in MOVES for node in model.graph):
         raise FormatError(f"{source.path.name} computes nothing of its picture", hint="export the trained network")

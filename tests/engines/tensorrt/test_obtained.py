@@ -51,6 +51,7 @@ def test_a_layer_of_two_products_gives_both_and_a_second_layer_of_one_gives_none
         ("{ForeignNode[a...b]}", "Myelin", "", True),
         ("__myl_CorrAddRelu_myl0_4", "runtime_fusion", "", True),
         ("__myl_FcAdd_myl0_4", "runtime_fusion", "", True),
+        ("__myl_DecoMulAddRelu_myl0_3", "runtime_fusion", "", True),
         ("_gemm_mha_v2_myl0_129", "kgen", "_gemm_mha_v2_0x09", True),
         ("a.value", "fusion", "sm80_xmma_gemm_i8f32_by_fusion_tactic", True),
         ("__myl_Conc_myl0_3", "runtime_function", "__myl_Conc_0x7c", False),

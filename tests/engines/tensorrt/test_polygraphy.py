@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,13 @@ from small_onnx import CLASSES, HEIGHT, WIDTH, frames, onnx_model
 from edgeseg.artifact import Artifact
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import open_engine
-from edgeseg.engines.backend import Backend
 from edgeseg.engines.options import RunOptions
+from edgeseg.engines.runners import EngineRunner
 from edgeseg.errors import UnavailableError
 from edgeseg.spec import Precision
 
 comparator = pytest.importorskip("polygraphy.comparator")
-base = pytest.importorskip("polygraphy.backend.base")
 onnxrt = pytest.importorskip("polygraphy.backend.onnxrt")
-common = pytest.importorskip("polygraphy.common")
 
 PATIENCE_SECONDS = 120  # a command takes about a second; a machine that is busy may take much longer
 # A float engine is refused where its relative rms against its file is above 0.001 (engines/agreement.py): 60 dB.
@@ -84,31 +82,9 @@ def test_capability_names_a_node_that_the_parser_refuses(tmp_path: Path) -> None
     assert "odd/Det" in out
 
 
-class BackendRunner(base.BaseRunner):  # type: ignore[misc, name-defined]
-    """An engine that edgeseg opened, as Polygraphy runs things."""
-
-    def __init__(self, name: str, artifact: Artifact) -> None:
-        super().__init__(name=name)
-        self.artifact = artifact
-
-    def activate_impl(self) -> None:
-        self.backend: Backend = open_engine(self.artifact.engine).open(self.artifact, RunOptions(threads=1))
-
-    def get_input_metadata_impl(self) -> Any:
-        metadata = common.TensorMetadata()
-        for spec in self.backend.inputs:
-            metadata.add(spec.name, np.dtype(spec.dtype), spec.shape)
-        return metadata
-
-    def infer_impl(self, feed_dict: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        begun = time.perf_counter()
-        outputs = {name: np.array(value) for name, value in self.backend.infer(feed_dict).items()}
-        self.inference_time = time.perf_counter() - begun
-        return outputs
-
-    def deactivate_impl(self) -> None:
-        self.backend.close()
-        del self.backend
+def engine_runner(name: str, artifact: Artifact) -> EngineRunner:
+    """An engine that edgeseg opens, as Polygraphy runs things."""
+    return EngineRunner(name, functools.partial(open_engine(artifact.engine).open, artifact, RunOptions(threads=1)))
 
 
 def session(artifact: Artifact) -> Any:
@@ -135,7 +111,7 @@ def test_a_float_engine_computes_what_its_file_says(name: str, residual: Artifac
     except UnavailableError as problem:
         pytest.skip(str(problem))
     built = engine.build(residual, tmp_path / f"built.{engine.extension}", Precision.FP32)
-    assert passes([session(residual), BackendRunner(name, built)], FLOAT_DB)
+    assert passes([session(residual), engine_runner(name, built)], FLOAT_DB)
 
 
 @pytest.mark.parametrize("target", ["canonical", "onnxruntime"])

@@ -31,7 +31,7 @@ class Cause:
 
 
 @dataclass(frozen=True)
-class Suspect:
+class FailingLayer:
     """The first layer that is off. source: what the engine was built from. values: of its tensor, as `source` says.
 
     reference: the float model. inputs: tensor -> its values there, for the tensors that are rounded before the layer.
@@ -81,9 +81,9 @@ def produced_by(value: ir.Value | None, op: str) -> bool:
     return node is not None and node.op_type == op
 
 
-def weight_not_finite(suspect: Suspect) -> Cause | None:
+def weight_not_finite(layer: FailingLayer) -> Cause | None:
     """A constant of the layer holds NaN or infinity."""
-    for value in suspect.node.inputs:
+    for value in layer.node.inputs:
         array = constant(value)
         if value is not None and array is not None and array.dtype.kind == "f" and not np.isfinite(array).all():
             return Cause(
@@ -93,10 +93,10 @@ def weight_not_finite(suspect: Suspect) -> Cause | None:
     return None
 
 
-def fp16_overflow(suspect: Suspect) -> Cause | None:
+def fp16_overflow(layer: FailingLayer) -> Cause | None:
     """The values are larger than float16 can hold."""
-    dtype = suspect.node.outputs[0].dtype
-    size = np.abs(suspect.values).max(initial=0.0)
+    dtype = layer.node.outputs[0].dtype
+    size = np.abs(layer.values).max(initial=0.0)
     if not size > FP16_MAX or (np.isinf(size) and dtype != ir.DataType.FLOAT16):
         return None
     reached = "beyond that" if np.isinf(size) else f"{size:.0f}"
@@ -106,9 +106,9 @@ def fp16_overflow(suspect: Suspect) -> Cause | None:
     )
 
 
-def concat_of_signed_codes(suspect: Suspect) -> Cause | None:
+def concat_of_signed_codes(layer: FailingLayer) -> Cause | None:
     """OpenVINO 2026.4.1 computes wrong numbers for signed codes of a concat, or on its inputs."""
-    for value in suspect.node.inputs:
+    for value in layer.node.inputs:
         for pair in pairs_before(value):
             if is_signed(pair) and (produced_by(pair.tensor, "Concat") or produced_by(value, "Concat")):
                 return Cause(
@@ -118,64 +118,64 @@ def concat_of_signed_codes(suspect: Suspect) -> Cause | None:
     return None
 
 
-def padded_pool_of_codes(suspect: Suspect) -> Cause | None:
+def padded_pool_of_codes(layer: FailingLayer) -> Cause | None:
     """OpenVINO 2026.4.1 computes wrong numbers where a border is averaged with codes whose zero is not unsigned 0."""
-    node = suspect.node
+    node = layer.node
     padded = node.op_type == "AveragePool" and any(node.attributes.get_ints("pads", ()) or ())
     if not padded or not any(is_signed(pair) or np.any(zero_of(pair)) for pair in pairs_before(node.inputs[0])):
         return None
     return Cause("it averages a border with 8-bit codes, which OpenVINO computes wrongly", LOWER)
 
 
-def other_target(suspect: Suspect) -> Cause | None:
+def other_target(layer: FailingLayer) -> Cause | None:
     """The Q/DQ pairs stand where another runtime wants them."""
-    target = suspect.source.provenance.get("target")
-    if target is None or target in suspect.engine.targets:
+    target = layer.source.provenance.get("target")
+    if target is None or target in layer.engine.targets:
         return None
     return Cause(
         f"its Q/DQ pairs stand where {target} wants them",
-        f"edgeseg quantize the fp32 ONNX with --target {suspect.engine.name}",
+        f"edgeseg quantize the fp32 ONNX with --target {layer.engine.name}",
     )
 
 
-def unknown(suspect: Suspect) -> Cause:
+def unknown(layer: FailingLayer) -> Cause:
     """What is left where no other cause is found."""
-    tensor = suspect.node.outputs[0].name
+    tensor = layer.node.outputs[0].name
     return Cause(
         "the cause is not known",
-        f"use another engine, and report {suspect.source.path.name} cut at its tensor {tensor} to the runtime's makers",
+        f"use another engine, and report {layer.source.path.name} cut at its tensor {tensor} to the runtime's makers",
     )
 
 
-def other_reference(suspect: Suspect) -> Cause | None:
+def other_reference(layer: FailingLayer) -> Cause | None:
     """The float model is not the one that was quantised."""
-    origin = suspect.source.provenance.get("onnx_sha256")
-    if suspect.reference is None or origin in (None, sha256_from_file(suspect.reference.path)):
+    origin = layer.source.provenance.get("onnx_sha256")
+    if layer.reference is None or origin in (None, sha256_from_file(layer.reference.path)):
         return None
-    return Cause(f"{suspect.reference.path.name} is not the ONNX that was quantised", "name that one with --reference")
+    return Cause(f"{layer.reference.path.name} is not the ONNX that was quantised", "name that one with --reference")
 
 
-def scale_of_one(suspect: Suspect) -> Cause | None:
+def scale_of_one(layer: FailingLayer) -> Cause | None:
     """A range that was zero throughout leaves the scale at 1."""
-    for pair in rounded_inputs(suspect):
+    for pair in rounded_inputs(layer):
         if float(scale_of(pair)) == 1.0:
             return Cause(f"tensor {pair.tensor.name} was zero on all calibration images, and is not here", RECALIBRATE)
     return None
 
 
-def clipped(suspect: Suspect) -> Cause | None:
+def clipped(layer: FailingLayer) -> Cause | None:
     """The range is too small for these pictures."""
-    shares = {str(pair.tensor.name): clipped_share(pair, suspect) for pair in rounded_inputs(suspect)}
+    shares = {str(pair.tensor.name): clipped_share(pair, layer) for pair in rounded_inputs(layer)}
     name = max(shares, key=lambda each: shares[each], default="")
     if not name or shares[name] < CLIPPED_SHARE:
         return None
     return Cause(f"{shares[name]:.0%} of the values of tensor {name} are clipped: its range is too small", RECALIBRATE)
 
 
-def range_too_large(suspect: Suspect) -> Cause | None:
+def range_too_large(layer: FailingLayer) -> Cause | None:
     """Most codes are never used: the range is of pictures, or of a model, with far larger values."""
-    for pair in rounded_inputs(suspect):
-        values = (suspect.inputs or {})[str(pair.tensor.name)]
+    for pair in rounded_inputs(layer):
+        values = (layer.inputs or {})[str(pair.tensor.name)]
         largest, used = np.abs(values).max(initial=0.0), 16
         if 0 < largest < used * float(scale_of(pair)):
             return Cause(
@@ -185,23 +185,23 @@ def range_too_large(suspect: Suspect) -> Cause | None:
     return None
 
 
-def few_images(suspect: Suspect) -> Cause | None:
+def few_images(layer: FailingLayer) -> Cause | None:
     """The ranges rest on a handful of pictures."""
-    images = suspect.source.provenance.get("ranges", {}).get("images", FEW_IMAGES)
+    images = layer.source.provenance.get("ranges", {}).get("images", FEW_IMAGES)
     if images >= FEW_IMAGES:
         return None
     return Cause(f"the ranges are of {images} images only", "calibrate on 64 or more images like those of the camera")
 
 
-def rounding_alone(suspect: Suspect) -> Cause:
+def rounding_alone(layer: FailingLayer) -> Cause:
     """What is left where no other cause is found."""
     return Cause("rounding to 8 bits alone loses it there", "build bf16 or fp32, or train with int8 in mind")
 
 
-def rounded_inputs(suspect: Suspect) -> list[Pair]:
+def rounded_inputs(layer: FailingLayer) -> list[Pair]:
     """The pairs before the layer, of which the float values are known."""
-    found = [pair for value in suspect.node.inputs for pair in pairs_before(value)]
-    return [pair for pair in found if str(pair.tensor.name) in (suspect.inputs or {})]
+    found = [pair for value in layer.node.inputs for pair in pairs_before(value)]
+    return [pair for pair in found if str(pair.tensor.name) in (layer.inputs or {})]
 
 
 def scale_of(pair: Pair) -> Array:
@@ -211,28 +211,29 @@ def scale_of(pair: Pair) -> Array:
     return scale
 
 
-def clipped_share(pair: Pair, suspect: Suspect) -> float:
+def clipped_share(pair: Pair, layer: FailingLayer) -> float:
     """The share of the float values before `pair` that no code reaches."""
-    values, scale = (suspect.inputs or {})[str(pair.tensor.name)], scale_of(pair)
+    values, scale = (layer.inputs or {})[str(pair.tensor.name)], scale_of(pair)
     zero = zero_of(pair)
     limits = np.iinfo(zero.dtype)
     codes = np.round(values / scale) + zero.astype(np.float32)
     return float(np.mean((codes < limits.min) | (codes > limits.max)))
 
 
-Predicate = Callable[[Suspect], Cause | None]
+Predicate = Callable[[FailingLayer], Cause | None]
 EVERYWHERE: tuple[Predicate, ...] = (weight_not_finite, fp16_overflow, other_target)
 # What is known of single runtimes.
 OF_ENGINE: dict[str, tuple[Predicate, ...]] = {"openvino": (concat_of_signed_codes, padded_pool_of_codes)}
 OF_QUANTISING: tuple[Predicate, ...] = (other_reference, scale_of_one, clipped, range_too_large, few_images)
 
 
-def cause_in_runtime(suspect: Suspect) -> Cause:
-    """Why the engine computes another layer than its ONNX says, or why that is not finite."""
-    predicates = (*OF_ENGINE.get(suspect.engine.name, ()), *EVERYWHERE)
-    return next((cause for each in predicates if (cause := each(suspect)) is not None), unknown(suspect))
+def diagnose(layer: FailingLayer) -> Cause:
+    """Why the engine computes another layer than its ONNX says, or why that is not finite.
 
-
-def cause_in_quantising(suspect: Suspect) -> Cause:
-    """Why the layer of the int8 ONNX is off from that of the float ONNX."""
-    return next((cause for each in OF_QUANTISING if (cause := each(suspect)) is not None), rounding_alone(suspect))
+    Where the float model is given, why the layer of the int8 ONNX is off from that of the float ONNX.
+    """
+    if layer.reference is not None:
+        predicates, otherwise = OF_QUANTISING, rounding_alone
+    else:
+        predicates, otherwise = (*OF_ENGINE.get(layer.engine.name, ()), *EVERYWHERE), unknown
+    return next((cause for each in predicates if (cause := each(layer)) is not None), otherwise(layer))
