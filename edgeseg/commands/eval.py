@@ -35,14 +35,14 @@ def command(
         print_json({**about, "data": data, **result.to_dict()})
         return
     print_table(
-        ["class", "IoU", "Dice"],
+        ["class", "IoU %", "Dice %"],
         [
             [name, f"{100 * iou:.2f}", f"{100 * dice:.2f}"]
             for name, iou, dice in zip(result.names, confusion.iou(), confusion.dice())
         ],
     )
     print_table(
-        ["engine", "precision", "images", "mIoU", "pixel accuracy", "mean pixel accuracy"],
+        ["engine", "precision", "images", "mIoU %", "pixel accuracy %", "mean pixel accuracy %"],
         [
             [
                 artifact.engine or "onnx",

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeseg.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from edgeseg.provenance import Agreement
 
 
 def print_json(data: Any) -> None:
     """One JSON document on stdout; what is not a number becomes null."""
+    from edgeseg.artifact import without_nan
+
     print(json.dumps(without_nan(data), indent=1, default=str))
-
-
-def without_nan(data: Any) -> Any:
-    """`data` with None for nan and infinities, which JSON does not have."""
-    if isinstance(data, dict):
-        return {str(key): without_nan(value) for key, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [without_nan(value) for value in data]
-    if isinstance(data, float) and not math.isfinite(data):
-        return None
-    return data
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
@@ -57,6 +50,12 @@ def wrote(path: Path | None, next_command: str = "") -> None:
         print(f"wrote {path}", file=sys.stderr)
     if next_command:
         print(f"next: {next_command}", file=sys.stderr)
+
+
+def agreement_cells(agreement: Agreement) -> list[str]:
+    """The share of labels as the float model's in percent, and the images of which that is true."""
+    labels = "-" if agreement.labels is None else f"{100 * agreement.labels:.2f}"
+    return [labels, f"{agreement.frames}: {agreement.images}" if agreement.frames else "-"]
 
 
 def note(text: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from edgeseg.artifact import Artifact, read_onnx, write_onnx
+from edgeseg.artifact import LoadedModel, written_onnx
 from edgeseg.engines.agreement import SOURCE_RMS, all_finite, relative_rms
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.engine import Engine
@@ -63,14 +63,14 @@ class Cuts:
     """
 
     engine: Engine
-    source: Artifact
+    source: LoadedModel
     precision: Precision
     folder: Path
     options: BuildOptions = field(default_factory=BuildOptions)
 
     def model(self) -> ir.Model:
-        """The ONNX, read anew."""
-        return ir.from_proto(read_onnx(self.source.path))
+        """A copy of the ONNX."""
+        return self.source.graph()
 
     def plain(self, names: Names, frames: Array, *, rounded: bool = True) -> list[Outputs]:
         """The tensors `names` as the ONNX says. rounded: False for what they are where no activation is rounded."""
@@ -79,8 +79,8 @@ class Cuts:
 
     def built(self, names: Names, frames: Array) -> list[Outputs]:
         """The tensors `names` as an engine that ends in them computes them."""
-        cut = dataclasses.replace(self.source, path=self.folder / "cut.onnx")
-        write_onnx(ir.to_proto(cut_graph(self.model(), names)), cut)
+        artifact = dataclasses.replace(self.source.artifact, path=self.folder / "cut.onnx")
+        cut = written_onnx(ir.to_proto(cut_graph(self.model(), names)), artifact)
         path = self.folder / f"cut.{self.engine.name}.{self.engine.extension}"
         with self.engine.open(self.engine.build(cut, path, self.precision, options=self.options)) as backend:
             return [kept_outputs(backend, frame) for frame in frames]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from edgeseg.artifact import Artifact
+from edgeseg.artifact import LoadedModel
 from edgeseg.engines.backend import Array
 from edgeseg.engines.engine import Engine
 from edgeseg.files import sha256_from_file
@@ -19,6 +19,7 @@ FP16_MAX = 65504.0
 CLIPPED_SHARE = 0.01  # the percentile observer leaves out 1 value in 10,000
 FEW_IMAGES = 8
 LOWER = "lower it: edgeseg quantize the fp32 ONNX with --target openvino"
+NAME_REFERENCE = "name that one with --reference"
 RECALIBRATE = "calibrate on images like those of the camera: edgeseg calibrate, then edgeseg quantize"
 
 
@@ -39,10 +40,10 @@ class Suspect:
     """
 
     engine: Engine
-    source: Artifact
+    source: LoadedModel
     node: ir.Node
     values: Array
-    reference: Artifact | None = None
+    reference: LoadedModel | None = None
     inputs: Mapping[str, Array] | None = None
 
 
@@ -129,8 +130,8 @@ def padded_pool_of_codes(suspect: Suspect) -> Cause | None:
 
 def other_target(suspect: Suspect) -> Cause | None:
     """The Q/DQ pairs stand where another runtime wants them."""
-    target = suspect.source.provenance.get("target")
-    if target is None or target in suspect.engine.targets:
+    target = suspect.source.provenance.target
+    if not target or target in suspect.engine.targets:
         return None
     return Cause(
         f"its Q/DQ pairs stand where {target} wants them",
@@ -149,10 +150,10 @@ def unknown(suspect: Suspect) -> Cause:
 
 def other_reference(suspect: Suspect) -> Cause | None:
     """The float model is not the one that was quantised."""
-    origin = suspect.source.provenance.get("onnx_sha256")
-    if suspect.reference is None or origin in (None, sha256_from_file(suspect.reference.path)):
+    origin = suspect.source.provenance.onnx_sha256
+    if suspect.reference is None or origin in ("", sha256_from_file(suspect.reference.path)):
         return None
-    return Cause(f"{suspect.reference.path.name} is not the ONNX that was quantised", "name that one with --reference")
+    return Cause(f"{suspect.reference.path.name} is not the ONNX that was quantised", NAME_REFERENCE)
 
 
 def scale_of_one(suspect: Suspect) -> Cause | None:
@@ -187,10 +188,12 @@ def range_too_large(suspect: Suspect) -> Cause | None:
 
 def few_images(suspect: Suspect) -> Cause | None:
     """The ranges rest on a handful of pictures."""
-    images = suspect.source.provenance.get("ranges", {}).get("images", FEW_IMAGES)
-    if images >= FEW_IMAGES:
+    ranges = suspect.source.provenance.ranges
+    if ranges is None or ranges.images >= FEW_IMAGES:
         return None
-    return Cause(f"the ranges are of {images} images only", "calibrate on 64 or more images like those of the camera")
+    return Cause(
+        f"the ranges are of {ranges.images} images only", "calibrate on 64 or more images like those of the camera"
+    )
 
 
 def rounding_alone(suspect: Suspect) -> Cause:

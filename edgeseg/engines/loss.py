@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import onnx_ir as ir
 
-from edgeseg.artifact import Artifact, read_onnx
+from edgeseg.artifact import LoadedModel
 from edgeseg.engines.agreement import signal_to_noise_db
 from edgeseg.engines.backend import Array
 from edgeseg.engines.causes import Cause, Suspect, cause_in_quantising, named, pairs_before
@@ -22,9 +22,9 @@ LOST_DB = 10.0
 VALUES_AT_ONCE = 1 << 25  # 128 MiB of float32
 
 
-def loss_explained(engine: Engine, source: Artifact, reference: Artifact, frame: Array) -> Cause | None:
+def loss_explained(engine: Engine, source: LoadedModel, reference: LoadedModel, frame: Array) -> Cause | None:
     """The first lost layer of `source` on `frame` (1, H, W, 3), as a sentence that names it; None for other graphs."""
-    rounded, exact = functools.partial(model_of, source), functools.partial(exact_model, source, reference)
+    rounded, exact = source.graph, functools.partial(exact_model, source, reference)
     known = flow_of(exact()).parents
     names = [name for name in flow_of(rounded()).parents if name in known]
     found = [
@@ -42,18 +42,13 @@ def loss_explained(engine: Engine, source: Artifact, reference: Artifact, frame:
     return Cause(f"{named(node)} is the first with {db:.0f} dB of signal to noise: {cause.sentence}", cause.hint)
 
 
-def model_of(artifact: Artifact) -> ir.Model:
-    """The graph of an ONNX, read anew."""
-    return ir.from_proto(read_onnx(artifact.path))
-
-
-def exact_model(source: Artifact, reference: Artifact) -> ir.Model:
+def exact_model(source: LoadedModel, reference: LoadedModel) -> ir.Model:
     """The graph whose tensors those of `source` are held against: `reference`, or itself with no activation rounded.
 
     Itself where channels were equalised: they have another scale than those of the float model.
     """
-    equalised = "equalize" in source.provenance.get("ranges", {}).get("corrections", ())
-    return bypass_pairs(model_of(source)) if equalised else model_of(reference)
+    ranges = source.provenance.ranges
+    return bypass_pairs(source.graph()) if ranges and "equalize" in ranges.corrections else reference.graph()
 
 
 def node_of(model: ir.Model, tensor: str) -> ir.Node:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.artifact import Artifact, Layer, read_onnx
+from edgeseg.artifact import Artifact, Layer
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.engine import Engine, Job, Written
 from edgeseg.engines.layers import Request, layer_from_names, requests_from_onnx
@@ -104,7 +104,7 @@ def engine_file_from_onnx(job: Job) -> Written:
     """Copy the ONNX, and read back what OpenVINO compiles it to."""
     path, precision = job.path, job.precision
     shutil.copyfile(job.onnx.path, path)
-    model = read_onnx(path)
+    model = job.onnx.proto
     requests = requests_from_onnx(model, floating_precision(precision))
     known = {name for node in model.graph.node for name in (node.name, *node.output)}
     operations = compiled_from_onnx(path, precision).get_runtime_model().get_ordered_ops()

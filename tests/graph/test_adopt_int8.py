@@ -29,4 +29,4 @@ def test_every_normalisation_can_be_quantised(
     made = adopted(tmp_path, net(), Wishes(color="rgb", normalize=normalize))
     table = ranges_from_images(made.artifact.path, [FRAME])
     quantised = int8_from_ranges(made.artifact.path, table, target=target, out=tmp_path / "int8.onnx")
-    assert quantised.provenance["target"] == target
+    assert quantised.provenance.target == target

@@ -9,7 +9,6 @@ from typing import Any
 
 from edgeseg.artifact import Artifact
 from edgeseg.engines.backend import Array, Backend
-from edgeseg.engines.options import BuildOptions
 from edgeseg.engines.tensorrt.compat import import_release
 from edgeseg.engines.tensorrt.cuda import open_cuda
 from edgeseg.engines.tensorrt.lane import Lane
@@ -34,7 +33,7 @@ class TensorRtBackend(Backend):
         self._artifact, self._lanes, self._without_kernels = artifact, list[Lane](), False
         self._most_lanes = LANES
         self._opened: Opened | None = None
-        device = str(artifact.build.get("options", {}).get("device", BuildOptions.device))
+        device = artifact.build.device
         self._cuda = open_cuda(device)
         try:
             with self._cuda.current():

@@ -26,5 +26,6 @@ ENGINE = Engine(
         {"batch", "sizes", "workspace_mib", "level", "device", "dla", "timing_cache", "portable", "any_gpu"}
     ),
     runs_here=check_device,
+    takes_minutes=True,
     dry_run=partial(dry_line, TENSORRT),
 )
