@@ -137,8 +137,8 @@ class BuildInfo:
         return tuple(map(str, self.options.get("gpus", ())))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; empty where there was no builder."""
-        return {key: listed(value) for key, value in dataclasses.asdict(self).items()} if self.onnx else {}
+        """Plain data, without what is not known; empty where there was no builder."""
+        return filled(self)
 
     @classmethod
     def from_dict(cls, data: Any) -> BuildInfo:
