@@ -14,7 +14,7 @@ from edgeseg.calib.range import RangeTable
 from edgeseg.decide.budget import Budget
 from edgeseg.decide.candidate import Maker
 from edgeseg.decide.decide import Decision, Question, best_float, check_decidable, decide
-from edgeseg.decide.pictures import panel_from_options, short_panel
+from edgeseg.decide.pictures import SEARCHED, panel_from_options, short_panel
 from edgeseg.decide.race import race
 from edgeseg.decide.verdict import faster
 from edgeseg.engines import runnable_engines
@@ -48,7 +48,7 @@ class Source:
     """What an engine is made from: a float ONNX with its ranges, and images.
 
     check: on which builds are checked. images: the user's own, of which calibration took `calibrated_on`, 0 where it
-    took none. limit: how many it would take. force: take int8 whatever it loses.
+    took none. force: take int8 whatever it loses.
     """
 
     onnx: LoadedModel
@@ -59,7 +59,6 @@ class Source:
     folder: Path
     images: str | Path | None = None
     calibrated_on: int = 0
-    limit: int = 100
     force: bool = False
 
     @property
@@ -185,7 +184,7 @@ def question_of(source: Source, auto: Auto) -> Question:
     if auto.short:
         panel = short_panel(spec, auto.data, source.images, source.calibrated_on)
     else:
-        panel = panel_from_options(spec, auto.data, source.images, source.limit)
+        panel = panel_from_options(spec, auto.data, source.images, source.calibrated_on or SEARCHED)
     return Question(
         source.onnx,
         source.table if source.can_be_int8 else None,

@@ -73,7 +73,9 @@ class Request:
     @property
     def needs_ranges(self) -> bool:
         """Whether what may be built depends on them."""
-        return self.choice not in (Precision.FP32, Precision.BF16)
+        if isinstance(self.choice, Precision):
+            return self.choice in (Precision.INT8, Precision.FP16)
+        return any(Precision.INT8 in engine.precisions and not engine.simulates for engine in self.engines)
 
     @property
     def calibrated_on(self) -> int:
@@ -116,9 +118,10 @@ def convert(
     of the model unless given. force: take int8 whatever it loses. overwrite: replace an engine of other weights.
     AgreementError where an engine's labels are not those of the model. Nothing is left behind where a step fails.
     """
-    engines = engines_named(engine)
     choice = Auto(short=True) if precision is None else precision
-    request = Request(model, engines, choice, images, ranges, limit, options or BuildOptions(), force)
+    request = Request(
+        model, engines_named(engine, choice), choice, images, ranges, limit, options or BuildOptions(), force
+    )
     check_request(request)
     with scratch_in(out) as scratch:
         progress("export", 0, None)
@@ -135,9 +138,12 @@ def convert(
     return Conversion(built, onnx, parity, used, decision, plot_beside(built.path, decision))
 
 
-def engines_named(name: str | None) -> tuple[Engine, ...]:
-    """The engine `name`, the first that this machine can run, or all of these for "auto"."""
-    return tuple(runnable_engines()) if name == EVERY_ENGINE else (open_engine(name or default_engine()),)
+def engines_named(name: str | None, choice: Precision | Auto) -> tuple[Engine, ...]:
+    """The engine `name`, the first that this machine can run, or for "auto" all of these that make the precision."""
+    if name != EVERY_ENGINE:
+        return (open_engine(name or default_engine()),)
+    able = [each for each in runnable_engines() if isinstance(choice, Auto) or choice in each.precisions]
+    return tuple(able) or (open_engine(default_engine()),)
 
 
 def check_request(request: Request) -> None:
@@ -157,13 +163,12 @@ def sources(request: Request, onnx: LoadedModel, table: RangeTable | None, folde
             onnx,
             table,
             engine,
-            images,
-            request.options,
-            folder,
-            request.images,
-            request.calibrated_on,
-            request.limit,
-            request.force,
+            check=images,
+            options=request.options,
+            folder=folder,
+            images=request.images,
+            calibrated_on=request.calibrated_on,
+            force=request.force,
         )
         for engine in request.engines
     ]

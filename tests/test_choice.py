@@ -221,6 +221,28 @@ def test_the_fastest_of_all_engines_is_kept(ranges: Path, tmp_path: Path) -> Non
         convert(source, engine="auto", precision=Precision.FP16, out=tmp_path / "none")
 
 
+def test_the_fastest_engine_within_the_budget_is_kept(ranges: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    made = convert(tmp_path / "street.onnx", engine="auto", ranges=ranges, out=tmp_path / "out")
+    assert set(made.engine.decision["engines"]) == {"openvino", "onnxruntime"}
+    assert " kept: " in made.verdict
+    assert made.verdict.startswith(("fp32", "bf16", "int8"))
+
+
+def test_a_long_search_judges_on_images_beside_ranges_too(ranges: Path, tmp_path: Path) -> None:
+    data = "street:?seed=5&scenes=30&frames=1&size=64x32"
+    made = convert(
+        tmp_path / "street.onnx",
+        engine="onnxruntime",
+        precision=Auto(Budget(minutes=0)),
+        images=data,
+        ranges=ranges,
+        out=tmp_path / "out",
+    )
+    judged = made.engine.decision["judged_on"]
+    assert (judged["source"], judged["pictures"]) == (data, 14)
+
+
 def test_a_choice_is_used_again_and_made_again_for_other_versions(
     tiny_weights: Path, tiny_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
