@@ -19,7 +19,8 @@ from typing import Any
 from record import Record, Table, Verdict, add_output_option, data_folder, publish, run_main
 
 from edgeseg.artifact import Artifact
-from edgeseg.conversion import Auto, Conversion, convert
+from edgeseg.choice import Auto
+from edgeseg.conversion import Conversion, convert
 from edgeseg.datasets import open_dataset
 from edgeseg.decide.judge import Judge, pictures_from_dataset
 from edgeseg.decide.race import Lap, race

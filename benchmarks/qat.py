@@ -134,7 +134,7 @@ def record_of(results: list[dict[str, Any]], tuned: QatResult, options: argparse
         gain = miou["int8 fine-tuned"] - miou["int8"]
         found = f"{engine}: fine-tuning changes int8 by {100 * gain:+.2f} points of mIoU"
         verdicts.append(Verdict("loses nothing (at most 0.05 points)", found, gain >= -TOLERANCE))
-    recipe = tuned.onnx.provenance["qat"]
+    recipe = tuned.onnx.provenance.qat
     in_time = tuned.seconds <= 60 * options.minutes + 2 * tuned.seconds / max(tuned.steps, 1)
     spent = f"tuned in {tuned.seconds / 60:.1f} minutes"
     verdicts.append(Verdict(f"at most {options.minutes:g} minutes and the step that was begun", spent, in_time))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from record import Record, Table, Verdict, add_output_option, publish, run_child, run_main
 
-from edgeseg.artifact import Artifact, artifact_from_onnx
+from edgeseg.artifact import Artifact, load_onnx
 from edgeseg.calib.half import fp16_from_ranges
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
@@ -86,7 +86,7 @@ def sources(name: str, folder: Path) -> list[Artifact]:
 def build_one(options: argparse.Namespace) -> None:
     """Build one ONNX in this process, and print what became of it."""
     asked = BuildOptions(batch=BATCHES[options.batch])
-    source = artifact_from_onnx(options.one)
+    source = load_onnx(options.one)
     release = import_release(RTX)
     expected = needed_mib(order_from_job(release, Job(source, options.one, source.precision, asked)), is_rtx=True)
     before, began = resident_mib("VmRSS"), time.perf_counter()
@@ -97,7 +97,7 @@ def build_one(options: argparse.Namespace) -> None:
         layers = [layer for layer in plan.layers if layer.requested]
         found = {
             "seconds": round(seconds, 1),
-            "plan_mib": round(plan.build["plan_bytes"] / 2**20, 1),
+            "plan_mib": round(plan.build.plan_bytes / 2**20, 1),
             "peak_mib": resident_mib("VmHWM") - before,
             "expected_mib": expected,
             "asked": counted([layer.requested for layer in layers]),

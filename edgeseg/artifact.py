@@ -7,19 +7,23 @@ precision), the agreement of its labels with the float model and the decision fo
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from edgeseg.errors import FormatError, MismatchError, SizeError
 from edgeseg.files import existing_file, sha256_from_file, whole_file
+from edgeseg.provenance import Agreement, BuildInfo, Provenance, Record, check_depth, values_of
 from edgeseg.spec import MAX_PIXELS, SCHEMA, ModelSpec, Output, Precision, checked_schema
 
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
 METADATA_KEY = "edgeseg"
-OF_BUILD = ("versions", "device", "agreement", "build", "decision")
 REBUILD = "delete it, and build the engine again with edgeseg build"
 MAX_ONNX_BYTES = 1 << 31  # protobuf's own limit
 MAX_INPUT_VALUES = 4 * MAX_PIXELS
@@ -40,11 +44,9 @@ class Artifact:
     """A model file and what is known about it.
 
     engine: the runtime it is built for; "" for an ONNX that any of them takes.
-    provenance: where it came from: weights, SHA-256 of the ONNX, of the range table and of its images, agreement of
-        the export; plain JSON data without times or paths.
-    versions, device, layers, agreement: of the build; empty for an ONNX.
-    build: what the engine's own builder was told and said: options, profile, its plan's layers; plain JSON data.
-    decision: what was tried before this engine was chosen, and why it was; empty where a user named the precision.
+    provenance: where it came from. versions, device, layers, agreement: of the build; empty for an ONNX.
+    build: what the engine's own builder was told and said.
+    decision: what was tried before this engine was chosen, with a "verdict"; empty where a user named the precision.
     """
 
     path: Path
@@ -52,13 +54,13 @@ class Artifact:
     precision: Precision = Precision.FP32
     output: Output = Output.LOGITS
     engine: str = ""
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
     versions: Mapping[str, str] = field(default_factory=dict)
-    device: Mapping[str, Any] = field(default_factory=dict)
+    device: Record = field(default_factory=dict)
     layers: tuple[Layer, ...] = ()
-    agreement: Mapping[str, Any] = field(default_factory=dict)
-    build: Mapping[str, Any] = field(default_factory=dict)
-    decision: Mapping[str, Any] = field(default_factory=dict)
+    agreement: Agreement = field(default_factory=Agreement)
+    build: BuildInfo = field(default_factory=BuildInfo)
+    decision: Record = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -81,7 +83,7 @@ class Artifact:
             "spec": self.spec.to_dict(),
             "precision": str(self.precision),
             "output": str(self.output),
-            "provenance": dict(self.provenance),
+            "provenance": self.provenance.to_dict(),
         }
 
     def write_sidecar(self) -> Path:
@@ -93,19 +95,70 @@ class Artifact:
             "engine": self.engine,
             "versions": dict(self.versions),
             "device": dict(self.device),
-            "agreement": dict(self.agreement),
-            "build": dict(self.build),
+            "agreement": self.agreement.to_dict(),
+            "build": self.build.to_dict(),
             "decision": dict(self.decision),
             "layers": [asdict(layer) for layer in self.layers],
         }
         with whole_file(sidecar_path(self.path)) as partial:
-            partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+            partial.write_text(json.dumps(without_nan(data), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         return sidecar_path(self.path)
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """An ONNX that was parsed and checked once, to be handed on. proto: its `onnx.ModelProto`, which nobody changes."""
+
+    artifact: Artifact
+    proto: Any
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies."""
+        return self.artifact.path
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the model is."""
+        return self.artifact.spec
+
+    @property
+    def precision(self) -> Precision:
+        """Of its convolutions and matrix products."""
+        return self.artifact.precision
+
+    @property
+    def output(self) -> Output:
+        """What leaves the graph."""
+        return self.artifact.output
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where it comes from."""
+        return self.artifact.provenance
+
+    def graph(self) -> ir.Model:
+        """The graph as a copy that may be changed."""
+        import onnx_ir as ir
+
+        return ir.from_proto(self.proto)
+
+    def at(self, path: Path) -> LoadedModel:
+        """The same model, whose file lies at `path` now."""
+        return dataclasses.replace(self, artifact=dataclasses.replace(self.artifact, path=path))
+
+
+Onnx = str | Path | LoadedModel  # what functions take that need an ONNX
 
 
 def model_stem(name: str, size: tuple[int, int] | None, output: Output = Output.LOGITS) -> str:
     """What the files of a model are called: its name, the (width, height) where that is not its own, "mask" for one."""
     return name + (f"-{size[0]}x{size[1]}" if size else "") + ("-mask" if output is Output.MASK else "")
+
+
+def engine_filename(name: str, engine: str, precision: str, extension: str) -> str:
+    """What the engine file of a model is called. precision: or the name of a mix, such as int8-mixed."""
+    return f"{name}.{engine}.{precision}.{extension}"
 
 
 def sidecar_path(path: Path) -> Path:
@@ -126,10 +179,11 @@ def check_no_plan(path: Path) -> None:
 
 def artifact_from_sidecar(path: Path) -> Artifact:
     """The engine at `path`, as its sidecar says. MismatchError where the file is not the one that was built."""
+    sidecar = sidecar_path(path)
     try:
-        data = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise FormatError(f"unreadable sidecar: {sidecar_path(path)}", hint=REBUILD) from problem
+        data = plain_json(sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as problem:
+        raise FormatError(f"unreadable sidecar: {sidecar}", hint=REBUILD) from problem
     fields = artifact_fields(data, path)
     if data.get("sha256") != sha256_from_file(path):
         raise MismatchError(
@@ -137,25 +191,66 @@ def artifact_from_sidecar(path: Path) -> Artifact:
             hint=f"edgeseg convert {fields['spec'].name} --engine {data.get('engine')} --precision {data['precision']}",
         )
     try:
-        layers = tuple(Layer(**layer) for layer in data.get("layers", ()))
-    except TypeError as problem:
-        raise FormatError(f"unreadable sidecar: {sidecar_path(path)}", hint=REBUILD) from problem
-    known: dict[str, Any] = {key: data.get(key) or {} for key in OF_BUILD}
+        layers = tuple(Layer(**values_of(Layer, layer, "layers")) for layer in data.get("layers") or ())
+        known = build_fields(data)
+    except (TypeError, FormatError) as problem:
+        raise FormatError(f"unreadable sidecar: {sidecar}: {problem}", hint=REBUILD) from problem
     return Artifact(path=path, engine=str(data.get("engine", "")), layers=layers, **known, **fields)
 
 
-def artifact_from_onnx(path: Path) -> Artifact:
-    """The ONNX at `path`, as its metadata says."""
-    metadata = {entry.key: entry.value for entry in read_onnx(path).metadata_props}
+def build_fields(data: Record) -> dict[str, Any]:
+    """The fields of an engine's sidecar that tell of its build."""
+    records = {key: data.get(key) or {} for key in ("versions", "device", "decision", "agreement", "build")}
+    for key, record in records.items():
+        if not isinstance(record, dict):
+            raise FormatError(f"its {key} is no JSON object", hint=REBUILD)
+    if not all(isinstance(version, str) for version in records["versions"].values()):
+        raise FormatError("its versions are not text", hint=REBUILD)
+    agreement, build = Agreement.from_dict(records["agreement"]), BuildInfo.from_dict(records["build"])
+    return {**records, "agreement": agreement, "build": build}
+
+
+def plain_json(text: str) -> Any:
+    """JSON data without NaN and infinity, which JSON does not have; ValueError where there are any."""
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is no JSON")
+
+    data = json.loads(text, parse_constant=refuse)
+    check_depth(data)
+    return data
+
+
+def without_nan(data: Any) -> Any:
+    """`data` with None for nan and infinities, which JSON does not have."""
+    if isinstance(data, Mapping):
+        return {str(key): without_nan(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [without_nan(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def load_onnx(model: Onnx) -> LoadedModel:
+    """The ONNX `model`, parsed and checked; one that is loaded already as it is."""
+    if isinstance(model, LoadedModel):
+        return model
+    path = Path(model)
+    proto = read_onnx(path)
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
     if METADATA_KEY not in metadata:
         raise FormatError(
             f"{path.name} is an ONNX without a model spec", hint="export it with edgeseg export, which writes the spec"
         )
     try:
-        data = json.loads(metadata[METADATA_KEY])
-    except ValueError as problem:
+        data = plain_json(metadata[METADATA_KEY])
+    except (ValueError, RecursionError) as problem:
         raise FormatError(f"the metadata of {path.name} is not JSON", hint="export it again") from problem
-    return Artifact(path=path, **artifact_fields(data, path))
+    return LoadedModel(Artifact(path=path, **artifact_fields(data, path)), proto)
+
+
+def artifact_from_onnx(path: Path) -> Artifact:
+    """The ONNX at `path`, as its metadata says."""
+    return load_onnx(path).artifact
 
 
 def artifact_fields(data: Any, path: Path) -> dict[str, Any]:
@@ -165,8 +260,8 @@ def artifact_fields(data: Any, path: Path) -> dict[str, Any]:
         precision, output = Precision(data.get("precision")), Output(data.get("output"))
     except ValueError as problem:
         raise FormatError(f"{path.name}: {problem}", hint="make it again with edgeseg convert") from problem
-    spec = ModelSpec.from_dict(data.get("spec"))
-    return {"spec": spec, "precision": precision, "output": output, "provenance": data.get("provenance") or {}}
+    spec, provenance = ModelSpec.from_dict(data.get("spec")), Provenance.from_dict(data.get("provenance") or {})
+    return {"spec": spec, "precision": precision, "output": output, "provenance": provenance}
 
 
 def read_onnx(path: Path) -> Any:
@@ -206,6 +301,15 @@ def write_onnx(model: Any, artifact: Artifact) -> Path:
     with whole_file(artifact.path) as partial:
         partial.write_bytes(model.SerializeToString(deterministic=True))
     return artifact.path
+
+
+def written_onnx(model: Any, artifact: Artifact) -> LoadedModel:
+    """Check the `onnx.ModelProto`, write it with `artifact`'s metadata, and hand it on."""
+    import onnx
+
+    onnx.checker.check_model(model)
+    write_onnx(model, artifact)
+    return LoadedModel(artifact, model)
 
 
 def count_precisions(layers: Iterable[Layer]) -> dict[str, int]:

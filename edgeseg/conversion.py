@@ -3,44 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgeseg.artifact import Artifact, artifact_from_onnx, model_stem, sidecar_path
+from edgeseg.artifact import Artifact, LoadedModel, load_onnx, model_stem, sidecar_path
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.doubts import log_caveat
-from edgeseg.calib.half import fp16_from_ranges
 from edgeseg.calib.images import images_from
-from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
-from edgeseg.decide.budget import Budget
-from edgeseg.decide.decide import Decision, Question, check_decidable, decide, kept
-from edgeseg.decide.pictures import Panel, panel_from_options
+from edgeseg.check_images import check_images
+from edgeseg.choice import Auto, Choice, Source, check_choice, chosen
+from edgeseg.decide.decide import Decision
 from edgeseg.decide.plot import draw_pareto
-from edgeseg.engines import default_engine, open_engine
-from edgeseg.engines.build import engine_from_onnx
-from edgeseg.engines.options import BuildOptions, RunOptions
+from edgeseg.engines import default_engine, open_engine, runnable_engines
+from edgeseg.engines.build import check_replaceable
+from edgeseg.engines.engine import Engine
+from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import FormatError, MismatchError
 from edgeseg.export.statistics import Statistics
 from edgeseg.files import existing_file, writable_folder
-from edgeseg.measure.device import has_native_bf16
 from edgeseg.progress import Progress, silent
 from edgeseg.recipe import bundled_ranges
-from edgeseg.spec import ModelSpec, Output, Precision
-from edgeseg.street import StreetCamera
+from edgeseg.spec import Output, Precision
 from edgeseg.weights import BUNDLED, weights_path
 
 if TYPE_CHECKING:
     from edgeseg.export.parity import Parity
 
-CHECK_FRAMES = 4
-Rgb = NDArray[np.uint8]
+EVERY_ENGINE = "auto"
 
 
 @dataclass(frozen=True)
@@ -48,26 +42,53 @@ class Conversion:
     """What `convert` made.
 
     onnx: the float graph, beside the engine. export: how that compares with its torch module; None for an ONNX that
-    was there already. ranges: the table that int8 rests on, if any. decision, plot: where the precision was decided.
+    was there already. ranges: the table that int8 rests on, if any. decision, plot: where the precision was measured.
     """
 
     engine: Artifact
-    onnx: Artifact
+    onnx: LoadedModel
     export: Parity | None
     ranges: Path | None
     decision: Decision | None = None
     plot: Path | None = None
 
+    @property
+    def verdict(self) -> str:
+        """Why the engine has its precision, in one line; "" where a user named it."""
+        return str(self.engine.decision.get("verdict", ""))
+
 
 @dataclass(frozen=True)
-class Auto:
-    """In place of a precision: the fastest one within a budget, measured here.
+class Request:
+    """What `convert` was asked for, with the engines resolved. Its arguments say what each field is."""
 
-    data: a data set's URI with labels to judge on; without it the engines' agreement with the float one decides.
-    """
+    model: str | Path
+    engines: tuple[Engine, ...]
+    choice: Precision | Auto
+    images: str | Path | None
+    ranges: Path | None
+    limit: int
+    options: BuildOptions
+    force: bool
 
-    budget: Budget = field(default_factory=Budget)
-    data: str | None = None
+    @property
+    def needs_ranges(self) -> bool:
+        """Whether what may be built depends on them."""
+        if isinstance(self.choice, Precision):
+            return self.choice in (Precision.INT8, Precision.FP16)
+        return any(Precision.INT8 in engine.precisions and not engine.simulates for engine in self.engines)
+
+    @property
+    def calibrated_on(self) -> int:
+        """How many of the images calibration takes."""
+        return self.limit if self.images is not None and self.ranges is None and self.needs_ranges else 0
+
+    @property
+    def table_path(self) -> Path | None:
+        """A range table that was made before, where that is to be used."""
+        if self.calibrated_on or not self.needs_ranges:
+            return None
+        return self.ranges or (bundled_ranges(str(self.model)) if self.model in BUNDLED else None)
 
 
 def convert(
@@ -84,87 +105,96 @@ def convert(
     statistics: Statistics | None = None,
     options: BuildOptions | None = None,
     out: Path = Path("engines"),
+    name: str | None = None,
+    force: bool = False,
+    overwrite: bool = False,
     progress: Progress = silent,
 ) -> Conversion:
     """Convert `model`, a bundled name, weights, a checkpoint or an ONNX that carries a spec, to an engine in `out`.
 
-    engine: the first that this machine can run unless given. precision: int8 where there are ranges, else the
-    fastest float that the engine and this machine have; `Auto` measures which. images: a folder, or a data set's URI,
-    to calibrate on, of which `limit` are chosen; without it the committed table of a bundled model is used, or the
-    table at `ranges`. size: (width, height). labels, statistics: names of a checkpoint's classes, and its input's
-    mean, std and colour order. options: of the engine's own builder. Nothing is left behind where a step fails.
+    engine: the first that this machine can run unless given; "auto" for the fastest of those. precision: unless given,
+    int8 where there are ranges and a short race here finds that it is faster and keeps the labels, else the best float;
+    `Auto` searches longer. images: a folder, glob or data set's URI, of which `limit` are calibrated on, and others
+    checked on; without it the table at `ranges`, or the committed one of a bundled model, is used. size: (width,
+    height). labels, statistics: names of a checkpoint's classes, and its input's mean, std and colour order. options:
+    of the engine's own builder; their device is also what is checked and timed on. name: of the files, that of the
+    model unless given. force: take int8 whatever it loses. overwrite: replace an engine of other weights.
+    AgreementError where an engine's labels are not those of the model. Nothing is left behind where a step fails.
     """
-    engine = engine or default_engine()
-    open_engine(engine).available()
-    options = options or BuildOptions()
-    options.check(open_engine(engine).options, engine)
-    open_engine(engine).device_to_build_for(options.device)
-    auto = precision if isinstance(precision, Auto) else None
-    precision = None if isinstance(precision, Auto) else precision
-    if auto is not None:
-        check_decidable(engine)
-    elif precision is not None:
-        open_engine(engine).check_precision(precision)
-    table_path = None if images else (ranges or (bundled_ranges(str(model)) if model in BUNDLED else None))
+    choice = Auto(short=True) if precision is None else precision
+    request = Request(
+        model, engines_named(engine, choice), choice, images, ranges, limit, options or BuildOptions(), force
+    )
+    check_request(request)
     with scratch_in(out) as scratch:
         progress("export", 0, None)
         onnx, parity = float_onnx(
-            model, scratch, size=size, output=output, images=images, labels=labels, statistics=statistics
+            model, scratch, size=size, output=output, images=images, labels=labels, statistics=statistics, name=name
         )
-        name = onnx.path.stem
-        panel = panel_from_options(onnx.spec, auto.data, images, limit) if auto else None
-        if images:
-            table: RangeTable | None = calibrated(onnx, images, limit, out / f"{name}.ranges.json.partial", progress)
-        else:
-            table = RangeTable.open(table_path) if table_path else None
-        decision = None
-        if auto is not None and panel is not None:
-            run = RunOptions(options.device)
-            decision = decide(question_from_panel(onnx, table, engine, panel, auto, run), scratch, progress=progress)
-            built = kept(decision, out, name)
-        else:
-            precision = precision or chosen_precision(engine, calibrated=table is not None, device=options.device)
-            source = onnx_of_precision(precision, onnx, table, engine, scratch, progress)
-            progress("build", 0, None)
-            built = engine_from_onnx(
-                source.path,
-                engine,
-                precision=precision,
-                out_dir=out,
-                name=name,
-                reference=onnx.path,
-                frames=np.stack(check_frames(onnx.spec, images)),
-                options=options,
-                progress=progress,
-            )
-            if built.build and source is not onnx:  # a plan can be made again from it, on another device
-                source.path.replace(out / source.path.name)
-        kept_onnx = onnx.path.replace(out / onnx.path.name)
-        if images and table is not None:
-            table_path = table.write(out / f"{name}.ranges.json")
-    used = table_path if built.precision is Precision.INT8 else None
-    return Conversion(built, artifact_from_onnx(kept_onnx), parity, used, decision, plot_beside(built.path, decision))
+        if not overwrite:
+            check_names_free(onnx, out)
+        table_file = out / f"{onnx.path.stem}.ranges.json"
+        table = ranges_of(request, onnx, table_file, progress)
+        built, decision = kept(chosen(sources(request, onnx, table, scratch), choice, progress), out)
+        onnx = onnx.at(onnx.path.replace(out / onnx.path.name))
+        if request.calibrated_on and table is not None:
+            table.write(table_file)
+    used = (table_file if request.calibrated_on else request.table_path) if built.precision is Precision.INT8 else None
+    return Conversion(built, onnx, parity, used, decision, plot_beside(built.path, decision))
 
 
-def question_from_panel(
-    onnx: Artifact, table: RangeTable | None, engine: str, panel: Panel, auto: Auto, run: RunOptions
-) -> Question:
-    """What `decide` is asked."""
-    table = table if Precision.INT8 in open_engine(engine).precisions else None
-    return Question(onnx, table, engine, panel, auto.budget, run)
+def engines_named(name: str | None, choice: Precision | Auto) -> tuple[Engine, ...]:
+    """The engine `name`, the first that this machine can run, or for "auto" all of these that make the precision."""
+    if name != EVERY_ENGINE:
+        return (open_engine(name or default_engine()),)
+    able = [each for each in runnable_engines() if isinstance(choice, Auto) or choice in each.precisions]
+    return tuple(able) or (open_engine(default_engine()),)
 
 
-def plot_beside(engine: Path, decision: Decision | None) -> Path | None:
-    """The plot of the decision, beside the engine; None where there is no decision, or no matplotlib."""
-    path = engine.with_suffix(".pareto.png")
-    return path if decision is not None and draw_pareto(path, decision) else None
+def check_request(request: Request) -> None:
+    """Refuse what no step could do, before anything is made."""
+    for engine in request.engines:
+        engine.available()
+        request.options.check(engine.options, engine.name)
+        engine.device_to_build_for(request.options.device)
+        check_choice(engine, request.choice)
 
 
-def calibrated(onnx: Artifact, images: str | Path, limit: int, partial: Path | None, progress: Progress) -> RangeTable:
+def sources(request: Request, onnx: LoadedModel, table: RangeTable | None, folder: Path) -> list[Source]:
+    """What each engine is made from."""
+    data = request.choice.data if isinstance(request.choice, Auto) else None
+    images = check_images(onnx.spec, request.images or data, calibrated_on=request.calibrated_on)
+    return [
+        Source(
+            onnx,
+            table,
+            engine,
+            check=images,
+            options=request.options,
+            folder=folder,
+            images=request.images,
+            calibrated_on=request.calibrated_on,
+            force=request.force,
+        )
+        for engine in request.engines
+    ]
+
+
+def ranges_of(request: Request, onnx: LoadedModel, path: Path, progress: Progress) -> RangeTable | None:
+    """The ranges that were made before, or those of the images; `path` is where the table will lie."""
+    if request.calibrated_on and request.images is not None:
+        partial = path.with_name(f"{path.name}.partial")
+        return calibrated(onnx, request.images, request.limit, partial, progress)
+    return RangeTable.open(request.table_path) if request.table_path else None
+
+
+def calibrated(
+    onnx: LoadedModel, images: str | Path, limit: int, partial: Path | None, progress: Progress
+) -> RangeTable:
     """The range table over `limit` of the images. An interrupted one goes on from `partial` the next time."""
     chosen = images_from(images, onnx.spec, limit)
     table = ranges_from_images(
-        onnx.path, chosen, progress=lambda done: progress("calibrate", done, len(chosen)), partial=partial
+        onnx, chosen, progress=lambda done: progress("calibrate", done, len(chosen)), partial=partial
     )
     if partial is not None:
         partial.unlink(missing_ok=True)
@@ -173,26 +203,30 @@ def calibrated(onnx: Artifact, images: str | Path, limit: int, partial: Path | N
     return table
 
 
-def onnx_of_precision(
-    precision: Precision, onnx: Artifact, table: RangeTable | None, engine: str, folder: Path, progress: Progress
-) -> Artifact:
-    """What an engine of `precision` is compiled from: the float ONNX, or one of its own types in `folder`."""
-    if precision is Precision.INT8:
-        return int8_onnx(onnx, table, engine, folder, progress)
-    if precision is Precision.FP16:
-        return fp16_from_ranges(onnx.path, table, out=folder / f"{onnx.path.stem}.fp16.onnx")
-    return onnx
+def check_names_free(onnx: LoadedModel, out: Path) -> None:
+    """FileProblem (ES-FILE-EXISTS) where `out` has an engine of this name that was made from other weights."""
+    for sidecar in sorted(out.glob(f"{onnx.path.stem}.*.json")):
+        engine = sidecar.with_suffix("")
+        if sidecar_path(engine) == sidecar and engine.exists():
+            check_replaceable(engine, onnx.provenance)
 
 
-def int8_onnx(onnx: Artifact, table: RangeTable | None, engine: str, folder: Path, progress: Progress) -> Artifact:
-    """The float ONNX quantised for `engine`. MismatchError where there are no ranges."""
-    name = onnx.path.stem
-    if table is None:
-        raise MismatchError(
-            f"int8 needs ranges, and there is no table for {name}", hint="calibrate: add --images FOLDER"
-        )
-    progress("quantize", 0, None)
-    return int8_from_ranges(onnx.path, table, target=engine, out=folder / f"{name}.int8.onnx")
+def kept(choice: Choice, out: Path) -> tuple[Artifact, Decision | None]:
+    """The chosen engine in `out`, with its sidecar, and the ONNX that a plan was compiled from beside it."""
+    built = choice.engine
+    if built.build.onnx:  # a plan can be made again from it, on another device
+        source = built.path.with_name(built.build.onnx)
+        if source.exists():
+            source.replace(out / source.name)
+    engine = dataclasses.replace(built, path=built.path.replace(out / choice.filename))
+    engine.write_sidecar()
+    return engine, choice.decision
+
+
+def plot_beside(engine: Path, decision: Decision | None) -> Path | None:
+    """The plot of a long search, beside the engine; None where there was none, or no matplotlib."""
+    path = engine.with_suffix(".pareto.png")
+    return path if decision is not None and decision.is_plotted and draw_pareto(path, decision) else None
 
 
 @contextlib.contextmanager
@@ -217,17 +251,19 @@ def float_onnx(
     images: str | Path | None = None,
     labels: Path | None = None,
     statistics: Statistics | None = None,
-) -> tuple[Artifact, Parity | None]:
+    name: str | None = None,
+) -> tuple[LoadedModel, Parity | None]:
     """The float ONNX of `model` in `folder`, and its parity on frames of `images`; an ONNX is copied there.
 
-    labels: a text file with the names of a checkpoint's classes. statistics: of a checkpoint's input.
+    labels: a text file with the names of a checkpoint's classes. statistics: of a checkpoint's input. name: of the
+    file, without its ending.
     """
     if Path(model).suffix == ".onnx":
         if statistics not in (None, Statistics()):
             raise MismatchError(f"{Path(model).name} states its input itself", hint="leave --mean, --std, --color out")
         if labels is not None:
             raise MismatchError(f"{Path(model).name} names its classes itself", hint="leave --labels out")
-        return copied_onnx(existing_file(model), folder, size), None
+        return copied_onnx(existing_file(model), folder, size, name), None
     from edgeseg.export import check_exporter
 
     weights_path(model)
@@ -235,40 +271,22 @@ def float_onnx(
     from edgeseg.export.model import export_model, source_from_model  # torch, which a device need not have
 
     source = source_from_model(model, size, labels, statistics)
-    path = folder / f"{model_stem(source.spec.name, size, output)}.onnx"
-    return export_model(source, path, frames=check_frames(source.spec, images), output=output)
+    path = folder / f"{name or model_stem(source.spec.name, size, output)}.onnx"
+    artifact, parity = export_model(source, path, frames=list(check_images(source.spec, images).frames), output=output)
+    return load_onnx(artifact.path), parity
 
 
-def copied_onnx(path: Path, folder: Path, size: tuple[int, int] | None) -> Artifact:
+def copied_onnx(path: Path, folder: Path, size: tuple[int, int] | None, name: str | None) -> LoadedModel:
     """The float ONNX at `path`, copied. An engine, or another size than its own, is refused."""
-    artifact = artifact_from_onnx(path)
-    if artifact.precision is not Precision.FP32 or sidecar_path(path).exists():
+    model = load_onnx(path)
+    if model.precision is not Precision.FP32 or sidecar_path(path).exists():
         hint = "name the model or the float ONNX that it was built from"
         raise FormatError(f"{path.name} is an engine, which cannot be converted again", hint=hint)
-    own = (artifact.spec.input.width, artifact.spec.input.height)
+    own = (model.spec.input.width, model.spec.input.height)
     if size and size != own:
         raise MismatchError(
             f"{path.name} was exported at {own[0]}x{own[1]}", hint="export it again with edgeseg export --size"
         )
-    copy = folder / path.name
+    copy = folder / f"{name or path.stem}.onnx"
     copy.write_bytes(path.read_bytes())
-    return artifact_from_onnx(copy)
-
-
-def chosen_precision(engine: str, *, calibrated: bool, device: str = "auto") -> Precision:
-    """int8 where there are ranges, else fp16 or bf16 where engine and device have it, else fp32."""
-    made = open_engine(engine).precisions
-    if calibrated and Precision.INT8 in made:
-        return Precision.INT8
-    if Precision.FP16 in made:
-        return Precision.FP16
-    bf16 = Precision.BF16 in made and has_native_bf16() and open_engine(engine).is_on_cpu(device)
-    return Precision.BF16 if bf16 else Precision.FP32
-
-
-def check_frames(spec: ModelSpec, images: str | Path | None) -> Sequence[Rgb]:
-    """A few frames at the input's size on which labels are compared: of `images`, or of the street camera."""
-    if images is not None:
-        return list(images_from(images, spec, CHECK_FRAMES))
-    size = {"width": spec.input.width, "height": spec.input.height}
-    return [StreetCamera(seed=seed, **size).render(0)[0] for seed in range(CHECK_FRAMES)]
+    return model.at(copy)

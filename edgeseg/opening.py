@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 from pathlib import Path
-from typing import Any
 
-from edgeseg.artifact import Artifact, model_stem, sidecar_path
-from edgeseg.conversion import chosen_precision, convert
+from edgeseg.artifact import Artifact, engine_filename, model_stem, sidecar_path
+from edgeseg.conversion import convert
 from edgeseg.engines import default_engine, open_engine
+from edgeseg.engines.devices import AUTO
+from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import EdgeSegError, MismatchError
 from edgeseg.files import existing_file, sha256_from_file
-from edgeseg.measure.device import package_versions
+from edgeseg.measure.device import cpu_name, package_versions
 from edgeseg.progress import Progress, silent
-from edgeseg.recipe import bundled_ranges
 from edgeseg.segmenter import Segmenter, open_segmenter
 from edgeseg.spec import Precision
-from edgeseg.weights import BUNDLED, is_model, weights_path
+from edgeseg.weights import is_model, weights_path
 from edgeseg.weights.checkpoint import model_name
 
 
@@ -27,24 +29,27 @@ def open_model(
     precision: Precision | None = None,
     size: tuple[int, int] | None = None,
     out: Path = Path("engines"),
-    device: str = "auto",
+    device: str = AUTO,
     threads: int | None = None,
     progress: Progress = silent,
 ) -> Segmenter:
     """Open MODEL, whatever it is: an engine or ONNX as it lies there; anything else is converted first, once.
 
-    device: that it runs on, and is converted for. threads: of an engine on a CPU.
+    engine: the runtime; for a plain ONNX the one that opens it. precision: measured where it is not given and something
+    is converted. size: (width, height) of the input. out: where a conversion leaves its files. device: one that the
+    engine lists here (edgeseg doctor); "auto" is the first of them. threads: of the engine on a CPU; all unless given.
     MismatchError where a file is not of the engine, precision or size that is asked for.
     """
     if not is_model(model) or sidecar_path(Path(model)).exists():
         path = existing_file(model)
         check_wishes(path, engine, precision, size)
         return open_segmenter(path, engine=engine, device=device, threads=threads)
-    built = existing_engine(model, engine, precision, size, out, device)
+    name = free_name(model, size, out)
+    built = existing_engine(model, engine, precision, size, out, name, device)
     if built is None:
         options = BuildOptions(device=device)
         built = convert(
-            model, engine=engine, precision=precision, size=size, options=options, out=out, progress=progress
+            model, engine=engine, precision=precision, size=size, options=options, out=out, name=name, progress=progress
         ).engine
     return open_segmenter(built.path, device=device, threads=threads)
 
@@ -74,25 +79,48 @@ def existing_engine(
     precision: Precision | None,
     size: tuple[int, int] | None,
     out: Path,
-    device: str = "auto",
+    name: str | None = None,
+    device: str = AUTO,
 ) -> Artifact | None:
-    """The engine that an earlier conversion of these very weights left in `out`, built by these very versions."""
-    weights = weights_path(model)
-    engine = engine or default_engine()
-    calibrated = model in BUNDLED and bundled_ranges(str(model)) is not None
-    precision = precision or chosen_precision(engine, calibrated=calibrated, device=device)
-    name = model_stem(model_name(weights), size)
-    path = out / f"{name}.{engine}.{precision}.{open_engine(engine).extension}"
+    """The engine that an earlier conversion of these very weights left in `out`, built by these very versions.
+
+    Without a precision it is one whose precision was chosen and not named, for `device`, here or on a processor like
+    this. name: of the file, that of the model unless given.
+    """
+    weights, chosen = weights_path(model), open_engine(engine or default_engine())
+    digest, versions = sha256_from_file(weights), current_versions(chosen)
+    name = name or model_stem(model_name(weights), size)
+    kinds = str(precision) if precision else "*"
+    files = out.glob(engine_filename(glob.escape(name), chosen.name, kinds, chosen.extension))
+    for path in sorted(files, key=lambda file: -file.stat().st_mtime_ns):
+        artifact = opened_quietly(path)
+        if artifact is None or (artifact.provenance.weights_sha256, artifact.versions) != (digest, versions):
+            continue
+        decision = artifact.decision
+        here = (decision.get("device", AUTO), artifact.device.get("cpu")) == (device, cpu_name())
+        if precision is not None or (decision and here):
+            return artifact
+    return None
+
+
+def opened_quietly(path: Path) -> Artifact | None:
+    """The engine at `path`; None where it has no sidecar, or is damaged."""
     if not sidecar_path(path).exists():
         return None
-    try:
-        artifact = Artifact.open(path)
-    except EdgeSegError:
-        return None
-    current = artifact.provenance.get("weights_sha256") == sha256_from_file(weights)
-    return artifact if current and artifact.versions == current_versions(engine) else None
+    with contextlib.suppress(EdgeSegError):
+        return Artifact.open(path)
+    return None
 
 
-def current_versions(engine: str) -> dict[str, Any]:
+def free_name(model: str | Path, size: tuple[int, int] | None, out: Path) -> str | None:
+    """The name of the model's files in `out` where engines of other weights have the usual one; None where none has."""
+    weights = weights_path(model)
+    name, digest = model_stem(model_name(weights), size), sha256_from_file(weights)
+    there = [opened_quietly(sidecar.with_suffix("")) for sidecar in out.glob(f"{glob.escape(name)}.*.json")]
+    taken = any(each is not None and each.provenance.identity not in ("", digest) for each in there)
+    return f"{name}-{digest[:8]}" if taken else None
+
+
+def current_versions(engine: Engine) -> dict[str, str]:
     """The versions that a build of today would note in its sidecar."""
-    return dict(package_versions(("edgeseg", *open_engine(engine).packages)))
+    return package_versions(("edgeseg", *engine.packages))

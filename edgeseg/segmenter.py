@@ -204,8 +204,7 @@ class Segmenter:
 def batch_of(artifact: Artifact, backend: Backend) -> int:
     """How many images the engine takes at once: what it was built for, or its input's fixed first dimension."""
     fixed = backend.inputs[0].shape[0]
-    built: Any = artifact.build.get("options", {}).get("batch", (1, 1, 1))
-    return fixed if fixed > 0 else int(built[2])
+    return fixed if fixed > 0 else artifact.build.most_images
 
 
 def checked_size(size: Any) -> Size:

@@ -16,7 +16,7 @@ from fake_tensorrt import FakeTensorRt
 from small_onnx import HEIGHT, WIDTH, float_onnx, frames, int8_onnx
 from stub_bindings import load_bindings
 
-from edgeseg.artifact import Artifact
+from edgeseg.artifact import Artifact, load_onnx
 from edgeseg.engines import open_engine
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.options import BuildOptions
@@ -82,6 +82,7 @@ def built_and_run(real: Any, work: Path, precision: Precision, options: BuildOpt
     cuda.close = lambda: None  # type: ignore[method-assign]  # one device for all that open it
     work.mkdir(exist_ok=True)
     source = float_onnx(work) if precision is Precision.FP32 else int8_onnx(work)
+    job = compiling.Job(load_onnx(source.path), source.path, precision, options)
     told: list[float] = []
     plan = engine_from_onnx(source.path, "tensorrt", precision=precision, out_dir=work / "out", options=options,
                             reference=float_onnx(work).path, frames=frames(2),
@@ -95,14 +96,14 @@ def built_and_run(real: Any, work: Path, precision: Precision, options: BuildOpt
             assert np.array_equal(first, second) and np.array_equal(first, third), "the graph gives something else"
     return {
         "progress": told,
-        "labels": plan.agreement["labels"],
+        "labels": plan.agreement.labels,
         "network_flags": fake.told["network_flags"],
         "float_layers": sorted({each.name for each in fake.told["float_layers"] if is_float(each, real)}),
         "flags": sorted(str(flag).rpartition(".")[2] for flag in fake.told["flags"]),
         "workspace": fake.told.get("workspace"),
-        "trtexec": compiling.dry_line("tensorrt", compiling.Job(source, source.path, precision, options)),
+        "trtexec": compiling.dry_line("tensorrt", job),
         "opset": max(entry.version for entry in fake.model().opset_import),
-        "fell_back": plan.build["fell_back"],
+        "fell_back": list(plan.build.fell_back),
     }
 
 

@@ -12,6 +12,7 @@ from small_onnx import SPEC, onnx_model
 from edgeseg.artifact import Artifact, write_onnx
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
+from edgeseg.provenance import Provenance
 from edgeseg.spec import Output
 
 
@@ -102,11 +103,13 @@ def residual_onnx(folder: Path, name: str = "residual.onnx", **options: Any) -> 
     model = residual_model(**options)
     width, height = options.get("width", 64), options.get("height", 32)
     output = options.get("output", Output.LOGITS)
-    artifact = Artifact(folder / name, SPEC.resized(width, height), output=output, provenance={"weights": "seed 0"})
+    artifact = Artifact(
+        folder / name, SPEC.resized(width, height), output=output, provenance=Provenance(weights="seed 0")
+    )
     write_onnx(model, artifact)
     return artifact
 
 
 def quantised(source: Artifact, table: RangeTable, target: str) -> Artifact:
     """`source` in int8 for `target`, beside it."""
-    return int8_from_ranges(source.path, table, target=target, out=source.path.with_name(f"{target}.onnx"))
+    return int8_from_ranges(source.path, table, target=target, out=source.path.with_name(f"{target}.onnx")).artifact

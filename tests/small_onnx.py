@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.artifact import Artifact, write_onnx
 from edgeseg.datasets.labels import CAMVID_LABELS
+from edgeseg.provenance import Provenance
 from edgeseg.spec import InputSpec, LabelSet, ModelSpec, Output, Precision
 
 HEIGHT, WIDTH, CLASSES = 32, 64, 5
@@ -81,7 +82,7 @@ def small_model(output: Output = Output.LOGITS, seed: int = 0, classes: int = CL
 
 def float_onnx(folder: Path, output: Output = Output.LOGITS, name: str = "float.onnx") -> Artifact:
     """The small model as a file with its spec."""
-    artifact = Artifact(folder / name, SPEC, output=output, provenance={"weights": "seed 0"})
+    artifact = Artifact(folder / name, SPEC, output=output, provenance=Provenance(weights="seed 0"))
     write_onnx(small_model(output), artifact)
     return artifact
 

@@ -10,6 +10,7 @@ from small_onnx import SPEC, float_onnx
 
 from edgeseg.artifact import Artifact, Layer, count_precisions, model_stem, read_onnx, sidecar_path
 from edgeseg.errors import FileProblem, FormatError, MismatchError, SizeError
+from edgeseg.provenance import Agreement
 from edgeseg.spec import Output, Precision
 
 
@@ -23,7 +24,7 @@ def engine(tmp_path: Path) -> Artifact:
         versions={"openvino": "1"},
         device={"cpu": "x"},
         layers=(Layer("conv0", "Conv", "int8", "int8"), Layer("pool", "MaxPool", "", "")),
-        agreement={"labels": 0.99},
+        agreement=Agreement(frames=4, labels=0.99),
     )
     built.write_sidecar()
     return built

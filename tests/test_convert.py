@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
 import shutil
@@ -10,14 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import onnx
 import pytest
 from small_onnx import float_onnx, frames, int8_onnx, street_onnx
 
 from edgeseg import convert as public_convert
-from edgeseg.artifact import Artifact, sidecar_path
+from edgeseg.artifact import Artifact, load_onnx, sidecar_path, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.range import RangeTable
+from edgeseg.choice import Auto
 from edgeseg.conversion import convert
+from edgeseg.decide.budget import Budget
+from edgeseg.decide.decide import best_float
+from edgeseg.engines import open_engine
+from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import (
     DataError,
     EdgeSegError,
@@ -27,18 +34,13 @@ from edgeseg.errors import (
     SizeError,
     UnknownNameError,
 )
+from edgeseg.files import sha256_from_file
+from edgeseg.measure.device import has_native_bf16
 from edgeseg.opening import existing_engine, open_model
+from edgeseg.provenance import BuildInfo, Provenance
 from edgeseg.spec import Output, Precision
 
-# `edgeseg.conversion` is the function: the module of that name has to be asked for by its path
 MODULE = "edgeseg.conversion"
-
-
-@pytest.fixture
-def module() -> object:
-    import importlib
-
-    return importlib.import_module(MODULE)
 
 
 @pytest.fixture
@@ -60,29 +62,26 @@ def test_the_public_name_is_this_function() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "calibrated", "native_bf16", "chosen"),
+    ("engine", "native_bf16", "best"),
     [
-        ("openvino", True, True, "int8"),
-        ("openvino", True, False, "int8"),
-        ("openvino", False, True, "bf16"),
-        ("openvino", False, False, "fp32"),
-        ("onnxruntime", True, True, "int8"),
-        ("onnxruntime", False, True, "fp32"),
-        ("pytorch", False, True, "fp32"),
+        ("openvino", True, "bf16"),
+        ("openvino", False, "fp32"),
+        ("onnxruntime", True, "fp32"),
+        ("tensorrt", True, "fp16"),
     ],
 )
-def test_int8_where_there_are_ranges_else_the_best_float(
-    engine: str, calibrated: bool, native_bf16: bool, chosen: str, monkeypatch: pytest.MonkeyPatch, module: object
+def test_the_best_float_is_what_engine_and_processor_have(
+    engine: str, native_bf16: bool, best: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "has_native_bf16", lambda: native_bf16)
-    assert module.chosen_precision(engine, calibrated=calibrated) == chosen  # type: ignore[attr-defined]
+    monkeypatch.setattr("edgeseg.decide.decide.has_native_bf16", lambda: native_bf16)
+    assert best_float(open_engine(engine)) == best
 
 
 def test_an_onnx_is_converted_to_int8_with_images_and_their_table_is_kept(images: Path, tmp_path: Path) -> None:
     source, out = street_onnx(tmp_path), tmp_path / "out"
     steps: list[tuple[str, int, int | None]] = []
     made = convert(
-        str(source.path), engine="onnxruntime", images=images, limit=4, out=out,
+        str(source.path), engine="onnxruntime", precision=Precision.INT8, images=images, limit=4, out=out,
         progress=lambda *step: steps.append(step),
     )  # fmt: skip
     engine = "street.onnxruntime.int8.onnx"
@@ -91,17 +90,18 @@ def test_an_onnx_is_converted_to_int8_with_images_and_their_table_is_kept(images
         out / engine, out / "street.onnx", out / "street.ranges.json",
     )  # fmt: skip
     assert made.engine.precision is Precision.INT8
-    assert made.engine.provenance["ranges"]["images"] == RangeTable.open(out / "street.ranges.json").images == 4
-    assert made.engine.agreement["frames"] == 4
+    assert made.engine.provenance.ranges.images == RangeTable.open(out / "street.ranges.json").images == 4
+    agreement = made.engine.agreement
+    assert (agreement.frames, agreement.images) == (2, f"{images} (calibration did not use these)")
     assert made.onnx.path.read_bytes() == source.path.read_bytes()
     assert [done for task, done, _ in steps if task == "calibrate"] == [1, 2, 3, 4]
-    assert list(dict.fromkeys(task for task, _, _ in steps)) == ["export", "calibrate", "quantize", "build"]
+    assert list(dict.fromkeys(task for task, _, _ in steps)) == ["export", "calibrate"]
 
 
 def test_a_table_made_before_serves_as_well(tmp_path: Path) -> None:
     source = street_onnx(tmp_path)
     table = ranges_from_images(source.path, frames(4)).write(tmp_path / "ranges.json")
-    made = convert(source.path, engine="onnxruntime", ranges=table, out=tmp_path / "out")
+    made = convert(source.path, engine="onnxruntime", precision=Precision.INT8, ranges=table, out=tmp_path / "out")
     assert (made.engine.precision, made.ranges) == (Precision.INT8, table)
     assert "street.ranges.json" not in names_in(tmp_path / "out")
 
@@ -109,13 +109,20 @@ def test_a_table_made_before_serves_as_well(tmp_path: Path) -> None:
 def test_a_float_engine_is_what_one_gets_without_ranges(tmp_path: Path) -> None:
     made = convert(street_onnx(tmp_path).path, engine="onnxruntime", out=tmp_path / "out")
     assert (made.engine.precision, made.ranges, made.export) == (Precision.FP32, None, None)
-    assert made.engine.agreement["labels"] >= 0.999  # fp32 against fp32: only near-ties may differ
+    assert made.engine.agreement.labels >= 0.999  # fp32 against fp32: only near-ties may differ
 
 
-@pytest.mark.parametrize("step", ["engine_from_onnx", "int8_from_ranges", "ranges_from_images"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "edgeseg.decide.candidate.engine_from_onnx",
+        "edgeseg.calib.precision.int8_from_ranges",
+        f"{MODULE}.ranges_from_images",
+    ],
+)
 @pytest.mark.parametrize("there_before", [True, False])
 def test_nothing_is_left_where_a_step_fails(
-    step: str, there_before: bool, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: object
+    step: str, there_before: bool, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
     if there_before:
@@ -125,7 +132,8 @@ def test_nothing_is_left_where_a_step_fails(
     def fails(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, step, fails)
+    owner, _, attribute = step.rpartition(".")
+    monkeypatch.setattr(importlib.import_module(owner), attribute, fails)
     with pytest.raises(KeyboardInterrupt):
         convert(street_onnx(tmp_path).path, engine="onnxruntime", images=images, out=out)
     assert names_in(out) == (["mine.txt"] if there_before else [])
@@ -206,14 +214,13 @@ class Builds:
 
 
 def test_a_model_is_converted_once_and_again_when_weights_or_versions_changed(
-    tiny_weights: Path, tiny_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: object
+    tiny_weights: Path, tiny_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def exported(source: Any, path: Path, **_: object) -> tuple[Artifact, None]:
         """What was exported for another test, with the hash of these weights: an export takes seconds."""
         from edgeseg.artifact import artifact_from_onnx, read_onnx, write_onnx
-        from edgeseg.files import sha256_from_file
 
-        provenance = {"weights_sha256": sha256_from_file(source.path)}
+        provenance = Provenance(weights_sha256=sha256_from_file(source.path))
         artifact = dataclasses.replace(artifact_from_onnx(tiny_onnx), path=path, provenance=provenance)
         write_onnx(read_onnx(tiny_onnx), artifact)
         return artifact, None
@@ -238,9 +245,10 @@ def test_a_model_is_converted_once_and_again_when_weights_or_versions_changed(
         file.seek(-2, os.SEEK_END)
         file.write(b"\x12\x34")
     assert existing_engine(weights, "onnxruntime", None, None, out) is None
-    opened()
+    other = f"tiny-bisenetv2-{sha256_from_file(weights)[:8]}.onnxruntime.fp32.onnx"
+    assert opened() == other  # beside the engine of the other weights, which stays
     assert builds.count == 3
-    (out / "tiny-bisenetv2.onnxruntime.fp32.onnx").write_bytes(b"damaged")
+    (out / other).write_bytes(b"damaged")
     opened()
     assert builds.count == 4
 
@@ -290,7 +298,8 @@ def test_an_interrupted_calibration_goes_on(images: Path, tmp_path: Path, caplog
         if (task, done) == ("calibrate", 4):
             raise KeyboardInterrupt
 
-    source, options = street_onnx(tmp_path).path, {"engine": "onnxruntime", "images": images}
+    source = street_onnx(tmp_path).path
+    options = {"engine": "onnxruntime", "precision": Precision.INT8, "images": images}
     whole = convert(source, **options, out=tmp_path / "whole")  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
         convert(source, **options, out=tmp_path / "out", progress=stop)  # type: ignore[arg-type]
@@ -302,3 +311,121 @@ def test_an_interrupted_calibration_goes_on(images: Path, tmp_path: Path, caplog
     assert whole.ranges is not None
     assert made.ranges.read_bytes() == whole.ranges.read_bytes()
     assert "street.ranges.json.partial" not in names_in(tmp_path / "out")
+
+
+def builds_of(engine: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The options of each build of `engine` from now on."""
+    real, seen = open_engine(engine), []
+
+    def write(job: Any) -> Any:
+        seen.append({"options": job.options, "precision": job.precision})
+        return real.write(job)
+
+    replaced = dataclasses.replace(real, write=write, options=frozenset({"level"}))
+    monkeypatch.setattr(f"{MODULE}.open_engine", lambda name: replaced)
+    return seen
+
+
+def short_races(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeseg.decide.race.SECONDS", 0.01)
+
+
+@pytest.mark.parametrize("precision", [None, Auto(Budget(minutes=0))])
+def test_the_options_of_a_build_reach_every_build_of_a_search(
+    precision: Auto | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_races(monkeypatch)
+    source = street_onnx(tmp_path)
+    table = ranges_from_images(source.path, frames(4)).write(tmp_path / "ranges.json")
+    options, seen = BuildOptions(level=4), builds_of("onnxruntime", monkeypatch)
+    convert(source.path, engine="onnxruntime", precision=precision, ranges=table, options=options, out=tmp_path / "out")
+    assert {each["precision"] for each in seen} == {"fp32", "int8"}
+    assert all(each["options"] == options for each in seen)
+
+
+def test_the_onnx_that_a_plan_names_is_kept_whoever_chose_its_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_races(monkeypatch)
+    real = open_engine("onnxruntime")
+
+    def write(job: Any) -> Any:
+        return dataclasses.replace(real.write(job), build=BuildInfo(onnx=job.onnx.path.name, version="1"))
+
+    monkeypatch.setattr(f"{MODULE}.open_engine", lambda name: dataclasses.replace(real, write=write))
+    monkeypatch.setattr("edgeseg.decide.candidate.Candidate.is_faster", property(lambda each: each.name == "int8"))
+    source = street_onnx(tmp_path)
+    table = ranges_from_images(source.path, frames(4)).write(tmp_path / "ranges.json")
+    budget = Budget(min_agreement=0.5)
+    for number, precision in enumerate((Precision.INT8, Auto(budget), Auto(budget, short=True))):
+        out = tmp_path / f"out{number}"
+        made = convert(source.path, engine="onnxruntime", precision=precision, ranges=table, out=out)
+        assert made.engine.precision is Precision.INT8
+        assert (out / made.engine.build.onnx).exists()
+        assert made.engine.build.onnx in names_in(out)
+        assert load_onnx(out / made.engine.build.onnx).precision is Precision.INT8
+
+
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.BF16])
+def test_images_of_a_float_engine_check_it_and_calibrate_nothing(
+    precision: Precision, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = "onnxruntime" if precision is Precision.FP32 else "openvino"
+    if precision is Precision.BF16 and not has_native_bf16():
+        pytest.skip("this CPU does not compute in bf16")
+    pytest.importorskip(engine)
+    monkeypatch.setattr(f"{MODULE}.ranges_from_images", None)
+    made = convert(street_onnx(tmp_path).path, engine=engine, precision=precision, images=images, out=tmp_path / "out")
+    assert made.ranges is None
+    assert "street.ranges.json" not in names_in(tmp_path / "out")
+    assert made.engine.agreement.images == str(images)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.INT8])
+def test_an_onnx_is_parsed_once_and_handed_on(
+    engine: str, precision: Precision, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(engine)
+    parsed: list[object] = []
+    checked: list[object] = []
+    load, check = onnx.load, onnx.checker.check_model
+    source = street_onnx(tmp_path).path
+    monkeypatch.setattr(onnx, "load", lambda file, **given: parsed.append(file) or load(file, **given))
+    monkeypatch.setattr(onnx.checker, "check_model", lambda model: checked.append(model) or check(model))
+    opened: list[str] = []
+    monkeypatch.setattr(f"{MODULE}.open_engine", lambda name: opened.append(name) or open_engine(name))
+    convert(source, engine=engine, precision=precision, images=images, out=tmp_path / "out")
+    # ONNX Runtime's optimised graph is read back; a quantised one is checked
+    assert len(parsed) <= 2
+    assert len(checked) <= 2
+    assert opened == [engine]
+
+
+def other_weights(folder: Path) -> Path:
+    """A network of the same name as `street_onnx` with other weights."""
+    folder.mkdir()
+    artifact = street_onnx(folder, seed=3)
+    write_onnx(
+        onnx.load(artifact.path), dataclasses.replace(artifact, provenance=Provenance("b.safetensors", "b" * 64))
+    )
+    return artifact.path
+
+
+def test_an_engine_of_other_weights_is_not_replaced(tmp_path: Path) -> None:
+    first = street_onnx(tmp_path)
+    write_onnx(onnx.load(first.path), dataclasses.replace(first, provenance=Provenance("a.safetensors", "a" * 64)))
+    second, out = other_weights(tmp_path / "other"), tmp_path / "out"
+    made = convert(first.path, engine="onnxruntime", out=out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    for engine in ("onnxruntime", "pytorch"):
+        with pytest.raises(FileProblem) as caught:
+            convert(second, engine=engine, out=out)
+        assert caught.value.code == "ES-FILE-EXISTS"
+        assert "--overwrite" in caught.value.hint
+        assert "--name" in caught.value.hint
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert convert(first.path, engine="onnxruntime", out=out).engine.path == made.engine.path
+    named = convert(second, engine="onnxruntime", out=out, name="mine")
+    assert named.engine.path.name == "mine.onnxruntime.fp32.onnx"
+    assert convert(second, engine="onnxruntime", out=out, overwrite=True).engine.path == made.engine.path

@@ -17,6 +17,7 @@ from edgeseg.engines.options import RunOptions
 from edgeseg.errors import EdgeSegError, SizeError
 from edgeseg.pixels.upsample import labels_from_logits_numpy
 from edgeseg.predictions import SemanticMask
+from edgeseg.provenance import BuildInfo
 from edgeseg.segmenter import Segmenter
 from edgeseg.spec import Output
 
@@ -191,7 +192,7 @@ def test_a_batch_is_used_where_the_engine_has_one(tmp_path: Path, first: int, ca
     artifact = float_onnx(tmp_path)
     with open_engine("onnxruntime").open(artifact) as single:
         counted = BatchBackend(single, first)
-        built = dataclasses.replace(artifact, build={"options": {"batch": [1, 2, 8]}}) if first < 0 else artifact
+        built = dataclasses.replace(artifact, build=BuildInfo(options={"batch": [1, 2, 8]})) if first < 0 else artifact
         segmenter = Segmenter(built, counted)
         pictures = list(frames(5))
         wanted = [segmenter.segment(rgb).labels for rgb in pictures] if first == 1 else None

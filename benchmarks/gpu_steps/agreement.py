@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
-
-from edgeseg.conversion import check_frames
+from edgeseg.check_images import check_images
 from edgeseg.datasets import open_dataset
 from edgeseg.engines import open_engine
 from edgeseg.engines.agreement import agreement_with
@@ -27,12 +25,12 @@ def agreement_with_cpu(backend: Backend, net: str, work: Work) -> Found:
     The backend is run all the same, so an engine that cannot run raises.
     """
     source = float_of_net(net, work)
-    frames = np.stack(check_frames(source.spec, None))
+    frames = check_images(source.spec).frames
     backend.infer({backend.inputs[0].name: frames[:1]})
     backend.synchronize()
     try:
         with open_engine("onnxruntime").open(source) as reference:
-            return {**agreement_with(backend, reference, frames), "pictures": len(frames)}
+            return {**agreement_with(backend, reference, frames).to_dict(), "pictures": len(frames)}
     except EdgeSegError as problem:
         return {"labels": None, "why": one_line(problem)}
 

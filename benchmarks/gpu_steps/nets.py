@@ -45,7 +45,7 @@ def float_of_net(net: str, work: Work) -> Artifact:
     if path.exists():
         return artifact_from_onnx(path)
     if net in BUNDLED:
-        return float_onnx(net, work.part("onnx"))[0]
+        return float_onnx(net, work.part("onnx"))[0].artifact
     from edgeseg.export.onnx import onnx_from_module
 
     with whole_file(path) as partial:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgeseg.artifact import Artifact
+from edgeseg.artifact import Artifact, load_onnx
 from edgeseg.engines import open_engine
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.engine import Job
@@ -54,7 +54,7 @@ def plan_of_net(net: str, precision: Precision, engine: str, made_for: str, work
     path = folder / f"{net}.{engine}.{precision}.{open_engine(engine).extension}"
     if path.exists():
         plan = Artifact.open(path)
-        if plan.provenance.get("built_from_sha256") == sha256_from_file(source.path):
+        if plan.provenance.built_from_sha256 == sha256_from_file(source.path):
             return plan
     return built(source, engine, made_for, work, net)
 
@@ -64,7 +64,7 @@ def built(source: Artifact, engine: str, made_for: str, work: Work, name: str) -
     plan = engine_from_onnx(source.path, engine, out_dir=work.part(f"plans/{made_for}"), name=name)
     if made_for != "default":
         release = AnyRtx(RTX, import_release(RTX).trt)
-        job = Job(source, plan.path, source.precision, BuildOptions(gpus=(made_for,)))
+        job = Job(load_onnx(source.path), plan.path, source.precision, BuildOptions(gpus=(made_for,)))
         plan.path.write_bytes(plan_from_order(release, order_from_job(release, job), None).data)
         plan.write_sidecar()
     return plan

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from edgeseg.artifact import Onnx
 from edgeseg.calib.calibration import Calibration
 from edgeseg.calib.doubts import Warn, log_caveat
 from edgeseg.calib.pictures import Pictures, Rgb
@@ -21,14 +22,14 @@ logger = logging.getLogger(__name__)
 
 
 def ranges_from_images(
-    model_path: str | Path,
+    onnx: Onnx,
     images: Iterable[Rgb] | Callable[[], Iterable[Rgb]],
     *,
     progress: Progress | None = None,
     warn: Warn = log_caveat,
     partial: Path | None = None,
 ) -> RangeTable:
-    """The range table of the float deploy graph at `model_path` over `images`, (H, W, 3) uint8 at the input's size.
+    """The range table of the float deploy graph `onnx` over `images`, (H, W, 3) uint8 at the input's size.
 
     images: read once, one at a time; none is kept. progress: called with the number of images done. warn: called at
     the end with each doubt about the images or the network; they are logged unless given.
@@ -36,7 +37,7 @@ def ranges_from_images(
     caller's to remove when the table is safe. With it, `images` are such as can be read twice.
     The same images in the same order give the same table, to the byte, interrupted or not.
     """
-    calibration = Calibration(Path(model_path))
+    calibration = Calibration(onnx)
     again = images if callable(images) else lambda: images
     rest = iter(again()) if partial is None else unseen(calibration, again, partial)
     if calibration.pictures.images and progress is not None:

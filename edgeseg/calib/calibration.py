@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgeseg.artifact import artifact_from_onnx, read_onnx
+from edgeseg.artifact import Onnx, load_onnx
 from edgeseg.calib.doubts import constant_logits
 from edgeseg.calib.pictures import Pictures, Rgb
 from edgeseg.calib.range import RangeTable, TensorStats
@@ -29,14 +28,15 @@ EXPORT_A_GOOD_ONE = "the weights are damaged or the training diverged: export a 
 
 
 class Calibration:
-    """The float deploy graph at `path`, and what every tensor of its core held so far."""
+    """The float deploy graph `onnx`, and what every tensor of its core held so far."""
 
-    def __init__(self, path: Path) -> None:
-        model = ir.from_proto(read_onnx(path))
-        self.pictures = Pictures(artifact_from_onnx(path).spec)
-        check_operators(model, path.name)
+    def __init__(self, onnx: Onnx) -> None:
+        source = load_onnx(onnx)
+        model = source.graph()
+        self.pictures = Pictures(source.spec)
+        check_operators(model, source.path.name)
         core = core_from_model(model)
-        check_network(core, path.name)
+        check_network(core, source.path.name)
         self.ids, self.graph_id = tensor_ids(model), graph_id(model)
         logits = {str(value.name) for value in core.outputs}
         self.probes = probe_activations(model)

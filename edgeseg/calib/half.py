@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from edgeseg.artifact import Artifact, artifact_from_onnx, read_onnx, write_onnx
+from edgeseg.artifact import LoadedModel, Onnx, load_onnx, written_onnx
 from edgeseg.calib.doubts import Warn, log_caveat
 from edgeseg.calib.range import FP16_MAX, RangeTable
 from edgeseg.errors import FormatError, MismatchError
@@ -17,6 +17,7 @@ from edgeseg.graph.core import Core, core_from_model
 from edgeseg.graph.half import halved, lossy_nodes
 from edgeseg.graph.identity import tensor_ids
 from edgeseg.measure.caveat import Caveat
+from edgeseg.provenance import RangeSource
 from edgeseg.spec import Precision
 
 # Two bits of room: the next picture may hold larger values than those of the calibration, and the partial sums of a
@@ -25,31 +26,31 @@ SAFE_ABSMAX = FP16_MAX / 4
 NAMED = 4  # as many names as a message lists
 
 
-def fp16_from_ranges(
-    onnx: str | Path, table: RangeTable | None, *, out: str | Path, warn: Warn = log_caveat
-) -> Artifact:
-    """Write the float ONNX at `onnx` with a float16 core.
+def fp16_from_ranges(onnx: Onnx, table: RangeTable | None, *, out: str | Path, warn: Warn = log_caveat) -> LoadedModel:
+    """Write the float ONNX `onnx` with a float16 core.
 
     What makes or reads a tensor that exceeded SAFE_ABSMAX in `table` stays float32, and so does what has weights that
     float16 cannot hold; `warn` hears of both, and of a missing table. MismatchError where it is of another network.
     """
-    path = Path(onnx)
-    source = artifact_from_onnx(path)
+    source = load_onnx(onnx)
+    path = source.path
     if source.precision is not Precision.FP32:
         raise FormatError(f"{path.name} is {source.precision} already", hint="take the fp32 ONNX it was made from")
-    model = ir.from_proto(read_onnx(path))
+    model = source.graph()
     core = core_from_model(model)
     large = large_tensors(model, core, table, source.spec.name) if table else []
     lossy = list(lossy_nodes(core))
     for caveat in doubts_of_half(path.name, table, large, lossy):
         warn(caveat)
     keep = frozenset(str(node.name) for node in {*nodes_beside(core, large), *lossy})
-    provenance = {**source.provenance, "onnx_sha256": sha256_from_file(path), "target": "tensorrt"}
-    if table:
-        provenance["ranges"] = {"images": table.images, "images_sha256": table.images_sha256}
-    artifact = replace(source, path=Path(out), precision=Precision.FP16, provenance=provenance)
-    write_onnx(ir.to_proto(halved(model, keep=keep)), artifact)
-    return artifact
+    provenance = replace(
+        source.provenance,
+        onnx_sha256=sha256_from_file(path),
+        target="tensorrt",
+        ranges=RangeSource(table.images, table.images_sha256) if table else source.provenance.ranges,
+    )
+    artifact = replace(source.artifact, path=Path(out), precision=Precision.FP16, provenance=provenance)
+    return written_onnx(ir.to_proto(halved(model, keep=keep)), artifact)
 
 
 def large_tensors(model: ir.Model, core: Core, table: RangeTable, name: str) -> list[ir.Value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -48,21 +49,35 @@ class Images:
 
 
 def images_from(source: str | Path, spec: ModelSpec, limit: int | None = None, seed: int = 0) -> Images:
-    """The images of a folder, or the pictures of a data set's URI ("street:?seed=100"), as `images_from_folder`."""
-    if str(source).partition(":")[0] not in DATASETS:
-        return images_from_folder(source, spec, limit, seed)
-    samples = list(open_dataset(str(source)))
-    return Images([sample.rgb for sample in drawn(samples, limit, seed)], spec)
+    """The images of a folder and those below it, of a glob ("frames/*.png"), or of a data set's URI ("street:?seed=1").
 
-
-def images_from_folder(folder: str | Path, spec: ModelSpec, limit: int | None = None, seed: int = 0) -> Images:
-    """The images in `folder` and the folders below it.
-
-    limit: take that many, drawn by `seed`, so always the same ones; None for all. DataError for an empty folder.
+    limit: take that many, drawn by `seed`, so always the same ones; None for all. DataError where there are none.
     """
-    folder = existing_folder(folder)
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
+    return Images(drawn(readers_of(source), limit, seed), spec)
+
+
+def other_images(source: str | Path, spec: ModelSpec, taken: int, limit: int, seed: int = 0) -> Images:
+    """At most `limit` of the images that `images_from` with a limit of `taken` leaves; it may be none."""
+    readers = readers_of(source)
+    used = set(drawn(range(len(readers)), taken, seed))
+    return Images(drawn([read for index, read in enumerate(readers) if index not in used], limit, seed), spec)
+
+
+def readers_of(source: str | Path) -> list[Callable[[], Rgb]]:
+    """What reads each image of a folder, glob or data set's URI."""
+    if str(source).partition(":")[0] in DATASETS:
+        return [sample.rgb for sample in open_dataset(str(source))]
+    return [partial(rgb_from_file, path) for path in image_paths(source)]
+
+
+def image_paths(source: str | Path) -> list[Path]:
+    """The image files of a folder and those below it, or of a glob, sorted. DataError where there are none."""
+    if glob.has_magic(str(source)) and not Path(source).exists():
+        found = [Path(name) for name in glob.glob(str(source), recursive=True)]  # noqa: PTH207 - it may be absolute
+    else:
+        found = list(existing_folder(source).rglob("*"))
+    paths = sorted(path for path in found if path.suffix.lower() in IMAGE_ENDINGS)
     if not paths:
         known = ", ".join(IMAGE_ENDINGS)
-        raise DataError(f"no images in {folder}", hint=f"name a folder with images: {known}")
-    return Images([partial(rgb_from_file, path) for path in drawn(paths, limit, seed)], spec)
+        raise DataError(f"no images in {source}", hint=f"name a folder with images: {known}")
+    return paths

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from edgeseg.artifact import Artifact, artifact_from_onnx, read_onnx, write_onnx
+from edgeseg.artifact import Artifact, LoadedModel, Onnx, load_onnx, written_onnx
 from edgeseg.calib import range_from_stats
 from edgeseg.calib.bias import correct_biases, has_channels
 from edgeseg.calib.equalize import equalized
@@ -22,6 +22,7 @@ from edgeseg.graph.core import core_from_model
 from edgeseg.graph.identity import tensor_ids
 from edgeseg.graph.lower_qdq import lower_qdq, unfused_nodes, with_activation
 from edgeseg.graph.qdq import LEVELS, SMALLEST_SCALE, insert_qdq
+from edgeseg.provenance import RangeSource
 from edgeseg.spec import Precision
 
 
@@ -38,10 +39,14 @@ class Method:
     bias_correction: bool = False
     frame_codes: bool = True
 
+    @property
+    def corrections(self) -> tuple[str, ...]:
+        """The names of those that are made."""
+        return tuple(name for name in ("equalize", "bias_correction") if getattr(self, name))
+
     def to_dict(self) -> dict[str, object]:
-        """Plain data, for the provenance."""
-        corrections = [name for name in ("equalize", "bias_correction") if getattr(self, name)]
-        return {"observer": self.observer, **({"corrections": corrections} if corrections else {})}
+        """Plain data."""
+        return {"observer": self.observer, **({"corrections": list(self.corrections)} if self.corrections else {})}
 
 
 def best_method(source: Artifact, table: RangeTable) -> Method:
@@ -49,40 +54,39 @@ def best_method(source: Artifact, table: RangeTable) -> Method:
 
     Weights that were tuned for int8 have learnt the rounding of the plain ranges, which corrections would undo.
     """
-    tuned = source.provenance.get("qat")
-    if tuned is not None:
-        return Method(str(tuned["observer"]), frame_codes=False)
+    if tuned := source.provenance.qat_observer:
+        return Method(tuned, frame_codes=False)
     known = has_channels(table)
     return Method(equalize=known, bias_correction=known)
 
 
 def int8_from_ranges(
-    model_path: str | Path,
+    onnx: Onnx,
     table: RangeTable,
     *,
     target: str,
     out: str | Path,
     method: Method | None = None,
     float_nodes: frozenset[str] = frozenset(),
-) -> Artifact:
-    """Write the float ONNX at `model_path` as INT8 for `target`, a line of placement.TARGETS.
+) -> LoadedModel:
+    """Write the float ONNX `onnx` as INT8 for `target`, a line of placement.TARGETS.
 
     method: `best_method` unless given. float_nodes: names of convolutions and matrix products that stay float, besides
     those the placement leaves float. MismatchError where the table is of another network, or lacks what `method` needs.
     """
-    path = Path(model_path)
-    source = artifact_from_onnx(path)
+    source = load_onnx(onnx)
     if source.precision is not Precision.FP32:
-        raise FormatError(f"{path.name} is {source.precision} already", hint="quantize the fp32 ONNX it was made from")
-    model = ir.from_proto(read_onnx(path))
+        raise FormatError(
+            f"{source.path.name} is {source.precision} already", hint="quantize the fp32 ONNX it was made from"
+        )
+    model = source.graph()
     table.check(model, source.spec.name)
-    method = method or best_method(source, table)
+    method = method or best_method(source.artifact, table)
     quantised = quantized_model(model, table, method, target=target, float_nodes=float_nodes)
-    ranges = {"images": table.images, "images_sha256": table.images_sha256, **method.to_dict()}
-    provenance = {**source.provenance, "onnx_sha256": sha256_from_file(path), "ranges": ranges, "target": target}
-    artifact = replace(source, path=Path(out), precision=Precision.INT8, provenance=provenance)
-    write_onnx(ir.to_proto(quantised), artifact)
-    return artifact
+    ranges = RangeSource(table.images, table.images_sha256, method.observer, method.corrections)
+    provenance = replace(source.provenance, onnx_sha256=sha256_from_file(source.path), ranges=ranges, target=target)
+    artifact = replace(source.artifact, path=Path(out), precision=Precision.INT8, provenance=provenance)
+    return written_onnx(ir.to_proto(quantised), artifact)
 
 
 def quantized_model(

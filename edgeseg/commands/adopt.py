@@ -89,11 +89,12 @@ def frames_of(images: str) -> Frames:
     """Pictures of a folder or data set, at the size that is asked for."""
 
     def frames(width: int, height: int) -> Sequence[Any]:
-        from edgeseg.conversion import check_frames
+        from edgeseg.check_images import check_images
         from edgeseg.labels import unnamed_labels
         from edgeseg.spec import InputSpec, ModelSpec
 
-        return check_frames(ModelSpec("", InputSpec(width=width, height=height), unnamed_labels(2)), images)
+        spec = ModelSpec("", InputSpec(width=width, height=height), unnamed_labels(2))
+        return list(check_images(spec, images).frames)
 
     return frames
 
@@ -113,7 +114,7 @@ def described(made: Adoption) -> dict[str, Any]:
         "onnx": str(made.artifact.path),
         "output": str(made.artifact.output),
         "spec": made.artifact.spec.to_dict(),
-        "provenance": dict(made.artifact.provenance),
+        "provenance": made.artifact.provenance.to_dict(),
         "facts": [asdict(fact) for fact in made.facts],
         "agreement": asdict(made.agreement),
         "warning": made.warning or None,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from edgeseg.commands.options import (
+    CheckFolder,
     Device,
     Engine,
     Json,
@@ -25,26 +26,32 @@ def command(
     engine: Engine = None,
     precision: PrecisionName = None,
     size: SizeText = None,
+    images: CheckFolder = None,
     n: Annotated[int, typer.Option("-n", min=1, help="Frames that are timed.")] = 200,
     warm_up: Annotated[int, typer.Option("--warm-up", min=0, help="Frames before that.")] = 20,
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Time MODEL on street frames of its input's size: p50, p90, p99 by stage, own CPU time, foreign load."""
+    """Time MODEL on images of its input's size: p50, p90, p99 by stage, own CPU time, foreign load.
+
+    Without --images these are synthetic streets for a model that knows their classes, and plain grey for any other.
+    """
     from edgeseg.bench.latency import measure_latency
+    from edgeseg.check_images import bench_images
     from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
-    from edgeseg.street import StreetCamera
 
     with shown_progress() as progress:
         opened = segmenter_from_options(model, engine, precision, size, device, threads, progress)
         with opened as segmenter:
             width, height = segmenter.spec.input.width, segmenter.spec.input.height
-            camera = StreetCamera(width=width, height=height)
-            pictures = [camera.render(index)[0] for index in range(PICTURES)]
-            result = measure_latency(segmenter, pictures, n=n, warm_up=warm_up, threads=threads, progress=progress)
+            timed = bench_images(segmenter.spec, images, PICTURES)
+            result = measure_latency(
+                segmenter, list(timed.frames), n=n, warm_up=warm_up, threads=threads, progress=progress
+            )
     artifact = segmenter.artifact
-    about = {"engine": str(artifact.path), "runtime": artifact.engine, "precision": str(artifact.precision)}
+    about = {"engine": str(artifact.path), "runtime": artifact.engine, "precision": str(artifact.precision),
+             "images": timed.source}  # fmt: skip
     if as_json:
         print_json({**about, "size": f"{width}x{height}", **result.to_dict()})
         return
@@ -54,7 +61,7 @@ def command(
             [stage, *(f"{value:.2f}" for value in (found.p50_ms, found.p90_ms, found.p99_ms, found.mean_ms))]
             for stage, found in result.latency.items()
         ],
-        title=f"{artifact.path.name}, {width}x{height}, n={result.frames} after {warm_up}",
+        title=f"{artifact.path.name}, {width}x{height}, n={result.frames} after {warm_up}, on {timed.source}",
     )
     print_table(
         ["FPS", "own CPU ms a frame", "foreign cores", "threads", "CPU"],

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.commands import build_options as wish
-from edgeseg.commands.options import ENGINES_FOLDER, Device, Engine, Folder, Json, PrecisionName, precision_from_text
+from edgeseg.commands.options import (
+    ENGINES_FOLDER,
+    CheckFolder,
+    Device,
+    Engine,
+    Folder,
+    Json,
+    Overwrite,
+    PrecisionName,
+    precision_from_text,
+)
 
 if TYPE_CHECKING:
     from edgeseg.engines.options import BuildOptions
@@ -23,8 +33,13 @@ def command(
         Path | None, typer.Option("--reference", metavar="ONNX", help="The float ONNX that labels are held against.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Take an int8 ONNX of another target; it still has to agree.")
+        bool,
+        typer.Option(
+            "--force", help="Take an int8 ONNX of another target, and labels that agree less than they should."
+        ),
     ] = False,
+    images: CheckFolder = None,
+    overwrite: Overwrite = False,
     batch: wish.Batch = None,
     sizes: wish.Sizes = None,
     workspace: wish.Workspace = None,
@@ -41,12 +56,11 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Compile ONNX for an engine, read back what precision each layer got, and hold its numbers against the ONNX."""
-    import numpy as np
-
-    from edgeseg.artifact import artifact_from_onnx, count_precisions
-    from edgeseg.commands.terminal import print_json, print_table, shown_progress, wrote
-    from edgeseg.conversion import check_frames
+    from edgeseg.artifact import count_precisions, load_onnx
+    from edgeseg.check_images import check_images
+    from edgeseg.commands.terminal import agreement_cells, print_json, print_table, shown_progress, wrote
     from edgeseg.engines import default_engine
+    from edgeseg.engines.agreement import warn_of_loss
     from edgeseg.engines.build import engine_from_onnx
 
     engine = engine or default_engine()
@@ -54,50 +68,51 @@ def command(
     if dry_run:
         print(dry_line(engine, onnx, precision, options, output))
         return
-    frames = np.stack(check_frames(artifact_from_onnx(onnx).spec, None))
+    source = load_onnx(onnx)
     with shown_progress() as progress:
         built = engine_from_onnx(
-            onnx,
+            source,
             engine,
             precision=precision_from_text(precision),
             out_dir=output,
             reference=reference,
-            frames=frames,
+            frames=check_images(source.spec, images),
             force=force,
+            overwrite=overwrite,
             options=options,
             progress=progress,
         )
+    warn_of_loss(built)
     counts = count_precisions(built.layers)
     if as_json:
         print_json(
             {
                 "engine": str(built.path),
                 "precision": str(built.precision),
-                "agreement": built.agreement,
+                "agreement": built.agreement.to_dict(),
                 "layers": counts,
             }
         )
     else:
         layers = ", ".join(f"{count} {name}" for name, count in counts.items())
         print_table(
-            ["engine", "precision", "layers obtained", "labels as float"],
-            [[built.engine, built.precision, layers, built.agreement.get("labels", "-")]],
+            ["engine", "precision", "layers obtained", "labels as float, %", "compared on"],
+            [[built.engine, built.precision, layers, *agreement_cells(built.agreement)]],
         )
-    elsewhere = "judged" in built.agreement  # what is built here cannot run here
+    elsewhere = not built.agreement.is_of_engine  # what is built here cannot run here
     page = f"edgeseg inspect {built.path} --html page.html"
     wrote(built.path, page if elsewhere else f"edgeseg bench {built.path}")
 
 
 def dry_line(engine: str, onnx: Path, precision: str | None, options: BuildOptions, output: Path) -> str:
     """NVIDIA's own command, MismatchError where there is none. An ONNX that it needs instead is put into `output`."""
-    from edgeseg.artifact import artifact_from_onnx
+    from edgeseg.artifact import load_onnx
     from edgeseg.engines import open_engine
     from edgeseg.engines.engine import Job
     from edgeseg.errors import MismatchError
 
-    chosen, source = open_engine(engine), artifact_from_onnx(onnx)
+    chosen, source = open_engine(engine), load_onnx(onnx)
     if chosen.dry_run is None:
         raise MismatchError(f"--dry-run says what trtexec would do, and {engine} has none", hint="--engine tensorrt")
     options.check(chosen.options, engine)
-    chosen.available()
     return chosen.dry_run(Job(source, output / onnx.name, precision_from_text(precision) or source.precision, options))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,12 +14,12 @@ from edgeseg.commands.options import (
     UNTYPED,
     Color,
     Device,
-    Engine,
     Folder,
     Json,
     Limit,
     Mean,
     Model,
+    Overwrite,
     SizeText,
     Std,
     precision_from_text,
@@ -29,10 +29,21 @@ from edgeseg.commands.options import (
 from edgeseg.errors import MismatchError
 
 if TYPE_CHECKING:
-    from edgeseg.conversion import Auto
+    from edgeseg.choice import Auto
+    from edgeseg.conversion import Conversion
+    from edgeseg.decide.budget import Budget
     from edgeseg.decide.candidate import Candidate
     from edgeseg.decide.decide import Decision
+    from edgeseg.recipe import Recipe
     from edgeseg.spec import ModelSpec, Precision
+
+
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine", help="tensorrt, tensorrt_rtx, openvino, onnxruntime or pytorch; auto: the fastest of those here."
+    ),
+]
 
 
 def command(
@@ -42,21 +53,27 @@ def command(
         str | None,
         typer.Option(
             "--precision",
-            help="fp32, fp16, bf16 or int8, or auto: measure which pays. int8 where there are ranges unless given.",
+            help="fp32, fp16, bf16 or int8; auto: search longer. Default: int8 where a short race finds that it pays.",
         ),
     ] = None,
     data: Annotated[
-        str | None, typer.Option("--data", metavar="URI", help="auto: labelled pictures to judge on, of another place.")
+        str | None,
+        typer.Option("--data", metavar="URI", help="Labelled images to measure mIoU on, not those of the calibration."),
     ] = None,
     max_drop: Annotated[
-        float, typer.Option("--max-drop", min=0, max=100, help="auto: points of mIoU that speed may cost.")
+        float, typer.Option("--max-drop", min=0, max=100, help="Points of mIoU that speed may cost, with --data.")
     ] = 0.5,
     min_agreement: Annotated[
-        float, typer.Option("--min-agreement", min=0, max=1, help="auto, without --data: share of the float labels.")
+        float, typer.Option("--min-agreement", min=0, max=1, help="Share of the float labels to keep, without --data.")
     ] = 0.99,
-    minutes: Annotated[float, typer.Option("--minutes", min=0, help="auto: after that nothing more is tried.")] = 10.0,
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0, help="With --precision auto: the time limit of the search.")
+    ] = 10.0,
     images: Annotated[
-        str | None, typer.Option("--images", metavar="DIR", help="Images to calibrate on, or a data set's URI.")
+        str | None,
+        typer.Option(
+            "--images", metavar="DIR", help="Images to calibrate and to check on: a folder, a glob or a data set's URI."
+        ),
     ] = None,
     ranges: Annotated[Path | None, typer.Option("--ranges", metavar="FILE", help="A range table made before.")] = None,
     limit: Limit = 100,
@@ -69,6 +86,11 @@ def command(
     std: Std = UNTYPED,
     color: Color = None,
     mask: Annotated[bool, typer.Option("--mask", help="Put upsampling and argmax into the graph.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Take int8 however many labels it changes.")] = False,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="What the files are called; default: as the model.")
+    ] = None,
+    overwrite: Overwrite = False,
     batch: wish.Batch = None,
     sizes: wish.Sizes = None,
     workspace: wish.Workspace = None,
@@ -82,27 +104,19 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Convert MODEL to an engine: export, calibrate, quantise, build, check. MODEL may be a recipe (.toml) too."""
-    from edgeseg.artifact import count_precisions
-    from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
-    from edgeseg.conversion import Auto, convert
+    from edgeseg.commands.terminal import shown_progress
+    from edgeseg.conversion import convert
     from edgeseg.decide.budget import Budget
     from edgeseg.recipe import Recipe, recipe_from_file
     from edgeseg.spec import Output
 
     recipe = recipe_from_file(model) if model.endswith(".toml") else Recipe(model)
-    wanted: Precision | Auto | None = recipe.precision
-    if precision is not None and precision.lower() == AUTO:
-        wanted = Auto(Budget(max_drop / 100, min_agreement, minutes), data)
-    elif data is not None:
-        raise MismatchError("--data is for --precision auto", hint="add --precision auto, or leave --data out")
-    elif precision is not None:
-        wanted = precision_from_text(precision)
     options = wish.build_options(batch, sizes, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu)
     with shown_progress() as progress:
         made = convert(
             recipe.model,
             engine=engine or recipe.engine,
-            precision=wanted,
+            precision=choice_from_options(recipe, precision, data, Budget(max_drop / 100, min_agreement, minutes)),
             images=images,
             ranges=ranges,
             limit=limit,
@@ -112,51 +126,92 @@ def command(
             statistics=statistics_from_options(mean, std, color),
             options=options,
             out=output,
+            name=name,
+            force=force,
+            overwrite=overwrite,
             progress=progress,
         )
+    show(made, model, as_json=as_json)
+
+
+def choice_from_options(recipe: Recipe, precision: str | None, data: str | None, budget: Budget) -> Precision | Auto:
+    """The precision that is named, or how to measure one. MismatchError for --data beside a named one."""
+    from edgeseg.choice import Auto
+
+    if precision is not None and precision.lower() == AUTO:
+        return Auto(budget, data)
+    named = precision_from_text(precision) or recipe.precision
+    if named is None:
+        return Auto(budget, data, short=True)
+    if data is not None:
+        message = f"--data measures which precision to choose, and {named} was named"
+        raise MismatchError(message, hint="leave --precision out, or write --precision auto")
+    return named
+
+
+def show(made: Conversion, model: str, *, as_json: bool) -> None:
+    """What was made, and what to type next."""
+    from edgeseg.commands.terminal import note, print_json, wrote
+
     artifact, parity = made.engine, made.export
-    if origin := made.onnx.provenance.get("origin"):
+    if origin := made.onnx.provenance.origin:
         note(f"adopted: {origin}, {input_line(artifact.spec)}; edgeseg export {model} shows all of it")
     if parity is not None:
         note(
             f"export: largest logit difference from torch {parity.logit_difference:.1e}, "
-            f"labels as torch {parity.agreement:.5f}"
+            f"labels as torch {100 * parity.agreement:.3f} %"
         )
     if as_json:
-        print_json(
-            {
-                "engine": str(artifact.path),
-                "precision": str(artifact.precision),
-                "runtime": artifact.engine,
-                "onnx": str(made.onnx.path),
-                "ranges": str(made.ranges) if made.ranges else None,
-                "agreement": artifact.agreement,
-                "layers": count_precisions(artifact.layers),
-                "licence": artifact.spec.licence,
-                "decision": dict(artifact.decision) or None,
-                "plot": str(made.plot) if made.plot else None,
-            }
-        )
+        print_json(facts_of(made))
     else:
-        if made.decision is not None:
-            print_decision(made.decision)
-        layers = ", ".join(f"{count} {name}" for name, count in count_precisions(artifact.layers).items())
-        labels = artifact.agreement.get("labels")
-        print_table(
-            ["engine", "precision", "layers obtained", "labels as float", "licence"],
-            [[artifact.engine, artifact.precision, layers, f"{labels:.4f}" if labels else "-", artifact.spec.licence]],
-        )
+        print_conversion(made)
     if artifact.spec.licence.startswith("CC-BY-NC") or "non-commercial" in artifact.spec.licence:
         note(f"note: these weights are {artifact.spec.licence}: not for commercial use")
     wrote(made.onnx.path)
     wrote(made.plot)
-    elsewhere = "judged" in artifact.agreement  # what is built here cannot run here
     run = f"edgeseg stream SOURCE {artifact.path} -o overlay.mp4"
-    wrote(artifact.path, f"edgeseg inspect {artifact.path} --html page.html" if elsewhere else run)
+    wrote(
+        artifact.path, run if artifact.agreement.is_of_engine else f"edgeseg inspect {artifact.path} --html page.html"
+    )
+
+
+def facts_of(made: Conversion) -> dict[str, Any]:
+    """Plain data for --json."""
+    from edgeseg.artifact import count_precisions
+
+    artifact = made.engine
+    return {
+        "engine": str(artifact.path),
+        "precision": str(artifact.precision),
+        "runtime": artifact.engine,
+        "onnx": str(made.onnx.path),
+        "ranges": str(made.ranges) if made.ranges else None,
+        "agreement": artifact.agreement.to_dict(),
+        "layers": count_precisions(artifact.layers),
+        "licence": artifact.spec.licence,
+        "verdict": made.verdict or None,
+        "decision": dict(artifact.decision) or None,
+        "plot": str(made.plot) if made.plot else None,
+    }
+
+
+def print_conversion(made: Conversion) -> None:
+    """What was made, for a person."""
+    from edgeseg.artifact import count_precisions
+    from edgeseg.commands.terminal import agreement_cells, print_table
+
+    artifact = made.engine
+    if made.decision is not None and made.decision.is_plotted:
+        print_decision(made.decision)
+    layers = ", ".join(f"{count} {name}" for name, count in count_precisions(artifact.layers).items())
+    cells = [artifact.engine, artifact.precision, layers, *agreement_cells(artifact.agreement), artifact.spec.licence]
+    print_table(["engine", "precision", "layers obtained", "labels as float, %", "compared on", "licence"], [cells])
+    if made.verdict:
+        print(made.verdict)
 
 
 def print_decision(decision: Decision) -> None:
-    """All candidates, the fastest last, and the verdict."""
+    """All candidates, the fastest last."""
     from edgeseg.commands.terminal import print_table
 
     print(judged_text(decision))
@@ -164,7 +219,6 @@ def print_decision(decision: Decision) -> None:
         ["candidate", "p50 ms", "own CPU ms", "latency to float", "accuracy (95%)", "within", "float blocks"],
         [row_from_candidate(each) for each in decision.field.candidates],
     )
-    print(decision.verdict)
 
 
 def judged_text(decision: Decision) -> str:

@@ -10,6 +10,7 @@ import typer
 from edgeseg.commands.options import (
     ENGINES_FOLDER,
     UNTYPED,
+    CheckFolder,
     Color,
     Folder,
     Json,
@@ -36,6 +37,7 @@ def command(
     std: Std = UNTYPED,
     color: Color = None,
     size: SizeText = None,
+    images: CheckFolder = None,
     mask: Annotated[bool, typer.Option("--mask", help="Put upsampling and argmax into the graph.")] = False,
     output: Folder = ENGINES_FOLDER,
     as_json: Json = False,
@@ -45,8 +47,8 @@ def command(
     A checkpoint of another training code is recognised by its keys and shapes; what was recognised is printed.
     """
     from edgeseg.artifact import model_stem
-    from edgeseg.commands.terminal import print_json, print_table, wrote
-    from edgeseg.conversion import check_frames
+    from edgeseg.check_images import check_images
+    from edgeseg.commands.terminal import note, print_json, print_table, wrote
     from edgeseg.errors import MismatchError, UnknownNameError
     from edgeseg.export import check_exporter
     from edgeseg.spec import Output
@@ -69,12 +71,16 @@ def command(
         print_table(["checkpoint", source.path.name], shown(adoption))
     kind = Output.MASK if mask else Output.LOGITS
     path = output / f"{model_stem(spec.name, wanted, kind)}.onnx"
-    artifact, parity = export_model(source, path, frames=check_frames(spec, None), output=kind)
+    checked = check_images(spec, images)
+    artifact, parity = export_model(source, path, frames=list(checked.frames), output=kind)
+    if checked.advice:
+        note(f"note: {checked.advice}")
     if as_json:
         print_json(
             {
                 "onnx": str(artifact.path),
                 "frames": parity.frames,
+                "images": checked.source,
                 "logit_difference": parity.logit_difference,
                 "agreement": parity.agreement,
                 "licence": spec.licence,
@@ -83,14 +89,14 @@ def command(
         )
     else:
         print_table(
-            ["model", "input", "frames", "largest logit difference", "labels as torch"],
+            ["model", "input", "compared on", "largest logit difference", "labels as torch, %"],
             [
                 [
                     spec.name,
                     f"{spec.input.width}x{spec.input.height}",
-                    parity.frames,
+                    f"{parity.frames}: {checked.source}",
                     f"{parity.logit_difference:.1e}",
-                    f"{parity.agreement:.5f}",
+                    f"{100 * parity.agreement:.3f}",
                 ]
             ],
         )

@@ -104,11 +104,11 @@ def described(artifact: Artifact) -> dict[str, Any]:
         "precision": str(artifact.precision),
         "output": str(artifact.output),
         "spec": artifact.spec.to_dict(),
-        "provenance": dict(artifact.provenance),
+        "provenance": artifact.provenance.to_dict(),
         "versions": dict(artifact.versions),
         "device": dict(artifact.device),
-        "build": {key: value for key, value in artifact.build.items() if key != "layers"},
-        "agreement": dict(artifact.agreement),
+        "build": {key: value for key, value in artifact.build.to_dict().items() if key != "layers"},
+        "agreement": artifact.agreement.to_dict(),
     }
     return {key: value for key, value in facts.items() if value not in ("", {})}
 

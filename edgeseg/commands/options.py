@@ -24,7 +24,7 @@ Engine = Annotated[
 ]
 PrecisionName = Annotated[
     str | None,
-    typer.Option("--precision", help="fp32, fp16, bf16 or int8; int8 where there are ranges, else the best float."),
+    typer.Option("--precision", help="fp32, fp16, bf16 or int8; default: int8 where it is measured to pay here."),
 ]
 SizeText = Annotated[
     str | None, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Input size; the model's own unless given.")
@@ -36,6 +36,11 @@ Device = Annotated[
     typer.Option("--device", metavar="NAME", help="auto, cpu, gpu, npu, cuda:0, ...: edgeseg doctor lists those here."),
 ]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of the engine; all unless given.")]
+CheckFolder = Annotated[
+    str | None,
+    typer.Option("--images", metavar="DIR", help="Images of the camera: a folder, a glob or a data set's URI."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an engine that was made from other weights.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many of the images to use, chosen by seed.")]
 
 Numbers = tuple[str, str, str]  # typer takes no tuple of numbers that may be left out

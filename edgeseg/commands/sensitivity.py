@@ -56,8 +56,7 @@ def command(
     from edgeseg.engines.options import RunOptions
 
     engine = engine or default_engine()
-    check_decidable(engine)
-    open_engine(engine).available()
+    check_decidable(open_engine(engine))
     table = table_from_options(model, images, ranges)
     found: Found = {level: [] for level in LEVELS[: 1 + layers]}
     stopped, drawn = False, []
@@ -112,6 +111,7 @@ def question_from_options(
     from edgeseg.conversion import calibrated, float_onnx
     from edgeseg.decide.decide import Question
     from edgeseg.decide.pictures import panel_from_options
+    from edgeseg.engines import open_engine
 
     progress("export", 0, None)
     onnx, _ = float_onnx(model, scratch, images=images)
@@ -119,7 +119,7 @@ def question_from_options(
     if table is None:
         assert images is not None  # without them there is a table
         table = calibrated(onnx, images, limit, None, progress)
-    return Question(onnx, table, engine, panel)
+    return Question(onnx, table, open_engine(engine), panel)
 
 
 def fewer(panel: Panel, count: int) -> Panel:

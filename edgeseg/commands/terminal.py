@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeseg.progress import Progress
 
 LONGEST_WORD = 40  # in a sentence; a longer one is broken
 LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
+if TYPE_CHECKING:
+    from edgeseg.provenance import Agreement
+
 
 def print_json(data: Any) -> None:
     """One JSON document on stdout; what is not a number becomes null."""
+    from edgeseg.artifact import without_nan
+
     print(json.dumps(without_nan(data), indent=1, default=str))
-
-
-def without_nan(data: Any) -> Any:
-    """`data` with None for nan and infinities, which JSON does not have."""
-    if isinstance(data, dict):
-        return {str(key): without_nan(value) for key, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [without_nan(value) for value in data]
-    if isinstance(data, float) and not math.isfinite(data):
-        return None
-    return data
 
 
 def print_table(
@@ -106,6 +99,12 @@ def wrote(path: Path | None, next_command: str = "") -> None:
         print(f"wrote {path}", file=sys.stderr)
     if next_command:
         print(f"next: {next_command}", file=sys.stderr)
+
+
+def agreement_cells(agreement: Agreement) -> list[str]:
+    """The share of labels as the float model's in percent, and the images of which that is true."""
+    labels = "-" if agreement.labels is None else f"{100 * agreement.labels:.2f}"
+    return [labels, f"{agreement.frames}: {agreement.images}" if agreement.frames else "-"]
 
 
 def note(text: str) -> None:

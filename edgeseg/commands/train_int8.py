@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from edgeseg.artifact import Artifact
+    from edgeseg.artifact import LoadedModel
     from edgeseg.calib.range import RangeTable
     from edgeseg.progress import Progress
 
@@ -68,7 +68,7 @@ def tune(
     wrote(result.onnx.path, f"edgeseg convert {result.onnx.path} --ranges {result.ranges} --precision int8")
 
 
-def table_for(model: str, onnx: Artifact, ranges: Path | None, data: str, progress: Progress) -> RangeTable:
+def table_for(model: str, onnx: LoadedModel, ranges: Path | None, data: str, progress: Progress) -> RangeTable:
     """The ranges that the activations are clipped to."""
     from edgeseg.calib.calibrate import ranges_from_images
     from edgeseg.calib.images import images_from
@@ -79,4 +79,4 @@ def table_for(model: str, onnx: Artifact, ranges: Path | None, data: str, progre
     if known is not None:
         return RangeTable.open(known)
     images = images_from(data, onnx.spec, CALIBRATION_IMAGES)
-    return ranges_from_images(onnx.path, images, progress=lambda done: progress("calibrate", done, CALIBRATION_IMAGES))
+    return ranges_from_images(onnx, images, progress=lambda done: progress("calibrate", done, CALIBRATION_IMAGES))

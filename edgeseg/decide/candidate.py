@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeseg.artifact import Artifact
-from edgeseg.calib.half import fp16_from_ranges
-from edgeseg.calib.quantize import int8_from_ranges
+from edgeseg.artifact import Artifact, LoadedModel
+from edgeseg.calib.precision import onnx_of_precision
 from edgeseg.calib.range import RangeTable
 from edgeseg.decide.blocks import Block
 from edgeseg.decide.budget import Cost
 from edgeseg.decide.estimate import Estimate
 from edgeseg.decide.judge import Scores
 from edgeseg.decide.race import Lap
-from edgeseg.engines.backend import Array
+from edgeseg.engines.agreement import CheckImages
 from edgeseg.engines.build import engine_from_onnx
+from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions
+from edgeseg.progress import Progress, silent
 from edgeseg.spec import Precision
 
 
@@ -80,45 +81,48 @@ class Candidate:
 class Maker:
     """Builds candidates of one float ONNX for one engine, each in a folder of its own below `folder`.
 
-    frames: (N, H, W, 3) uint8, a few, on which each build is held against the float ONNX, on `device`.
+    images: on which each build is held against the float ONNX. options: of the engine's builder.
+    force: take an int8 engine whose labels agree less than they must.
     """
 
-    onnx: Artifact
+    onnx: LoadedModel
     table: RangeTable | None
-    engine: str
+    engine: Engine
     folder: Path
-    frames: Array
-    device: str = "auto"
+    images: CheckImages
+    options: BuildOptions = field(default_factory=BuildOptions)
+    force: bool = False
+    progress: Progress = silent
 
     def build(self, precision: Precision, blocks: Sequence[Block] = (), *, checked: bool = True) -> Artifact:
         """The engine, with the layers of `blocks` float where it is int8. As `engine_from_onnx` where it fails.
 
-        checked: hold its labels against the float model's; what is merely weighed need not pass.
+        checked: hold its labels against the float model's; what is merely weighed need not pass. The ONNX that a plan
+        was compiled from lies beside it.
         """
-        source = self.source(precision, blocks)
-        frames = self.frames if checked else None
-        out = Path(tempfile.mkdtemp(prefix="engine-", dir=self.folder))
-        name = self.onnx.path.stem
+        name, out = self.onnx.path.stem, Path(tempfile.mkdtemp(prefix="engine-", dir=self.folder))
+        source = onnx_of_precision(
+            precision,
+            self.onnx,
+            self.table,
+            target=self.engine.name,
+            out=out / f"{name}.{name_of(precision, blocks)}.onnx",
+            float_nodes=frozenset(layer for block in blocks for layer in block.layers),
+        )
         return engine_from_onnx(
-            source.path,
+            source,
             self.engine,
             precision=precision,
             out_dir=out,
             name=name,
-            reference=self.onnx.path,
-            frames=frames,
-            options=BuildOptions(device=self.device),
+            reference=self.onnx,
+            frames=self.images if checked else None,
+            force=self.force,
+            options=self.options,
+            progress=self.progress,
         )
 
-    def source(self, precision: Precision, blocks: Sequence[Block]) -> Artifact:
-        """The ONNX of the types that an engine of `precision` computes in."""
-        if precision is Precision.FP16:
-            return fp16_from_ranges(self.onnx.path, self.table, out=self.folder / f"{self.onnx.path.stem}.fp16.onnx")
-        return self.quantised(blocks) if precision is Precision.INT8 else self.onnx
 
-    def quantised(self, blocks: Sequence[Block]) -> Artifact:
-        """The int8 ONNX for the engine."""
-        assert self.table is not None  # int8 is tried with ranges only
-        layers = frozenset(layer for block in blocks for layer in block.layers)
-        out = self.folder / f"{self.onnx.path.stem}.int8.onnx"
-        return int8_from_ranges(self.onnx.path, self.table, target=self.engine, out=out, float_nodes=layers)
+def name_of(precision: Precision, blocks: Sequence[Block]) -> str:
+    """ "int8-mixed" where blocks stay float, else the precision."""
+    return f"{precision}-mixed" if blocks else str(precision)

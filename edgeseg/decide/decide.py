@@ -1,4 +1,4 @@
-"""The fastest engine within a budget of accuracy, and why: `convert --precision auto`."""
+"""The fastest engine within a budget of accuracy, and why: `convert` without a precision, and with --precision auto."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnx_ir as ir
-
-from edgeseg.artifact import Artifact, read_onnx
+from edgeseg.artifact import Artifact, LoadedModel
 from edgeseg.calib.range import RangeTable
 from edgeseg.decide.blocks import blocks_from_layers, layers_from_model
 from edgeseg.decide.budget import Budget
@@ -21,8 +19,10 @@ from edgeseg.decide.race import ROUNDS
 from edgeseg.decide.search import Field, mixed_field, plain_field
 from edgeseg.decide.trial import Trial
 from edgeseg.decide.verdict import verdict_from_choice
-from edgeseg.engines import open_engine
-from edgeseg.engines.options import RunOptions
+from edgeseg.engines.agreement import CheckImages
+from edgeseg.engines.devices import AUTO
+from edgeseg.engines.engine import Engine
+from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.errors import MismatchError
 from edgeseg.measure.device import has_native_bf16
 from edgeseg.measure.load import LoadMeter
@@ -31,6 +31,7 @@ from edgeseg.segmenter import open_segmenter
 from edgeseg.spec import Precision
 
 CHECKED = 4  # frames on which a build is held against its source
+CLEAR = 0.9  # of the other one's latency
 
 
 @dataclass(frozen=True)
@@ -38,25 +39,37 @@ class Question:
     """What is to be decided.
 
     onnx: the float model. table: its ranges; None where there are none, so that int8 is not tried.
-    panel: the pictures that judge; its others weigh blocks and check builds. run: on what it is decided.
+    panel: the pictures that judge; its others weigh blocks. run: on what it is decided. check: those on which builds
+    are checked; some of the panel's others unless given. options: of the engine's builder.
+    short: hold int8 against the best float precision alone, and try no mixed engines.
     """
 
-    onnx: Artifact
+    onnx: LoadedModel
     table: RangeTable | None
-    engine: str
+    engine: Engine
     panel: Panel
     budget: Budget = dataclasses.field(default_factory=Budget)
     run: RunOptions = RunOptions()  # noqa: RUF009 - frozen
+    check: CheckImages | None = None
+    options: BuildOptions = dataclasses.field(default_factory=BuildOptions)
+    short: bool = False
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What was chosen, and all that was tried."""
+    """What was chosen, and all that was tried. is_plotted: whether that is worth a picture."""
 
     chosen: Candidate
     field: Field
     verdict: str
     judged: dict[str, Any]
+    is_plotted: bool = True
+
+    @property
+    def engine(self) -> Artifact:
+        """The engine that was chosen, with the decision on record."""
+        assert self.chosen.engine is not None  # what is within the budget was built
+        return dataclasses.replace(self.chosen.engine, decision=self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the sidecar."""
@@ -74,46 +87,75 @@ def decide(question: Question, folder: Path, *, progress: Progress = silent) -> 
     The search of mixed engines begins where int8 is too slow or loses too much, and ends with `budget.minutes`.
     """
     check_decidable(question.engine)
-    panel = question.panel
-    frames, device = panel.search[:CHECKED], question.run.device
-    maker = Maker(question.onnx, question.table, question.engine, folder, frames, device)
+    panel, maker = question.panel, maker_of(question, folder)
     meter, began = LoadMeter(), time.monotonic()
-    reference = maker.build(Precision.FP32)
+    first, *others = precisions_of(question)
+    reference = maker.build(first)
     with open_segmenter(reference.path, device=question.run.device, threads=question.run.threads) as segmenter:
         judge = Judge(panel.judged, segmenter, panel.counted)
-        search = Judge(pictures_from_frames(list(panel.search)), segmenter, None)
+        search = None if question.short else Judge(pictures_from_frames(list(panel.search)), segmenter, None)
     trial = Trial(maker, judge, question.budget, panel.search[0], question.run, began)
-    field = plain_field(reference, others_of(question), trial, progress)
-    layers = layers_from_model(ir.from_proto(read_onnx(question.onnx.path)))
+    field = plain_field(reference, others, trial, progress)
+    layers = layers_from_model(question.onnx.graph())
     int8 = [each for each in field.candidates if each.precision is Precision.INT8]
-    if int8 and field.best() is field.base:
+    if int8 and search is not None and field.best() is field.base:
         field = mixed_field(field, blocks_from_layers(layers), trial, search, progress)
-    field = settled(field, trial)
+    if not (question.short and is_clear(field.best())):
+        field = settled(field, trial)
     chosen = field.best()
     judged = {
         "judged_on": {"source": panel.source, "pictures": len(judge), "labelled": panel.counted is not None},
         "budget": dataclasses.asdict(question.budget),
+        "device": question.run.device,
         "load": meter.load().to_dict(),
     }
-    return Decision(chosen, field, verdict_from_choice(chosen, field.base, field.candidates, len(layers)), judged)
+    verdict = verdict_from_choice(chosen, field.base, field.candidates, len(layers), field.unsearched)
+    if panel.advice:
+        verdict += f" ({panel.advice})"
+    return Decision(chosen, field, verdict, judged, is_plotted=not question.short)
 
 
-def check_decidable(engine: str) -> None:
+def maker_of(question: Question, folder: Path) -> Maker:
+    """What builds the candidates in `folder`."""
+    check = question.check or CheckImages(question.panel.search[:CHECKED], question.panel.source)
+    return Maker(question.onnx, question.table, question.engine, folder, check, question.options)
+
+
+def check_decidable(engine: Engine) -> None:
     """MismatchError where the engine only simulates int8; UnavailableError where it cannot run here."""
-    if open_engine(engine).simulates:
+    if engine.simulates:
         raise MismatchError(
-            f"{engine} computes int8 in floating point: its times say nothing of other engines",
+            f"{engine.name} computes int8 in floating point: its times say nothing of other engines",
             hint="decide on the engine that will run: --engine openvino or onnxruntime",
         )
-    open_engine(engine).runnable()
+    engine.runnable()
 
 
-def others_of(question: Question) -> list[Precision]:
-    """What the engine makes here beside fp32, int8 last."""
-    made = [each for each in open_engine(question.engine).precisions if each not in (Precision.FP32, Precision.INT8)]
-    bf16 = has_native_bf16() and open_engine(question.engine).is_on_cpu(question.run.device)
-    made = [each for each in made if each is not Precision.BF16 or bf16]
-    return [*made, *([Precision.INT8] if question.table is not None else [])]
+def precisions_of(question: Question) -> list[Precision]:
+    """What is tried: first the one that the others are held against, int8 last."""
+    engine, device = question.engine, question.run.device
+    made = [each for each in engine.precisions if each is not Precision.INT8]
+    made = [each for each in made if each is not Precision.BF16 or computes_bf16(engine, device)]
+    floats = [best_float(engine, device)] if question.short else made
+    able = question.table is not None and Precision.INT8 in engine.precisions
+    return [*floats, *([Precision.INT8] if able else [])]
+
+
+def best_float(engine: Engine, device: str = AUTO) -> Precision:
+    """fp16 where the engine makes it, bf16 where it makes that and the CPU that it runs on has it, else fp32."""
+    if Precision.FP16 in engine.precisions:
+        return Precision.FP16
+    return Precision.BF16 if computes_bf16(engine, device) else Precision.FP32
+
+
+def computes_bf16(engine: Engine, device: str) -> bool:
+    """Whether bf16 is worth a try: on a CPU that has it."""
+    return Precision.BF16 in engine.precisions and has_native_bf16() and engine.is_on_cpu(device)
+
+
+def is_clear(best: Candidate) -> bool:
+    """Whether a longer race could hardly tell otherwise."""
+    return best.ratio is not None and best.ratio.high < CLEAR
 
 
 def settled(field: Field, trial: Trial) -> Field:
@@ -123,14 +165,4 @@ def settled(field: Field, trial: Trial) -> Field:
         return field
     again = dict(zip((field.base, best), trial.raced([field.base, best], field.base.name, rounds=ROUNDS)))
     candidates = tuple(again.get(each, each) for each in field.candidates)
-    return Field(candidates, again[field.base], field.weights)
-
-
-def kept(decision: Decision, out: Path, name: str) -> Artifact:
-    """The chosen engine, moved to `out` with a sidecar that tells of the decision."""
-    built = decision.chosen.engine
-    assert built is not None  # what is within the budget was built
-    file = out / f"{name}.{built.engine}.{decision.chosen.name}{built.path.suffix}"
-    engine = dataclasses.replace(built, path=built.path.replace(file), decision=decision.to_dict())
-    engine.write_sidecar()
-    return engine
+    return dataclasses.replace(field, candidates=candidates, base=again[field.base])

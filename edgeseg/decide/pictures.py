@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.calib.images import images_from
+from edgeseg.check_images import check_images
 from edgeseg.datasets import open_dataset
 from edgeseg.datasets.pick import drawn
 from edgeseg.decide.judge import Picture, Rgb, pictures_from_dataset, pictures_from_frames
@@ -18,23 +19,27 @@ from edgeseg.engines.backend import Array
 from edgeseg.errors import DataError
 from edgeseg.pixels.resize import resize_rgb
 from edgeseg.spec import ModelSpec
-from edgeseg.street import StreetCamera
 
 JUDGED = 200  # labelled pictures at most
 UNLABELLED = 64
 SEARCHED = 16
 LEAST = 8
+SHORT = 16
 STREET_SEED = 5000
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The pictures of one decision, as in `Question`. source: where the judged ones are from, for the record."""
+    """The pictures of one decision, as in `Question`.
+
+    source: where the judged ones are from, for the record. advice: what to give for better ones; "" for good ones.
+    """
 
     judged: Sequence[Picture]
     counted: tuple[int, int] | None
     search: Array
     source: str
+    advice: str = ""
 
 
 def panel_from_options(spec: ModelSpec, data: str | None, images: str | Path | None, limit: int) -> Panel:
@@ -42,16 +47,37 @@ def panel_from_options(spec: ModelSpec, data: str | None, images: str | Path | N
 
     images, limit: as calibration takes them. DataError where fewer than eight are left to judge on.
     """
-    if images is None and data is None:
-        frames = street_frames(spec, SEARCHED + UNLABELLED)
-        judged = pictures_from_frames(list(frames[SEARCHED:]))
-        return Panel(judged, None, frames[:SEARCHED], f"street:?seed={STREET_SEED}")
-    if data is None:
-        assert images is not None
-        search, seen = calibrated_on(images, spec, limit)
-        others = (rgb for rgb in images_from(images, spec, limit + UNLABELLED, seed=1) if digest(rgb) not in seen)
-        judged = pictures_from_frames(list(islice(others, UNLABELLED)))
-        return Panel(enough(judged, f"{images}, beside the {limit} for calibration"), None, search, str(images))
+    if data is not None:
+        return labelled_panel(spec, data, images, limit)
+    if images is None:
+        return drawn_panel(spec, SEARCHED, UNLABELLED)
+    search, seen = calibrated_on(images, spec, limit)
+    others = (rgb for rgb in images_from(images, spec, limit + UNLABELLED, seed=1) if digest(rgb) not in seen)
+    judged = pictures_from_frames(list(islice(others, UNLABELLED)))
+    return Panel(enough(judged, f"{images}, beside the {limit} for calibration"), None, search, str(images))
+
+
+def short_panel(spec: ModelSpec, data: str | None, images: str | Path | None, taken: int) -> Panel:
+    """The pictures for a short decision: as above, but fewer, and those of the calibration where there are no others.
+
+    taken: how many of `images` calibration takes.
+    """
+    if data is not None:
+        return labelled_panel(spec, data, images, taken)
+    found = check_images(spec, images, calibrated_on=taken, count=SHORT, seed=STREET_SEED)
+    return Panel(pictures_from_frames(list(found.frames)), None, found.frames, found.source, found.advice)
+
+
+def drawn_panel(spec: ModelSpec, searched: int, judged: int) -> Panel:
+    """Pictures that are made up: streets for a model that knows their classes, else noise."""
+    found = check_images(spec, count=searched + judged, seed=STREET_SEED)
+    return Panel(
+        pictures_from_frames(list(found.frames[searched:])), None, found.frames[:searched], found.source, found.advice
+    )
+
+
+def labelled_panel(spec: ModelSpec, data: str, images: str | Path | None, limit: int) -> Panel:
+    """The pictures of a data set, without those that calibration takes of `images`."""
     dataset = open_dataset(data)
     dataset.check_labels(spec.labels.names, spec.name)
     counted = (len(spec.labels), dataset.labels.ignore)
@@ -76,12 +102,6 @@ def enough(pictures: list[Picture], source: str) -> list[Picture]:
             hint="name others with --data URI or --images DIR, or calibrate on fewer: --limit",
         )
     return pictures
-
-
-def street_frames(spec: ModelSpec, count: int) -> Array:
-    """Frames (N, H, W, 3) of the drawn street, each of another drive."""
-    size = {"width": spec.input.width, "height": spec.input.height}
-    return np.stack([StreetCamera(seed=STREET_SEED + number, **size).render(0)[0] for number in range(count)])
 
 
 def calibrated_on(images: str | Path, spec: ModelSpec, limit: int) -> tuple[Array, set[str]]:

@@ -15,15 +15,20 @@ from edgeseg.progress import Progress
 from edgeseg.spec import Precision
 
 MIXED_TRIES = 12
+OUT_OF_TIME = "the time ran out before a mixed engine was tried: give more with --minutes"
 
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """All candidates that were measured. base: the fastest float engine within the budget. weights: if weighed."""
+    """All candidates that were measured. base: the fastest float engine within the budget. weights: if weighed.
+
+    unsearched: why no mixed engine was tried though int8 was not taken; "" else.
+    """
 
     candidates: tuple[Candidate, ...]
     base: Candidate
     weights: tuple[Weight, ...] = ()
+    unsearched: str = ""
 
     def best(self) -> Candidate:
         """The fastest one within the budget that is surely faster than `base`; else `base`."""
@@ -31,9 +36,9 @@ class Field:
         return min(able, key=lambda each: 0.0 if each.ratio is None else each.ratio.value, default=self.base)
 
 
-def plain_field(fp32: Artifact, precisions: Sequence[Precision], trial: Trial, progress: Progress) -> Field:
-    """The fp32 engine, which the judge holds others against, and those of `precisions` throughout; raced together."""
-    candidates = [trial.judged(Candidate("fp32", Precision.FP32), fp32, trial.judge.reference)]
+def plain_field(first: Artifact, precisions: Sequence[Precision], trial: Trial, progress: Progress) -> Field:
+    """The engine that the judge holds others against, and those of `precisions` throughout; raced together."""
+    candidates = [trial.judged(Candidate(str(first.precision), first.precision), first, trial.judge.reference)]
     for number, precision in enumerate(precisions):
         progress("judge", number, len(precisions))
         candidates.append(trial.measured(precision))
@@ -64,8 +69,11 @@ def mixed_field(field: Field, blocks: Sequence[Block], trial: Trial, search: Jud
     engine = int8.engine or trial.maker.build(Precision.INT8, checked=False)
     weights = weights_of_blocks(blocks, engine, trial, search, progress)
     tried: list[Candidate] = []
-    for number, chosen in enumerate(mixes(weights, int8)):
+    steps = mixes(weights, int8)
+    unsearched = "" if steps else "no block stands out that could stay float"
+    for number, chosen in enumerate(steps):
         if trial.is_over():
+            unsearched = "" if tried else OUT_OF_TIME
             break
         progress("mix", number, None)
         candidate = trial.measured(Precision.INT8, chosen)
@@ -73,7 +81,9 @@ def mixed_field(field: Field, blocks: Sequence[Block], trial: Trial, search: Jud
         tried.append(candidate)
         if candidate.is_within or (candidate.ratio is not None and candidate.ratio.low > 1):
             break
-    return Field((*field.candidates, *tried), field.base, tuple(weights))
+    if len(weights) < len(blocks) and not tried:
+        unsearched = OUT_OF_TIME
+    return Field((*field.candidates, *tried), field.base, tuple(weights), unsearched)
 
 
 def mixes(weights: Sequence[Weight], int8: Candidate) -> list[list[Block]]:
@@ -82,7 +92,8 @@ def mixes(weights: Sequence[Weight], int8: Candidate) -> list[list[Block]]:
     steps = [free] if free else []
     if not int8.is_within:
         others = [weight for weight in weights if weight.gain > 0 and weight not in free]
-        others.sort(key=lambda weight: -weight.worth(int8.p50_ms))
-        steps += [free + others[: count + 1] for count in range(len(others))]
+        if len({weight.gain for weight in weights}) > 1:  # equal gains tell no block from another
+            others.sort(key=lambda weight: -weight.worth(int8.p50_ms))
+            steps += [free + others[: count + 1] for count in range(len(others))]
     whole = len(weights)
     return [[weight.block for weight in weights if weight in step] for step in steps[:MIXED_TRIES] if len(step) < whole]

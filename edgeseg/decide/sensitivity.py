@@ -14,19 +14,18 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgeseg.artifact import Artifact, read_onnx, write_onnx
+from edgeseg.artifact import Artifact, LoadedModel, written_onnx
 from edgeseg.calib.quantize import best_method, quantized_model
 from edgeseg.calib.range import RangeTable
 from edgeseg.decide.blocks import Block, layers_from_model
 from edgeseg.decide.candidate import Maker
-from edgeseg.decide.decide import CHECKED, Question, check_decidable
+from edgeseg.decide.decide import Question, check_decidable, maker_of
 from edgeseg.decide.estimate import Estimate
 from edgeseg.decide.judge import Judge, Scores, pictures_from_frames
 from edgeseg.decide.race import race
 from edgeseg.decide.sqnr import open_tapped, sqnr_db
 from edgeseg.decide.trial import QUICK, Trial
 from edgeseg.decide.weigh import Weight, weights_of_blocks
-from edgeseg.engines import open_engine
 from edgeseg.errors import MismatchError
 from edgeseg.metrics.confusion import ConfusionMatrix
 from edgeseg.progress import silent
@@ -76,9 +75,7 @@ class Sensitivity:
     def __init__(self, question: Question, folder: Path) -> None:
         check_decidable(question.engine)
         panel = question.panel
-        maker = Maker(
-            question.onnx, question.table, question.engine, folder, panel.search[:CHECKED], question.run.device
-        )
+        maker = maker_of(question, folder)
         self.folder, self.panel = folder, panel
         self.reference = maker.build(Precision.FP32)
         self.int8 = maker.build(Precision.INT8, checked=False)
@@ -89,7 +86,7 @@ class Sensitivity:
             self.search = Judge(pictures_from_frames(list(panel.search)), segmenter, None)
         unhurried = dataclasses.replace(question.budget, minutes=math.inf)
         self.trial = Trial(maker, self.judge, unhurried, panel.search[0], question.run)
-        self.layers = tuple(layers_from_model(ir.from_proto(read_onnx(question.onnx.path))))
+        self.layers = tuple(layers_from_model(question.onnx.graph()))
         self.scores, self.whole = self.measured_whole()
 
     def classes(self) -> list[tuple[str, float, float]]:
@@ -151,19 +148,20 @@ def alone(maker: Maker, layers: Iterable[str]) -> Artifact:
     A runtime may compute a layer that is alone in floating point: rounded it is all the same.
     """
     assert maker.table is not None  # nothing is int8 without ranges
-    engine = open_engine(maker.engine)
-    onnx = quantised_alone(maker.onnx, maker.table, maker.engine, frozenset(layers), maker.folder)
+    engine = maker.engine
+    onnx = quantised_alone(maker.onnx, maker.table, engine.name, frozenset(layers), maker.folder)
     return engine.build(onnx, maker.folder / f"alone.{engine.extension}", Precision.FP32)
 
 
-def quantised_alone(onnx: Artifact, table: RangeTable, target: str, layers: frozenset[str], folder: Path) -> Artifact:
+def quantised_alone(
+    onnx: LoadedModel, table: RangeTable, target: str, layers: frozenset[str], folder: Path
+) -> LoadedModel:
     """The ONNX with `layers` in int8, by the method of `int8_from_ranges`."""
-    model = ir.from_proto(read_onnx(onnx.path))
+    model = onnx.graph()
     rest = frozenset(layers_from_model(model)) - layers
-    quantised = quantized_model(model, table, best_method(onnx, table), target=target, float_nodes=rest)
-    artifact = dataclasses.replace(onnx, path=folder / "alone.int8.onnx")
-    write_onnx(ir.to_proto(quantised), artifact)
-    return artifact
+    quantised = quantized_model(model, table, best_method(onnx.artifact, table), target=target, float_nodes=rest)
+    artifact = dataclasses.replace(onnx.artifact, path=folder / "alone.int8.onnx")
+    return written_onnx(ir.to_proto(quantised), artifact)
 
 
 def class_ious(counts: NDArray[np.int64], classes: int, ignore: int) -> list[float]:

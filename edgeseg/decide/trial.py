@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from edgeseg.artifact import Artifact
 from edgeseg.decide.blocks import Block
 from edgeseg.decide.budget import Budget, cost_from_scores
-from edgeseg.decide.candidate import Candidate, Maker
+from edgeseg.decide.candidate import Candidate, Maker, name_of
 from edgeseg.decide.judge import Judge, Rgb, Scores
 from edgeseg.decide.race import race
 from edgeseg.engines.options import RunOptions
@@ -72,8 +72,3 @@ class Trial:
     def open(self, engine: Artifact) -> Segmenter:
         """Open one of the engines."""
         return open_segmenter(engine.path, device=self.run.device, threads=self.run.threads)
-
-
-def name_of(precision: Precision, blocks: Sequence[Block]) -> str:
-    """ "int8-mixed" where blocks stay float, else the precision."""
-    return f"{precision}-mixed" if blocks else str(precision)

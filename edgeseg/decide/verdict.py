@@ -9,17 +9,19 @@ from edgeseg.decide.estimate import Estimate
 from edgeseg.spec import Precision
 
 
-def verdict_from_choice(chosen: Candidate, base: Candidate, candidates: Sequence[Candidate], layers: int) -> str:
+def verdict_from_choice(
+    chosen: Candidate, base: Candidate, candidates: Sequence[Candidate], layers: int, unsearched: str = ""
+) -> str:
     """What was chosen and why.
 
-    base: the fastest float engine within the budget. layers: how many int8 could reach.
+    base: the fastest float engine within the budget. layers: how many int8 could reach. unsearched: as in `Field`.
     """
     if chosen is not base:
-        return " ".join(f"{chosen.name}: {gain(chosen, base)}{float_part(chosen, layers)}".split())
+        return " ".join(f"{chosen.name} kept: {gain(chosen, base)}{float_part(chosen, layers)}".split())
     tried = [candidate for candidate in candidates if candidate.precision is Precision.INT8]
     if not tried:
         return f"{base.name} kept: there are no ranges for int8"
-    return f"{base.name} kept: " + "; ".join(reasons(tried, base))
+    return f"{base.name} kept: " + "; ".join([*reasons(tried, base), *([unsearched] if unsearched else [])])
 
 
 def gain(chosen: Candidate, base: Candidate) -> str:

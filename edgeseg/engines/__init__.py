@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,17 @@ def open_engine(name: str) -> Engine:
         raise UnknownNameError.among("engine", name, ENGINES)
     engine: Engine = importlib.import_module(ENGINES[name]).ENGINE
     return engine
+
+
+def runnable_engines() -> list[Engine]:
+    """The engines that compute here, the preferred first; not those that only simulate int8."""
+    found = []
+    for engine in map(open_engine, ENGINES):
+        with contextlib.suppress(UnavailableError):
+            engine.runnable()
+            if not engine.simulates:
+                found.append(engine)
+    return found
 
 
 def default_engine(*, for_onnx: bool = False) -> str:

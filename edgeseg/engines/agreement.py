@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
+from edgeseg.artifact import Artifact
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.errors import AgreementError, MismatchError
-from edgeseg.metrics.agreement import label_agreement
+from edgeseg.metrics.agreement import LEAST_LABELS, label_agreement, labels_from_output
+from edgeseg.provenance import Agreement
 from edgeseg.spec import Precision
 
-# Share of labels equal to those of the float model below which a build is refused. These catch a wrong graph, not a
-# small loss: that is what the mIoU of `edgeseg eval` is for.
-# Float: bf16 keeps 8 bits of each activation, which moves labels only where two logits all but tie.
-FLOAT_LABELS = 0.98
-# int8: a post-training quantisation that lost 5 mIoU still labels about nine pixels in ten alike; a range table of
-# another model labels fewer.
-INT8_LABELS = 0.80
+logger = logging.getLogger(__name__)
 
 # Relative RMS of the logits, against the engine's own ONNX as it is written, that is never questioned.
 # Seen on trained BiSeNets at up to 1024x512 (openvino, onnxruntime): fp32 up to 0.00001; bf16 0.003 to 0.005; int8
@@ -31,7 +28,21 @@ INT8_LABELS = 0.80
 SOURCE_RMS = {Precision.FP32: 0.001, Precision.FP16: 0.01, Precision.BF16: 0.05, Precision.INT8: 0.02}
 
 
-def agreement_with(backend: Backend, reference: Backend, frames: Array) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class CheckImages:
+    """The frames on which an engine is held against its source, (N, H, W, 3) uint8 at the input's size.
+
+    source: where they are from, for people. advice: what to give for better ones; "" where they are good.
+    is_noise: whether they are no images at all, so that the share of equal labels decides nothing.
+    """
+
+    frames: Array
+    source: str = ""
+    advice: str = ""
+    is_noise: bool = False
+
+
+def agreement_with(backend: Backend, reference: Backend, frames: Array) -> Agreement:
     """The share of equal labels at the resolution of the output, and the largest difference of a logit.
 
     frames: (N, H, W, 3) uint8 at the input size of both. The difference is left out for models that give a mask.
@@ -48,10 +59,8 @@ def agreement_with(backend: Backend, reference: Backend, frames: Array) -> dict[
         equal.append(label_agreement(labels_from_output(got), seen[-1]))
         if got.dtype.kind == "f":
             difference.append(np.abs(got.astype(np.float32) - want.astype(np.float32)).max())
-    found: dict[str, Any] = {"frames": len(equal), "labels": float(np.mean(equal))}
-    if difference:
-        found["max_abs_logit_difference"] = float(max(difference))
-    return found | one_class(seen)
+    largest = float(max(difference)) if difference else None
+    return Agreement(len(equal), float(np.mean(equal)), largest, note=one_class(seen))
 
 
 def single_output(backend: Backend, rgb: Array) -> Array:
@@ -59,11 +68,6 @@ def single_output(backend: Backend, rgb: Array) -> Array:
     outputs = backend.infer({backend.inputs[0].name: rgb})
     backend.synchronize()
     return outputs[backend.outputs[0].name]
-
-
-def labels_from_output(output: Array) -> Array:
-    """Labels (N, h, w) of logits (N, C, h, w), or of a mask as it is."""
-    return output.argmax(1) if output.ndim == 4 else output
 
 
 def relative_rms(got: Iterable[Array], want: Iterable[Array]) -> float:
@@ -92,10 +96,10 @@ def all_finite(arrays: Iterable[Array]) -> bool:
     return all(bool(np.isfinite(array).all()) for array in arrays)
 
 
-def one_class(labels: Sequence[Array]) -> dict[str, str]:
-    """A note for the sidecar where one class is everywhere in `labels`, of one model; nothing otherwise."""
+def one_class(labels: Sequence[Array]) -> str:
+    """A note for the sidecar where one class is everywhere in `labels`, of one model; "" otherwise."""
     seen = {int(label) for each in labels for label in np.unique(each)}
-    return {"note": f"every pixel is class {seen.pop()}: equal labels say nothing"} if len(seen) == 1 else {}
+    return f"every pixel is class {seen.pop()}: equal labels say nothing" if len(seen) == 1 else ""
 
 
 def equal_labels(got: Sequence[Array], want: Sequence[Array]) -> float:
@@ -103,15 +107,39 @@ def equal_labels(got: Sequence[Array], want: Sequence[Array]) -> float:
     return float(np.mean([label_agreement(labels_from_output(a), labels_from_output(b)) for a, b in zip(got, want)]))
 
 
-def check_agreement(found: dict[str, Any], precision: Precision, *, name: str, why: str = "", hint: str = "") -> None:
-    """AgreementError where `agreement_with` found fewer equal labels than a build of `precision` must have."""
-    least = least_labels(precision)
-    if found["labels"] < least:
-        message = f"{name} labels {found['labels']:.1%} of the pixels as the float model does; {least:.0%} are needed"
-        common = "calibrate on images like those of the camera" if precision is Precision.INT8 else "try another engine"
-        raise AgreementError(message + why, hint=hint or common)
+def check_agreement(
+    found: Agreement, precision: Precision, *, name: str, why: str = "", hint: str = "", binding: bool = True
+) -> None:
+    """AgreementError where `agreement_with` found fewer equal labels than a build of `precision` must have.
+
+    binding: False to log what would be refused.
+    """
+    share, least = found.labels or 0.0, least_labels(precision)
+    said = f"{name} labels {share:.1%} of the pixels as the float model does"
+    if share < least and binding:
+        raise AgreementError(f"{said}; {least:.0%} are needed{why}", hint=hint or usual_hint(precision))
+    if share < least:
+        logger.warning("%s%s", said, why)
+
+
+def warn_of_loss(built: Artifact) -> None:
+    """Log that an int8 engine, which somebody asked for, changes more labels than one is given without being asked."""
+    share = built.agreement.labels
+    if built.precision is Precision.INT8 and share is not None and share < LEAST_LABELS["int8 by choice"]:
+        name, images = built.path.name, built.agreement.images
+        logger.warning("%s labels %.1f%% of the pixels as the float model does (%s)", name, 100 * share, images)
+
+
+def usual_hint(precision: Precision) -> str:
+    """What to type where too few labels are those of the float model."""
+    if precision is Precision.INT8:
+        return f"calibrate on images like those of the camera; {OTHERWISE}"
+    return "try another engine"
+
+
+OTHERWISE = "--precision auto looks for layers to leave float, --force takes the engine as it is"
 
 
 def least_labels(precision: Precision) -> float:
     """The share of labels that must be equal to those of the float model."""
-    return INT8_LABELS if precision is Precision.INT8 else FLOAT_LABELS
+    return LEAST_LABELS["int8 engine" if precision is Precision.INT8 else "float engine"]

@@ -8,15 +8,17 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from edgeseg.artifact import Artifact, Layer, artifact_from_onnx
+from edgeseg.artifact import Artifact, Layer, LoadedModel, Onnx, engine_filename, load_onnx, sidecar_path
 from edgeseg.engines import open_engine
+from edgeseg.engines.agreement import CheckImages
 from edgeseg.engines.backend import Array
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.gate import agreement_of
 from edgeseg.engines.options import BuildOptions
-from edgeseg.errors import MismatchError
+from edgeseg.errors import EdgeSegError, FileProblem, MismatchError
 from edgeseg.files import writable_folder
 from edgeseg.progress import Progress, silent
+from edgeseg.provenance import Provenance
 from edgeseg.spec import Precision
 
 logger = logging.getLogger(__name__)
@@ -31,15 +33,16 @@ SOURCE = {
 
 
 def engine_from_onnx(
-    onnx: Path,
-    engine: str,
+    onnx: Onnx,
+    engine: str | Engine,
     *,
     precision: Precision | None = None,
     out_dir: Path,
     name: str | None = None,
-    reference: Path | None = None,
-    frames: Array | None = None,
+    reference: Onnx | None = None,
+    frames: Array | CheckImages | None = None,
     force: bool = False,
+    overwrite: bool = False,
     options: BuildOptions | None = None,
     progress: Progress = silent,
 ) -> Artifact:
@@ -48,28 +51,50 @@ def engine_from_onnx(
     precision: that of the ONNX by default. name: that of the model by default.
     reference: the float ONNX whose labels the engine must give; the ONNX itself where that is float.
     frames: (N, H, W, 3) uint8 at the input size, a few; without frames nothing is compared.
-    force: take an int8 ONNX that was quantised for another engine; it still has to pass the gate.
+    force: take an int8 ONNX that was quantised for another engine, and fewer equal labels than are asked for else.
+    overwrite: replace an engine that was made from other weights; FileProblem (ES-FILE-EXISTS) unless given.
     options: what the engine takes beside the precision; MismatchError for one that it does not. Their device is the
     one that the engine is built for and compared on.
     MismatchError where the layers did not obtain the precision. AgreementError, which names the first layer that is
     off, where the engine computes something else than `onnx` says, or labels otherwise than `reference`.
     """
-    chosen, source = open_engine(engine), artifact_from_onnx(onnx)
+    chosen = open_engine(engine) if isinstance(engine, str) else engine
+    source = load_onnx(onnx)
     precision = precision or source.precision
     chosen.check_precision(precision)
     check_source(source, chosen, precision, force=force)
     chosen.available()
-    filename = f"{name or source.spec.name}.{engine}.{precision}.{chosen.extension}"
+    filename = engine_filename(name or source.spec.name, chosen.name, precision, chosen.extension)
+    if not overwrite:
+        check_replaceable(out_dir / filename, source.provenance)
+    images = frames if isinstance(frames, CheckImages) or frames is None else CheckImages(frames)
     with tempfile.TemporaryDirectory(prefix=".edgeseg-", dir=writable_folder(out_dir)) as folder:
         built = chosen.build(source, Path(folder) / filename, precision, options=options, progress=progress)
         share = 0.0 if chosen.simulates else chosen.obtained_share
         check_layers(built.layers, precision, name=filename, share=share)
         device = (options or BuildOptions()).device
-        found = agreement_of(chosen, built, source, float_onnx(source, reference), frames, device)
+        found = agreement_of(chosen, built, source, float_onnx(source, reference), images, device=device, force=force)
         return moved(dataclasses.replace(built, agreement=found), out_dir / filename)
 
 
-def check_source(source: Artifact, engine: Engine, precision: Precision, *, force: bool = False) -> None:
+def check_replaceable(path: Path, provenance: Provenance) -> None:
+    """FileProblem where an engine at `path` was made from other weights than those of `provenance`."""
+    if not sidecar_path(path).exists():
+        return
+    try:
+        there = Artifact.open(path)
+    except EdgeSegError:  # damaged: nothing is lost
+        return
+    if provenance.identity and there.provenance.identity not in ("", provenance.identity):
+        weights = there.provenance.weights or there.provenance.source or "other weights"
+        raise FileProblem(
+            f"{path} was made from other weights ({weights}), and would be replaced",
+            hint="name another folder with -o or another name with --name, or add --overwrite",
+            code="ES-FILE-EXISTS",
+        )
+
+
+def check_source(source: LoadedModel, engine: Engine, precision: Precision, *, force: bool = False) -> None:
     """MismatchError unless `source` is an ONNX from which `engine` can be built at `precision`.
 
     force: whatever engine it was quantised for.
@@ -80,7 +105,7 @@ def check_source(source: Artifact, engine: Engine, precision: Precision, *, forc
         if precision is not Precision.INT8:
             hint = f"name the {SOURCE[precision]} ONNX, or build {source.precision}"
         raise MismatchError(f"{source.path.name} is {source.precision}, and {precision} was asked for", hint=hint)
-    target = source.provenance.get("target", engine.name)
+    target = source.provenance.target or engine.name
     if source.precision is Precision.INT8 and target not in engine.targets and not force:
         message = f"{source.path.name} was quantised for {target}, not for {engine.name}"
         raise MismatchError(message, hint=quantise)
@@ -105,10 +130,10 @@ def check_layers(layers: Iterable[Layer], precision: Precision, *, name: str, sh
         logger.warning(told, name, len(missing), len(asking), precision, ", ".join(missing))
 
 
-def float_onnx(source: Artifact, reference: Path | None) -> Artifact | None:
+def float_onnx(source: LoadedModel, reference: Onnx | None) -> LoadedModel | None:
     """What the labels are held against."""
     if reference is not None:
-        return artifact_from_onnx(reference)
+        return load_onnx(reference)
     return source if source.precision is Precision.FP32 else None
 
 

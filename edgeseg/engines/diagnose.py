@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from edgeseg.artifact import Artifact
+from edgeseg.artifact import LoadedModel
 from edgeseg.engines.backend import Array
 from edgeseg.engines.engine import Engine
 from edgeseg.files import sha256_from_file
@@ -19,6 +19,7 @@ FP16_MAX = 65504.0
 CLIPPED_SHARE = 0.01  # the percentile observer leaves out 1 value in 10,000
 FEW_IMAGES = 8
 LOWER = "lower it: edgeseg quantize the fp32 ONNX with --target openvino"
+NAME_REFERENCE = "name that one with --reference"
 RECALIBRATE = "calibrate on images like those of the camera: edgeseg calibrate, then edgeseg quantize"
 
 
@@ -39,10 +40,10 @@ class FailingLayer:
     """
 
     engine: Engine
-    source: Artifact
+    source: LoadedModel
     node: ir.Node
     values: Array
-    reference: Artifact | None = None
+    reference: LoadedModel | None = None
     inputs: Mapping[str, Array] | None = None
 
 
@@ -129,8 +130,8 @@ def padded_pool_of_codes(layer: FailingLayer) -> Cause | None:
 
 def other_target(layer: FailingLayer) -> Cause | None:
     """The Q/DQ pairs stand where another runtime wants them."""
-    target = layer.source.provenance.get("target")
-    if target is None or target in layer.engine.targets:
+    target = layer.source.provenance.target
+    if not target or target in layer.engine.targets:
         return None
     return Cause(
         f"its Q/DQ pairs stand where {target} wants them",
@@ -149,10 +150,10 @@ def unknown(layer: FailingLayer) -> Cause:
 
 def other_reference(layer: FailingLayer) -> Cause | None:
     """The float model is not the one that was quantised."""
-    origin = layer.source.provenance.get("onnx_sha256")
-    if layer.reference is None or origin in (None, sha256_from_file(layer.reference.path)):
+    origin = layer.source.provenance.onnx_sha256
+    if layer.reference is None or origin in ("", sha256_from_file(layer.reference.path)):
         return None
-    return Cause(f"{layer.reference.path.name} is not the ONNX that was quantised", "name that one with --reference")
+    return Cause(f"{layer.reference.path.name} is not the ONNX that was quantised", NAME_REFERENCE)
 
 
 def scale_of_one(layer: FailingLayer) -> Cause | None:
@@ -187,10 +188,12 @@ def range_too_large(layer: FailingLayer) -> Cause | None:
 
 def few_images(layer: FailingLayer) -> Cause | None:
     """The ranges rest on a handful of pictures."""
-    images = layer.source.provenance.get("ranges", {}).get("images", FEW_IMAGES)
-    if images >= FEW_IMAGES:
+    ranges = layer.source.provenance.ranges
+    if ranges is None or ranges.images >= FEW_IMAGES:
         return None
-    return Cause(f"the ranges are of {images} images only", "calibrate on 64 or more images like those of the camera")
+    return Cause(
+        f"the ranges are of {ranges.images} images only", "calibrate on 64 or more images like those of the camera"
+    )
 
 
 def rounding_alone(layer: FailingLayer) -> Cause:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeseg.artifact import Artifact, Layer
+from edgeseg.artifact import Artifact, Layer, LoadedModel
 from edgeseg.engines.backend import Backend
 from edgeseg.engines.devices import AUTO, device_from_name
 from edgeseg.engines.options import BuildOptions, RunOptions
@@ -17,6 +17,7 @@ from edgeseg.errors import EdgeSegError, FormatError, UnavailableError, UnknownN
 from edgeseg.files import existing_file, sha256_from_file, whole_file
 from edgeseg.measure.device import describe_device, package_versions
 from edgeseg.progress import Progress, silent
+from edgeseg.provenance import BuildInfo
 from edgeseg.spec import Precision
 
 # Runtimes leave single layers (a depthwise or a first convolution) in floating point for speed; one that leaves most of
@@ -28,7 +29,7 @@ OBTAINED_SHARE = 0.5
 class Job:
     """What `Engine.write` is to make. path: of the engine file. device: of `Engine.devices`; "auto" for none here."""
 
-    onnx: Artifact
+    onnx: LoadedModel
     path: Path
     precision: Precision
     options: BuildOptions = field(default_factory=BuildOptions)
@@ -38,10 +39,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a job. layers: as the runtime compiled them. build, device: for the sidecar, plain data."""
+    """What became of a job. layers: as the runtime compiled them. build, device: for the sidecar."""
 
     layers: tuple[Layer, ...]
-    build: Mapping[str, Any] = field(default_factory=dict)
+    build: BuildInfo = field(default_factory=BuildInfo)
     device: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -63,6 +64,7 @@ class Engine:
     options: the names of those BuildOptions that it takes beside the device.
     runs_here: raises UnavailableError where this machine can build for the engine and not run it; None: it always can.
     dry_run: the command of the runtime's own that does the same job; None where there is none.
+    takes_minutes: whether a build may.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Engine:
     options: frozenset[str] = frozenset()
     runs_here: Callable[[], None] | None = None
     dry_run: Callable[[Job], str] | None = None
+    takes_minutes: bool = False
 
     def available(self) -> None:
         """UnavailableError, with what to install, unless the runtime can be imported here."""
@@ -120,7 +123,7 @@ class Engine:
 
     def build(
         self,
-        onnx: Artifact,
+        onnx: LoadedModel,
         out: Path,
         precision: Precision,
         *,
@@ -136,11 +139,11 @@ class Engine:
         with whole_file(out) as partial, self._named_failures(onnx.path):
             written = self.write(Job(onnx, partial, precision, options, progress, device))
         built = dataclasses.replace(
-            onnx,
+            onnx.artifact,
             path=out,
             precision=precision,
             engine=self.name,
-            provenance={**onnx.provenance, "built_from_sha256": sha256_from_file(onnx.path)},
+            provenance=dataclasses.replace(onnx.provenance, built_from_sha256=sha256_from_file(onnx.path)),
             versions=package_versions(("edgeseg", *self.packages)),
             device={**describe_device(), **written.device},
             build=written.build,

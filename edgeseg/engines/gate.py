@@ -5,32 +5,35 @@ Where it does not, the error names the first layer that is off, and the likely c
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from edgeseg.artifact import Artifact
+from edgeseg.artifact import Artifact, LoadedModel
 from edgeseg.engines import open_engine
 from edgeseg.engines.agreement import (
+    OTHERWISE,
+    CheckImages,
     agreement_with,
     check_agreement,
     equal_labels,
-    labels_from_output,
     least_labels,
     one_class,
 )
 from edgeseg.engines.backend import Array
 from edgeseg.engines.devices import AUTO
-from edgeseg.engines.diagnose import FailingLayer, diagnose, named
+from edgeseg.engines.diagnose import NAME_REFERENCE, FailingLayer, diagnose, named
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.engines.plain import plain_is_available
 from edgeseg.engines.subgraphs import Deviation, SubgraphComparator, kept_outputs
 from edgeseg.errors import AgreementError, UnavailableError
 from edgeseg.graph.cut import flow_of, node_of
+from edgeseg.metrics.agreement import labels_from_output
+from edgeseg.provenance import Agreement
 from edgeseg.spec import Precision
 
 logger = logging.getLogger(__name__)
@@ -46,51 +49,66 @@ DEBUG = "pip install edgeseg[debug]"  # brings Polygraphy, which the search for 
 def agreement_of(
     engine: Engine,
     built: Artifact,
-    source: Artifact,
-    reference: Artifact | None,
-    frames: Array | None,
+    source: LoadedModel,
+    reference: LoadedModel | None,
+    images: CheckImages | None,
+    *,
     device: str = AUTO,
-) -> dict[str, Any]:
-    """What the sidecar says of the agreement of `built`, checked; nothing where there are no frames.
+    force: bool = False,
+) -> Agreement:
+    """How the labels of `built` agree, checked; an empty one where there are no images.
 
-    source: the ONNX it was built from. reference: the float model, if any. frames: (N, H, W, 3) uint8.
-    device: on which `built` runs.
-    source_labels, source_relative_rms: against `source` as it is written. frames, labels, max_abs_logit_difference:
-    against `reference`. note: where every label is the same, so that equal ones say nothing. judged: what was compared
-    in place of the engine, where this machine builds it and cannot run it.
+    source: the ONNX it was built from. reference: the float model, if any. device: on which `built` runs. force: take
+    fewer equal labels than a build of its precision must have.
     """
-    if frames is None or not len(frames):
-        return {}
+    if images is None or not len(images.frames):
+        return Agreement()
+    binding = not force and not images.is_noise
     try:
         engine.runnable()
     except UnavailableError as problem:
-        return agreement_of_onnx(built, source, reference, frames, problem.message)
-    found = agreement_with_source(engine, built, source, frames[:SOURCE_FRAMES], device) if plain_is_available() else {}
-    if reference is not None:
-        found |= agreement_with_reference(engine, built, source, reference, frames, device)
-    if "note" in found:
-        logger.warning("%s: %s", built.path.name, found["note"])
-    return found
+        found = agreement_of_onnx(built, source, reference, images.frames, problem.message, binding)
+    else:
+        found = Agreement()
+        if plain_is_available():
+            found = agreement_with_source(engine, built, source, images.frames[:SOURCE_FRAMES], device)
+        if reference is not None:
+            agreement = agreement_with_reference(engine, built, source, reference, images.frames, device, binding)
+            found = merged(agreement, found)
+    for doubt in (found.note, images.advice):
+        if doubt:
+            logger.warning("%s: %s", built.path.name, doubt)
+    return dataclasses.replace(found, images=images.source)
+
+
+def merged(found: Agreement, with_source: Agreement) -> Agreement:
+    """`found` with what `with_source` says of the ONNX that the engine was built from."""
+    return dataclasses.replace(
+        found,
+        source_labels=with_source.source_labels,
+        source_relative_rms=with_source.source_relative_rms,
+        note=found.note or with_source.note,
+    )
 
 
 def agreement_of_onnx(
-    built: Artifact, source: Artifact, reference: Artifact | None, frames: Array, why: str
-) -> dict[str, Any]:
+    built: Artifact, source: LoadedModel, reference: LoadedModel | None, frames: Array, why: str, binding: bool
+) -> Agreement:
     """How the ONNX that `built` was compiled from agrees with the float model: the engine itself cannot run here."""
     judged = f"the ONNX, not the engine: {why}"
     logger.warning("%s was not run: %s", built.path.name, why)
     if reference is None:
-        return {"judged": judged}
+        return Agreement(judged=judged)
     judge = open_engine("onnxruntime")
-    with judge.open(source) as backend, judge.open(reference) as truth:
+    with judge.open(source.artifact) as backend, judge.open(reference.artifact) as truth:
         found = agreement_with(backend, truth, frames)
-    check_agreement(found, built.precision, name=source.path.name)
-    return {**found, "judged": judged}
+    check_agreement(found, built.precision, name=source.path.name, binding=binding)
+    return dataclasses.replace(found, judged=judged)
 
 
 def agreement_with_source(
-    engine: Engine, built: Artifact, source: Artifact, frames: Array, device: str
-) -> dict[str, Any]:
+    engine: Engine, built: Artifact, source: LoadedModel, frames: Array, device: str
+) -> Agreement:
     """How `built` agrees with `source` as it is written. AgreementError where it computes something else.
 
     A mask hides by how much, so that the graph is built once more to end in its logits.
@@ -106,24 +124,30 @@ def agreement_with_source(
         if deviation.off:
             check_layers_inside(comparator, deviation, frames, built.path.name)
     ours, theirs = ([outputs[names[0]] for outputs in each] for each in (got, want))
-    found = {"source_labels": equal_labels(ours, theirs), "source_relative_rms": deviation.rms}
-    return found | one_class([labels_from_output(each) for each in theirs])
+    note = one_class([labels_from_output(each) for each in theirs])
+    return Agreement(source_labels=equal_labels(ours, theirs), source_relative_rms=deviation.rms, note=note)
 
 
 def agreement_with_reference(
-    engine: Engine, built: Artifact, source: Artifact, reference: Artifact, frames: Array, device: str
-) -> dict[str, Any]:
+    engine: Engine,
+    built: Artifact,
+    source: LoadedModel,
+    reference: LoadedModel,
+    frames: Array,
+    device: str,
+    binding: bool,
+) -> Agreement:
     """How `built` agrees with the float model. AgreementError where it labels otherwise."""
-    with engine.open(built, RunOptions(device)) as backend, reference_engine(engine).open(reference) as truth:
+    with engine.open(built, RunOptions(device)) as backend, reference_engine(engine).open(reference.artifact) as truth:
         found = agreement_with(backend, truth, frames)
     why, hint = "", ""
-    if found["labels"] < least_labels(built.precision) and plain_is_available():
+    if (found.labels or 0.0) < least_labels(built.precision) and plain_is_available():
         why, hint = loss_reasons(engine, source, reference, frames[:1])
-    check_agreement(found, built.precision, name=built.path.name, why=why, hint=hint)
+    check_agreement(found, built.precision, name=built.path.name, why=why, hint=hint, binding=binding)
     return found
 
 
-def loss_reasons(engine: Engine, source: Artifact, reference: Artifact, frame: Array) -> tuple[str, str]:
+def loss_reasons(engine: Engine, source: LoadedModel, reference: LoadedModel, frame: Array) -> tuple[str, str]:
     """What to add to the error of an engine that computes its ONNX rightly, and is not like the float model; a hint."""
     if source.precision is not Precision.INT8:
         return "", "name the float ONNX that it was made from with --reference"
@@ -132,7 +156,10 @@ def loss_reasons(engine: Engine, source: Artifact, reference: Artifact, frame: A
     except ImportError:
         return "", f"calibrate on images like those of the camera; {DEBUG}, to find the first layer that is lost"
     cause = loss_explained(engine, source, reference, frame)
-    return (f"; {cause.sentence}", cause.hint) if cause else ("", "")
+    if cause is None:
+        return "", ""
+    hint = cause.hint if cause.hint == NAME_REFERENCE else f"{cause.hint}; {OTHERWISE}"
+    return f"; {cause.sentence}", hint
 
 
 def check_layers_inside(comparator: SubgraphComparator, deviation: Deviation, frames: Array, name: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeseg.artifact import Artifact, Layer, read_onnx
+from edgeseg.artifact import Artifact, Layer
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.engine import Engine, Job, Written
 from edgeseg.engines.layers import Request, layer_from_names, requests_from_onnx
@@ -103,7 +103,7 @@ def engine_file_from_onnx(job: Job) -> Written:
     import onnx as onnx_package
 
     shutil.copyfile(job.onnx.path, job.path)
-    requests = requests_from_onnx(read_onnx(job.path), Precision.FP32)
+    requests = requests_from_onnx(job.onnx.proto, Precision.FP32)
     with tempfile.TemporaryDirectory() as folder:
         optimised = Path(folder) / "optimised.onnx"
         open_session(job.path, optimised=optimised)

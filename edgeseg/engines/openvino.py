@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.artifact import Artifact, Layer, read_onnx
+from edgeseg.artifact import Artifact, Layer
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.engine import Engine, Job, Written
 from edgeseg.engines.layers import Request, layer_from_names, requests_from_onnx
@@ -142,7 +142,7 @@ def engine_file_from_onnx(job: Job) -> Written:
     path, precision = job.path, job.precision
     device = "cpu" if job.device.startswith("npu") else job.device  # an NPU does not tell what it compiled
     shutil.copyfile(job.onnx.path, path)
-    model = read_onnx(path)
+    model = job.onnx.proto
     requests = requests_from_onnx(model, floating_precision(precision, device))
     known = {name for node in model.graph.node for name in (node.name, *node.output)}
     operations = compiled_from_onnx(path, precision, RunOptions(device)).get_runtime_model().get_ordered_ops()

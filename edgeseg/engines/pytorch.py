@@ -83,10 +83,14 @@ def writeable(array: Array) -> Array:
 
 def read_onnx_of_known_opset(path: Path) -> Any:
     """The ONNX at `path`. FormatError where its operators have an older meaning than `pytorch_ops` knows."""
-    model = read_onnx(path)
+    return of_known_opset(read_onnx(path), path.name)
+
+
+def of_known_opset(model: Any, name: str) -> Any:
+    """The ONNX `model`, of the file `name`. FormatError as in `read_onnx_of_known_opset`."""
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     if opset < OLDEST_OPSET:
-        message = f"{path.name} has opset {opset}, and the engine pytorch reads {OLDEST_OPSET} and newer"
+        message = f"{name} has opset {opset}, and the engine pytorch reads {OLDEST_OPSET} and newer"
         raise FormatError(message, hint="export it with a newer opset, or use the engine onnxruntime")
     return model
 
@@ -162,7 +166,7 @@ def specs_of(values: Any) -> tuple[TensorSpec, ...]:
 def engine_file_from_onnx(job: Job) -> Written:
     """Copy the ONNX. Every layer obtains fp32, that behind Q/DQ too."""
     shutil.copyfile(job.onnx.path, job.path)
-    model = read_onnx_of_known_opset(job.path)
+    model = of_known_opset(job.onnx.proto, job.path.name)
     steps_from_graph(model.graph, constants_of(model.graph))
     requests = requests_from_onnx(model, Precision.FP32)
     obtained = {op: str(Precision.FP32) for op in COMPUTING}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import onnx_ir as ir
 from polygraphy.comparator import SnrCompareFunc
 
-from edgeseg.artifact import Artifact, read_onnx
+from edgeseg.artifact import LoadedModel
 from edgeseg.engines.backend import Array
 from edgeseg.engines.diagnose import Cause, FailingLayer, diagnose, named, pairs_before
 from edgeseg.engines.divergence import portions
@@ -24,13 +24,13 @@ from edgeseg.graph.cut import bypass_pairs, cut_graph, flow_of, node_of
 LOST_DB = 10.0
 
 
-def loss_explained(engine: Engine, source: Artifact, reference: Artifact, frame: Array) -> Cause | None:
+def loss_explained(engine: Engine, source: LoadedModel, reference: LoadedModel, frame: Array) -> Cause | None:
     """The first lost layer of `source` on `frame` (1, H, W, 3), as a sentence that names it; None for other graphs."""
     found = list(signal_to_noise(source, reference, frame))
     if not found:
         return None
     name, db = next((item for item in found if item[1] < LOST_DB), min(found, key=lambda item: item[1]))
-    node, exact = node_of(model_of(source), name), exact_model(source, reference)
+    node, exact = node_of(source.graph(), name), exact_model(source, reference)
     inputs = {str(pair.tensor.name) for value in node.inputs for pair in pairs_before(value)}
     known = [each for each in flow_of(exact).parents if each == name or each in inputs]
     values = next(plain_outputs(cut_graph(exact, known), frame))
@@ -38,13 +38,13 @@ def loss_explained(engine: Engine, source: Artifact, reference: Artifact, frame:
     return Cause(f"{named(node)} is the first with {db:.0f} dB of signal to noise: {cause.sentence}", cause.hint)
 
 
-def signal_to_noise(source: Artifact, reference: Artifact, frame: Array) -> Iterator[tuple[str, float]]:
+def signal_to_noise(source: LoadedModel, reference: LoadedModel, frame: Array) -> Iterator[tuple[str, float]]:
     """The tensors that `source` and `reference` share, in their order, and the dB of signal to noise in each."""
-    rounded, exact = shapes_of(model_of(source)), shapes_of(exact_model(source, reference))
+    rounded, exact = shapes_of(source.graph()), shapes_of(exact_model(source, reference))
     # a lowered graph may have turned its tokens
     shared = [name for name, shape in rounded.items() if shape is not None and exact.get(name) == shape]
     for names in portions(exact_model(source, reference), shared):
-        ours, theirs = cut_graph(model_of(source), names), cut_graph(exact_model(source, reference), names)
+        ours, theirs = cut_graph(source.graph(), names), cut_graph(exact_model(source, reference), names)
         (results,) = compared(
             ReferenceRunner("float", theirs),
             ReferenceRunner("int8", ours),
@@ -61,15 +61,10 @@ def shapes_of(model: ir.Model) -> dict[str, ir.Shape | None]:
     return {name: values[name] for name in names}
 
 
-def model_of(artifact: Artifact) -> ir.Model:
-    """The graph of an ONNX, read anew."""
-    return ir.from_proto(read_onnx(artifact.path))
-
-
-def exact_model(source: Artifact, reference: Artifact) -> ir.Model:
+def exact_model(source: LoadedModel, reference: LoadedModel) -> ir.Model:
     """The graph whose tensors those of `source` are held against: `reference`, or itself with no activation rounded.
 
     Itself where channels were equalised: they have another scale than those of the float model.
     """
-    equalised = "equalize" in source.provenance.get("ranges", {}).get("corrections", ())
-    return bypass_pairs(model_of(source)) if equalised else model_of(reference)
+    ranges = source.provenance.ranges
+    return bypass_pairs(source.graph()) if ranges and "equalize" in ranges.corrections else reference.graph()

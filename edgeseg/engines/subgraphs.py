@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from edgeseg.artifact import Artifact, read_onnx, write_onnx
+from edgeseg.artifact import LoadedModel, written_onnx
 from edgeseg.engines.agreement import SOURCE_RMS, all_finite, relative_rms
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.engine import Engine
@@ -60,14 +60,14 @@ class SubgraphComparator:
     """
 
     engine: Engine
-    source: Artifact
+    source: LoadedModel
     precision: Precision
     folder: Path
     options: BuildOptions = field(default_factory=BuildOptions)
 
     def model(self) -> ir.Model:
-        """The ONNX, read anew."""
-        return ir.from_proto(read_onnx(self.source.path))
+        """A copy of the ONNX."""
+        return self.source.graph()
 
     def subgraph(self, names: Names, *, rounded: bool = True) -> ir.Model:
         """The ONNX that ends in the tensors `names`. rounded: False where no activation is to be rounded."""
@@ -79,8 +79,8 @@ class SubgraphComparator:
 
     def open(self, names: Names) -> Backend:
         """An engine that ends in the tensors `names`."""
-        cut = dataclasses.replace(self.source, path=self.folder / "cut.onnx")
-        write_onnx(ir.to_proto(self.subgraph(names)), cut)
+        artifact = dataclasses.replace(self.source.artifact, path=self.folder / "cut.onnx")
+        cut = written_onnx(ir.to_proto(self.subgraph(names)), artifact)
         path = self.folder / f"cut.{self.engine.name}.{self.engine.extension}"
         built = self.engine.build(cut, path, self.precision, options=self.options)
         return self.engine.open(built, RunOptions(self.options.device))

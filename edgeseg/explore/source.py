@@ -48,7 +48,7 @@ def explored_from_artifact(artifact: Artifact, log: Path | None = None) -> Explo
 def plan_from_build(artifact: Artifact) -> tuple[PlanLayer, ...]:
     """The plan that the sidecar keeps, empty for an engine that has none."""
     try:
-        return tuple(map(PlanLayer.from_dict, artifact.build.get("layers", ())))
+        return tuple(map(PlanLayer.from_dict, artifact.build.layers))
     except (AttributeError, KeyError, TypeError) as problem:
         raise FormatError(
             f"the plan in {sidecar_path(artifact.path)} cannot be read",

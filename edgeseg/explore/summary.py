@@ -40,10 +40,10 @@ def counted(precisions: Iterable[str]) -> str:
 
 def agreement_text(artifact: Artifact) -> str:
     """How many labels are those of the float model."""
-    labels, frames = artifact.agreement.get("labels"), artifact.agreement.get("frames")
-    if not isinstance(labels, float):
+    agreement = artifact.agreement
+    if agreement.labels is None:
         return ""
-    return f"{labels:.2%} as those of the float model, on {frames} images"
+    return f"{agreement.labels:.2%} as those of the float model, on {agreement.frames} images"
 
 
 def mebibytes(size: float | None) -> str:

@@ -18,6 +18,7 @@ from edgeseg.export.parity import Parity, parity_of_export
 from edgeseg.export.statistics import Statistics
 from edgeseg.files import sha256_from_file, writable_folder
 from edgeseg.models import open_family
+from edgeseg.provenance import Provenance
 from edgeseg.spec import ModelSpec, Output
 from edgeseg.weights import weights_path
 from edgeseg.weights.checkpoint import is_own
@@ -54,9 +55,11 @@ def export_model(
     spec = source.spec
     network = open_family(spec.family).load(spec, source.state)
     writable_folder(path.parent)
-    provenance = {"weights": source.path.name, "weights_sha256": sha256_from_file(source.path)}
-    if source.adoption:
-        provenance["origin"] = source.adoption.origin
+    provenance = Provenance(
+        weights=source.path.name,
+        weights_sha256=sha256_from_file(source.path),
+        origin=source.adoption.origin if source.adoption else "",
+    )
     artifact = onnx_from_module(network, spec, path, output=output, provenance=provenance)
     try:
         return artifact, parity_of_export(network, artifact.path, spec, frames, output=output)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import onnx_ir as ir
 import torch
@@ -18,6 +17,7 @@ from edgeseg.errors import FormatError
 from edgeseg.graph.clean import clean_graph
 from edgeseg.graph.deploy import LOGITS, append_mask_tail, prepend_frame_head
 from edgeseg.graph.fold import fold_constants
+from edgeseg.provenance import Provenance
 from edgeseg.spec import ModelSpec, Output
 
 OPSET = 18  # the exporter's own; asking for less silently gives this
@@ -29,7 +29,7 @@ def onnx_from_module(
     path: Path,
     *,
     output: Output = Output.LOGITS,
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Provenance | None = None,
 ) -> Artifact:
     """Export `network` (evaluation mode, (N, 3, H, W) float to logits) to `path`.
 
@@ -54,7 +54,7 @@ def onnx_from_module(
     prepend_frame_head(model, spec.input)
     if output is Output.MASK:
         append_mask_tail(model, spec)
-    artifact = Artifact(path=path, spec=spec, output=output, provenance=provenance or {})
+    artifact = Artifact(path=path, spec=spec, output=output, provenance=provenance or Provenance())
     write_onnx(ir.to_proto(model), artifact)
     return artifact
 

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edgeseg.errors import AgreementError
+from edgeseg.metrics.agreement import LEAST_LABELS, label_agreement, labels_from_output
 from edgeseg.sessions import open_session
 from edgeseg.spec import InputSpec, ModelSpec, Output
-
-MINIMUM_AGREEMENT = 0.999  # float against float: only near-ties may differ
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def parity_of_export(
 ) -> Parity:
     """Hold the ONNX against `network` on `frames` ((H, W, 3) rgb at the input's size).
 
-    AgreementError where fewer labels agree than MINIMUM_AGREEMENT, or the module's own logits are not finite.
+    AgreementError where fewer labels agree than LEAST_LABELS says, or the module's own logits are not finite.
     """
     session = open_session(onnx)
     differences, agreements = [], []
@@ -48,13 +47,12 @@ def parity_of_export(
         (result,) = session.run(None, {session.get_inputs()[0].name: rgb[None]})
         if output is Output.LOGITS:
             differences.append(float(np.abs(result - logits.numpy()).max()))
-            labels = logits.argmax(1).numpy()
-            result = result.argmax(1)
+            labels = labels_from_output(logits.numpy())
         else:
             labels = labels_from_logits(logits, spec.align_corners, rgb.shape[:2])
-        agreements.append(float((result == labels).mean()))
+        agreements.append(label_agreement(labels_from_output(result), labels))
     parity = Parity(len(frames), max(differences, default=float("nan")), float(np.mean(agreements)))
-    if not parity.agreement >= MINIMUM_AGREEMENT:
+    if not parity.agreement >= LEAST_LABELS["export"]:
         raise AgreementError(
             f"the exported ONNX and the torch module agree on {parity.agreement:.4f} of the labels only",
             hint="report this as a bug, with the model and the versions that edgeseg doctor prints",

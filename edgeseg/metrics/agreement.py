@@ -1,4 +1,4 @@
-"""The share of pixels with equal labels: of two masks, and over a data set."""
+"""The share of pixels with equal labels, of two masks and over a data set, and how large it must be."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ from numpy.typing import NDArray
 from edgeseg.errors import DataError, SizeError
 from edgeseg.metrics.metric import Counts, Labels, Metric, MetricResult, check_shapes, share, true_pixels
 
+# The least share of equal labels, by what is held against the float model that it comes from.
+LEAST_LABELS = {
+    "export": 0.999,  # float against float, one arithmetic: only near-ties may differ
+    "adoption": 0.999,  # as above
+    # bf16 keeps 8 bits of each activation, which moves labels only where two logits all but tie.
+    "float engine": 0.98,
+    # Less is a loss that people see. A range table of another model labels far fewer.
+    "int8 engine": 0.95,
+    # Where nobody asked for int8 it must not be noticed.
+    "int8 by choice": 0.99,
+}
+
 
 def label_agreement(a: NDArray[np.integer[Any]], b: NDArray[np.integer[Any]]) -> float:
     """The share of pixels, 0 to 1, that have the same label in `a` and `b`."""
@@ -19,6 +31,11 @@ def label_agreement(a: NDArray[np.integer[Any]], b: NDArray[np.integer[Any]]) ->
             hint="bring both to one size with labels_nearest",
         )
     return float(np.count_nonzero(a == b) / a.size)
+
+
+def labels_from_output(output: NDArray[Any]) -> NDArray[np.integer[Any]]:
+    """Labels (N, h, w) of logits (N, C, h, w), or of a mask as it is."""
+    return output.argmax(1) if output.ndim == 4 else output
 
 
 class LabelAgreement:

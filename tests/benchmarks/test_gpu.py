@@ -263,7 +263,7 @@ def test_rtx_compiles_for_another_gpu_than_the_sidecar_says(work: Any, tmp_path:
     source = float_onnx(tmp_path)
     plain, ampere = (built(source, "tensorrt_rtx", made_for, work, "small") for made_for in ("default", "8.0"))
     assert plain.path.read_bytes() != ampere.path.read_bytes()
-    assert "gpus" not in Artifact.open(ampere.path).build["options"]
+    assert "gpus" not in Artifact.open(ampere.path).build.options
 
 
 def test_no_engine_here_says_why_for_each(work: Any, monkeypatch: pytest.MonkeyPatch) -> None:

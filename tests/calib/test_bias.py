@@ -156,7 +156,7 @@ def test_a_real_net_keeps_its_mean_logits(tmp_path, source):
     corrected = int8_from_ranges(source.path, table, out=tmp_path / "bias.onnx", method=method, **options)
     before, after = (np.abs(mean_logits(artifact.path) - expected).sum() for artifact in (plain, corrected))
     assert after < 0.8 * before  # rounding of activations remains, and the zeros around pictures
-    assert corrected.provenance["ranges"]["corrections"] == ["bias_correction"]
+    assert corrected.provenance.ranges.corrections == ("bias_correction",)
 
 
 def test_a_table_without_channels(tmp_path, source):

@@ -14,7 +14,7 @@ from small_onnx import SPEC, frames
 
 from edgeseg.artifact import read_onnx, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
-from edgeseg.calib.images import images_from_folder
+from edgeseg.calib.images import images_from
 from edgeseg.calib.range import RangeTable
 from edgeseg.datasets.pick import drawn
 from edgeseg.errors import DataError, FileProblem, FormatError, MismatchError, SizeError
@@ -146,7 +146,7 @@ def folder_of_images(folder: Path, count: int) -> Path:
 
 
 def test_images_come_at_the_input_size_in_rgb(tmp_path):
-    images = list(images_from_folder(folder_of_images(tmp_path / "images", 3), SPEC))
+    images = list(images_from(folder_of_images(tmp_path / "images", 3), SPEC))
     assert [image.shape for image in images] == [(32, 64, 3)] * 3
     assert [tuple(image[0, 0]) for image in images] == [(0, 0, 0), (10, 0, 0), (20, 0, 0)]
 
@@ -162,20 +162,20 @@ def test_the_choice_is_by_seed_and_keeps_the_order():
 
 def test_an_empty_folder(tmp_path):
     with pytest.raises(DataError, match=f"no images in {tmp_path}") as caught:
-        images_from_folder(tmp_path, SPEC)
+        images_from(tmp_path, SPEC)
     assert ".png" in caught.value.hint
 
 
 def test_no_folder(tmp_path):
     with pytest.raises(FileProblem, match="no such folder"):
-        images_from_folder(tmp_path / "none", SPEC)
+        images_from(tmp_path / "none", SPEC)
 
 
 @pytest.mark.parametrize("data", [b"", b"not an image"])
 def test_an_unreadable_image_is_named(tmp_path, data):
     (tmp_path / "broken.jpg").write_bytes(data)
     with pytest.raises(FormatError, match=r"this image cannot be read: .*broken\.jpg") as caught:
-        list(images_from_folder(tmp_path, SPEC))
+        list(images_from(tmp_path, SPEC))
     assert "remove it" in caught.value.hint
 
 

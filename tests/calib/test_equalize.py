@@ -161,7 +161,7 @@ def test_uneven_channels_lose_less(tmp_path, source, target):
     def noise(**options: bool) -> float:
         path = tmp_path / "int8.onnx"
         artifact = int8_from_ranges(source.path, table, target=target, out=path, method=Method("minmax", **options))
-        assert artifact.provenance["ranges"].get("corrections", []) == (["equalize"] if options else [])
+        assert artifact.provenance.ranges.corrections == (("equalize",) if options else ())
         return float(((run(ir.load(path), image) - expected) ** 2).mean())
 
     assert noise(equalize=True) < 0.2 * noise()
@@ -210,5 +210,5 @@ def test_a_net_without_a_joint_can_be_equalised(tmp_path):
         out=tmp_path / "int8.onnx",
         method=Method(equalize=True, bias_correction=True),
     )
-    assert artifact.provenance["ranges"]["corrections"] == ["equalize", "bias_correction"]
-    assert artifact.provenance["ranges"]["images_sha256"] == table.images_sha256
+    assert artifact.provenance.ranges.corrections == ("equalize", "bias_correction")
+    assert artifact.provenance.ranges.images_sha256 == table.images_sha256

@@ -51,7 +51,7 @@ def run(path: Path, images: np.ndarray) -> np.ndarray:
 
 def half_of(source: Artifact, table: RangeTable | None, name: str = "half.onnx") -> tuple[Artifact, list[Caveat]]:
     caveats: list[Caveat] = []
-    artifact = fp16_from_ranges(source.path, table, out=source.path.with_name(name), warn=caveats.append)
+    artifact = fp16_from_ranges(source.path, table, out=source.path.with_name(name), warn=caveats.append).artifact
     return artifact, caveats
 
 
@@ -70,7 +70,7 @@ def test_the_file_says_where_it_comes_from(residual, table):
     assert (artifact.precision, artifact.output, artifact.spec) == (Precision.FP16, Output.LOGITS, residual.spec)
     ranges = {"images": 8, "images_sha256": table.images_sha256}
     origin = {"onnx_sha256": sha256_from_file(residual.path), "ranges": ranges, "target": "tensorrt"}
-    assert artifact.provenance == {"weights": "seed 0", **origin}
+    assert artifact.provenance.to_dict() == {"weights": "seed 0", **origin}
 
 
 @pytest.mark.parametrize("output", Output)
@@ -119,7 +119,7 @@ def test_a_tensor_just_below_the_limit_becomes_half(residual, table):
 
 def test_without_a_table_overflow_is_doubted(residual, caplog):
     artifact = fp16_from_ranges(residual.path, None, out=residual.path.with_name("half.onnx"))
-    assert "ranges" not in artifact.provenance
+    assert artifact.provenance.ranges is None
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert "was not checked: there is no range table" in record.message

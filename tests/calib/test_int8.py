@@ -17,6 +17,7 @@ from edgeseg.errors import FormatError, MismatchError, UnknownNameError
 from edgeseg.files import sha256_from_file
 from edgeseg.graph.check_qdq import check_canonical
 from edgeseg.graph.qdq import pairs
+from edgeseg.provenance import Provenance
 from edgeseg.spec import Output, Precision
 
 
@@ -50,14 +51,14 @@ def test_a_corrected_file_gives_the_labels_of_the_float_graph(tmp_path, residual
 
 def test_the_file_says_where_it_comes_from(tmp_path, residual, table):
     out = tmp_path / "int8.onnx"
-    assert int8_from_ranges(residual.path, table, target="tensorrt", out=out) == Artifact.open(out)
+    assert int8_from_ranges(residual.path, table, target="tensorrt", out=out).artifact == Artifact.open(out)
     artifact = Artifact.open(out)
     assert artifact.precision is Precision.INT8
     assert artifact.spec == residual.spec
     ranges = {"images": 8, "images_sha256": table.images_sha256, "observer": "mse"}
     ranges["corrections"] = ["equalize", "bias_correction"]
     origin = {"onnx_sha256": sha256_from_file(residual.path), "ranges": ranges, "target": "tensorrt"}
-    assert artifact.provenance == {"weights": "seed 0", **origin}
+    assert artifact.provenance.to_dict() == {"weights": "seed 0", **origin}
 
 
 def test_equal_input_gives_equal_bytes(tmp_path, residual, table):
@@ -124,5 +125,5 @@ def test_what_keeps_most_labels_is_taken_as_far_as_the_table_knows(residual, tab
 
 
 def test_weights_that_learnt_a_rounding_keep_it(residual, table):
-    tuned = dataclasses.replace(residual, provenance={"qat": {"observer": "percentile"}})
+    tuned = dataclasses.replace(residual, provenance=Provenance(qat={"observer": "percentile"}))
     assert best_method(tuned, table) == Method("percentile", frame_codes=False)

@@ -73,7 +73,7 @@ def test_a_concat_that_is_normalised_keeps_its_labels(engine: str, seed: int, tm
     built = engine_from_onnx(
         int8.path, engine, out_dir=tmp_path / "out", reference=source.path, frames=frames(8, seed=7)
     )
-    assert built.agreement["labels"] > 0.97  # 0.83 to 0.92 where the Concat was rounded
+    assert built.agreement.labels > 0.97  # 0.83 to 0.92 where the Concat was rounded
     assert all(layer.obtained == layer.requested for layer in built.layers if layer.requested)
 
 

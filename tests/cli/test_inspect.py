@@ -11,6 +11,7 @@ from small_onnx import SPEC, street_onnx
 from small_plan import DUMP, HEAD, LAYERS, STEM, line, small_plan
 
 from edgeseg.artifact import Artifact, Layer
+from edgeseg.provenance import BuildInfo
 from edgeseg.spec import Precision
 
 
@@ -35,20 +36,20 @@ def plan(path: Path, layers: tuple[Layer, ...], *, wide: bool = False) -> None:
         found[2]["inputs"][0]["dtype"] = "fp32"
         found[2]["constants"] = [{**found[2]["constants"][0], "dtype": "fp32"}]
     path.write_bytes(b"plan")
-    build = {"profile": "static", "layers": found}
+    build = BuildInfo(trtexec="trtexec", layers=tuple(found))
     Artifact(path, SPEC, Precision.INT8, engine="tensorrt_rtx", layers=layers, build=build).write_sidecar()
 
 
 def test_a_plan_is_shown_as_it_runs(run: Run) -> None:
     out = run("inspect", "small.plan").out
-    for text in (STEM, HEAD, "correlation", "build.profile", "float-detour", "lone-qdq", "computing.int8"):
+    for text in (STEM, HEAD, "correlation", "build.trtexec", "float-detour", "lone-qdq", "computing.int8"):
         assert text in out
     assert "signal" not in out
 
 
 def test_json_has_layers_rows_totals_and_findings(run: Run) -> None:
     data = run("inspect", "small.plan", "--json").json()
-    assert data["build"] == {"profile": "static"}
+    assert data["build"] == {"trtexec": "trtexec"}
     assert [layer["name"] for layer in data["layers"]] == [STEM, HEAD]
     assert [row["kind"] for row in data["plan"]] == ["other", "compute", "other", "quantize", "compute", "copy"]
     assert data["plan"][1]["modules"] == ["stem.0"]
@@ -146,7 +147,12 @@ def test_each_error_is_one_line_with_a_hint(case: str, run: Run) -> None:
     Path("folder").mkdir()
     Path("broken.plan").write_bytes(b"plan")
     Artifact(
-        Path("broken.plan"), SPEC, Precision.INT8, engine="tensorrt_rtx", layers=LAYERS, build={"layers": [{"op": "x"}]}
+        Path("broken.plan"),
+        SPEC,
+        Precision.INT8,
+        engine="tensorrt_rtx",
+        layers=LAYERS,
+        build=BuildInfo(layers=({"op": "x"},)),
     ).write_sidecar()
     done = run("inspect", *words)
     assert done.code == 2

@@ -26,6 +26,7 @@ from edgeseg.errors import (
     UnavailableError,
     UnknownNameError,
 )
+from edgeseg.provenance import Agreement
 from edgeseg.spec import Output, Precision, TensorSpec
 
 RUNTIMES = {
@@ -80,8 +81,8 @@ def test_a_build_is_an_engine_file_and_a_sidecar_that_reads_back_as_it_was_writt
     assert sorted(path.name for path in built.path.parent.iterdir()) == [built.path.name, built.path.name + ".json"]
     assert Artifact.open(built.path) == built
     assert built.spec == SPEC
-    assert built.provenance["weights"] == "seed 0"
-    assert len(built.provenance["built_from_sha256"]) == 64
+    assert built.provenance.weights == "seed 0"
+    assert len(built.provenance.built_from_sha256) == 64
     assert built.device["machine"]
     assert any(built.versions.values())
 
@@ -94,9 +95,9 @@ def test_the_layers_name_the_convolutions_with_requested_and_obtained_precision(
 
 
 def test_the_agreement_with_the_float_model_is_in_the_sidecar(built: Artifact) -> None:
-    assert built.agreement["frames"] == 2
-    assert built.agreement["labels"] >= 0.999  # fp32 against fp32: only exact ties may differ
-    assert built.agreement["max_abs_logit_difference"] < 1e-4  # logits near 1, sums of 144 fp32 products
+    assert built.agreement.frames == 2
+    assert built.agreement.labels >= 0.999  # fp32 against fp32: only exact ties may differ
+    assert built.agreement.max_abs_logit_difference < 1e-4  # logits near 1, sums of 144 fp32 products
 
 
 def test_inputs_and_outputs_are_those_of_the_onnx(engine: Engine, built: Artifact) -> None:
@@ -110,8 +111,8 @@ def test_a_mask_leaves_as_uint8(engine: Engine, tmp_path: Path) -> None:
         float_onnx(tmp_path, Output.MASK).path, engine.name, out_dir=tmp_path / "out", frames=frames(2)
     )
     assert mask.output is Output.MASK
-    assert mask.agreement["labels"] >= 0.999  # as above
-    assert "max_abs_logit_difference" not in mask.agreement
+    assert mask.agreement.labels >= 0.999  # as above
+    assert mask.agreement.max_abs_logit_difference is None
     logits = float_onnx(tmp_path, name="logits.onnx")
     with engine.open(mask) as masks, engine.open(logits) as plain:
         assert masks.outputs == (TensorSpec("mask", "uint8", (1, HEIGHT // 2, WIDTH // 2)),)
@@ -130,7 +131,7 @@ def test_int8_gives_the_labels_of_the_float_model(engine: Engine, tmp_path: Path
         frames=frames(4, seed=7),
     )
     assert built.precision is Precision.INT8
-    assert built.agreement["labels"] >= 0.9  # 8 bits on a random net whose classes lie close together
+    assert built.agreement.labels >= 0.9  # 8 bits on a random net whose classes lie close together
     convolutions = [layer for layer in built.layers if layer.obtained]
     assert {layer.requested for layer in convolutions} == {"int8"}
     assert {layer.obtained for layer in convolutions} == {"fp32" if engine.simulates else "int8"}
@@ -196,7 +197,7 @@ def test_an_engine_is_built_for_and_checked_on_the_device_that_is_asked_for(engi
     built = engine_from_onnx(
         source, engine.name, out_dir=tmp_path / "out", frames=frames(2), options=BuildOptions(device=last)
     )
-    assert built.agreement["labels"] >= 0.999  # fp32 against fp32: only exact ties may differ
+    assert built.agreement.labels >= 0.999  # fp32 against fp32: only exact ties may differ
     with pytest.raises(UnavailableError) as caught:
         engine_from_onnx(source, engine.name, out_dir=tmp_path / "no", options=BuildOptions(device="gpu:77"))
     assert caught.value.code == "ES-DEVICE-MISSING"
@@ -275,7 +276,7 @@ def test_two_backends_of_one_file_do_not_disturb_each_other(engine: Engine, buil
         kept = first.copy()
         other.infer({"rgb": frames(2)[1:]})
         np.testing.assert_array_equal(first, kept)
-        assert agreement_with(one, other, frames(2))["labels"] == 1.0
+        assert agreement_with(one, other, frames(2)).labels == 1.0
 
 
 def test_an_altered_engine_file_is_refused(engine: Engine, built: Artifact) -> None:
@@ -308,7 +309,7 @@ def test_an_engine_can_be_built_where_its_onnx_lies_under_its_own_name(engine: E
     built = engine_from_onnx(source.path, engine.name, out_dir=tmp_path)
     assert built.path == source.path
     assert sidecar_path(built.path).exists()
-    assert built.agreement == {}
+    assert built.agreement == Agreement()
     assert engine_from_onnx(built.path, engine.name, out_dir=tmp_path) == built
 
 

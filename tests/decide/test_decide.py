@@ -8,7 +8,8 @@ from small_cli import runner
 from small_onnx import frames, street_onnx
 
 from edgeseg.artifact import Artifact
-from edgeseg.conversion import Auto, convert
+from edgeseg.choice import Auto
+from edgeseg.conversion import convert
 from edgeseg.decide.budget import Budget
 from edgeseg.decide.pictures import panel_from_options
 from edgeseg.errors import DataError, MismatchError
@@ -92,7 +93,7 @@ def test_labelled_pictures_that_were_calibrated_on_are_left_out(tmp_path: Path) 
 def test_without_pictures_drawn_ones_judge_and_without_images_some_of_the_data_weigh(tmp_path: Path) -> None:
     spec = street_onnx(tmp_path).spec
     drawn = panel_from_options(spec, None, None, limit=1)
-    assert drawn.source.startswith("street:")
+    assert (drawn.source, drawn.advice) == ("synthetic street images", "")
     assert len(drawn.judged) == 64
     panel = panel_from_options(spec, "street:?seed=1&scenes=40&frames=1&size=64x32", None, limit=1)
     assert (len(panel.search), len(panel.judged)) == (16, 24)
@@ -131,9 +132,9 @@ def test_the_command_prints_the_verdict_and_all_candidates(
     assert Path(found["plot"]).stat().st_size > 1000
 
 
-def test_data_without_auto_is_refused(
+def test_data_beside_a_named_precision_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    done = runner(monkeypatch, capfd)("convert", street_onnx(tmp_path).path, "--data", "street:")
+    done = runner(monkeypatch, capfd)("convert", street_onnx(tmp_path).path, "--precision", "fp32", "--data", "street:")
     assert done.code == 2
-    assert done.lines("error") == ["--data is for --precision auto"]
+    assert done.lines("error") == ["--data measures which precision to choose, and fp32 was named"]

@@ -41,7 +41,7 @@ def field(int8_ms: float, int8_loss: float, bf16_ms: float = 20) -> Field:
 
 
 def said(of: Field) -> str:
-    return verdict_from_choice(of.best(), of.base, of.candidates, layers=58)
+    return verdict_from_choice(of.best(), of.base, of.candidates, 58, of.unsearched)
 
 
 def test_the_base_is_the_fastest_float_engine() -> None:
@@ -52,7 +52,7 @@ def test_the_base_is_the_fastest_float_engine() -> None:
 def test_int8_within_the_budget_wins() -> None:
     found = field(10, 0.0021)
     assert found.best().name == "int8"
-    assert said(found) == "int8: 2.00x faster than bf16, -0.21 mIoU (-0.26 to -0.16)"
+    assert said(found) == "int8 kept: 2.00x faster than bf16, -0.21 mIoU (-0.26 to -0.16)"
 
 
 def test_int8_that_is_slower_is_not_taken() -> None:
@@ -130,7 +130,7 @@ def test_blocks_come_back_until_the_budget_is_held(monkeypatch: pytest.MonkeyPat
     assert script.tried == [("part1.*",), ("part1.*", "part2.*")]
     assert found.best().float_layers == 4
     assert said(found) == (
-        "int8-mixed: 1.43x faster than bf16, -0.44 mIoU (-0.49 to -0.39), 4 of 58 layers float (part1.*, part2.*)"
+        "int8-mixed kept: 1.43x faster than bf16, -0.44 mIoU (-0.49 to -0.39), 4 of 58 layers float (part1.*, part2.*)"
     )
 
 
@@ -143,8 +143,15 @@ def test_the_search_ends_where_a_mix_is_slower_than_float(monkeypatch: pytest.Mo
 
 def test_the_search_ends_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Script, "budget", Budget(minutes=0))
-    _, script = searched(field(10, 0.0144), [0.001, 0.01, 0.003, 0.002], monkeypatch)
+    found, script = searched(field(10, 0.0144), [0.001, 0.01, 0.003, 0.002], monkeypatch)
     assert script.tried == []
+    assert said(found).endswith("; the time ran out before a mixed engine was tried: give more with --minutes")
+
+
+def test_blocks_that_win_back_alike_are_not_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, script = searched(field(10, 0.0144), [0.002, 0.002, 0.002, 0.002], monkeypatch)
+    assert script.tried == []
+    assert said(found).endswith("; no block stands out that could stay float")
 
 
 def test_a_ratio_is_that_of_the_same_rounds() -> None:

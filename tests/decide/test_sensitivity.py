@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_onnx import frames, street_onnx
 
-from edgeseg.artifact import Artifact
+from edgeseg.artifact import LoadedModel, load_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
@@ -26,6 +26,8 @@ from edgeseg.decide.pictures import panel_from_options
 from edgeseg.decide.sensitivity import Effect, Sensitivity, alone, quantised_alone, ranked
 from edgeseg.decide.sensitivity_plot import draw_sensitivity
 from edgeseg.decide.sqnr import open_tapped, sqnr_db
+from edgeseg.engines import open_engine
+from edgeseg.engines.agreement import CheckImages
 from edgeseg.engines.options import RunOptions
 from edgeseg.errors import MismatchError, SizeError
 from edgeseg.segmenter import open_segmenter
@@ -38,11 +40,12 @@ ENGINES = ("onnxruntime", "openvino")
 def question(folder: Path, engine: str = "onnxruntime", data: str | None = STREETS, **given: Output) -> Question:
     """A small network with its ranges, and two dozen drawn pictures."""
     onnx, table = network(folder, **given)
-    return Question(onnx, table, engine, panel_from_options(onnx.spec, data, None, 4), run=RunOptions(threads=1))
+    panel = panel_from_options(onnx.spec, data, None, 4)
+    return Question(onnx, table, open_engine(engine), panel, run=RunOptions(threads=1))
 
 
-def network(folder: Path, **given: Output) -> tuple[Artifact, RangeTable]:
-    onnx = street_onnx(folder, **given)
+def network(folder: Path, **given: Output) -> tuple[LoadedModel, RangeTable]:
+    onnx = load_onnx(street_onnx(folder, **given).path)
     return onnx, ranges_from_images(onnx.path, frames(8))
 
 
@@ -81,7 +84,7 @@ def test_no_layer_alone_is_the_float_engine_and_all_are_the_int8_one(tmp_path: P
     pytest.importorskip(engine)
     source, table = network(tmp_path)
     reference = logits_of(source.path)
-    maker = Maker(source, table, engine, tmp_path, frames(1))
+    maker = Maker(source, table, open_engine(engine), tmp_path, CheckImages(frames(1)))
     assert sqnr_db(reference, logits_of(alone(maker, ()).path)) > 100  # dB: fp32 has 24 bits
     whole = int8_from_ranges(source.path, table, target=engine, out=tmp_path / "whole.onnx")
     every = quantised_alone(source, table, engine, frozenset({"conv0", "conv1"}), tmp_path)
@@ -139,7 +142,7 @@ def test_classes_add_up_to_the_miou(tmp_path: Path) -> None:
 
 def test_an_engine_that_simulates_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MismatchError, match="pytorch computes int8 in floating point") as problem:
-        study(tmp_path, dataclasses.replace(question(tmp_path), engine="pytorch"))
+        study(tmp_path, dataclasses.replace(question(tmp_path), engine=open_engine("pytorch")))
     assert "--engine openvino" in problem.value.hint
 
 

@@ -23,10 +23,11 @@ from residual_onnx import quantised, residual_onnx
 from small_cli import runner
 from small_onnx import float_onnx, frames, int8_onnx
 
-from edgeseg.artifact import Artifact, read_onnx, write_onnx
+from edgeseg.artifact import Artifact, load_onnx, read_onnx, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import gate, open_engine
+from edgeseg.engines.agreement import CheckImages
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.divergence import first_divergent
 from edgeseg.engines.engine import Engine, Job, Written
@@ -34,6 +35,7 @@ from edgeseg.engines.plain import plain_outputs
 from edgeseg.engines.subgraphs import Deviation, SubgraphComparator
 from edgeseg.errors import AgreementError, MismatchError
 from edgeseg.graph.cut import bypass_pairs, cut_graph, flow_of
+from edgeseg.provenance import Agreement, Provenance
 from edgeseg.spec import Output, Precision
 
 pytest.importorskip("onnxruntime")
@@ -168,11 +170,9 @@ def test_a_file_made_for_its_engine_passes(
     source = residual_onnx(tmp_path, "source.onnx", output=output)
     int8 = quantised(source, table, engine)
     built = engine_from_onnx(int8.path, engine, out_dir=tmp_path / "out", reference=source.path, frames=frames(4))
-    assert (
-        built.agreement["source_relative_rms"] < 0.05
-    )  # right engines of untrained nets; the wrong one has 0.1 to 0.6
-    assert built.agreement["source_labels"] > 0.9  # thin margins between the classes of random weights
-    assert built.agreement["frames"] == 4
+    assert built.agreement.source_relative_rms < 0.05  # right engines of untrained nets; the wrong one has 0.1 to 0.6
+    assert built.agreement.source_labels > 0.9  # thin margins between the classes of random weights
+    assert built.agreement.frames == 4
     assert Artifact.open(built.path).agreement == built.agreement
 
 
@@ -186,13 +186,13 @@ def test_every_family_passes_when_lowered(family: str, tmp_path: Path) -> None:
 
     spec = small_spec(family)
     seen = np.stack([rgb for rgb, _ in street_frames(spec)])
-    source = onnx_from_module(small_network(spec), spec, tmp_path / "net.onnx", provenance={"weights": "random"})
+    source = onnx_from_module(small_network(spec), spec, tmp_path / "net.onnx", provenance=Provenance(weights="random"))
     table = ranges_from_images(source.path, seen)
     for engine in ("openvino", "onnxruntime"):
         pytest.importorskip(engine)
         int8 = quantised(source, table, engine)
         built = engine_from_onnx(int8.path, engine, out_dir=tmp_path / engine, reference=source.path, frames=seen)
-        assert built.agreement["source_relative_rms"] < 0.06  # random weights amplify rounding: 0.01 to 0.05 were seen
+        assert built.agreement.source_relative_rms < 0.06  # random weights amplify rounding: 0.01 to 0.05 were seen
 
 
 def wrong_runtime(node: str, factor: float) -> Engine:
@@ -212,9 +212,10 @@ def wrong_runtime(node: str, factor: float) -> Engine:
     return dataclasses.replace(right, name="wrong", write=write)
 
 
-def gate_of(engine: Engine, source: Artifact, folder: Path, **options: Any) -> dict[str, Any]:
-    built = engine.build(source, folder / "built.onnx", source.precision)
-    return gate.agreement_of(engine, built, source, options.get("reference"), frames(2))
+def gate_of(engine: Engine, source: Artifact, folder: Path, **options: Any) -> Agreement:
+    loaded = load_onnx(source.path)
+    built = engine.build(loaded, folder / "built.onnx", source.precision)
+    return gate.agreement_of(engine, built, loaded, options.get("reference"), CheckImages(frames(2)))
 
 
 @pytest.mark.parametrize("node", ["conv0", "conv1", "conv2"])
@@ -244,7 +245,7 @@ def test_codes_that_round_independently_are_no_wrong_layer(
     monkeypatch.setattr(SubgraphComparator, "compare", lambda *_: Deviation(0.02 * ratio, 0.02, 0, True))
     int8 = int8_onnx(tmp_path)
     if passes:
-        assert gate_of(open_engine("onnxruntime"), int8, tmp_path)["source_relative_rms"] == 0.02 * ratio
+        assert gate_of(open_engine("onnxruntime"), int8, tmp_path).source_relative_rms == 0.02 * ratio
         assert caplog.messages[-1].startswith("built.onnx: no single layer is wrong")
     else:
         with pytest.raises(AgreementError, match=r"built\.onnx is 3\.2% off from its own ONNX, 2\.0% are allowed"):
@@ -347,9 +348,9 @@ def test_force_takes_the_file_of_another_target_through_the_gate(
 
 def test_force_builds_what_the_engine_computes_rightly(tmp_path: Path) -> None:
     int8 = int8_onnx(tmp_path)
-    write_onnx(read_onnx(int8.path), dataclasses.replace(int8, provenance={"target": "tensorrt"}))
+    write_onnx(read_onnx(int8.path), dataclasses.replace(int8, provenance=Provenance(target="tensorrt")))
     built = forced(int8, "onnxruntime", tmp_path / "out")
-    assert built.agreement["source_relative_rms"] < 0.02  # three layers: few codes round the other way
-    assert built.provenance["target"] == "tensorrt"
+    assert built.agreement.source_relative_rms < 0.02  # three layers: few codes round the other way
+    assert built.provenance.target == "tensorrt"
     with pytest.raises(MismatchError, match=r"int8\.onnx is int8, and fp32 was asked for"):
         forced(int8, "onnxruntime", tmp_path / "out", precision=Precision.FP32)

@@ -44,7 +44,7 @@ def test_bf16_is_obtained_and_recorded_by_layer(tmp_path: Path) -> None:
     assert built.path.name == "small.openvino.bf16.onnx"
     assert [layer.obtained for layer in built.layers if layer.requested] == ["bf16"] * 3
     # bf16 has 8 bits: the difference tells that the hint arrived when the file is opened again
-    assert 1e-4 < built.agreement["max_abs_logit_difference"] < 0.2
+    assert 1e-4 < built.agreement.max_abs_logit_difference < 0.2
 
 
 def test_an_int8_engine_keeps_what_is_not_quantised_in_the_floating_precision_of_the_cpu(tmp_path: Path) -> None:

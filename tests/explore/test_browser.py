@@ -18,6 +18,7 @@ from small_plan import HEAD, LAYERS, STEM, small_plan
 
 from edgeseg.artifact import Artifact
 from edgeseg.explore.row import rows_from_plan
+from edgeseg.provenance import BuildInfo
 from edgeseg.spec import Precision
 
 ROWS = rows_from_plan(small_plan(), LAYERS)
@@ -95,7 +96,7 @@ def page(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp
     """What `edgeseg inspect` writes of the small plan."""
     monkeypatch.chdir(tmp_path)
     Path("small.plan").write_bytes(b"plan")
-    build = {"layers": [layer.to_dict() for layer in small_plan()]}
+    build = BuildInfo(layers=tuple(layer.to_dict() for layer in small_plan()))
     Artifact(
         Path("small.plan"), SPEC, Precision.INT8, engine="tensorrt_rtx", layers=LAYERS, build=build
     ).write_sidecar()

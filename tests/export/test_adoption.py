@@ -165,7 +165,7 @@ def test_convert_goes_the_way_of_export(theirs: Theirs, tmp_path: Path) -> None:
     assert parity is not None
     assert onnx.path.name == "my.segformer-64x32-mask.onnx"
     assert onnx.spec.labels.names == NAMES
-    assert onnx.provenance["origin"] == "Hugging Face SegFormer"
+    assert onnx.provenance.origin == "Hugging Face SegFormer"
     assert existing_engine(theirs.folder, "onnxruntime", None, None, tmp_path) is None
 
 

@@ -85,7 +85,7 @@ def test_opset_input_output_and_spec_read_back(tiny_weights: Path, tiny_onnx: Pa
     spec = spec_from_weights(tiny_weights)
     assert (artifact.spec, artifact.output, artifact.kind) == (spec, Output.LOGITS, "onnx")
     provenance = {"weights": "tiny.safetensors", "weights_sha256": sha256_from_file(tiny_weights)}
-    assert artifact.provenance == provenance
+    assert artifact.provenance.to_dict() == provenance
     (image,) = model.graph.input
     assert image.type.tensor_type.elem_type == onnx.TensorProto.UINT8
     shape = [side.dim_value for side in image.type.tensor_type.shape.dim]

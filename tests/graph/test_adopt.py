@@ -78,7 +78,10 @@ def test_what_the_file_says_of_itself_and_where_it_came_from(tmp_path: Path) -> 
     made = adopted(tmp_path, plain(), wishes)
     artifact = artifact_from_onnx(made.artifact.path)
     assert artifact.path.name == "mine.onnx"
-    assert artifact.provenance == {"source": "net.onnx", "source_sha256": sha256_from_file(tmp_path / "net.onnx")}
+    assert artifact.provenance.to_dict() == {
+        "source": "net.onnx",
+        "source_sha256": sha256_from_file(tmp_path / "net.onnx"),
+    }
     spec = artifact.spec
     assert (spec.name, spec.family, spec.licence, spec.align_corners) == ("mine", "", "MIT", True)
     assert (spec.input.width, spec.input.height, artifact.precision) == (WIDTH, HEIGHT, Precision.FP32)

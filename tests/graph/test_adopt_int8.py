@@ -32,7 +32,7 @@ def test_every_normalisation_can_be_quantised(
     made = adopted(tmp_path, net(), Wishes(color="rgb", normalize=normalize))
     table = ranges_from_images(made.artifact.path, [FRAME])
     quantised = int8_from_ranges(made.artifact.path, table, target=target, out=tmp_path / "int8.onnx")
-    assert quantised.provenance["target"] == target
+    assert quantised.provenance.target == target
 
 
 def branched() -> Net:
@@ -63,5 +63,5 @@ def test_int8_of_a_batch_norm_behind_a_concat_keeps_its_convolution(tmp_path: Pa
     built = engine_from_onnx(
         made.path, "onnxruntime", out_dir=tmp_path, reference=source.path, frames=np.stack([FRAME] * 2)
     )
-    assert built.agreement["labels"] > 0.95  # 128 labels: seen was 0.97
+    assert built.agreement.labels > 0.95  # 128 labels: seen was 0.97
     assert [layer.obtained for layer in built.layers if layer.op == "QLinearConv"] == ["int8"]

@@ -9,12 +9,14 @@ from __future__ import annotations
 import importlib
 import re
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from edgeseg.errors import UnavailableError
 from edgeseg.spec import Precision
 
 TENSORRT, RTX = "tensorrt", "tensorrt_rtx"
+ASSUMED = "10.0"  # where a command is printed for another machine
 LAST_OPSET = {8: 17}  # of the ONNX parser, by major release; later ones take what we write
 
 
@@ -86,6 +88,17 @@ class Release:
         """What an execution context of `engine` takes on the device."""
         name = "device_memory_size_v2" if hasattr(engine, "device_memory_size_v2") else "device_memory_size"
         return int(getattr(engine, name))
+
+
+def assumed_release(name: str) -> Release:
+    """The TensorRT `name`; where it is not installed, one that knows the commands of the version `ASSUMED` alone."""
+    try:
+        return import_release(name)
+    except (ImportError, OSError):
+        flags = SimpleNamespace() if name == RTX else SimpleNamespace(FP16=0)
+        typed = SimpleNamespace(STRONGLY_TYPED=0)
+        stated = SimpleNamespace(__version__=ASSUMED, BuilderFlag=flags, NetworkDefinitionCreationFlag=typed)
+        return Release(name, stated)
 
 
 def import_release(name: str) -> Release:

@@ -8,11 +8,10 @@ from typing import Any
 
 import onnx_ir as ir
 
-from edgeseg.artifact import read_onnx
 from edgeseg.engines.engine import Job, Written
 from edgeseg.engines.layers import requests_from_onnx
 from edgeseg.engines.tensorrt.builder import Order, Plan, plan_from_order, shapes_from_options
-from edgeseg.engines.tensorrt.compat import Release, import_release
+from edgeseg.engines.tensorrt.compat import Release, assumed_release, import_release
 from edgeseg.engines.tensorrt.device import current_device
 from edgeseg.engines.tensorrt.dump import layers_from_log
 from edgeseg.engines.tensorrt.inspector import layers_from_inspector
@@ -26,6 +25,7 @@ from edgeseg.errors import FormatError
 from edgeseg.files import whole_file
 from edgeseg.graph.dynamic import with_dynamic_batch, with_dynamic_size
 from edgeseg.graph.opset17 import lowered_to_opset17
+from edgeseg.provenance import BuildInfo
 
 
 def written_by(name: str, job: Job) -> Written:
@@ -63,8 +63,11 @@ def weightless(onnx: Any) -> set[str]:
 
 
 def dry_line(name: str, job: Job) -> str:
-    """NVIDIA's own command for `job`: `trtexec ...`. Where that needs another ONNX, it is written beside `job.path`."""
-    release = import_release(name)
+    """NVIDIA's own command for `job`: `trtexec ...`. Where that needs another ONNX, it is written beside `job.path`.
+
+    TensorRT need not be installed.
+    """
+    release = assumed_release(name)
     order, given = order_from_job(release, job), job.onnx.path
     if order.name != given.name:
         given = job.path.with_name(order.name)
@@ -75,7 +78,7 @@ def dry_line(name: str, job: Job) -> str:
 
 def order_from_job(release: Release, job: Job) -> Order:
     """The ONNX of `job` as `release` reads it, and the shapes that the plan is to take."""
-    model, options = ir.from_proto(read_onnx(job.onnx.path)), job.options
+    model, options = job.onnx.graph(), job.options
     passes = {
         "batch": with_dynamic_batch if options.batch != (1, 1, 1) else None,
         "sizes": with_dynamic_size if len(set(options.sizes)) > 1 else None,
@@ -107,7 +110,7 @@ def inspected(release: Release, plan: Plan) -> str:
     return str(engine.create_engine_inspector().get_engine_information(release.trt.LayerInformationFormat.JSON))
 
 
-def facts(onnx: str, release: Release, order: Order, plan: Plan, layers: tuple[PlanLayer, ...]) -> dict[str, Any]:
+def facts(onnx: str, release: Release, order: Order, plan: Plan, layers: tuple[PlanLayer, ...]) -> BuildInfo:
     """What the sidecar keeps of a build, as JSON gives it back: with lists for tuples."""
     known = {
         "onnx": onnx,
@@ -119,4 +122,4 @@ def facts(onnx: str, release: Release, order: Order, plan: Plan, layers: tuple[P
         "trtexec": trtexec_line(release, order, Path(order.name)),
         "layers": [layer.to_dict() for layer in layers],
     }
-    return dict(json.loads(json.dumps(known)))
+    return BuildInfo.from_dict(json.loads(json.dumps(known)))

@@ -25,5 +25,6 @@ ENGINE = Engine(
     obtained_share=1.0,
     options=frozenset({"batch", "sizes", "workspace_mib", "level", "dla", "timing_cache", "portable", "any_gpu"}),
     runs_here=check_device,
+    takes_minutes=True,
     dry_run=partial(dry_line, TENSORRT),
 )

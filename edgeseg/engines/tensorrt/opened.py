@@ -52,7 +52,7 @@ def engine_from_plan(release: Release, artifact: Artifact) -> Opened:
         runtime = release.trt.Runtime(log.sink)
     except (RuntimeError, TypeError) as problem:
         raise builder_error(log.errors, release.name) from problem
-    if artifact.build.get("options", {}).get("portable"):
+    if artifact.build.is_portable:
         runtime.engine_host_code_allowed = True  # a portable plan brings its own lean runtime, which is code
     engine = runtime.deserialize_cuda_engine(artifact.path.read_bytes())
     if engine is None:
@@ -62,15 +62,15 @@ def engine_from_plan(release: Release, artifact: Artifact) -> Opened:
 
 def check_plan(release: Release, artifact: Artifact, gpu: dict[str, Any]) -> None:
     """MismatchError where the sidecar says that the plan is for another TensorRT or another GPU."""
-    options = dict(artifact.build.get("options", {}))
-    version, here = str(artifact.build.get("version", "")), ".".join(map(str, release.version))
-    if version and version != here and not options.get("portable"):
+    build = artifact.build
+    version, here = build.version, ".".join(map(str, release.version))
+    if version and version != here and not build.is_portable:
         message = f"{artifact.path.name} is for {release.name} {version}, and this is {here}"
         raise MismatchError(message, hint=rebuild(artifact))
     built_for, capability = str(artifact.device.get("compute_capability", "")), str(gpu.get("compute_capability", ""))
-    able = release.is_rtx or options.get("any_gpu") or built_for == capability
-    if options.get("gpus"):
-        able, built_for = capability in options["gpus"], " and ".join(options["gpus"])
+    able = release.is_rtx or build.is_for_any_gpu or built_for == capability
+    if build.gpus:
+        able, built_for = capability in build.gpus, " and ".join(build.gpus)
     if built_for and capability and not able:
         message = f"{artifact.path.name} is for compute capability {built_for}, and this GPU has {capability}"
         raise MismatchError(message, hint=rebuild(artifact))
@@ -91,7 +91,7 @@ def refusal(errors: list[str], release: Release, artifact: Artifact) -> EdgeSegE
 
 def rebuild(artifact: Artifact) -> str:
     """The command that makes the engine again, from the ONNX that its sidecar names."""
-    name = str(artifact.build.get("onnx", ""))
+    name = artifact.build.onnx
     if not name:
         return f"edgeseg convert {artifact.spec.name} --engine {artifact.engine} --precision {artifact.precision}"
     onnx = artifact.path.with_name(name)

@@ -24,6 +24,7 @@ from edgeseg.graph.adopt.picture import picture_of
 from edgeseg.graph.adopt.source import Source, open_source
 from edgeseg.graph.adopt.tail import Tail, attach_tail
 from edgeseg.graph.adopt.wishes import Fact, Wishes
+from edgeseg.provenance import Provenance
 from edgeseg.spec import ModelSpec, Output
 from edgeseg.street.camera import SMALLEST, StreetCamera
 
@@ -101,7 +102,7 @@ def written(model: ir.Model, spec: ModelSpec, output: Output, source: Source, fo
     path = writable_folder(folder) / f"{spec.name}.onnx"
     if path.resolve() == source.path.resolve():
         raise FormatError(f"the result would overwrite {path}", hint="add --name NAME, or another folder with -o DIR")
-    provenance = {"source": source.path.name, "source_sha256": source.sha256}
+    provenance = Provenance(source=source.path.name, source_sha256=source.sha256)
     artifact = Artifact(path, spec, output=output, provenance=provenance)
     write_onnx(ir.to_proto(model), artifact)
     return artifact

@@ -14,12 +14,12 @@ from edgeseg.errors import AgreementError
 from edgeseg.graph.adopt.heads import Array, Head
 from edgeseg.graph.adopt.tail import Tail
 from edgeseg.graph.deploy import append_mask_tail
+from edgeseg.metrics.agreement import LEAST_LABELS, label_agreement, labels_from_output
 from edgeseg.sessions import open_session
 from edgeseg.spec import ModelSpec, Output
 
 # Float against float, of folded batch norms and another order of sums: six digits hold, and four are asked for.
 LOGIT_TOLERANCE = 1e-4
-MINIMUM_AGREEMENT = 0.999  # only near-ties may differ
 CERTAIN = 1 - 1e-7  # a probability that a float32 can tell from 1
 
 
@@ -53,11 +53,11 @@ def agreement_with_source(
     got = deployed(model if tail.align_corners is None else enlarged(model, spec), frames)
     want = [by_hand(heads, tail, arrays) for arrays in outputs]
     masks = [(labels(a), labels(b)) for a, b in zip(got, want)]
-    share = float(np.mean([np.mean(a == b) for a, b in masks]))
+    share = float(np.mean([label_agreement(a, b) for a, b in masks]))
     compares = kept and tail.output is Output.LOGITS
     differences = [difference(a, b) for a, b in zip(got, want)] if compares else [float("nan")]
     found = Agreement(len(frames), max(differences), share, tuple(np.unique([b for _, b in masks]).tolist()))
-    if found.logit_difference > LOGIT_TOLERANCE or not share >= MINIMUM_AGREEMENT:
+    if found.logit_difference > LOGIT_TOLERANCE or not share >= LEAST_LABELS["adoption"]:
         message = (
             f"the deploy graph and its source agree on {share:.4f} of the labels, logits to {max(differences):.1e}"
         )
@@ -103,7 +103,7 @@ def margin(head: Head, values: Array, left_out: Sequence[str]) -> Array:
 
 def labels(result: Array) -> Array:
     """(h, w) of logits (C, h, w), or of a mask as it is."""
-    return np.asarray(result.argmax(0) if result.ndim == 3 else result)
+    return np.asarray(labels_from_output(result[None])[0])
 
 
 def difference(got: Array, want: Array) -> float:

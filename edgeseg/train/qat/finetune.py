@@ -18,6 +18,7 @@ from edgeseg.errors import FileProblem, FormatError, MismatchError
 from edgeseg.files import sha256_from_file, writable_folder
 from edgeseg.interrupt import interrupts_held
 from edgeseg.progress import Progress, silent
+from edgeseg.provenance import Provenance
 from edgeseg.spec import ModelSpec, Precision
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.loop import Draw
@@ -117,7 +118,7 @@ def check_kept(source: Path, out: Path) -> None:
         raise FileProblem(f"the tuned {source.name} would overwrite its source", hint="name another folder with -o")
 
 
-def provenance_of(tuner: Tuner, source: Artifact, table: RangeTable) -> dict[str, Any]:
+def provenance_of(tuner: Tuner, source: Artifact, table: RangeTable) -> Provenance:
     """Where the tuned weights come from: plain data without paths and times.
 
     What the source says of its own weights goes one level down: they are not the ones in this file.
@@ -127,7 +128,8 @@ def provenance_of(tuner: Tuner, source: Artifact, table: RangeTable) -> dict[str
     recipe["scale"], recipe["steps"] = list(tuner.config.scale), tuner.done
     recipe["images_sha256"] = table.images_sha256
     del recipe["minutes"], recipe["every"]
-    return {"qat": recipe, "source": {**source.provenance, "onnx_sha256": tuner.origin["onnx"]}}
+    before = dataclasses.replace(source.provenance, onnx_sha256=tuner.origin["onnx"])
+    return Provenance(qat=recipe, tuned_from=before)
 
 
 def draw_for(config: QatConfig, spec: ModelSpec) -> Draw:

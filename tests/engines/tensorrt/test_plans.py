@@ -56,13 +56,13 @@ def test_the_sidecar_says_how_to_build_it_again_and_what_became_of_each_layer(
 ) -> None:
     plan = build(tmp_path, level=4, batch=(1, 2, 3), timing_cache=tmp_path / "timings")
     assert plan.path.name == "small.tensorrt.fp32.plan"
-    assert plan.build["onnx"] == "float.onnx"
-    assert plan.build["profile"] == [[count, 32, 64, 3] for count in (1, 2, 3)]
-    assert plan.build["options"]["level"] == 4
+    assert plan.build.onnx == "float.onnx"
+    assert list(plan.build.profile) == [[count, 32, 64, 3] for count in (1, 2, 3)]
+    assert plan.build.options["level"] == 4
     assert str(tmp_path) not in sidecar_path(plan.path).read_text()
-    assert "--builderOptimizationLevel=4" in plan.build["trtexec"]
-    assert plan.build["plan_bytes"] == plan.path.stat().st_size
-    assert [layer["nodes"] for layer in plan.build["layers"]] == [["conv0"], ["conv1"], ["conv2"]]
+    assert "--builderOptimizationLevel=4" in plan.build.trtexec
+    assert plan.build.plan_bytes == plan.path.stat().st_size
+    assert [layer["nodes"] for layer in plan.build.layers] == [["conv0"], ["conv1"], ["conv2"]]
     assert (plan.device["gpu"], plan.device["compute_capability"]) == ("emulated", "cpu")
     assert [path.name for path in (tmp_path / "timings").iterdir()] == ["tensorrt-1.7.1.116-emulated.cache"]
 
@@ -82,7 +82,7 @@ def test_what_a_dla_leaves_to_the_gpu_is_told_and_in_the_sidecar(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     install(monkeypatch, tensorrt_rtx, dla_cores=2)
-    assert build(tmp_path, dla=1).build["fell_back"] == ["layer1", "layer2"]
+    assert build(tmp_path, dla=1).build.fell_back == ("layer1", "layer2")
     assert "the DLA leaves 2 of 3 layers to the GPU: layer1, layer2" in caplog.text
 
 
@@ -397,8 +397,8 @@ def test_without_a_gpu_rtx_still_builds_and_its_onnx_is_judged_in_its_place(
     monkeypatch.setattr(device, "open_cuda", no_gpu)
     source = float_onnx(tmp_path).path
     plan = engine_from_onnx(source, "tensorrt_rtx", out_dir=tmp_path / "out", frames=frames(2))
-    assert plan.agreement["judged"] == "the ONNX, not the engine: this machine has no NVIDIA driver"
-    assert plan.agreement["labels"] == 1.0  # the reference is that very ONNX
+    assert plan.agreement.judged == "the ONNX, not the engine: this machine has no NVIDIA driver"
+    assert plan.agreement.labels == 1.0  # the reference is that very ONNX
     assert "was not run" in caplog.text
     assert plan.path.read_bytes()[1:4] == b"trt"
 
@@ -478,4 +478,4 @@ def test_a_plan_for_several_sizes_says_so_in_its_profile(fake: FakeTensorRt, tmp
     options = BuildOptions(sizes=((64, 32), (64, 32), (128, 64)))
     source = float_onnx(tmp_path).path
     plan = engine_from_onnx(source, "tensorrt", out_dir=tmp_path / "out", options=options)
-    assert plan.build["profile"] == [[1, 32, 64, 3], [1, 32, 64, 3], [1, 64, 128, 3]]
+    assert list(plan.build.profile) == [[1, 32, 64, 3], [1, 32, 64, 3], [1, 64, 128, 3]]

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from residual_onnx import quantised
 from small_onnx import CLASSES, HEIGHT, WIDTH, frames, onnx_model
 
-from edgeseg.artifact import Artifact
+from edgeseg.artifact import Artifact, load_onnx
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import open_engine
 from edgeseg.engines.options import RunOptions
@@ -110,7 +110,7 @@ def test_a_float_engine_computes_what_its_file_says(name: str, residual: Artifac
         engine.available()
     except UnavailableError as problem:
         pytest.skip(str(problem))
-    built = engine.build(residual, tmp_path / f"built.{engine.extension}", Precision.FP32)
+    built = engine.build(load_onnx(residual.path), tmp_path / f"built.{engine.extension}", Precision.FP32)
     assert passes([session(residual), engine_runner(name, built)], FLOAT_DB)
 
 

@@ -61,6 +61,6 @@ def test_every_bundled_model_becomes_a_plan_of_the_precision_that_is_asked_for(
             assert precision is not Precision.INT8 or kept == {f"{layer}/Conv" for layer in FLOAT[name]}
             # of a transformer the products of attention stay float too
             assert share >= (0.8 if precision is Precision.INT8 else 1.0)
-            assert [shape[0] for shape in plan.build["profile"]] == ([] if form == "one" else [1, 2, 4])
-            assert plan.build["options"].get("gpus", []) == list(options.gpus)
-            assert len(plan.build["layers"]) >= len(asking) > 20
+            assert [shape[0] for shape in plan.build.profile] == ([] if form == "one" else [1, 2, 4])
+            assert plan.build.options.get("gpus", []) == list(options.gpus)
+            assert len(plan.build.layers) >= len(asking) > 20

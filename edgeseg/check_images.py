@@ -1,0 +1,84 @@
+"""The images on which a conversion is checked: the user's own, a synthetic street for its classes, or else noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.calib.images import images_from, other_images
+from edgeseg.engines.agreement import CheckImages
+from edgeseg.spec import ModelSpec
+from edgeseg.street.camera import SMALLEST, STREET_LABELS, StreetCamera
+
+COUNT = 4
+COARSEST = 4  # pixels along the shorter side of the coarsest octave of noise
+ADVICE = "compared on noise, which the model does not know: give images of the camera with --images FOLDER"
+STREETS, NOISE = "synthetic street images", "noise"
+Rgb = NDArray[np.uint8]
+
+
+def check_images(
+    spec: ModelSpec, images: str | Path | None = None, *, calibrated_on: int = 0, count: int = COUNT, seed: int = 0
+) -> CheckImages:
+    """`count` frames for the model `spec`, and where they are from.
+
+    images: a folder, glob or data set's URI, of which calibration took `calibrated_on`: the others are taken where
+    there are any. Without images a synthetic street is drawn for a model that has its classes; for another one the
+    frames are noise, on which equal labels decide nothing.
+    """
+    if images is not None:
+        return images_of(spec, images, calibrated_on, count)
+    if knows_street(spec):
+        frames = street_frames(spec, count, seed)
+        return CheckImages(frames, STREETS)
+    return CheckImages(noise_frames(spec, count, seed), NOISE, ADVICE, is_noise=True)
+
+
+def images_of(spec: ModelSpec, images: str | Path, calibrated_on: int, count: int) -> CheckImages:
+    """`count` of `images`, such as calibration did not take where there are any."""
+    others = list(other_images(images, spec, calibrated_on, count)) if calibrated_on else []
+    if others:
+        return CheckImages(np.stack(others), f"{images} (calibration did not use these)")
+    taken = list(images_from(images, spec, count))
+    same = " (calibration used these too: there are no others)" if calibrated_on else ""
+    return CheckImages(np.stack(taken), f"{images}{same}")
+
+
+def bench_images(spec: ModelSpec, images: str | Path | None, count: int) -> CheckImages:
+    """`count` frames to time a model on: of `images`, of a synthetic street for its classes, or plain grey."""
+    if images is not None or knows_street(spec):
+        return check_images(spec, images, count=count)
+    shape = (count, spec.input.height, spec.input.width, 3)
+    return CheckImages(np.full(shape, 128, np.uint8), "grey images")
+
+
+def knows_street(spec: ModelSpec) -> bool:
+    """Whether the model has all the classes of the synthetic street, and an input that such a street fits into."""
+    return set(STREET_LABELS) <= set(spec.labels.names) and min(spec.input.width, spec.input.height) >= SMALLEST
+
+
+def street_frames(spec: ModelSpec, count: int, seed: int = 0) -> Rgb:
+    """Frames (N, H, W, 3) of the synthetic street, each of another drive."""
+    size = {"width": spec.input.width, "height": spec.input.height}
+    return np.stack([StreetCamera(seed=seed + number, **size).render(0)[0] for number in range(count)])
+
+
+def noise_frames(spec: ModelSpec, count: int, seed: int = 0) -> Rgb:
+    """Frames (N, H, W, 3) of noise whose strength falls with its frequency, as that of photographs does."""
+    rng = np.random.default_rng(seed)
+    return np.stack([noise(rng, spec.input.height, spec.input.width) for _ in range(count)])
+
+
+def noise(rng: np.random.Generator, height: int, width: int) -> Rgb:
+    """(H, W, 3): octaves of random colours, each twice as fine as the one before and half as strong."""
+    total = np.zeros((height, width, 3), np.float32)
+    side, strength = COARSEST, 1.0
+    while side < min(height, width):
+        coarse = rng.normal(0, strength, (side, max(1, side * width // height), 3)).astype(np.float32)
+        total += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+        side, strength = 2 * side, strength / 2
+    scaled: Rgb = np.clip(128 + 50 * total, 0, 255).astype(np.uint8)
+    return scaled
