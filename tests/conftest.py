@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 from residual_onnx import residual_onnx
 from small_onnx import frames
@@ -16,6 +17,10 @@ from small_onnx import frames
 from edgeseg.artifact import Artifact
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.range import RangeTable
+
+# Examples have no deadline: how long one takes says more about the machine than about the code.
+hypothesis.settings.register_profile("edgeseg", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("edgeseg")
 
 DATA = "EDGESEG_DATA"
 REQUIRE = "EDGESEG_REQUIRE"

@@ -36,7 +36,7 @@ import numpy as np
 sys.path.append(str(Path(__file__).parents[1]))
 from record import Record, Table, Verdict, add_output_option, data_folder, publish, run_child, run_main
 
-from edgeseg.artifact import Artifact, artifact_from_onnx
+from edgeseg.artifact import Artifact, LoadedModel, artifact_from_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.images import images_from
 from edgeseg.calib.quantize import int8_from_ranges
@@ -123,7 +123,7 @@ class Net:
             found.update({(name, engine): made for engine in peer.engines if made is not None})
         return found
 
-    def built(self, onnx: Artifact, engine: str, where: str) -> Artifact:
+    def built(self, onnx: Artifact | LoadedModel, engine: str, where: str) -> Artifact:
         """The engine of an ONNX, in a folder of its own: it has the model's name."""
         folder = self.folder / where
         folder.mkdir(exist_ok=True)

@@ -15,6 +15,7 @@ from small_onnx import float_onnx, frames, street_onnx
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """Runs commands in a folder with a network of street classes, one of others, and a few images."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
     street_onnx(tmp_path)
     float_onnx(tmp_path)
     Path("images").mkdir()
