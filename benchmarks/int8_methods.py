@@ -60,7 +60,7 @@ def results_of(model: str, engine: str, table: RangeTable, options: argparse.Nam
         for name, correction in CORRECTIONS.items():
             method = Method(observer, **correction)
             made = int8_from_ranges(onnx.path, table, target=engine, out=folder / "int8.onnx", method=method)
-            with opened(made, engine, options) as segmenter:
+            with opened(made.artifact, engine, options) as segmenter:
                 scores, balanced = truth.scores(segmenter), like_fp32.scores(segmenter).miou
             drop = scores.drop_from(truth.reference)
             figures = {"miou": scores.miou, "drop": drop.to_dict(), "agreement": scores.same_labels().value}

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from record import Record, Table, Verdict, add_output_option, publish, run_child, run_main
 
-from edgeseg.artifact import Artifact, load_onnx
+from edgeseg.artifact import LoadedModel, load_onnx
 from edgeseg.calib.half import fp16_from_ranges
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
@@ -67,7 +67,7 @@ def measure(options: argparse.Namespace) -> Record:
     )
 
 
-def sources(name: str, folder: Path) -> list[Artifact]:
+def sources(name: str, folder: Path) -> list[LoadedModel]:
     """Float, fp16 and int8 ONNX of a bundled net, with logits and with a mask."""
     from edgeseg.conversion import float_onnx
 

@@ -16,7 +16,7 @@ from edgeseg.calib.doubts import log_caveat
 from edgeseg.calib.images import images_from
 from edgeseg.calib.range import RangeTable
 from edgeseg.check_images import check_images
-from edgeseg.choice import Auto, Choice, Source, check_choice, chosen
+from edgeseg.decide.choice import Auto, Choice, Source, check_choice, chosen
 from edgeseg.decide.decide import Decision
 from edgeseg.decide.plot import draw_pareto
 from edgeseg.engines import default_engine, open_engine, runnable_engines

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeseg.artifact import Artifact, artifact_from_onnx
+from edgeseg.artifact import Artifact, artifact_from_onnx, load_onnx
 from edgeseg.calib.calibrate import ranges_from_images
+from edgeseg.calib.precision import onnx_of_precision
 from edgeseg.calib.range import RangeTable
-from edgeseg.conversion import float_onnx, onnx_of_precision
+from edgeseg.conversion import float_onnx
 from edgeseg.datasets.labels import CITYSCAPES_LABELS
 from edgeseg.files import whole_file
-from edgeseg.progress import silent
 from edgeseg.recipe import bundled_ranges
 from edgeseg.spec import InputSpec, ModelSpec, Precision, size_from_text
 from edgeseg.street import StreetCamera
@@ -36,7 +36,8 @@ def onnx_of_net(net: str, precision: Precision, engine: str, work: Work) -> Arti
     source = float_of_net(net, work)
     if precision is Precision.FP32:
         return source
-    return onnx_of_precision(precision, source, table_of_net(net, work), engine, work.part("onnx"), silent)
+    out, table = work.part("onnx") / f"{net}.{precision}.onnx", table_of_net(net, work)
+    return onnx_of_precision(precision, load_onnx(source.path), table, target=engine, out=out).artifact
 
 
 def float_of_net(net: str, work: Work) -> Artifact:

@@ -130,6 +130,7 @@ def choose(source: Source, choice: Precision | Auto, progress: Progress) -> Choi
 
 def named(source: Source, precision: Precision, progress: Progress) -> Choice:
     """The engine of `precision`. AgreementError, which tells of better engines, where int8 loses too many labels."""
+    progress("build", 0, None)
     try:
         built = source.maker(progress).build(precision)
     except AgreementError as problem:

@@ -18,10 +18,10 @@ from small_onnx import float_onnx, frames, street_onnx
 from edgeseg.artifact import Artifact, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.placement import TARGETS
-from edgeseg.choice import Auto
 from edgeseg.conversion import convert
 from edgeseg.decide.budget import Budget
 from edgeseg.decide.candidate import Candidate
+from edgeseg.decide.choice import Auto
 from edgeseg.engines import open_engine
 from edgeseg.errors import AgreementError, UnavailableError, UnknownNameError
 from edgeseg.opening import existing_engine
@@ -215,7 +215,7 @@ def test_a_refusal_names_the_engine_that_keeps_the_labels(
     monkeypatch.setattr("edgeseg.engines.gate.plain_is_available", lambda: False)  # it would find the very layer
     wrong = dataclasses.replace(real, name="wrong", write=spoilt, targets=("wrong",))
     monkeypatch.setattr("edgeseg.conversion.open_engine", lambda name: wrong)
-    monkeypatch.setattr("edgeseg.choice.runnable_engines", lambda: [wrong, real])
+    monkeypatch.setattr("edgeseg.decide.choice.runnable_engines", lambda: [wrong, real])
     monkeypatch.setitem(TARGETS, "wrong", TARGETS["onnxruntime"])
     source, table = tmp_path / "street.onnx", ranges
     with pytest.raises(AgreementError) as caught:
