@@ -19,9 +19,9 @@ from typing import Any
 from record import Record, Table, Verdict, add_output_option, data_folder, publish, run_main
 
 from edgeseg.artifact import Artifact
-from edgeseg.choice import Auto
 from edgeseg.conversion import Conversion, convert
 from edgeseg.datasets import open_dataset
+from edgeseg.decide.choice import Auto
 from edgeseg.decide.judge import Judge, pictures_from_dataset
 from edgeseg.decide.race import Lap, race
 from edgeseg.measure.load import LoadMeter

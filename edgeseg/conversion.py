@@ -16,7 +16,7 @@ from edgeseg.calib.doubts import log_caveat
 from edgeseg.calib.images import images_from
 from edgeseg.calib.range import RangeTable
 from edgeseg.check_images import check_images
-from edgeseg.choice import Auto, Choice, Source, check_choice, chosen
+from edgeseg.decide.choice import Auto, Choice, Source, check_choice, chosen
 from edgeseg.decide.decide import Decision
 from edgeseg.decide.plot import draw_pareto
 from edgeseg.engines import default_engine, open_engine, runnable_engines
@@ -181,11 +181,18 @@ def sources(request: Request, onnx: LoadedModel, table: RangeTable | None, folde
 
 
 def ranges_of(request: Request, onnx: LoadedModel, path: Path, progress: Progress) -> RangeTable | None:
-    """The ranges that were made before, or those of the images; `path` is where the table will lie."""
+    """The ranges that were made before, or those of the images; `path` is where the table will lie.
+
+    MismatchError for those of another network.
+    """
     if request.calibrated_on and request.images is not None:
         partial = path.with_name(f"{path.name}.partial")
         return calibrated(onnx, request.images, request.limit, partial, progress)
-    return RangeTable.open(request.table_path) if request.table_path else None
+    if request.table_path is None:
+        return None
+    table = RangeTable.open(request.table_path)
+    table.check(onnx.graph(), onnx.spec.name)
+    return table
 
 
 def calibrated(

@@ -19,9 +19,9 @@ from edgeseg import convert as public_convert
 from edgeseg.artifact import Artifact, load_onnx, sidecar_path, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.range import RangeTable
-from edgeseg.choice import Auto
 from edgeseg.conversion import convert
 from edgeseg.decide.budget import Budget
+from edgeseg.decide.choice import Auto
 from edgeseg.decide.decide import best_float
 from edgeseg.engines import open_engine
 from edgeseg.engines.options import BuildOptions
@@ -95,7 +95,7 @@ def test_an_onnx_is_converted_to_int8_with_images_and_their_table_is_kept(images
     assert (agreement.frames, agreement.images) == (2, f"{images} (calibration did not use these)")
     assert made.onnx.path.read_bytes() == source.path.read_bytes()
     assert [done for task, done, _ in steps if task == "calibrate"] == [1, 2, 3, 4]
-    assert list(dict.fromkeys(task for task, _, _ in steps)) == ["export", "calibrate"]
+    assert list(dict.fromkeys(task for task, _, _ in steps)) == ["export", "calibrate", "build"]
 
 
 def test_a_table_made_before_serves_as_well(tmp_path: Path) -> None:

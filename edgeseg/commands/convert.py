@@ -29,10 +29,10 @@ from edgeseg.commands.options import (
 from edgeseg.errors import MismatchError
 
 if TYPE_CHECKING:
-    from edgeseg.choice import Auto
     from edgeseg.conversion import Conversion
     from edgeseg.decide.budget import Budget
     from edgeseg.decide.candidate import Candidate
+    from edgeseg.decide.choice import Auto
     from edgeseg.decide.decide import Decision
     from edgeseg.recipe import Recipe
     from edgeseg.spec import ModelSpec, Precision
@@ -136,7 +136,7 @@ def command(
 
 def choice_from_options(recipe: Recipe, precision: str | None, data: str | None, budget: Budget) -> Precision | Auto:
     """The precision that is named, or how to measure one. MismatchError for --data beside a named one."""
-    from edgeseg.choice import Auto
+    from edgeseg.decide.choice import Auto
 
     if precision is not None and precision.lower() == AUTO:
         return Auto(budget, data)

@@ -11,6 +11,7 @@ from edgeseg.decide.candidate import Candidate
 from edgeseg.decide.judge import Judge
 from edgeseg.decide.trial import Trial
 from edgeseg.decide.weigh import Weight, weights_of_blocks
+from edgeseg.errors import EdgeSegError
 from edgeseg.progress import Progress
 from edgeseg.spec import Precision
 
@@ -66,7 +67,10 @@ def mixed_field(field: Field, blocks: Sequence[Block], trial: Trial, search: Jud
     int8 = next(each for each in field.candidates if each.precision is Precision.INT8)
     if len(blocks) < 2:
         return field
-    engine = int8.engine or trial.maker.build(Precision.INT8, checked=False)
+    try:
+        engine = int8.engine or trial.maker.build(Precision.INT8, checked=False)
+    except EdgeSegError:  # the candidate says why
+        return field
     weights = weights_of_blocks(blocks, engine, trial, search, progress)
     tried: list[Candidate] = []
     steps = mixes(weights, int8)

@@ -15,11 +15,12 @@ from edgeseg.decide.candidate import Candidate, Maker, name_of
 from edgeseg.decide.judge import Judge, Rgb, Scores
 from edgeseg.decide.race import race
 from edgeseg.engines.options import RunOptions
-from edgeseg.errors import AgreementError
+from edgeseg.errors import AgreementError, FormatError, MismatchError, UnavailableError
 from edgeseg.segmenter import Segmenter, open_segmenter
 from edgeseg.spec import Precision
 
 QUICK = 5  # rounds of a race that only decides what to try next
+OUT = (AgreementError, FormatError, MismatchError, UnavailableError)  # what takes a candidate out of the race
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,11 @@ class Trial:
         return time.monotonic() - self.began > 60 * self.budget.minutes
 
     def measured(self, precision: Precision, blocks: Sequence[Block] = ()) -> Candidate:
-        """The candidate, built and judged; not yet raced. One whose build fails its check says so in `problem`."""
+        """The candidate, built and judged; not yet raced. One that cannot be built, or is wrong, has a `problem`."""
         candidate = Candidate(name_of(precision, blocks), precision, tuple(blocks))
         try:
             engine = self.maker.build(precision, blocks)
-        except AgreementError as problem:
+        except OUT as problem:
             return dataclasses.replace(candidate, problem=problem.message)
         with self.open(engine) as segmenter:
             scores = self.judge.scores(segmenter)

@@ -124,9 +124,10 @@ def check_agreement(
 
 def warn_of_loss(built: Artifact) -> None:
     """Log that an int8 engine, which somebody asked for, changes more labels than one is given without being asked."""
-    share = built.agreement.labels
-    if built.precision is Precision.INT8 and share is not None and share < LEAST_LABELS["int8 by choice"]:
-        name, images = built.path.name, built.agreement.images
+    share, images = built.agreement.labels or 0.0, built.agreement.images
+    # What lies below was refused, or was logged when it was forced.
+    if built.precision is Precision.INT8 and LEAST_LABELS["int8 engine"] <= share < LEAST_LABELS["int8 by choice"]:
+        name = built.path.name
         logger.warning("%s labels %.1f%% of the pixels as the float model does (%s)", name, 100 * share, images)
 
 

@@ -24,7 +24,7 @@ def test_the_tuned_onnx_and_its_ranges_convert(run: Run, tiny_weights: Path) -> 
     assert made["steps"] == 2
     again = run(*typed)
     assert again.json() == {**made, "resumed": 2, "seconds": again.json()["seconds"], "loss": 0}
-    options = ("--ranges", made["ranges"], "--precision", "int8", "--engine", "onnxruntime", "--json")
+    options = ("--ranges", made["ranges"], "--precision", "int8", "--engine", "onnxruntime", "--json", "--force")
     assert run("convert", made["onnx"], *options).json()["precision"] == "int8"
 
 

@@ -8,9 +8,9 @@ from small_cli import runner
 from small_onnx import frames, street_onnx
 
 from edgeseg.artifact import Artifact
-from edgeseg.choice import Auto
 from edgeseg.conversion import convert
 from edgeseg.decide.budget import Budget
+from edgeseg.decide.choice import Auto
 from edgeseg.decide.pictures import panel_from_options
 from edgeseg.errors import DataError, MismatchError
 

@@ -191,7 +191,10 @@ def test_every_family_passes_when_lowered(family: str, tmp_path: Path) -> None:
     for engine in ("openvino", "onnxruntime"):
         pytest.importorskip(engine)
         int8 = quantised(source, table, engine)
-        built = engine_from_onnx(int8.path, engine, out_dir=tmp_path / engine, reference=source.path, frames=seen)
+        # Random weights keep fewer labels than trained ones, which is not what this looks at.
+        built = engine_from_onnx(
+            int8.path, engine, out_dir=tmp_path / engine, reference=source.path, frames=seen, force=True
+        )
         assert built.agreement.source_relative_rms < 0.06  # random weights amplify rounding: 0.01 to 0.05 were seen
 
 

@@ -130,6 +130,7 @@ def choose(source: Source, choice: Precision | Auto, progress: Progress) -> Choi
 
 def named(source: Source, precision: Precision, progress: Progress) -> Choice:
     """The engine of `precision`. AgreementError, which tells of better engines, where int8 loses too many labels."""
+    progress("build", 0, None)
     try:
         built = source.maker(progress).build(precision)
     except AgreementError as problem:
@@ -144,7 +145,7 @@ def with_better_engines(problem: AgreementError, source: Source, progress: Progr
     """`problem`, and which other engines that run here keep the labels with the same ranges."""
     found = []
     for engine in runnable_engines():
-        if engine.name == source.engine.name or Precision.INT8 not in engine.precisions:
+        if engine.name == source.engine.name or Precision.INT8 not in engine.precisions or engine.takes_minutes:
             continue
         with contextlib.suppress(EdgeSegError):
             other = dataclasses.replace(source, engine=engine, options=BuildOptions(), force=False)
@@ -170,11 +171,15 @@ def undecided(source: Source) -> str:
 
 
 def unmeasured(source: Source, reason: str, progress: Progress) -> Choice:
-    """int8 where there are ranges and an engine that computes in it, else the best float; with the reason on record."""
-    int8 = source.can_be_int8 and not source.engine.simulates
-    precision = Precision.INT8 if int8 else best_float(source.engine, source.options.device)
-    choice = named(source, precision, progress)
-    record = {"verdict": f"{precision} chosen: {reason}", "device": source.options.device}
+    """int8 where there are ranges and it keeps the labels, else the best float; with the reason on record."""
+    choice, device = None, source.options.device
+    if source.can_be_int8 and not source.engine.simulates:
+        try:
+            choice = named(source, Precision.INT8, progress)
+        except AgreementError as problem:
+            reason += f", and {problem.message}"
+    choice = choice or named(source, best_float(source.engine, device), progress)
+    record = {"verdict": f"{choice.name} chosen: {reason}", "device": device}
     return dataclasses.replace(choice, engine=dataclasses.replace(choice.engine, decision=record))
 
 

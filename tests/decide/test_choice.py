@@ -18,10 +18,10 @@ from small_onnx import float_onnx, frames, street_onnx
 from edgeseg.artifact import Artifact, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.placement import TARGETS
-from edgeseg.choice import Auto
 from edgeseg.conversion import convert
 from edgeseg.decide.budget import Budget
 from edgeseg.decide.candidate import Candidate
+from edgeseg.decide.choice import Auto
 from edgeseg.engines import open_engine
 from edgeseg.errors import AgreementError, UnavailableError, UnknownNameError
 from edgeseg.opening import existing_engine
@@ -144,6 +144,38 @@ def test_where_the_engine_cannot_run_nothing_is_measured_and_everybody_is_told(
     assert not engine.agreement.is_of_engine
 
 
+def test_where_nothing_is_measured_int8_that_spoils_the_labels_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = open_engine("onnxruntime")
+    monkeypatch.setattr("edgeseg.conversion.open_engine", lambda name: dataclasses.replace(real, runs_here=elsewhere))
+    made = convert(
+        street_onnx(tmp_path).path, engine="onnxruntime", ranges=spoilt_ranges(tmp_path), out=tmp_path / "out"
+    )
+    assert made.engine.precision is Precision.FP32
+    assert made.verdict.startswith("fp32 chosen: not measured here: this machine has no NVIDIA driver, and street.")
+
+
+@pytest.mark.parametrize("precision", [None, Auto(Budget(minutes=1))])
+def test_an_int8_engine_that_cannot_be_built_leaves_float(
+    precision: Auto | None, ranges: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = open_engine("onnxruntime")
+
+    def write(job: Any) -> Any:
+        if job.precision is Precision.INT8:
+            raise RuntimeError("no kernel for int8")
+        return real.write(job)
+
+    monkeypatch.setattr("edgeseg.conversion.open_engine", lambda name: dataclasses.replace(real, write=write))
+    made = convert(
+        tmp_path / "street.onnx", engine="onnxruntime", precision=precision, ranges=ranges, out=tmp_path / "out"
+    )
+    assert made.engine.precision is Precision.FP32
+    assert made.verdict.startswith("fp32 kept: int8 is out: ")
+    assert "no kernel for int8" in made.verdict
+
+
 def spoilt_ranges(folder: Path) -> Path:
     """Ranges of a network whose int8 loses many labels: of pictures that are nearly black."""
     dark = [np.full_like(frames(1)[0], value) for value in (118, 119, 120, 121, 122, 123, 124, 125)]
@@ -183,7 +215,7 @@ def test_a_refusal_names_the_engine_that_keeps_the_labels(
     monkeypatch.setattr("edgeseg.engines.gate.plain_is_available", lambda: False)  # it would find the very layer
     wrong = dataclasses.replace(real, name="wrong", write=spoilt, targets=("wrong",))
     monkeypatch.setattr("edgeseg.conversion.open_engine", lambda name: wrong)
-    monkeypatch.setattr("edgeseg.choice.runnable_engines", lambda: [wrong, real])
+    monkeypatch.setattr("edgeseg.decide.choice.runnable_engines", lambda: [wrong, real])
     monkeypatch.setitem(TARGETS, "wrong", TARGETS["onnxruntime"])
     source, table = tmp_path / "street.onnx", ranges
     with pytest.raises(AgreementError) as caught:
