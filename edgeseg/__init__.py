@@ -48,6 +48,8 @@ _PUBLIC = {
     "stream": ("edgeseg.streaming", "stream"),
 }
 
+_RENAMED = {"Mask": "SemanticMask"}
+
 __all__ = [
     "Artifact",
     "ConfusionMatrix",
@@ -68,6 +70,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        raise AttributeError(f"edgeseg.{name} is edgeseg.{_RENAMED[name]} now")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'edgeseg' has no attribute {name!r}")
     module, attribute = _PUBLIC[name]

@@ -58,13 +58,25 @@ def rgb_from_image(image: ImageLike) -> NDArray[np.uint8]:
     if isinstance(image, (str, Path)):
         return rgb_from_file(Path(image))
     if hasattr(image, "convert"):
-        return np.asarray(image.convert("RGB"), np.uint8)
+        return rgb_from_pil(image)
     array = array_from(image)
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
         raise SizeError(
             f"an image is (H, W, 3) uint8 rgb, and this is {array.shape} {array.dtype}", hint="pass one rgb image"
         )
     return array
+
+
+def rgb_from_pil(image: Any) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 of a PIL image, turned as its EXIF says. FormatError where it cannot be decoded."""
+    from PIL import ImageOps
+
+    try:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)
+    except OSError as problem:
+        raise FormatError(
+            f"this image cannot be read: {problem}", hint="open the file again, or save it anew"
+        ) from None
 
 
 def array_from(values: Any) -> NDArray[Any]:

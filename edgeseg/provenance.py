@@ -132,9 +132,10 @@ class BuildInfo:
         return bool(self.options.get("any_gpu"))
 
     @property
-    def most_images(self) -> int:
-        """How many images it takes at once."""
-        return int(self.options.get("batch", (1, 1, 1))[-1])
+    def batch(self) -> tuple[int, int]:
+        """The fewest and the most images that it takes at once."""
+        fewest, _, most = self.options.get("batch", (1, 1, 1))
+        return int(fewest), int(most)
 
     @property
     def gpus(self) -> tuple[str, ...]:

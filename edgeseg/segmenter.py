@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import operator
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -70,7 +71,7 @@ class Segmenter:
         self._decoder = decoder or decoder_for(artifact.spec, artifact.output)
         self._fused = backend.fused(self._decoder)
         self._input = backend.inputs[0].name
-        self._batch = batch_of(artifact, backend)
+        self._fewest, self._batch = batch_of(artifact, backend)
         self._recorder = LatencyRecorder(sync=backend.synchronize)
 
     @property
@@ -162,7 +163,7 @@ class Segmenter:
             began = self._recorder.now()
             frame = resize_rgb(rgb, (self.spec.input.height, self.spec.input.width))
             resized = self._recorder.now()
-            outputs = self._backend.infer({self._input: frame[None]})
+            outputs = self._infer([frame])
             inferred = self._recorder.now()
             first = {name: array[0] for name, array in outputs.items()}
             prediction = self._decoder.prediction_from_outputs(first, size)
@@ -171,6 +172,11 @@ class Segmenter:
             steps["upsample"] = (inferred, ended)
             self._record(future, {stage: (end - start) * 1e3 for stage, (start, end) in steps.items()})
         return prediction
+
+    def _infer(self, frames: list[Rgb]) -> Mapping[str, NDArray[Any]]:
+        """The outputs for frames of the input's size; an engine that takes no fewer gets the last one again."""
+        frames = frames + frames[-1:] * (self._fewest - len(frames))
+        return self._backend.infer({self._input: frames[0][None] if len(frames) == 1 else np.stack(frames)})
 
     def _collect(self, begun: InferenceFuture, decoder: SemanticDecoder, future: PredictionFuture) -> Prediction:
         """Wait for what a device has begun."""
@@ -186,14 +192,12 @@ class Segmenter:
             self._recorder.add(stage, value)
 
     def _predict_batch(self, rgbs: Sequence[Rgb], size: Size | str | None) -> list[Prediction]:
-        """The predictions of as many images as one call takes; a fixed batch is filled up with the last one."""
+        """The predictions of as many images as one call takes."""
         side = (self.spec.input.height, self.spec.input.width)
         sizes = [checked_size(size) if size is not None else (rgb.shape[0], rgb.shape[1]) for rgb in rgbs]
         frames = [resize_rgb(rgb, side) for rgb in rgbs]
-        if self._backend.inputs[0].shape[0] > 0:
-            frames += [frames[-1]] * (self._batch - len(frames))
         with self._lock:
-            outputs = self._backend.infer({self._input: np.stack(frames)})
+            outputs = self._infer(frames)
             self._backend.synchronize()
             return [
                 self._decoder.prediction_from_outputs({name: array[n] for name, array in outputs.items()}, each)
@@ -201,10 +205,10 @@ class Segmenter:
             ]
 
 
-def batch_of(artifact: Artifact, backend: Backend) -> int:
-    """How many images the engine takes at once: what it was built for, or its input's fixed first dimension."""
+def batch_of(artifact: Artifact, backend: Backend) -> tuple[int, int]:
+    """The fewest and the most images that the engine takes at once: as it was built, or as its input's shape says."""
     fixed = backend.inputs[0].shape[0]
-    return fixed if fixed > 0 else artifact.build.most_images
+    return (fixed, fixed) if fixed > 0 else artifact.build.batch
 
 
 def checked_size(size: Any) -> Size:
@@ -213,7 +217,7 @@ def checked_size(size: Any) -> Size:
         width, height = size_from_text(size)
         return height, width
     try:
-        height, width = (int(side) for side in size)
+        height, width = (operator.index(side) for side in size)
     except (TypeError, ValueError):
         height = width = 0
     if height < 1 or width < 1:

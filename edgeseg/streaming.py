@@ -21,7 +21,7 @@ from edgeseg.video.loss import Loss
 from edgeseg.video.result import Result, rendered
 from edgeseg.video.sink import FrameSink, StopStream
 from edgeseg.video.source import FrameSource
-from edgeseg.video.stages import limit, overlapped, pipe, prefetch
+from edgeseg.video.stages import LEAVE_SECONDS, limit, overlapped, pipe, prefetch
 
 logger = logging.getLogger(__name__)
 
@@ -144,18 +144,23 @@ def stream(
 def stages_of(
     segmenter: Segmenter, sinks: Sequence[FrameSink], frames: int | None, opacity: float, stop: threading.Event | None
 ) -> list[Callable[[Iterator[Any]], Iterator[Any]]]:
-    """What lies between source and sinks: decode, infer and render each run in a thread of their own."""
+    """What lies between source and sinks: decoding and inference in a thread each, rendering in the caller's."""
     drawn = any(sink.wants != "prediction" for sink in sinks)
     stages: list[Callable[[Iterator[Any]], Iterator[Any]]] = [prefetched(stop)]
     if frames is not None:
         stages.insert(0, limit(frames))
-    stages += [predicted(segmenter, overlay_opacity=opacity if drawn else None), prefetched(stop)]
+    stages += [
+        predicted(segmenter, overlay_opacity=opacity if drawn else None),
+        prefetched(stop, patience=2 * LEAVE_SECONDS),
+    ]
     return [*stages, rendered(opacity)] if drawn else stages
 
 
-def prefetched(stop: threading.Event | None) -> Callable[[Iterator[Any]], Iterator[Any]]:
-    """The `prefetch` stage with the stream's stop token."""
-    return lambda items: prefetch(items, stop=stop)
+def prefetched(
+    stop: threading.Event | None, patience: float = LEAVE_SECONDS
+) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    """The `prefetch` stage with the stream's stop token; one behind another has more patience than that."""
+    return lambda items: prefetch(items, stop=stop, patience=patience)
 
 
 def written(result: Result, sinks: Sequence[FrameSink]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from edgeseg.spec import Precision
 
 OPTIONS = {
     "plain": BuildOptions(),
-    "all": BuildOptions(workspace_mib=64, level=5, portable=True, any_gpu=True, timing_cache=Path("timings")),
+    "all": BuildOptions(workspace_mib=64, level=5, portable=True, any_gpu=True, timing_cache=Path(tempfile.mkdtemp())),
     "dla": BuildOptions(dla=0),
     "batch": BuildOptions(batch=(1, 2, 3)),
 }

@@ -26,7 +26,7 @@ def main() -> None:
     options = parser.parse_args()
     with open_segmenter(options.engine) as segmenter:
         clock = VideoRun()
-        with open_source(options.source) as source, open_sink(options.out, source.info) as sink:
+        with open_source(options.source) as source, open_sink(options.out, source.info, overwrite=True) as sink:
             report = stream(source, segmenter, sink, on_result=lambda result: clock.frame())
         stages = {stage: summary.to_dict() for stage, summary in report.latency.items()}
         clock.finish(stages=stages, precision=str(segmenter.artifact.precision), engine=segmenter.artifact.engine)

@@ -62,8 +62,8 @@ def command(
     from edgeseg.commands.signals import stopped_by_signals
     from edgeseg.commands.terminal import shown_progress, wrote
     from edgeseg.streaming import stream
-    from edgeseg.video.sink import open_sink
-    from edgeseg.video.source import is_live_uri, open_source
+    from edgeseg.video.sink import open_sinks
+    from edgeseg.video.source import open_source, opens_last
     from edgeseg.video.truth import truth_sinks
 
     uris = outputs or [DEFAULT_OUTPUT]
@@ -71,13 +71,13 @@ def command(
 
         def opened_ends() -> tuple[FrameSource, list[FrameSink]]:
             frames_in = opened.enter_context(open_source(source, skip_errors=skip_errors))
-            sinks = [open_sink(uri, frames_in.info, inputs=frames_in.files(), overwrite=overwrite) for uri in uris]
+            sinks = open_sinks(uris, frames_in.info, inputs=frames_in.files(), overwrite=overwrite)
             return frames_in, [opened.enter_context(sink) for sink in sinks]
 
         # A wrong output shows before a model is converted; a camera waits, or its frames would.
-        for uri in uris if is_live_uri(source) else ():
-            open_sink(uri, overwrite=overwrite).close()
-        ends = None if is_live_uri(source) else opened_ends()
+        ends = None if opens_last(source) else opened_ends()
+        if ends is None:
+            open_sinks(uris, overwrite=overwrite)
         segmenter = opened.enter_context(
             segmenter_from_options(model, engine, precision, size, device, threads, progress)
         )
@@ -101,8 +101,8 @@ def print_report(
     """What a stream did, with what; what its source lost goes to stderr."""
     from edgeseg.commands.terminal import note, print_json, print_table
 
-    for warning in report.warnings:
-        note(f"warning: {warning}")
+    for loss in report.losses:
+        note(f"warning: {loss.message}")
     if report.interrupted:
         note(f"stopped after {report.frames} frames")
     mious = [judge.confusion.miou() for judge in judges if judge.frames_written]

@@ -27,7 +27,7 @@ class RunOptions:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
+        if self.threads is not None and (not isinstance(self.threads, int) or self.threads < 1):
             hint = "give 1 or more, or leave it out to use all cores"
             raise SizeError(f"an engine cannot run on {self.threads} threads", hint=hint, code="ES-THREADS")
 

@@ -33,16 +33,17 @@ class Decoder(ABC):
 class SemanticDecoder(Decoder):
     """Logits (C, h, w) to the argmax of their exact bilinear upsampling, or a mask (h, w) to its nearest neighbour.
 
-    kind: what the output holds, where the spec does not name it.
+    kind: what the output holds, where the spec does not name it. output: the name of the one that is read; "" for the
+    graph's first.
     """
 
     def __init__(self, spec: ModelSpec, kind: Output = Output.LOGITS) -> None:
         self.spec = spec
-        self._name, self._kind = (spec.outputs[0].name, spec.outputs[0].kind) if spec.outputs else ("", kind)
+        self.output, self._kind = (spec.outputs[0].name, spec.outputs[0].kind) if spec.outputs else ("", kind)
 
     def prediction_from_outputs(self, outputs: Mapping[str, Array], size: tuple[int, int]) -> SemanticMask:
         """`Decoder.prediction_from_outputs`."""
-        result = outputs[self._name] if self._name else next(iter(outputs.values()))
+        result = outputs[self.output] if self.output else next(iter(outputs.values()))
         if self._kind is Output.LOGITS:
             return self.prediction_from_labels(labels_from_logits(result, size, align_corners=self.spec.align_corners))
         return self.prediction_from_labels(np.array(labels_nearest(result, size)))

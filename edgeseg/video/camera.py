@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator
 from fractions import Fraction
@@ -35,6 +36,7 @@ class CameraSource(FrameSource):
     ) -> None:
         name = f"camera:{device}"
         self._clock, self._opened = clock, clock()
+        self._reading = threading.Lock()
         self._capture: Any = cv2.VideoCapture(device)
         for key, wish in wishes.items():
             self._capture.set(OPTIONS[key], wish)
@@ -49,12 +51,17 @@ class CameraSource(FrameSource):
     def close(self) -> None:
         """Give the camera back."""
         super().close()
-        self._capture.release()
+        if self._reading.acquire(blocking=False):  # else the thread that reads gives it back
+            self._capture.release()
 
     def _frames(self) -> Generator[Frame, None, None]:
         last, index = -1.0, 0
         while not self._closed:
-            arrived, bgr = self._capture.read()
+            with self._reading:
+                arrived, bgr = self._capture.read()
+            if self.is_closed():
+                self._capture.release()
+                return
             if not arrived:
                 ended = f"{self.info.name}: the source ended: the camera gives no more, after {index} frames"
                 self.losses.append(Loss("ES-SOURCE-ENDED", ended))

@@ -50,6 +50,11 @@ class FrameSink(ABC):
     def _write(self, result: Result) -> bool:
         """Take one result; whether more are wanted."""
 
+    @property
+    def place(self) -> Path | None:
+        """The file, folder or pattern that it writes to; None where it writes nothing."""
+        return None
+
     def would_overwrite(self) -> list[Path]:
         """The files that are there already and that writing may replace."""
         return []
@@ -84,6 +89,25 @@ def open_sink(
     sink: FrameSink = importlib.import_module(SINKS[address.kind]).sink_from_address(address, info)
     check_outputs(sink, inputs, overwrite=overwrite)
     return sink
+
+
+def open_sinks(
+    uris: Sequence[str | Path], info: SourceInfo | None = None, *, inputs: Sequence[Path] = (), overwrite: bool = False
+) -> list[FrameSink]:
+    """The sinks that `uris` name, each as `open_sink` opens it. FileProblem (ES-FILE-SAME) where two share a place."""
+    sinks = [open_sink(uri, info, inputs=inputs, overwrite=overwrite) for uri in uris]
+    for index, sink in enumerate(sinks):
+        for other in sinks[:index]:
+            if sink.place is not None and other.place is not None and _meet(sink.place, other.place):
+                message = f"two outputs would write to the same place: {other.name} and {sink.name}"
+                raise FileProblem(message, hint="give each a place of its own with -o", code="ES-FILE-SAME")
+    return sinks
+
+
+def _meet(a: Path, b: Path) -> bool:
+    """Whether two places are the same, or one is the folder that the other, a pattern, writes to."""
+    a, b = a.resolve(), b.resolve()
+    return a == b or (a == b.parent and a.suffix == "") or (b == a.parent and b.suffix == "")
 
 
 def check_outputs(sink: FrameSink, inputs: Sequence[Path], *, overwrite: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -29,6 +30,7 @@ QUALITY = {
     "libvpx": {"deadline": "realtime", "cpu-used": "8", "crf": "10", "b": "20M"},
 }
 ENCODERS = ("mpeg4", "libx264", "libx265", "libvpx", "libsvtav1", "ffv1", "h264_nvenc", "hevc_nvenc", "h264_v4l2m2m")
+FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".avi": "avi", ".webm": "webm"}
 DEFAULT_ENCODER = {".webm": "libvpx"}
 # Fragments until the file is closed, an ordinary MP4 then: what a full disk or a killed process leaves can be played.
 FRAGMENTS = {"movflags": "+hybrid_fragmented+delay_moov"}  # delayed: the first frame keeps its time
@@ -52,6 +54,11 @@ class FileSink(FrameSink):
         self._stream: Any = None
         self._size: tuple[int, int] | None = None
         self._last = -1
+
+    @property
+    def place(self) -> Path:
+        """`FrameSink.place`."""
+        return self._path
 
     def would_overwrite(self) -> list[Path]:
         """The video that is there already."""
@@ -139,12 +146,17 @@ def i420_from_rgb(rgb: Pixels) -> Pixels:
     return i420
 
 
-def _check_encoder(encoder: str) -> None:
+def _check_encoder(encoder: str, path: Path) -> None:
+    """Refuse an encoder that FFmpeg does not have, and one that the kind of file does not take."""
     try:
         av.codec.Codec(encoder, "w")
     except av.codec.codec.UnknownCodecError:
         known = [name for name in av.codec.codecs_available if name in ENCODERS]
         raise UnknownNameError.among("encoder", encoder, known) from None
+    kind = FORMATS.get(path.suffix.lower(), "")
+    if kind and encoder not in av.open(io.BytesIO(), "w", format=kind).supported_codecs:
+        hint = "leave ?encoder= away, or write .mkv"
+        raise UnavailableError(f"{path.suffix} files hold no {encoder}", hint=hint, code="ES-ENCODER")
 
 
 def sink_from_address(address: Address, info: SourceInfo | None) -> FileSink:
@@ -152,7 +164,7 @@ def sink_from_address(address: Address, info: SourceInfo | None) -> FileSink:
     address.check_options(["encoder"])
     path = Path(address.place)
     encoder = address.options.get("encoder", DEFAULT_ENCODER.get(path.suffix.lower(), "mpeg4"))
-    _check_encoder(encoder)
+    _check_encoder(encoder, path)
     if path.is_dir():
         raise FileProblem(f"this is a folder, not a file: {path}", hint="name a file in it")
     writable_folder(path.parent)

@@ -33,6 +33,11 @@ class ImagesSink(FrameSink):
         self._place, self._is_folder = place, is_folder
         self._written: set[Path] = set()
 
+    @property
+    def place(self) -> Path:
+        """`FrameSink.place`."""
+        return self._place
+
     def would_overwrite(self) -> list[Path]:
         """The images of the folder, or those that the pattern names."""
         if self._is_folder:

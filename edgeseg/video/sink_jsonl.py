@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import IO, ClassVar
@@ -28,6 +29,11 @@ class JsonLinesSink(FrameSink):
         self._path = path
         self._file: IO[str] | None = None
 
+    @property
+    def place(self) -> Path:
+        """`FrameSink.place`."""
+        return self._path
+
     def would_overwrite(self) -> list[Path]:
         """The file that is there already."""
         return [self._path] if self._path.exists() else []
@@ -50,9 +56,11 @@ class JsonLinesSink(FrameSink):
         return True
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
+        """Close the file. What a full disk did not take was said by `write`."""
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.close()
 
 
 def sink_from_address(address: Address, info: SourceInfo | None) -> JsonLinesSink:

@@ -26,12 +26,13 @@ class WindowSink(FrameSink):
 
     def __init__(self) -> None:
         super().__init__("window")
-        cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-        self._open = True
+        self._open = False
 
     def _write(self, result: Result) -> bool:
         assert result.overlay is not None  # `wants` asks for it
-        if self.frames_written == 0:
+        if not self._open:
+            self._open = True
+            cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
             cv2.resizeWindow(TITLE, result.frame.width, result.frame.height)
         cv2.imshow(TITLE, cv2.cvtColor(result.overlay, cv2.COLOR_RGB2BGR))
         key = cv2.waitKey(1) & 0xFF

@@ -86,6 +86,10 @@ class FrameSource(ABC):
         """The files that it reads: a sink must not overwrite them."""
         return ()
 
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
     def close(self) -> None:
         """Free what the source holds; an iteration under way ends at its next frame. Closing twice is no error."""
         self._closed = True
@@ -112,7 +116,7 @@ def open_source(uri: str | Path, *, skip_errors: bool = False) -> FrameSource:
     return source
 
 
-def is_live_uri(uri: str | Path) -> bool:
+def opens_last(uri: str | Path) -> bool:
     """Whether `uri` may name a camera, which must not be opened before its frames are wanted."""
     return address_from_uri(uri).kind in ("camera", *NETWORK)
 

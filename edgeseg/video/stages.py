@@ -40,9 +40,9 @@ def pipe(source: Iterable[Any], *stages: Callable[[Iterator[Any]], Iterator[Any]
 class Ahead(Iterator[A]):
     """Items that a thread makes ahead, from the first `next` to `close`."""
 
-    def __init__(self, items: Iterator[A], depth: int, stop: threading.Event | None) -> None:
+    def __init__(self, items: Iterator[A], depth: int, stop: threading.Event | None, patience: float) -> None:
         self._ready: queue.Queue[A | _End] = queue.Queue(depth)
-        self._items = _prefetched(items, self._ready, stop)
+        self._items = _prefetched(items, self._ready, stop, patience)
 
     def __next__(self) -> A:
         return next(self._items)
@@ -56,16 +56,18 @@ class Ahead(Iterator[A]):
         _close(self._items)
 
 
-def prefetch(items: Iterator[A], depth: int = 2, *, stop: threading.Event | None = None) -> Ahead[A]:
+def prefetch(
+    items: Iterator[A], depth: int = 2, *, stop: threading.Event | None = None, patience: float = LEAVE_SECONDS
+) -> Ahead[A]:
     """`items`, made ahead by a thread: at most `depth` wait, and one more is being made.
 
     An error of `items` is raised here, behind the items that came before it. Leaving early waits for the item that is
     being made; then the thread has ended and `items` is closed. stop: when it is set the items end, and a thread that
-    hangs in its item is left behind after a while.
+    hangs in its item is left behind after `patience` seconds.
     """
     if depth < 1:
         raise ValueError(f"prefetch needs a depth of at least 1, not {depth}")
-    return Ahead(items, depth, stop)
+    return Ahead(items, depth, stop, patience)
 
 
 def overlapped(
@@ -136,7 +138,7 @@ def _is_ready(items: Iterator[Any]) -> bool:
 
 
 def _prefetched(
-    items: Iterator[A], ready: queue.Queue[A | _End], stop: threading.Event | None
+    items: Iterator[A], ready: queue.Queue[A | _End], stop: threading.Event | None, patience: float
 ) -> Generator[A, None, None]:
     leaving = threading.Event()
     # A daemon: a source that hangs for ever must not keep the process from ending.
@@ -152,10 +154,10 @@ def _prefetched(
             raise item.error
     finally:
         leaving.set()
-        patience = LEAVE_SECONDS if stop is not None and stop.is_set() else None
+        most = patience if stop is not None and stop.is_set() else None
         with contextlib.suppress(queue.Empty):  # a source that hangs: its thread is a daemon
             while not isinstance(item, _End):  # makes room for a producer that waits to put one
-                item = ready.get(timeout=patience)
+                item = ready.get(timeout=most)
             thread.join()
 
 

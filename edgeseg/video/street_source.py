@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from fractions import Fraction
 
+from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.errors import UnknownNameError
 from edgeseg.spec import size_from_text
 from edgeseg.street.camera import StreetCamera
@@ -18,6 +19,8 @@ OPTIONS = ("seed", "size", "width", "height", "fps", "frames")
 
 class StreetSource(FrameSource):
     """The frames of a `StreetCamera`, a `GroundTruthSource`. frames: None never ends."""
+
+    classes = CAMVID_LABELS
 
     def __init__(self, camera: StreetCamera, frames: int | None, name: str) -> None:
         self._camera = camera

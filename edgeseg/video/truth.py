@@ -17,7 +17,9 @@ from edgeseg.video.source import FrameSource
 
 @runtime_checkable
 class GroundTruthSource(Protocol):
-    """A source that knows the labels of its frames."""
+    """A source that knows the labels of its frames: ids of `classes`."""
+
+    classes: LabelSet
 
     def truth(self, index: int) -> NDArray[np.uint8]:
         """The labels of the frame with that index, (H, W) uint8."""
@@ -39,5 +41,7 @@ class TruthSink(FrameSink):
 
 
 def truth_sinks(source: FrameSource, labels: LabelSet) -> list[TruthSink]:
-    """The sink that judges the masks of `source`, where that knows the labels of its frames."""
-    return [TruthSink(source, labels)] if isinstance(source, GroundTruthSource) else []
+    """The sink that judges the masks of `source`, where that knows the labels of its frames in the model's classes."""
+    if isinstance(source, GroundTruthSource) and source.classes.names == labels.names:
+        return [TruthSink(source, labels)]
+    return []

@@ -17,11 +17,13 @@ import numpy as np
 import pytest
 from small_cli import Run, runner
 from small_clips import FakeCapture, make_clip
-from small_onnx import street_onnx
+from small_onnx import float_onnx, street_onnx
 
 from edgeseg.commands import stream as stream_command
 from edgeseg.commands.terminal import progress_lines
+from edgeseg.errors import UnavailableError
 from edgeseg.video import camera
+from edgeseg.video.sink import open_sink
 from edgeseg.video.source import open_source
 from edgeseg.video.street_source import StreetSource
 
@@ -243,3 +245,32 @@ def test_without_a_terminal_long_tasks_say_where_they_stand(capsys: pytest.Captu
     for done in (1, 2, 3):
         show("stream", done, None)
     assert capsys.readouterr().err == "stream: 2\n"
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [("a.mp4", "./a.mp4"), ("a.jsonl", "a.jsonl"), ("out/", "images:out/"), ("out/", "out/%06d.png"), ("m/", "m/")],
+)
+def test_two_outputs_never_share_a_place(run: Run, model: str, outputs: tuple[str, str]) -> None:
+    words = ("stream", "test://street?size=96x64&frames=1", model, "-o", outputs[0], "-o", outputs[1])
+    done = run(*words)
+    assert (done.code, "the same place" in done.err) == (2, True)
+
+
+def test_two_patterns_may_share_a_folder(run: Run, model: str) -> None:
+    words = ("stream", "test://street?size=96x64&frames=1", model, "-o", "out/a-%d.png", "-o", "masks:out/b-%d.png")
+    assert run(*words).code == 0
+    assert sorted(bytes_of("out")) == ["a-0.png", "b-0.png"]
+
+
+@pytest.mark.parametrize("output", ["out.webm?encoder=libx264", "out.mp4?encoder=libvpx"])
+def test_an_encoder_that_the_file_does_not_hold_is_refused_at_once(run: Run, model: str, output: str) -> None:
+    with pytest.raises(UnavailableError) as caught:
+        open_sink(output)
+    assert caught.value.code == "ES-ENCODER"
+    assert run("stream", "test://street?size=96x64", model, "-o", output).code == 2
+
+
+def test_a_model_of_other_classes_is_not_judged_on_the_street(run: Run, tmp_path: Path) -> None:
+    other = float_onnx(tmp_path).path.name
+    assert run("stream", "test://street?size=96x64&frames=1", other, "-o", "null", "--json").json()["miou"] is None

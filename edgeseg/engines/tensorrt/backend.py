@@ -61,7 +61,8 @@ class TensorRtBackend(Backend):
 
     def fused(self, decoder: Decoder) -> FusedRunner | None:
         """`Backend.fused`; None, which is logged, where the pixel kernels cannot be compiled here."""
-        if not isinstance(decoder, SemanticDecoder):
+        # The kernels label as that decoder does, from the plan's first output.
+        if type(decoder) is not SemanticDecoder or decoder.output not in ("", self.outputs[0].name):
             return None
         try:
             with self._cuda.current():
