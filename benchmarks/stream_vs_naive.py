@@ -4,8 +4,8 @@
     python benchmarks/stream_vs_naive.py --clip clip.mp4 [--precision bf16] [--images CALIBRATION_FOLDER]
 
 Runs `benchmarks/peers/edgeseg_stream.py` and `benchmarks/peers/naive.py` in turn, each in a process of its own, on the
-clip that `benchmarks/make_clip.py` makes unless one is named. The precision is that which `edgeseg convert` chooses:
-int8 where the model has committed ranges or --images are given. Decode to encode, nothing is left out but loading; both
+clip that `benchmarks/make_clip.py` makes unless one is named. The precision is that which `edgeseg convert`
+measures to pay here. Decode to encode, nothing is left out but loading; both
 label every pixel of the 1080p frame.
 """
 

@@ -16,7 +16,7 @@ from edgeseg.errors import UnavailableError
 MIB = 1 << 20
 FLOAT_BYTES = 4
 # Of an RTX build (1.7.1) on the host, above the peak resident memory that was measured over the bundled nets
-# (benchmarks/build_memory.py).
+# (benchmarks/rtx_builds.py).
 RTX_BASE_MIB, RTX_WEIGHTS = 300, 8
 # Of full TensorRT these are estimates on the safe side, from its documentation: the CUDA context and the kernel
 # libraries, weights in the formats that are tried, and the tensors that a timed layer reads and writes.
