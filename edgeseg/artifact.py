@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from edgeseg.errors import FormatError, MismatchError, SizeError
-from edgeseg.files import existing_file, sha256_from_file, whole_file
+from edgeseg.files import existing_file, exists, sha256_from_file, whole_file
 from edgeseg.provenance import Agreement, BuildInfo, Provenance, Record, check_depth, values_of
 from edgeseg.spec import MAX_PIXELS, SCHEMA, ModelSpec, Output, Precision, checked_schema
 
@@ -71,7 +71,7 @@ class Artifact:
     def open(cls, path: str | Path) -> Artifact:
         """What the file at `path` is. An engine is verified against its sidecar first."""
         path = existing_file(path)
-        if not sidecar_path(path).exists():
+        if not exists(sidecar_path(path)):
             check_no_plan(path)
             return artifact_from_onnx(path)
         return artifact_from_sidecar(path)
@@ -182,7 +182,7 @@ def artifact_from_sidecar(path: Path) -> Artifact:
     sidecar = sidecar_path(path)
     try:
         data = plain_json(sidecar.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as problem:
+    except (OSError, ValueError) as problem:
         raise FormatError(f"unreadable sidecar: {sidecar}", hint=REBUILD) from problem
     fields = artifact_fields(data, path)
     if data.get("sha256") != sha256_from_file(path):
@@ -211,12 +211,18 @@ def build_fields(data: Record) -> dict[str, Any]:
 
 
 def plain_json(text: str) -> Any:
-    """JSON data without NaN and infinity, which JSON does not have; ValueError where there are any."""
+    """JSON data without NaN and infinity, which JSON does not have. ValueError where there are any, or it is no JSON.
+
+    FormatError where it is nested deeper than any file of edgeseg.
+    """
 
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is no JSON")
 
-    data = json.loads(text, parse_constant=refuse)
+    try:
+        data = json.loads(text, parse_constant=refuse)
+    except RecursionError as problem:
+        raise ValueError("it is nested without end") from problem
     check_depth(data)
     return data
 
@@ -243,7 +249,7 @@ def load_onnx(model: Onnx) -> LoadedModel:
         )
     try:
         data = plain_json(metadata[METADATA_KEY])
-    except (ValueError, RecursionError) as problem:
+    except ValueError as problem:
         raise FormatError(f"the metadata of {path.name} is not JSON", hint="export it again") from problem
     return LoadedModel(Artifact(path=path, **artifact_fields(data, path)), proto)
 
@@ -274,14 +280,26 @@ def read_onnx(path: Path) -> Any:
         raise FormatError(f"{path} is larger than 2 GiB", hint="edge models are far smaller: is this the right file?")
     try:
         model = onnx.load(path, load_external_data=False)
-        onnx.checker.check_model(model)
-    except (DecodeError, onnx.checker.ValidationError, ValueError) as problem:
+        check_input_sizes(model.graph, path)
+        onnx.checker.check_model(model, full_check=True)  # shapes as well: the passes and the engines rely on them
+        check_constants(model.graph)
+    except (DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as problem:
         reason = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
         raise FormatError(
             f"{path} is not a valid ONNX file: {reason}", hint="name a model, for example: edgeseg models"
         ) from problem
-    check_input_sizes(model.graph, path)
     return model
+
+
+def check_constants(graph: Any) -> None:
+    """ValueError where a constant lies outside the file, or has more or fewer values than its shape asks for."""
+    from onnx.numpy_helper import to_array
+
+    attributes = (attribute for node in graph.node for attribute in node.attribute)
+    for tensor in (*graph.initializer, *(attribute.t for attribute in attributes if attribute.HasField("t"))):
+        if tensor.external_data:
+            raise ValueError(f"the values of {tensor.name} lie outside the file")
+        to_array(tensor)
 
 
 def check_input_sizes(graph: Any, path: Path) -> None:

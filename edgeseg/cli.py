@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import sys
 from typing import Any
@@ -84,6 +85,8 @@ def edgeseg(
 
 def main() -> None:
     """Run; a user's error ends with one line of error, one of hint and exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file may name what the terminal cannot show
     try:
         code = app(standalone_mode=False)
     except EdgeSegError as problem:
@@ -98,6 +101,9 @@ def main() -> None:
         code = INTERRUPTED
     except BrokenPipeError:
         code = 0
+    except OSError as problem:  # a name that is too long, a folder that is closed, a full disk
+        logging.getLogger(__name__).info("this ended the command", exc_info=True)
+        code = fail(str(problem), "check the path, its permissions and the disk")
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -5,18 +5,35 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from edgeseg.errors import FileProblem
+from edgeseg.errors import FileProblem, FormatError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Whether a file or folder is there. False too for a name that no file can have, and in a folder that is closed."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for a name that is too long
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder is there, as `exists` says it."""
+    return os.path.isdir(path)  # noqa: PTH112 - as above
 
 
 def existing_file(path: str | os.PathLike[str]) -> Path:
     """`path` as a Path. FileProblem unless a readable file is there."""
     path = Path(path)
-    if not path.exists():
+    if not exists(path):
         raise FileProblem(f"no such file: {path}", hint="check the path; relative paths start at the current folder")
-    if path.is_dir():
+    if is_folder(path):
         raise FileProblem(f"this is a folder, not a file: {path}", hint="name a file in it")
     if not os.access(path, os.R_OK):
         raise FileProblem(f"this file cannot be read: {path}", hint=f"chmod +r {path}")
@@ -33,11 +50,20 @@ def bytes_from_file(path: str | os.PathLike[str]) -> bytes:
         raise FileProblem(f"cannot read {path}: {reason}", hint="check the disk and the permissions") from problem
 
 
+def toml_from_file(path: str | os.PathLike[str], hint: str) -> dict[str, Any]:
+    """The keys of the TOML at `path`. FormatError, with `hint`, for text that is none."""
+    path = existing_file(path)
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as problem:  # neither UTF-8, nor TOML, nor a number, or nested without end
+        raise FormatError(f"{path} is not TOML: {problem}", hint=hint) from problem
+
+
 def existing_folder(path: str | os.PathLike[str]) -> Path:
     """`path` as a Path. FileProblem unless a folder is there."""
     path = Path(path)
-    if not path.is_dir():
-        what = "no such folder" if not path.exists() else "this is a file, not a folder"
+    if not is_folder(path):
+        what = "no such folder" if not exists(path) else "this is a file, not a folder"
         raise FileProblem(f"{what}: {path}", hint="check the path; relative paths start at the current folder")
     return path
 

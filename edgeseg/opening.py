@@ -13,7 +13,7 @@ from edgeseg.engines.devices import AUTO
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import EdgeSegError, MismatchError
-from edgeseg.files import existing_file, sha256_from_file
+from edgeseg.files import existing_file, exists, sha256_from_file
 from edgeseg.measure.device import cpu_name, package_versions
 from edgeseg.progress import Progress, silent
 from edgeseg.segmenter import Segmenter, open_segmenter
@@ -40,7 +40,7 @@ def open_model(
     engine lists here (edgeseg doctor); "auto" is the first of them. threads: of the engine on a CPU; all unless given.
     MismatchError where a file is not of the engine, precision or size that is asked for.
     """
-    if not is_model(model) or sidecar_path(Path(model)).exists():
+    if not is_model(model) or exists(sidecar_path(Path(model))):
         path = existing_file(model)
         check_wishes(path, engine, precision, size)
         return open_segmenter(path, engine=engine, device=device, threads=threads)

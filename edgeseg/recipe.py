@@ -8,19 +8,13 @@ size = "1024x512"
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
 
 from edgeseg.errors import FormatError, UnknownNameError
-from edgeseg.files import existing_file
+from edgeseg.files import toml_from_file
 from edgeseg.spec import Precision, size_from_text
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 @dataclass(frozen=True)
@@ -35,17 +29,16 @@ class Recipe:
 
 def recipe_from_file(path: str | Path) -> Recipe:
     """Read a TOML. FormatError for text that is none, UnknownNameError for a key that is none."""
-    path = existing_file(path)
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise FormatError(f"{path} is not TOML: {problem}", hint="see the recipes in engines/") from problem
+    path = Path(path)
+    data = toml_from_file(path, hint="see the recipes in engines/")
     known = {field.name for field in fields(Recipe)}
     for key in data:
         if key not in known:
             raise UnknownNameError.among(f"key in {path.name}", key, known)
     if not isinstance(data.get("model"), str):
         raise FormatError(f"{path} names no model", hint='add a line such as model = "bisenetv2-street"')
+    if not isinstance(data.get("engine", ""), str):
+        raise FormatError(f"{path} names no engine", hint='write a line such as engine = "openvino"')
     try:
         precision = Precision(data["precision"]) if "precision" in data else None
     except ValueError:

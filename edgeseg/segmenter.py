@@ -237,10 +237,12 @@ def open_segmenter(
     artifact = Artifact.open(path)
     if not artifact.engine:
         artifact = dataclasses.replace(artifact, engine=engine or default_engine(for_onnx=True))
-    backend = open_engine(artifact.engine).open(artifact, RunOptions(device, threads))
-    segmenter = Segmenter(artifact, backend)
-    began = time.perf_counter()
-    segmenter.warm_up()
+    chosen = open_engine(artifact.engine)
+    backend = chosen.open(artifact, RunOptions(device, threads))
+    with chosen.named_failures(artifact.path):
+        segmenter = Segmenter(artifact, backend)
+        began = time.perf_counter()
+        segmenter.warm_up()
     seconds = time.perf_counter() - began
     logger.info("%s, %s, device %s: first image after %.2f s", backend.name, artifact.precision, device, seconds)
     return segmenter

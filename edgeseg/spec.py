@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 from edgeseg.errors import FormatError, MismatchError, SizeError
 
 SCHEMA = 2
+SIZE = re.compile("([0-9]{1,9})x([0-9]{1,9})")
 MAX_PIXELS = 1 << 26  # of an input, 8192x8192: more is a damaged file, and would be memory that no machine has
 
 
@@ -145,6 +147,10 @@ class LabelSet:
                 f"{len(self.names)} label names and {len(self.palette)} colours",
                 hint="give 1 to 255 names and one colour each",
             )
+        if not all(isinstance(name, str) for name in self.names):
+            raise FormatError("a label name is no text", hint="mend the spec")
+        if not all(len(color) == 3 and all(map(is_byte, color)) for color in self.palette) or not is_byte(self.ignore):
+            raise FormatError("a colour or the ignored id is not of 0 to 255", hint="mend the spec")
         if not all(isinstance(thing, int) and 0 <= thing < len(self.names) for thing in self.things):
             raise FormatError(f"countable classes {list(self.things)}", hint=f"name ids from 0 to {len(self) - 1}")
 
@@ -184,6 +190,8 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if not all(isinstance(text, str) for text in (self.name, self.family, self.variant, self.licence)):
             raise FormatError("the model spec has something else where text belongs", hint="export the model again")
+        if not isinstance(self.align_corners, bool):
+            raise FormatError("align_corners is neither true nor false", hint="export the model again")
         if set(self.name) & set("/\\\0"):
             raise FormatError(f"{self.name!r} is no name of a model", hint="files are called by it: leave out slashes")
 
@@ -204,7 +212,7 @@ class ModelSpec:
         """Read `to_json`'s text. FormatError where it is none; MismatchError where its schema is newer."""
         try:
             data = json.loads(text)
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:
             raise FormatError("the model spec is not JSON", hint="export the model again") from problem
         return cls.from_dict(data)
 
@@ -233,6 +241,11 @@ class ModelSpec:
             raise FormatError(f"the model spec is incomplete: {problem}", hint="export the model again") from problem
 
 
+def is_byte(value: Any) -> bool:
+    """Whether this is a whole number of 0 to 255; True is none."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255
+
+
 def checked_schema(data: Any, what: str) -> dict[str, Any]:
     """`data` as a dict, if it is a JSON object of a schema that this edgeseg reads."""
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
@@ -247,7 +260,7 @@ def checked_schema(data: Any, what: str) -> dict[str, Any]:
 
 def size_from_text(text: str) -> tuple[int, int]:
     """(width, height) of "WIDTHxHEIGHT"."""
-    width, x, height = text.lower().partition("x")
-    if not (x and width.isdigit() and height.isdigit() and int(width) and int(height)):
+    sides = SIZE.fullmatch(text.lower())
+    if not sides or not (int(sides[1]) and int(sides[2])):
         raise SizeError(f"not a size: {text}", hint="write WIDTHxHEIGHT, for example 1024x512")
-    return int(width), int(height)
+    return int(sides[1]), int(sides[2])

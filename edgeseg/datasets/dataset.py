@@ -13,6 +13,7 @@ import numpy.typing as npt
 from edgeseg.errors import DataError, MismatchError, UnknownNameError
 from edgeseg.spec import LabelSet
 
+MOST_DIGITS = 19
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -102,6 +103,6 @@ def given_options(query: str) -> dict[str, str]:
 
 def counted(key: str, text: str, *, least: int = 1) -> int:
     """`text`, the value of option `key`, as a whole number of at least `least`."""
-    if not (text.isascii() and text.isdigit()) or int(text) < least:
+    if not (text.isascii() and text.isdigit() and len(text) < MOST_DIGITS) or int(text) < least:
         raise DataError(f"{key}={text} is not a whole number from {least} on", hint=f"write {key}={max(least, 8)}")
     return int(text)

@@ -18,21 +18,15 @@ id = 7                                    # kind = "index": an id or a list of t
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgeseg.datasets.label_files import IGNORE, Color, ColorReader, IndexReader, LabelReader
 from edgeseg.errors import FileProblem, FormatError, UnknownNameError
-from edgeseg.files import existing_file
+from edgeseg.files import exists, toml_from_file
 from edgeseg.labels import labels_from_file, labels_from_names
-from edgeseg.spec import LabelSet
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edgeseg.spec import LabelSet, is_byte
 
 FILE = "dataset.toml"
 KINDS = ("index", "color")
@@ -60,7 +54,7 @@ class Definition:
 
 def definition_from_file(file: Path) -> Definition:
     """Read `file`. FormatError, naming the key, for what it does not allow."""
-    if not file.exists():
+    if not exists(file):
         raise FileProblem(
             f"no such file: {file}", hint='write it: images = "images", labels = "masks", classes = "labels.txt"'
         )
@@ -88,10 +82,7 @@ def definition_from_file(file: Path) -> Definition:
 
 def data_from_toml(file: Path) -> dict[str, Any]:
     """The file's keys, all of them known."""
-    try:
-        data = tomllib.loads(existing_file(file).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise FormatError(f"{file} is not TOML: {problem}", hint='write lines such as images = "images"') from problem
+    data = toml_from_file(file, hint='write lines such as images = "images"')
     for key in data:
         if key not in KEYS:
             raise UnknownNameError.among(f"key in {file}", key, KEYS)
@@ -191,8 +182,3 @@ def ids_from(file: Path, key: str, value: Any) -> list[int]:
     if not ids or not all(is_byte(i) for i in ids):
         raise FormatError(f"{file}: {key} = {value!r} is no label id", hint=f"write {key} = 7, of 0 to 255")
     return ids
-
-
-def is_byte(value: Any) -> bool:
-    """Whether this is a whole number of 0 to 255 (TOML's true is none)."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255

@@ -19,7 +19,7 @@ from edgeseg.datasets.problems import (
     Problems,
 )
 from edgeseg.errors import FileProblem, UnknownNameError
-from edgeseg.files import existing_folder
+from edgeseg.files import existing_folder, is_folder
 from edgeseg.image import IMAGE_ENDINGS
 
 LABEL_ENDINGS = (".png",)
@@ -78,9 +78,9 @@ def matched_pairs(
     pictures = {name: path for name, path in found.items() if path not in taken}
     if passed_over is not None:
         truths = {name: path for name, path in truths.items() if not name.endswith(passed_over)}
-    if images.is_dir() and not pictures:
+    if is_folder(images) and not pictures:
         problems.add(NO_PICTURES, str(images))
-    elif labels.is_dir() and pictures:
+    elif is_folder(labels) and pictures:
         add_lonely(problems, LONELY_PICTURES, pictures, truths.keys())
         add_lonely(problems, LONELY_LABELS, truths, pictures.keys())
     problems.check(f"{images} and {labels}")
@@ -89,7 +89,7 @@ def matched_pairs(
 
 def files_by_name(folder: Path, endings: tuple[str, ...], suffix: str, problems: Problems) -> dict[str, Path]:
     """The files in `folder` and below, by their path in it without suffix and ending; hidden ones are passed over."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         problems.add(NO_FOLDER, str(folder))
         return {}
     found: dict[str, Path] = {}

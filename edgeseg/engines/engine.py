@@ -118,7 +118,7 @@ class Engine:
         self.available()
         existing_file(artifact.path)
         device = self.device_from_name(run.device)
-        with self._named_failures(artifact.path):
+        with self.named_failures(artifact.path):
             return self.load(artifact, dataclasses.replace(run, device=device))
 
     def build(
@@ -136,7 +136,7 @@ class Engine:
         options.check(self.options, self.name)
         self.available()
         device = self.device_to_build_for(options.device)
-        with whole_file(out) as partial, self._named_failures(onnx.path):
+        with whole_file(out) as partial, self.named_failures(onnx.path):
             written = self.write(Job(onnx, partial, precision, options, progress, device))
         built = dataclasses.replace(
             onnx.artifact,
@@ -159,7 +159,7 @@ class Engine:
             raise UnknownNameError(f"the engine {self.name} makes no {precision}", hint=f"it makes: {known}")
 
     @contextlib.contextmanager
-    def _named_failures(self, path: Path) -> Iterator[None]:
+    def named_failures(self, path: Path) -> Iterator[None]:
         """A runtime's own exception as a FormatError that names engine and file: each runtime has its own classes."""
         try:
             yield
@@ -168,4 +168,4 @@ class Engine:
         except Exception as problem:
             reason = (str(problem).strip().splitlines() or [type(problem).__name__])[-1]
             hint = "try another engine: edgeseg doctor"
-            raise FormatError(f"{self.name} cannot load {path.name}: {reason}", hint=hint) from problem
+            raise FormatError(f"{self.name} cannot run {path.name}: {reason}", hint=hint) from problem

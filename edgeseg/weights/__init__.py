@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import UnknownNameError
-from edgeseg.files import existing_file
+from edgeseg.files import existing_file, exists, is_folder
 
 BUNDLED = ("bisenetv2-street", "bisenetv2-camvid", "bisenetv1-camvid", "icnet-camvid", "segformer-camvid")
 MAIN_FILES = ("model.safetensors", "pytorch_model.bin")  # of a folder that Hugging Face's save_pretrained wrote
@@ -16,7 +16,7 @@ WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 def is_model(model: str | Path) -> bool:
     """Whether `model` is, or may be meant as, a bundled name, a weights file or a Hugging Face folder; no engine."""
-    return Path(model).suffix in ("", *WEIGHTS_SUFFIXES) or Path(model).is_dir()
+    return Path(model).suffix in ("", *WEIGHTS_SUFFIXES) or is_folder(model)
 
 
 def weights_path(model: str | Path) -> Path:
@@ -27,10 +27,10 @@ def weights_path(model: str | Path) -> Path:
     name = str(model)
     if name in BUNDLED:
         return Path(__file__).with_name(f"{name}.safetensors")
-    looks_like_path = Path(name).suffix or "/" in name or "\\" in name or Path(name).exists()
+    looks_like_path = Path(name).suffix or "/" in name or "\\" in name or exists(name)
     if not looks_like_path:
         raise UnknownNameError.among("model", name, BUNDLED)
-    main = [Path(model, file) for file in MAIN_FILES if Path(model, file).exists()]
+    main = [Path(model, file) for file in MAIN_FILES if exists(Path(model, file))]
     return existing_file(main[0] if main else model)
 
 

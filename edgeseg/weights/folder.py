@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgeseg.artifact import plain_json
 from edgeseg.errors import FormatError
 from edgeseg.spec import InputSpec
 
@@ -22,7 +22,7 @@ def config_from_folder(folder: Path, name: str = CONFIG) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = plain_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise FormatError(f"{path} is not JSON", hint="fetch the folder again") from problem
     if not isinstance(data, dict):

@@ -97,7 +97,7 @@ def test_a_table_of_another_network_is_refused(table):
     [
         (lambda text: text[:-9], FormatError, "the range table is not JSON"),
         (lambda text: "[]", FormatError, "this is no range table: it has no schema number"),
-        (lambda text: text.replace('"schema": 1', '"schema": 9'), MismatchError, "this range table has schema 9"),
+        (lambda text: text.replace('"schema": 2', '"schema": 9'), MismatchError, "this range table has schema 9"),
         (lambda text: text.replace('"images"', '"pictures"'), FormatError, "the range table is incomplete: 'images'"),
         (lambda text: text.replace('"counts": "', '"counts": "?'), FormatError, "the range table is incomplete"),
     ],
