@@ -38,6 +38,8 @@ Run = Callable[..., Done]
 def runner(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """`run("models", "--json")`; what libraries write past Python is captured as well."""
 
+    monkeypatch.setenv("COLUMNS", "200")  # where tests run beside each other it is that of a terminal
+
     def run(*words: str | Path) -> Done:
         monkeypatch.setattr(sys, "argv", ["edgeseg", *map(str, words)])
         capfd.readouterr()

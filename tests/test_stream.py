@@ -33,9 +33,10 @@ from edgeseg.video.source import open_source
 from edgeseg.video.truth import truth_sinks
 
 PATIENCE_SECONDS = 120.0  # far more than this takes: only a hang reaches it
-# a process that a shell starts in the background is born deaf to SIGINT
+# a process that a shell starts in the background is born deaf to SIGINT, and one below nohup to SIGHUP
 COMMAND = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from edgeseg.cli import main; main()"
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "signal.signal(signal.SIGHUP, signal.SIG_DFL); from edgeseg.cli import main; main()"
 )
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from small_onnx import float_onnx, frames
 
-from edgeseg import conversion, sessions
+from edgeseg import sessions
+from edgeseg.decide import decide
 from edgeseg.engines import onnxruntime, open_engine, openvino
 from edgeseg.engines.devices import device_from_name
 from edgeseg.engines.options import RunOptions
@@ -119,8 +120,8 @@ def test_bf16_of_the_cpu_is_not_chosen_for_another_device(
     device: str, precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_core(monkeypatch, FakeCore(["CPU", "GPU"]))
-    monkeypatch.setattr(conversion, "has_native_bf16", lambda: True)
-    assert conversion.chosen_precision("openvino", calibrated=False, device=device) is precision
+    monkeypatch.setattr(decide, "has_native_bf16", lambda: True)
+    assert decide.best_float(open_engine("openvino"), device) is precision
 
 
 def test_openvinos_own_choice_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
