@@ -292,7 +292,7 @@ def read_onnx(path: Path) -> Any:
 
 
 def check_constants(graph: Any) -> None:
-    """ValueError where a constant lies outside the file, or has more or fewer values than its shape asks for."""
+    """ValueError where a constant lies outside the file, or has more or fewer values than are asked for."""
     from onnx.numpy_helper import to_array
 
     attributes = (attribute for node in graph.node for attribute in node.attribute)
@@ -300,6 +300,13 @@ def check_constants(graph: Any) -> None:
         if tensor.external_data:
             raise ValueError(f"the values of {tensor.name} lie outside the file")
         to_array(tensor)
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    for node in graph.node:
+        bias = node.input[2] if node.op_type == "Conv" and len(node.input) > 2 else ""
+        weight = shapes.get(node.input[1]) if bias else None
+        # shape inference does not look at it, and a runtime reads as many values as there are channels
+        if weight and bias in shapes and shapes[bias] != weight[:1]:
+            raise ValueError(f"the bias {bias} has the shape {shapes[bias]}, for {weight[0]} channels")
 
 
 def check_input_sizes(graph: Any, path: Path) -> None:

@@ -29,7 +29,6 @@ from edgeseg.calib.range import RangeTable
 from edgeseg.engines import gate, open_engine
 from edgeseg.engines.agreement import CheckImages
 from edgeseg.engines.build import engine_from_onnx
-from edgeseg.engines.divergence import first_divergent
 from edgeseg.engines.engine import Engine, Job, Written
 from edgeseg.engines.plain import plain_outputs
 from edgeseg.engines.subgraphs import Deviation, SubgraphComparator
@@ -39,6 +38,9 @@ from edgeseg.provenance import Agreement, Provenance
 from edgeseg.spec import Output, Precision
 
 pytest.importorskip("onnxruntime")
+pytest.importorskip("polygraphy.comparator")
+
+from edgeseg.engines.divergence import first_divergent
 
 Parents = dict[str, tuple[str, ...]]
 BUGGY_OPENVINO = "2026.4"  # computes a concat of signed codes wrongly

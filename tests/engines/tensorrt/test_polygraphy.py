@@ -21,12 +21,12 @@ from edgeseg.artifact import Artifact, load_onnx
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import open_engine
 from edgeseg.engines.options import RunOptions
-from edgeseg.engines.runners import EngineRunner
 from edgeseg.errors import UnavailableError
 from edgeseg.spec import Precision
 
 comparator = pytest.importorskip("polygraphy.comparator")
 onnxrt = pytest.importorskip("polygraphy.backend.onnxrt")
+runners = pytest.importorskip("edgeseg.engines.runners")
 
 PATIENCE_SECONDS = 120  # a command takes about a second; a machine that is busy may take much longer
 # A float engine is refused where its relative rms against its file is above 0.001 (engines/agreement.py): 60 dB.
@@ -82,9 +82,11 @@ def test_capability_names_a_node_that_the_parser_refuses(tmp_path: Path) -> None
     assert "odd/Det" in out
 
 
-def engine_runner(name: str, artifact: Artifact) -> EngineRunner:
+def engine_runner(name: str, artifact: Artifact) -> Any:
     """An engine that edgeseg opens, as Polygraphy runs things."""
-    return EngineRunner(name, functools.partial(open_engine(artifact.engine).open, artifact, RunOptions(threads=1)))
+    return runners.EngineRunner(
+        name, functools.partial(open_engine(artifact.engine).open, artifact, RunOptions(threads=1))
+    )
 
 
 def session(artifact: Artifact) -> Any:
