@@ -20,6 +20,7 @@ from edgeseg.decide.choice import Auto, Choice, Source, check_choice, chosen
 from edgeseg.decide.decide import Decision
 from edgeseg.decide.plot import draw_pareto
 from edgeseg.engines import default_engine, open_engine, runnable_engines
+from edgeseg.engines.agreement import warn_of_noise
 from edgeseg.engines.build import check_replaceable
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions
@@ -164,6 +165,8 @@ def sources(request: Request, onnx: LoadedModel, table: RangeTable | None, folde
     """What each engine is made from."""
     data = request.choice.data if isinstance(request.choice, Auto) else None
     images = check_images(onnx.spec, request.images or data, calibrated_on=request.calibrated_on)
+    if isinstance(request.choice, Precision):  # what is measured says it in its verdict
+        warn_of_noise(images)
     return [
         Source(
             onnx,

@@ -63,8 +63,9 @@ class Source:
 
     @property
     def can_be_int8(self) -> bool:
-        """Whether the engine makes int8, and there are ranges for it."""
-        return self.table is not None and Precision.INT8 in self.engine.precisions
+        """Whether the engine makes int8, and there are ranges for it and images to judge it on."""
+        able = self.table is not None and Precision.INT8 in self.engine.precisions
+        return able and (self.force or not self.check.is_noise)
 
     def maker(self, progress: Progress) -> Maker:
         """What builds an engine of a named precision."""
@@ -118,7 +119,7 @@ def choose(source: Source, choice: Precision | Auto, progress: Progress) -> Choi
     """The engine of the precision that is named, or measured."""
     if isinstance(choice, Precision):
         return named(source, choice, progress)
-    reason = undecided(source) if choice.short else ""
+    reason = undecided(source) if choice.short else undecided_on_noise(source)
     if reason:
         return unmeasured(source, reason, progress)
     if choice.short and source.engine.takes_minutes:
@@ -163,11 +164,20 @@ def undecided(source: Source) -> str:
         return f"{source.engine.name} makes no int8"
     if source.table is None:
         return "there are no ranges for int8: give images with --images FOLDER"
+    if reason := undecided_on_noise(source):
+        return reason
     try:
         source.engine.runnable()
     except UnavailableError as problem:
         return f"not measured here: {problem.message}"
     return ""
+
+
+def undecided_on_noise(source: Source) -> str:
+    """Why int8 is not judged where the images are noise; "" where they are images, or it is taken whatever it loses."""
+    if source.force or not source.check.is_noise:
+        return ""
+    return "noise does not tell what int8 loses: give images of the camera with --images FOLDER"
 
 
 def unmeasured(source: Source, reason: str, progress: Progress) -> Choice:
@@ -190,16 +200,18 @@ def question_of(source: Source, auto: Auto) -> Question:
         panel = short_panel(spec, auto.data, source.images, source.calibrated_on)
     else:
         panel = panel_from_options(spec, auto.data, source.images, source.calibrated_on or SEARCHED)
+    budget = dataclasses.replace(auto.budget, sure=False) if auto.short and auto.data is None else auto.budget
     return Question(
         source.onnx,
         source.table if source.can_be_int8 else None,
         source.engine,
         panel,
-        dataclasses.replace(auto.budget, sure=False) if auto.short and auto.data is None else auto.budget,
+        dataclasses.replace(budget, max_drop=1.0, min_agreement=0.0) if source.force else budget,
         run=RunOptions(source.options.device),
         check=source.check,
         options=source.options,
         short=auto.short,
+        force=source.force,
     )
 
 

@@ -41,7 +41,7 @@ class Question:
     onnx: the float model. table: its ranges; None where there are none, so that int8 is not tried.
     panel: the pictures that judge; its others weigh blocks. run: on what it is decided. check: those on which builds
     are checked; some of the panel's others unless given. options: of the engine's builder.
-    short: hold int8 against the best float precision alone, and try no mixed engines.
+    short: hold int8 against the best float precision alone, and try no mixed engines. force: as of `Maker`.
     """
 
     onnx: LoadedModel
@@ -53,6 +53,7 @@ class Question:
     check: CheckImages | None = None
     options: BuildOptions = dataclasses.field(default_factory=BuildOptions)
     short: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def decide(question: Question, folder: Path, *, progress: Progress = silent) -> 
     The search of mixed engines begins where int8 is too slow or loses too much, and ends with `budget.minutes`.
     """
     check_decidable(question.engine)
-    panel, maker = question.panel, maker_of(question, folder)
+    panel, maker = question.panel, maker_of(question, folder, progress)
     meter, began = LoadMeter(), time.monotonic()
     first, *others = precisions_of(question)
     reference = maker.build(first)
@@ -115,10 +116,11 @@ def decide(question: Question, folder: Path, *, progress: Progress = silent) -> 
     return Decision(chosen, field, verdict, judged, is_plotted=not question.short)
 
 
-def maker_of(question: Question, folder: Path) -> Maker:
+def maker_of(question: Question, folder: Path, progress: Progress = silent) -> Maker:
     """What builds the candidates in `folder`."""
     check = question.check or CheckImages(question.panel.search[:CHECKED], question.panel.source)
-    return Maker(question.onnx, question.table, question.engine, folder, check, question.options)
+    parts = (question.onnx, question.table, question.engine, folder, check, question.options, question.force)
+    return Maker(*parts, progress=progress)
 
 
 def check_decidable(engine: Engine) -> None:

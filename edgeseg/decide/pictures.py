@@ -77,13 +77,13 @@ def drawn_panel(spec: ModelSpec, searched: int, judged: int) -> Panel:
 
 
 def labelled_panel(spec: ModelSpec, data: str, images: str | Path | None, limit: int) -> Panel:
-    """The pictures of a data set, without those that calibration takes of `images`."""
+    """The pictures of a data set, without those that calibration takes of `images`: `limit`, 0 for none."""
     dataset = open_dataset(data)
     dataset.check_labels(spec.labels.names, spec.name)
     counted = (len(spec.labels), dataset.labels.ignore)
     pictures = drawn(pictures_from_dataset(dataset), JUDGED + SEARCHED)
     size = (spec.input.height, spec.input.width)
-    if images is None:
+    if images is None or limit == 0:
         step = max(2, len(pictures) // SEARCHED)
         apart = pictures[::step][:SEARCHED]
         search = np.stack([resize_rgb(picture.rgb(), size) for picture in apart])

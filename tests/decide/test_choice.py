@@ -113,6 +113,88 @@ def test_labelled_images_decide_by_miou(ranges: Path, tmp_path: Path, say_faster
     assert made.engine.agreement.images == data
 
 
+@pytest.mark.parametrize("precision", [Auto(short=True), Auto(Budget(minutes=0))])
+def test_images_beside_labelled_data_and_ranges_are_not_calibrated_on(
+    precision: Auto, ranges: Path, tmp_path: Path
+) -> None:
+    data = "street:?seed=1&scenes=24&frames=1&size=64x32"
+    made = convert(
+        tmp_path / "street.onnx",
+        engine="onnxruntime",
+        precision=dataclasses.replace(precision, data=data),
+        images=image_folder(tmp_path / "images", 3),
+        ranges=ranges,
+        out=tmp_path / "out",
+    )
+    assert made.engine.decision["judged_on"]["labelled"]
+
+
+def image_folder(folder: Path, count: int) -> Path:
+    """`folder` with so many images."""
+    folder.mkdir()
+    for index, rgb in enumerate(frames(count)):
+        cv2.imwrite(str(folder / f"{index:02}.png"), rgb)
+    return folder
+
+
+def test_a_choice_shows_the_progress_of_its_builds(
+    ranges: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, steps = open_engine("onnxruntime"), set()
+
+    def write(job: Any) -> Any:
+        job.progress("kernels", 1, 2)
+        return real.write(job)
+
+    monkeypatch.setattr("edgeseg.conversion.open_engine", lambda name: dataclasses.replace(real, write=write))
+    convert(
+        tmp_path / "street.onnx",
+        engine="onnxruntime",
+        ranges=ranges,
+        out=tmp_path / "out",
+        progress=lambda *step: steps.add(step[0]),
+    )
+    assert "kernels" in steps
+
+
+def test_force_takes_faster_int8_whatever_it_loses_without_a_precision_too(
+    tmp_path: Path, say_faster: Callable[[bool], None]
+) -> None:
+    say_faster(True)
+    options: dict[str, Any] = {"engine": "onnxruntime", "ranges": spoilt_ranges(tmp_path), "out": tmp_path / "out"}
+    assert convert(tmp_path / "street.onnx", **options).engine.precision is Precision.FP32
+    made = convert(tmp_path / "street.onnx", **options, force=True)
+    assert made.engine.precision is Precision.INT8
+    assert made.verdict.startswith("int8 kept: ")
+
+
+@pytest.mark.parametrize(("precision", "runs_here"), [(None, True), (None, False), (Auto(Budget(minutes=0)), True)])
+def test_noise_decides_nothing(
+    precision: Auto | None,
+    runs_here: bool,
+    tmp_path: Path,
+    say_faster: Callable[[bool], None],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    say_faster(True)
+    if not runs_here:
+        real = open_engine("onnxruntime")
+        unable = dataclasses.replace(real, runs_here=elsewhere)
+        monkeypatch.setattr("edgeseg.conversion.open_engine", lambda name: unable)
+    source = float_onnx(tmp_path)  # of classes that no street has
+    table = ranges_from_images(source.path, frames(4)).write(tmp_path / "ranges.json")
+    options: dict[str, Any] = {"engine": "onnxruntime", "precision": precision, "ranges": table}
+    made = convert(source.path, **options, out=tmp_path / "out")
+    assert made.engine.precision is Precision.FP32
+    assert made.verdict.startswith("fp32 chosen: ")
+    assert "--images FOLDER" in made.verdict
+    assert "--images FOLDER" not in caplog.text  # the verdict says it
+    images = image_folder(tmp_path / "images", 30)
+    made = convert(source.path, **options, images=images, out=tmp_path / "out")
+    assert "noise" not in made.verdict
+
+
 def test_without_ranges_the_best_float_is_built_and_the_reason_said(tmp_path: Path) -> None:
     made = convert(street_onnx(tmp_path).path, engine="onnxruntime", out=tmp_path / "out")
     assert made.engine.precision is Precision.FP32
@@ -303,16 +385,25 @@ def test_noise_refuses_no_int8_engine_and_says_what_to_give(tmp_path: Path, capl
     table = ranges_from_images(source.path, frames(4)).write(tmp_path / "ranges.json")
     made = convert(source.path, engine="onnxruntime", precision=Precision.INT8, ranges=table, out=tmp_path / "out")
     assert made.engine.agreement.images == "noise"
-    assert "--images FOLDER" in caplog.text
+    assert caplog.text.count("--images FOLDER") == 1
+
+
+def test_edgeseg_build_gives_the_advice_on_noise_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runner(monkeypatch, capfd)(
+        "build", str(float_onnx(tmp_path).path), "--engine", "onnxruntime", "-o", str(tmp_path / "out")
+    )
+    assert caplog.text.count("--images FOLDER") == 1
 
 
 def test_the_images_of_the_check_are_told_with_ranges_and_without(
     ranges: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for index, rgb in enumerate(frames(12)):
-        cv2.imwrite(str(folder / f"{index:02}.png"), rgb)
+    folder = image_folder(tmp_path / "images", 12)
     run = runner(monkeypatch, capfd)
     words = ("convert", tmp_path / "street.onnx", "--engine", "onnxruntime", "--precision", "int8", "--json")
     with_ranges = run(*map(str, (*words, "--ranges", ranges, "-o", tmp_path / "a"))).json()
