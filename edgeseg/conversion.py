@@ -70,6 +70,7 @@ class Request:
     ranges: Path | None
     limit: int
     options: BuildOptions
+    threads: int | None
     force: bool
 
     @property
@@ -105,6 +106,7 @@ def convert(
     labels: Path | None = None,
     statistics: Statistics | None = None,
     options: BuildOptions | None = None,
+    threads: int | None = None,
     out: Path = Path("engines"),
     name: str | None = None,
     force: bool = False,
@@ -113,19 +115,21 @@ def convert(
 ) -> Conversion:
     """Convert `model`, a bundled name, weights, a checkpoint or an ONNX that carries a spec, to an engine in `out`.
 
-    engine: the first that this machine can run unless given; "auto" for the fastest of those. precision: unless given,
+    engine: the first that this machine can run, and that has the device of `options`, unless given; "auto" for the
+    fastest of those. precision: unless given,
     int8 where there are ranges and a short race here finds that it is faster and keeps the labels, else the best float;
     `Auto` searches longer. images: a folder, glob or data set's URI, of which `limit` are calibrated on, and others
     checked on; without it the table at `ranges`, or the committed one of a bundled model, is used. size: (width,
     height). labels, statistics: names of a checkpoint's classes, and its input's mean, std and colour order. options:
-    of the engine's own builder; their device is also what is checked and timed on. name: of the files, that of the
+    of the engine's own builder; their device is also what is checked and timed on, by `threads` cores where it is the
+    CPU, all unless given. name: of the files, that of the
     model unless given. force: take int8 whatever it loses. overwrite: replace an engine of other weights.
     AgreementError where an engine's labels are not those of the model. Nothing is left behind where a step fails.
     """
     choice = Auto(short=True) if precision is None else precision
-    request = Request(
-        model, engines_named(engine, choice), choice, images, ranges, limit, options or BuildOptions(), force
-    )
+    options = options or BuildOptions()
+    engines = engines_named(engine, choice, options)
+    request = Request(model, engines, choice, images, ranges, limit, options, threads, force)
     check_request(request)
     with scratch_in(out) as scratch:
         progress("export", 0, None)
@@ -144,12 +148,18 @@ def convert(
     return Conversion(built, onnx, parity, used, decision, plot_beside(built.path, decision))
 
 
-def engines_named(name: str | None, choice: Precision | Auto) -> tuple[Engine, ...]:
-    """The engine `name`, the first that this machine can run, or for "auto" all of these that make the precision."""
-    if name != EVERY_ENGINE:
-        return (open_engine(name or default_engine()),)
-    able = [each for each in runnable_engines() if isinstance(choice, Auto) or choice in each.precisions]
-    return tuple(able) or (open_engine(default_engine()),)
+def engines_named(name: str | None, choice: Precision | Auto, options: BuildOptions) -> tuple[Engine, ...]:
+    """The engine `name`, the first that this machine can run, or for "auto" all of these that can do what is asked."""
+    if name == EVERY_ENGINE and (able := [each for each in runnable_engines() if can_do(each, choice, options)]):
+        return tuple(able)
+    named = None if name == EVERY_ENGINE else name
+    return (open_engine(named or default_engine(device=options.device)),)
+
+
+def can_do(engine: Engine, choice: Precision | Auto, options: BuildOptions) -> bool:
+    """Whether `engine` makes the precision, has the device and takes the options."""
+    makes = isinstance(choice, Auto) or choice in engine.precisions
+    return makes and engine.has_device(options.device) and {"device", *engine.options}.issuperset(options.asked())
 
 
 def check_request(request: Request) -> None:
@@ -174,6 +184,7 @@ def sources(request: Request, onnx: LoadedModel, table: RangeTable | None, folde
             engine,
             check=images,
             options=request.options,
+            threads=request.threads,
             folder=folder,
             images=request.images,
             calibrated_on=request.calibrated_on,

@@ -42,26 +42,40 @@ def open_model(
     """
     if not is_model(model) or sidecar_path(Path(model)).exists():
         path = existing_file(model)
-        check_wishes(path, engine, precision, size)
+        check_wishes(path, engine, precision, size, device)
         return open_segmenter(path, engine=engine, device=device, threads=threads)
     name = free_name(model, size, out)
-    built = existing_engine(model, engine, precision, size, out, name, device)
+    built = existing_engine(model, engine, precision, size, out, name, device, threads)
     if built is None:
         options = BuildOptions(device=device)
         built = convert(
-            model, engine=engine, precision=precision, size=size, options=options, out=out, name=name, progress=progress
+            model,
+            engine=engine,
+            precision=precision,
+            size=size,
+            options=options,
+            threads=threads,
+            out=out,
+            name=name,
+            progress=progress,
         ).engine
     return open_segmenter(built.path, device=device, threads=threads)
 
 
-def check_wishes(path: Path, engine: str | None, precision: Precision | None, size: tuple[int, int] | None) -> None:
+def check_wishes(
+    path: Path,
+    engine: str | None,
+    precision: Precision | None,
+    size: tuple[int, int] | None,
+    device: str = AUTO,
+) -> None:
     """MismatchError unless the engine or ONNX at `path` is of what is asked for: it is opened as it lies there."""
     if (engine, precision, size) == (None, None, None):
         return
     artifact = Artifact.open(path)
     own = artifact.spec.input
     takes_onnx = engine is not None and open_engine(engine).extension == "onnx"
-    own_engine = artifact.engine or (engine if takes_onnx else default_engine(for_onnx=True))
+    own_engine = artifact.engine or (engine if takes_onnx else default_engine(for_onnx=True, device=device))
     found = {"engine": own_engine, "precision": str(artifact.precision)}
     found["size"] = f"{own.width}x{own.height}"
     asked = {"engine": engine, "precision": precision and str(precision), "size": size and f"{size[0]}x{size[1]}"}
@@ -81,13 +95,15 @@ def existing_engine(
     out: Path,
     name: str | None = None,
     device: str = AUTO,
+    threads: int | None = None,
 ) -> Artifact | None:
     """The engine that an earlier conversion of these very weights left in `out`, built by these very versions.
 
-    Without a precision it is one whose precision was chosen and not named, for `device`, here or on a processor like
-    this. name: of the file, that of the model unless given.
+    Without a precision it is one whose precision was chosen and not named, for `device` and as many `threads`, here or
+    on a processor like this. name: of the file, that of the model unless given.
     """
-    weights, chosen = weights_path(model), open_engine(engine or default_engine())
+    weights, chosen = weights_path(model), open_engine(engine or default_engine(device=device))
+    wanted = (chosen.device_to_build_for(device), cpu_name())
     digest, versions = sha256_from_file(weights), current_versions(chosen)
     name = name or model_stem(model_name(weights), size)
     kinds = str(precision) if precision else "*"
@@ -97,8 +113,9 @@ def existing_engine(
         if artifact is None or (artifact.provenance.weights_sha256, artifact.versions) != (digest, versions):
             continue
         decision = artifact.decision
-        here = (decision.get("device", AUTO), artifact.device.get("cpu")) == (device, cpu_name())
-        if precision is not None or (decision and here):
+        here = (decision.get("device"), artifact.device.get("cpu")) == wanted
+        same_threads = not chosen.is_on_cpu(device) or decision.get("threads", threads) == threads  # if it was timed
+        if precision is not None or (decision and here and same_threads):
             return artifact
     return None
 

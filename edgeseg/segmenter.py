@@ -232,7 +232,7 @@ def open_segmenter(
     """
     artifact = Artifact.open(path)
     if not artifact.engine:
-        artifact = dataclasses.replace(artifact, engine=engine or default_engine(for_onnx=True))
+        artifact = dataclasses.replace(artifact, engine=engine or default_engine(for_onnx=True, device=device))
     backend = open_engine(artifact.engine).open(artifact, RunOptions(device, threads))
     segmenter = Segmenter(artifact, backend)
     began = time.perf_counter()

@@ -63,7 +63,7 @@ def command(
     from edgeseg.engines.agreement import warn_of_loss, warn_of_noise
     from edgeseg.engines.build import engine_from_onnx
 
-    engine = engine or default_engine()
+    engine = engine or default_engine(device=device)
     options = wish.build_options(batch, sizes, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu)
     if dry_run:
         print(dry_line(engine, onnx, precision, options, output))

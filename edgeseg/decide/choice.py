@@ -48,7 +48,7 @@ class Source:
     """What an engine is made from: a float ONNX with its ranges, and images.
 
     check: on which builds are checked. images: the user's own, of which calibration took `calibrated_on`, 0 where it
-    took none. force: take int8 whatever it loses.
+    took none. threads: as in `RunOptions`. force: take int8 whatever it loses.
     """
 
     onnx: LoadedModel
@@ -59,7 +59,13 @@ class Source:
     folder: Path
     images: str | Path | None = None
     calibrated_on: int = 0
+    threads: int | None = None
     force: bool = False
+
+    @property
+    def run(self) -> RunOptions:
+        """On what it is timed."""
+        return RunOptions(self.options.device, self.threads)
 
     @property
     def can_be_int8(self) -> bool:
@@ -112,7 +118,7 @@ def chosen(sources: Sequence[Source], choice: Precision | Auto, progress: Progre
             problems.append(problem)
     if not made:
         raise problems[0]
-    return fastest(made, sources[0].check.frames[0])
+    return fastest(made, sources[0].check.frames[0], sources[0].run)
 
 
 def choose(source: Source, choice: Precision | Auto, progress: Progress) -> Choice:
@@ -189,7 +195,7 @@ def unmeasured(source: Source, reason: str, progress: Progress) -> Choice:
         except AgreementError as problem:
             reason += f", and {problem.message}"
     choice = choice or named(source, best_float(source.engine, device), progress)
-    record = {"verdict": f"{choice.name} chosen: {reason}", "device": device}
+    record = {"verdict": f"{choice.name} chosen: {reason}", "device": source.engine.device_to_build_for(device)}
     return dataclasses.replace(choice, engine=dataclasses.replace(choice.engine, decision=record))
 
 
@@ -207,7 +213,7 @@ def question_of(source: Source, auto: Auto) -> Question:
         source.engine,
         panel,
         dataclasses.replace(budget, max_drop=1.0, min_agreement=0.0) if source.force else budget,
-        run=RunOptions(source.options.device),
+        run=source.run,
         check=source.check,
         options=source.options,
         short=auto.short,
@@ -215,13 +221,16 @@ def question_of(source: Source, auto: Auto) -> Question:
     )
 
 
-def fastest(choices: Sequence[Choice], rgb: Array) -> Choice:
-    """The engine that is fastest here on the frame `rgb`, of `choices` from one model; the only one without a race."""
+def fastest(choices: Sequence[Choice], rgb: Array, run: RunOptions) -> Choice:
+    """The engine that is fastest on the frame `rgb`, of `choices` from one model; the only one without a race."""
     first = choices[0].engine.engine
     if len(choices) == 1:
         return choices[0]
     with contextlib.ExitStack() as stack:
-        opened = {each.engine.engine: stack.enter_context(open_segmenter(each.engine.path)) for each in choices}
+        opened = {}
+        for each in choices:
+            segmenter = open_segmenter(each.engine.path, device=run.device, threads=run.threads)
+            opened[each.engine.engine] = stack.enter_context(segmenter)
         laps = race(opened, rgb, base=first)
     best = min(choices, key=lambda each: laps[each.engine.engine].ratio_to(laps[first]).value)
     name = best.engine.engine

@@ -107,7 +107,8 @@ def decide(question: Question, folder: Path, *, progress: Progress = silent) -> 
     judged = {
         "judged_on": {"source": panel.source, "pictures": len(judge), "labelled": panel.counted is not None},
         "budget": dataclasses.asdict(question.budget),
-        "device": question.run.device,
+        "device": question.engine.device_to_build_for(question.run.device),
+        "threads": question.run.threads,
         "load": meter.load().to_dict(),
     }
     verdict = verdict_from_choice(chosen, field.base, field.candidates, len(layers), field.unsearched)

@@ -18,13 +18,15 @@ from small_onnx import float_onnx, frames, street_onnx
 from edgeseg.artifact import Artifact, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.placement import TARGETS
-from edgeseg.conversion import convert
+from edgeseg.conversion import convert, engines_named
 from edgeseg.decide.budget import Budget
 from edgeseg.decide.candidate import Candidate
 from edgeseg.decide.choice import Auto
 from edgeseg.engines import open_engine
+from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import AgreementError, UnavailableError, UnknownNameError
 from edgeseg.opening import existing_engine
+from edgeseg.segmenter import open_segmenter
 from edgeseg.spec import Precision
 
 pytest.importorskip("onnxruntime")
@@ -222,7 +224,7 @@ def test_where_the_engine_cannot_run_nothing_is_measured_and_everybody_is_told(
     verdict = "int8 chosen: not measured here: this machine has no NVIDIA driver"
     assert verdict in done.out
     engine = Artifact.open(tmp_path / "out" / "street.onnxruntime.int8.onnx")
-    assert engine.decision == {"verdict": verdict, "device": "auto"}
+    assert engine.decision == {"verdict": verdict, "device": "cpu"}
     assert not engine.agreement.is_of_engine
 
 
@@ -335,6 +337,43 @@ def test_the_fastest_of_all_engines_is_kept(ranges: Path, tmp_path: Path) -> Non
         convert(source, engine="auto", precision=Precision.FP16, out=tmp_path / "none")
 
 
+@pytest.mark.parametrize(
+    ("options", "able"),
+    [
+        (BuildOptions(), ["openvino", "onnxruntime"]),
+        (BuildOptions(device="npu"), ["openvino"]),
+        (BuildOptions(level=3), ["onnxruntime"]),
+        (BuildOptions(device="npu", level=3), ["openvino"]),  # none can; its refusal says why
+    ],
+)
+def test_only_engines_with_the_device_and_the_options_compete(
+    options: BuildOptions, able: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = dataclasses.replace(open_engine("openvino"), runtime=lambda: None, devices=lambda: ("cpu", "npu"))
+    second = dataclasses.replace(open_engine("onnxruntime"), devices=lambda: ("cpu",), options=frozenset({"level"}))
+    monkeypatch.setattr("edgeseg.conversion.runnable_engines", lambda: [first, second])
+    monkeypatch.setattr("edgeseg.conversion.default_engine", lambda device: "openvino")
+    assert [each.name for each in engines_named("auto", Precision.FP32, options)] == able
+
+
+def test_all_races_are_on_the_device_and_the_threads_that_will_be_used(
+    ranges: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    opened: list[tuple[str, int | None]] = []
+
+    def watched(path: Path, *, device: str = "auto", threads: int | None = None) -> Any:
+        opened.append((device, threads))
+        return open_segmenter(path, device=device, threads=threads)
+
+    for place in ("choice", "decide", "trial"):
+        monkeypatch.setattr(f"edgeseg.decide.{place}.open_segmenter", watched)
+    out, device = tmp_path / "out", BuildOptions(device="cpu")
+    made = convert(tmp_path / "street.onnx", engine="auto", ranges=ranges, options=device, threads=1, out=out)
+    assert set(opened) == {("cpu", 1)}
+    assert (made.engine.decision["device"], made.engine.decision["threads"]) == ("cpu", 1)
+
+
 def test_the_fastest_engine_within_the_budget_is_kept(ranges: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     made = convert(tmp_path / "street.onnx", engine="auto", ranges=ranges, out=tmp_path / "out")
@@ -373,6 +412,9 @@ def test_a_choice_is_used_again_and_made_again_for_other_versions(
     assert existing_engine(tiny_weights, "onnxruntime", Precision.FP32, None, out) == made.engine
     made = convert(named.path, engine="onnxruntime", out=out)
     assert existing_engine(tiny_weights, "onnxruntime", None, None, out) == made.engine
+    for device, threads, same in (("cpu", None, True), ("auto", 1, False), ("cpu", 1, False)):
+        again = existing_engine(tiny_weights, "onnxruntime", None, None, out, device=device, threads=threads)
+        assert (again == made.engine) is (same or "threads" not in made.engine.decision)
     monkeypatch.setattr("edgeseg.opening.cpu_name", lambda: "another processor")
     assert existing_engine(tiny_weights, "onnxruntime", None, None, out) is None
     monkeypatch.setattr("edgeseg.opening.cpu_name", lambda: made.engine.device["cpu"])
