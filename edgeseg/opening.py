@@ -7,15 +7,16 @@ import glob
 from pathlib import Path
 
 from edgeseg.artifact import Artifact, engine_filename, model_stem, sidecar_path
-from edgeseg.conversion import convert
+from edgeseg.conversion import check_names_free, convert
 from edgeseg.engines import default_engine, open_engine
 from edgeseg.engines.devices import AUTO
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions
-from edgeseg.errors import EdgeSegError, MismatchError
+from edgeseg.errors import EdgeSegError, FileProblem, MismatchError
 from edgeseg.files import existing_file, sha256_from_file
 from edgeseg.measure.device import cpu_name, package_versions
 from edgeseg.progress import Progress, silent
+from edgeseg.provenance import Provenance
 from edgeseg.segmenter import Segmenter, open_segmenter
 from edgeseg.spec import Precision
 from edgeseg.weights import is_model, weights_path
@@ -73,9 +74,14 @@ def check_wishes(
     if (engine, precision, size) == (None, None, None):
         return
     artifact = Artifact.open(path)
+    if engine is not None and not artifact.engine and open_engine(engine).extension != "onnx":
+        command = "convert" if artifact.precision is Precision.FP32 else "build"
+        raise MismatchError(
+            f"{path.name} is a plain ONNX, which the engine {engine} does not open",
+            hint=f"make an engine of it: edgeseg {command} {path} --engine {engine}",
+        )
     own = artifact.spec.input
-    takes_onnx = engine is not None and open_engine(engine).extension == "onnx"
-    own_engine = artifact.engine or (engine if takes_onnx else default_engine(for_onnx=True, device=device))
+    own_engine = artifact.engine or engine or default_engine(for_onnx=True, device=device)
     found = {"engine": own_engine, "precision": str(artifact.precision)}
     found["size"] = f"{own.width}x{own.height}"
     asked = {"engine": engine, "precision": precision and str(precision), "size": size and f"{size[0]}x{size[1]}"}
@@ -130,12 +136,14 @@ def opened_quietly(path: Path) -> Artifact | None:
 
 
 def free_name(model: str | Path, size: tuple[int, int] | None, out: Path) -> str | None:
-    """The name of the model's files in `out` where engines of other weights have the usual one; None where none has."""
+    """The name of the model's files in `out` where those of other weights have the usual one; None where none has."""
     weights = weights_path(model)
     name, digest = model_stem(model_name(weights), size), sha256_from_file(weights)
-    there = [opened_quietly(sidecar.with_suffix("")) for sidecar in out.glob(f"{glob.escape(name)}.*.json")]
-    taken = any(each is not None and each.provenance.identity not in ("", digest) for each in there)
-    return f"{name}-{digest[:8]}" if taken else None
+    try:
+        check_names_free(name, Provenance(weights_sha256=digest), out)
+    except FileProblem:
+        return f"{name}-{digest[:8]}"
+    return None
 
 
 def current_versions(engine: Engine) -> dict[str, str]:
