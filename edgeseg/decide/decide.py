@@ -93,7 +93,7 @@ def decide(question: Question, folder: Path, *, progress: Progress = silent) -> 
     first, *others = precisions_of(question)
     reference = maker.build(first)
     with open_segmenter(reference.path, device=question.run.device, threads=question.run.threads) as segmenter:
-        judge = Judge(panel.judged, segmenter, panel.counted)
+        judge = Judge(panel.judged, segmenter, panel.counted, panel.match)
         search = None if question.short else Judge(pictures_from_frames(list(panel.search)), segmenter, None)
     trial = Trial(maker, judge, question.budget, panel.search[0], question.run, began)
     field = plain_field(reference, others, trial, progress)
