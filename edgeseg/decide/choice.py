@@ -20,6 +20,7 @@ from edgeseg.decide.verdict import faster
 from edgeseg.engines import runnable_engines
 from edgeseg.engines.agreement import CheckImages, warn_of_loss
 from edgeseg.engines.backend import Array
+from edgeseg.engines.diagnose import ROUNDING_ALONE
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.errors import AgreementError, EdgeSegError, UnavailableError
@@ -109,16 +110,16 @@ def chosen(sources: Sequence[Source], choice: Precision | Auto, progress: Progre
     if isinstance(choice, Auto):
         share = dataclasses.replace(choice.budget, minutes=choice.budget.minutes / len(sources))
         choice = dataclasses.replace(choice, budget=share)
-    made, problems = [], []
+    choices, problems = [], []
     for source in sources:
         try:
-            made.append(choose(source, choice, progress))
+            choices.append(choose(source, choice, progress))
         except EdgeSegError as problem:
             logger.warning("%s is left out: %s", source.engine.name, problem.message)
             problems.append(problem)
-    if not made:
+    if not choices:
         raise problems[0]
-    return fastest(made, sources[0].check.frames[0], sources[0].run)
+    return fastest(choices, sources[0].check.frames[0], sources[0].run)
 
 
 def choose(source: Source, choice: Precision | Auto, progress: Progress) -> Choice:
@@ -137,19 +138,27 @@ def choose(source: Source, choice: Precision | Auto, progress: Progress) -> Choi
 
 def named(source: Source, precision: Precision, progress: Progress) -> Choice:
     """The engine of `precision`. AgreementError, which tells of better engines, where int8 loses too many labels."""
-    progress("build", 0, None)
     try:
-        built = source.maker(progress).build(precision)
+        return made(source, precision, progress)
     except AgreementError as problem:
         if precision is not Precision.INT8:
             raise
         raise with_better_engines(problem, source, progress) from problem
+
+
+def made(source: Source, precision: Precision, progress: Progress) -> Choice:
+    """The engine of `precision`."""
+    progress("build", 0, None)
+    built = source.maker(progress).build(precision)
     warn_of_loss(built)
     return Choice(built, str(precision), source.onnx.path.stem)
 
 
 def with_better_engines(problem: AgreementError, source: Source, progress: Progress) -> AgreementError:
-    """`problem`, and which other engines that run here keep the labels with the same ranges."""
+    """`problem`, and which other engines that run here keep the labels with the same ranges.
+
+    Where one does, rounding to 8 bits alone is not to blame.
+    """
     found = []
     for engine in runnable_engines():
         if engine.name == source.engine.name or Precision.INT8 not in engine.precisions or engine.takes_minutes:
@@ -159,7 +168,8 @@ def with_better_engines(problem: AgreementError, source: Source, progress: Progr
             kept = other.maker(progress).build(Precision.INT8).agreement
             found.append(f"{engine.name} keeps {kept.labels or 0:.1%} with the same ranges: --engine {engine.name}")
     hint = "; ".join([*found, problem.hint])
-    return AgreementError(problem.message, hint=hint, code=problem.code)
+    message = problem.message.removesuffix(f": {ROUNDING_ALONE}") if found else problem.message
+    return AgreementError(message, hint=hint, code=problem.code)
 
 
 def undecided(source: Source) -> str:
@@ -191,10 +201,10 @@ def unmeasured(source: Source, reason: str, progress: Progress) -> Choice:
     choice, device = None, source.options.device
     if source.can_be_int8 and not source.engine.simulates:
         try:
-            choice = named(source, Precision.INT8, progress)
+            choice = made(source, Precision.INT8, progress)
         except AgreementError as problem:
             reason += f", and {problem.message}"
-    choice = choice or named(source, best_float(source.engine, device), progress)
+    choice = choice or made(source, best_float(source.engine, device), progress)
     record = {"verdict": f"{choice.name} chosen: {reason}", "device": source.engine.device_to_build_for(device)}
     return dataclasses.replace(choice, engine=dataclasses.replace(choice.engine, decision=record))
 

@@ -23,9 +23,11 @@ from edgeseg.decide.budget import Budget
 from edgeseg.decide.candidate import Candidate
 from edgeseg.decide.choice import Auto
 from edgeseg.engines import open_engine
+from edgeseg.engines.diagnose import ROUNDING_ALONE
 from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import AgreementError, UnavailableError, UnknownNameError
 from edgeseg.opening import existing_engine
+from edgeseg.provenance import Agreement
 from edgeseg.segmenter import open_segmenter
 from edgeseg.spec import Precision
 
@@ -233,6 +235,7 @@ def test_where_nothing_is_measured_int8_that_spoils_the_labels_is_not_taken(
 ) -> None:
     real = open_engine("onnxruntime")
     monkeypatch.setattr("edgeseg.conversion.open_engine", lambda name: dataclasses.replace(real, runs_here=elsewhere))
+    monkeypatch.setattr("edgeseg.decide.choice.runnable_engines", None)  # no other engine is built for a hint
     made = convert(
         street_onnx(tmp_path).path, engine="onnxruntime", ranges=spoilt_ranges(tmp_path), out=tmp_path / "out"
     )
@@ -306,6 +309,18 @@ def test_a_refusal_names_the_engine_that_keeps_the_labels(
         convert(source, engine="wrong", precision=Precision.INT8, ranges=table, out=tmp_path / "out")
     assert "onnxruntime keeps 9" in caught.value.hint
     assert "--engine onnxruntime" in caught.value.hint
+    monkeypatch.setattr("edgeseg.engines.gate.plain_is_available", lambda: True)
+    monkeypatch.setattr("edgeseg.engines.gate.agreement_with_source", lambda *_: Agreement())
+    monkeypatch.setattr(
+        "edgeseg.engines.gate.loss_reasons", lambda *_: (f"; conv1 (Conv) is the first: {ROUNDING_ALONE}", "train")
+    )
+    with pytest.raises(AgreementError) as caught:
+        convert(source, engine="wrong", precision=Precision.INT8, ranges=table, out=tmp_path / "out")
+    assert ROUNDING_ALONE not in caught.value.message
+    monkeypatch.setattr("edgeseg.decide.choice.runnable_engines", lambda: [wrong])
+    with pytest.raises(AgreementError) as caught:
+        convert(source, engine="wrong", precision=Precision.INT8, ranges=table, out=tmp_path / "out")
+    assert ROUNDING_ALONE in caught.value.message
 
 
 def test_int8_that_changes_few_labels_is_taken_with_a_warning(
