@@ -46,6 +46,7 @@ def default_engine(*, for_onnx: bool = False, device: str = AUTO) -> str:
 
     for_onnx: one that opens an ONNX as it is. device: one that has this device here.
     """
+    here: list[str] = []
     for name in ENGINES:
         engine = open_engine(name)
         if for_onnx and engine.extension != "onnx":
@@ -54,7 +55,8 @@ def default_engine(*, for_onnx: bool = False, device: str = AUTO) -> str:
             engine.runnable()
             if device == AUTO or engine.has_device(device):
                 return name
-    if device != AUTO:
-        hint = "edgeseg doctor lists the devices of each engine"
+            here += engine.devices()
+    if here:
+        hint = f"name one of: {', '.join(dict.fromkeys([AUTO, *here]))}"
         raise UnavailableError(f"no engine has the device {device} here", hint=hint, code=MISSING)
     raise UnavailableError("no engine is installed", hint=open_engine("onnxruntime").install)
