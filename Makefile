@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 SOURCE ?=
 PYTEST_ARGS ?=
 # One thread a worker: two workers with two threads each only get in each other's way.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 # The runtime without torch is tested on these, where they are installed.
 RUNTIMES ?= 3.10 3.13
 

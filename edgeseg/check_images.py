@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -25,8 +26,8 @@ def check_images(
 ) -> CheckImages:
     """`count` frames for the model `spec`, and where they are from.
 
-    images: a folder, glob or data set's URI, of which calibration took `calibrated_on`: the others are taken where
-    there are any. Without images a synthetic street is drawn for a model that has its classes; for another one the
+    images: a folder, glob or data set's URI, of which calibration took `calibrated_on`: the others are taken first.
+    Without images a synthetic street is drawn for a model that has its classes; for another one the
     frames are noise, on which equal labels decide nothing.
     """
     if images is not None:
@@ -38,13 +39,18 @@ def check_images(
 
 
 def images_of(spec: ModelSpec, images: str | Path, calibrated_on: int, count: int) -> CheckImages:
-    """`count` of `images`, such as calibration did not take where there are any."""
-    others = list(other_images(images, spec, calibrated_on, count)) if calibrated_on else []
-    if others:
-        return CheckImages(np.stack(others), f"{images} (calibration did not use these)")
-    taken = list(images_from(images, spec, count))
-    same = " (calibration used these too: there are no others)" if calibrated_on else ""
-    return CheckImages(np.stack(taken), f"{images}{same}")
+    """`count` of `images`: first such as calibration did not take, then as many of its own as are lacking."""
+    if not calibrated_on:
+        return CheckImages(np.stack(list(images_from(images, spec, count))), str(images))
+    others = list(other_images(images, spec, calibrated_on, count))
+    used = list(islice(images_from(images, spec, calibrated_on), count - len(others)))
+    if not used:
+        note = "calibration did not use these"
+    elif not others:
+        note = "calibration used these too: there are no others"
+    else:
+        note = f"calibration used {len(used)} of these {len(used) + len(others)}: there are no others"
+    return CheckImages(np.stack([*others, *used]), f"{images} ({note})")
 
 
 def bench_images(spec: ModelSpec, images: str | Path | None, count: int) -> CheckImages:

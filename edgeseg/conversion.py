@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import glob
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeseg.artifact import Artifact, LoadedModel, load_onnx, model_stem, sidecar_path
+from edgeseg.artifact import Artifact, LoadedModel, artifact_from_onnx, load_onnx, model_stem, sidecar_path
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.doubts import log_caveat
 from edgeseg.calib.images import images_from
@@ -20,13 +21,15 @@ from edgeseg.decide.choice import Auto, Choice, Source, check_choice, chosen
 from edgeseg.decide.decide import Decision
 from edgeseg.decide.plot import draw_pareto
 from edgeseg.engines import default_engine, open_engine, runnable_engines
-from edgeseg.engines.build import check_replaceable
+from edgeseg.engines.agreement import warn_of_noise
+from edgeseg.engines.build import check_replaceable, not_replaced
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions
-from edgeseg.errors import FormatError, MismatchError
+from edgeseg.errors import EdgeSegError, FormatError, MismatchError
 from edgeseg.export.statistics import Statistics
 from edgeseg.files import existing_file, writable_folder
 from edgeseg.progress import Progress, silent
+from edgeseg.provenance import Provenance
 from edgeseg.recipe import bundled_ranges
 from edgeseg.spec import Output, Precision
 from edgeseg.weights import BUNDLED, weights_path
@@ -69,6 +72,7 @@ class Request:
     ranges: Path | None
     limit: int
     options: BuildOptions
+    threads: int | None
     force: bool
 
     @property
@@ -104,6 +108,7 @@ def convert(
     labels: Path | None = None,
     statistics: Statistics | None = None,
     options: BuildOptions | None = None,
+    threads: int | None = None,
     out: Path = Path("engines"),
     name: str | None = None,
     force: bool = False,
@@ -112,19 +117,21 @@ def convert(
 ) -> Conversion:
     """Convert `model`, a bundled name, weights, a checkpoint or an ONNX that carries a spec, to an engine in `out`.
 
-    engine: the first that this machine can run unless given; "auto" for the fastest of those. precision: unless given,
+    engine: the first that this machine can run, and that has the device of `options`, unless given; "auto" for the
+    fastest of those. precision: unless given,
     int8 where there are ranges and a short race here finds that it is faster and keeps the labels, else the best float;
     `Auto` searches longer. images: a folder, glob or data set's URI, of which `limit` are calibrated on, and others
     checked on; without it the table at `ranges`, or the committed one of a bundled model, is used. size: (width,
     height). labels, statistics: names of a checkpoint's classes, and its input's mean, std and colour order. options:
-    of the engine's own builder; their device is also what is checked and timed on. name: of the files, that of the
+    of the engine's own builder; their device is also what is checked and timed on, by `threads` cores where it is the
+    CPU, all unless given. name: of the files, that of the
     model unless given. force: take int8 whatever it loses. overwrite: replace an engine of other weights.
     AgreementError where an engine's labels are not those of the model. Nothing is left behind where a step fails.
     """
     choice = Auto(short=True) if precision is None else precision
-    request = Request(
-        model, engines_named(engine, choice), choice, images, ranges, limit, options or BuildOptions(), force
-    )
+    options = options or BuildOptions()
+    engines = engines_named(engine, choice, options)
+    request = Request(model, engines, choice, images, ranges, limit, options, threads, force)
     check_request(request)
     with scratch_in(out) as scratch:
         progress("export", 0, None)
@@ -132,8 +139,11 @@ def convert(
             model, scratch, size=size, output=output, images=images, labels=labels, statistics=statistics, name=name
         )
         if not overwrite:
-            check_names_free(onnx, out)
+            check_names_free(onnx.path.stem, onnx.provenance, out)
         table_file = out / f"{onnx.path.stem}.ranges.json"
+        # the table beside an ONNX of the same weights is theirs
+        if request.calibrated_on and not overwrite and not (out / onnx.path.name).exists():
+            check_table_replaceable(table_file, onnx)
         table = ranges_of(request, onnx, table_file, progress)
         built, decision = kept(chosen(sources(request, onnx, table, scratch), choice, progress), out)
         onnx = onnx.at(onnx.path.replace(out / onnx.path.name))
@@ -143,12 +153,18 @@ def convert(
     return Conversion(built, onnx, parity, used, decision, plot_beside(built.path, decision))
 
 
-def engines_named(name: str | None, choice: Precision | Auto) -> tuple[Engine, ...]:
-    """The engine `name`, the first that this machine can run, or for "auto" all of these that make the precision."""
-    if name != EVERY_ENGINE:
-        return (open_engine(name or default_engine()),)
-    able = [each for each in runnable_engines() if isinstance(choice, Auto) or choice in each.precisions]
-    return tuple(able) or (open_engine(default_engine()),)
+def engines_named(name: str | None, choice: Precision | Auto, options: BuildOptions) -> tuple[Engine, ...]:
+    """The engine `name`, the first that this machine can run, or for "auto" all of these that can do what is asked."""
+    if name == EVERY_ENGINE and (able := [each for each in runnable_engines() if can_do(each, choice, options)]):
+        return tuple(able)
+    named = None if name == EVERY_ENGINE else name
+    return (open_engine(named or default_engine(device=options.device)),)
+
+
+def can_do(engine: Engine, choice: Precision | Auto, options: BuildOptions) -> bool:
+    """Whether `engine` makes the precision, has the device and takes the options."""
+    makes = isinstance(choice, Auto) or choice in engine.precisions
+    return makes and engine.has_device(options.device) and {"device", *engine.options}.issuperset(options.asked())
 
 
 def check_request(request: Request) -> None:
@@ -164,6 +180,8 @@ def sources(request: Request, onnx: LoadedModel, table: RangeTable | None, folde
     """What each engine is made from."""
     data = request.choice.data if isinstance(request.choice, Auto) else None
     images = check_images(onnx.spec, request.images or data, calibrated_on=request.calibrated_on)
+    if isinstance(request.choice, Precision):  # what is measured says it in its verdict
+        warn_of_noise(images)
     return [
         Source(
             onnx,
@@ -171,6 +189,7 @@ def sources(request: Request, onnx: LoadedModel, table: RangeTable | None, folde
             engine,
             check=images,
             options=request.options,
+            threads=request.threads,
             folder=folder,
             images=request.images,
             calibrated_on=request.calibrated_on,
@@ -210,12 +229,36 @@ def calibrated(
     return table
 
 
-def check_names_free(onnx: LoadedModel, out: Path) -> None:
-    """FileProblem (ES-FILE-EXISTS) where `out` has an engine of this name that was made from other weights."""
-    for sidecar in sorted(out.glob(f"{onnx.path.stem}.*.json")):
+def check_names_free(stem: str, provenance: Provenance, out: Path) -> None:
+    """FileProblem (ES-FILE-EXISTS) where `out` has an engine or ONNX called `stem` that was made from other weights."""
+    for sidecar in sorted(out.glob(f"{glob.escape(stem)}.*.json")):
         engine = sidecar.with_suffix("")
-        if sidecar_path(engine) == sidecar and engine.exists():
-            check_replaceable(engine, onnx.provenance)
+        if sidecar_path(engine) == sidecar:
+            check_replaceable(engine, provenance)
+    for path in (out / f"{stem}.onnx", *(out / f"{stem}.{precision}.onnx" for precision in Precision)):
+        if path.exists():
+            check_made_here(path)
+            check_replaceable(path, provenance)
+
+
+def check_made_here(path: Path) -> None:
+    """FileProblem where the ONNX at `path` is not one of edgeseg's."""
+    try:
+        artifact_from_onnx(path)
+    except EdgeSegError:
+        raise not_replaced(path, "was not made by edgeseg") from None
+
+
+def check_table_replaceable(path: Path, onnx: LoadedModel) -> None:
+    """FileProblem where the range table at `path` is of another network than `onnx`."""
+    try:
+        table = RangeTable.open(path)
+    except EdgeSegError:  # none, or damaged: nothing is lost
+        return
+    try:
+        table.check(onnx.graph())
+    except MismatchError:
+        raise not_replaced(path, f"is of another network ({table.model})") from None
 
 
 def kept(choice: Choice, out: Path) -> tuple[Artifact, Decision | None]:

@@ -7,15 +7,16 @@ import glob
 from pathlib import Path
 
 from edgeseg.artifact import Artifact, engine_filename, model_stem, sidecar_path
-from edgeseg.conversion import convert
+from edgeseg.conversion import check_names_free, convert
 from edgeseg.engines import default_engine, open_engine
 from edgeseg.engines.devices import AUTO
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions
-from edgeseg.errors import EdgeSegError, MismatchError
+from edgeseg.errors import EdgeSegError, FileProblem, MismatchError
 from edgeseg.files import existing_file, exists, sha256_from_file
 from edgeseg.measure.device import cpu_name, package_versions
 from edgeseg.progress import Progress, silent
+from edgeseg.provenance import Provenance
 from edgeseg.segmenter import Segmenter, open_segmenter
 from edgeseg.spec import Precision
 from edgeseg.weights import is_model, weights_path
@@ -42,26 +43,45 @@ def open_model(
     """
     if not is_model(model) or exists(sidecar_path(Path(model))):
         path = existing_file(model)
-        check_wishes(path, engine, precision, size)
+        check_wishes(path, engine, precision, size, device)
         return open_segmenter(path, engine=engine, device=device, threads=threads)
     name = free_name(model, size, out)
-    built = existing_engine(model, engine, precision, size, out, name, device)
+    built = existing_engine(model, engine, precision, size, out, name, device, threads)
     if built is None:
         options = BuildOptions(device=device)
         built = convert(
-            model, engine=engine, precision=precision, size=size, options=options, out=out, name=name, progress=progress
+            model,
+            engine=engine,
+            precision=precision,
+            size=size,
+            options=options,
+            threads=threads,
+            out=out,
+            name=name,
+            progress=progress,
         ).engine
     return open_segmenter(built.path, device=device, threads=threads)
 
 
-def check_wishes(path: Path, engine: str | None, precision: Precision | None, size: tuple[int, int] | None) -> None:
+def check_wishes(
+    path: Path,
+    engine: str | None,
+    precision: Precision | None,
+    size: tuple[int, int] | None,
+    device: str = AUTO,
+) -> None:
     """MismatchError unless the engine or ONNX at `path` is of what is asked for: it is opened as it lies there."""
     if (engine, precision, size) == (None, None, None):
         return
     artifact = Artifact.open(path)
+    if engine is not None and not artifact.engine and open_engine(engine).extension != "onnx":
+        command = "convert" if artifact.precision is Precision.FP32 else "build"
+        raise MismatchError(
+            f"{path.name} is a plain ONNX, which the engine {engine} does not open",
+            hint=f"make an engine of it: edgeseg {command} {path} --engine {engine}",
+        )
     own = artifact.spec.input
-    takes_onnx = engine is not None and open_engine(engine).extension == "onnx"
-    own_engine = artifact.engine or (engine if takes_onnx else default_engine(for_onnx=True))
+    own_engine = artifact.engine or engine or default_engine(for_onnx=True, device=device)
     found = {"engine": own_engine, "precision": str(artifact.precision)}
     found["size"] = f"{own.width}x{own.height}"
     asked = {"engine": engine, "precision": precision and str(precision), "size": size and f"{size[0]}x{size[1]}"}
@@ -81,13 +101,15 @@ def existing_engine(
     out: Path,
     name: str | None = None,
     device: str = AUTO,
+    threads: int | None = None,
 ) -> Artifact | None:
     """The engine that an earlier conversion of these very weights left in `out`, built by these very versions.
 
-    Without a precision it is one whose precision was chosen and not named, for `device`, here or on a processor like
-    this. name: of the file, that of the model unless given.
+    Without a precision it is one whose precision was chosen and not named, for `device` and as many `threads`, here or
+    on a processor like this. name: of the file, that of the model unless given.
     """
-    weights, chosen = weights_path(model), open_engine(engine or default_engine())
+    weights, chosen = weights_path(model), open_engine(engine or default_engine(device=device))
+    wanted = (chosen.device_to_build_for(device), cpu_name())
     digest, versions = sha256_from_file(weights), current_versions(chosen)
     name = name or model_stem(model_name(weights), size)
     kinds = str(precision) if precision else "*"
@@ -97,8 +119,9 @@ def existing_engine(
         if artifact is None or (artifact.provenance.weights_sha256, artifact.versions) != (digest, versions):
             continue
         decision = artifact.decision
-        here = (decision.get("device", AUTO), artifact.device.get("cpu")) == (device, cpu_name())
-        if precision is not None or (decision and here):
+        here = (decision.get("device"), artifact.device.get("cpu")) == wanted
+        same_threads = not chosen.is_on_cpu(device) or decision.get("threads", threads) == threads  # if it was timed
+        if precision is not None or (decision and here and same_threads):
             return artifact
     return None
 
@@ -113,12 +136,14 @@ def opened_quietly(path: Path) -> Artifact | None:
 
 
 def free_name(model: str | Path, size: tuple[int, int] | None, out: Path) -> str | None:
-    """The name of the model's files in `out` where engines of other weights have the usual one; None where none has."""
+    """The name of the model's files in `out` where those of other weights have the usual one; None where none has."""
     weights = weights_path(model)
     name, digest = model_stem(model_name(weights), size), sha256_from_file(weights)
-    there = [opened_quietly(sidecar.with_suffix("")) for sidecar in out.glob(f"{glob.escape(name)}.*.json")]
-    taken = any(each is not None and each.provenance.identity not in ("", digest) for each in there)
-    return f"{name}-{digest[:8]}" if taken else None
+    try:
+        check_names_free(name, Provenance(weights_sha256=digest), out)
+    except FileProblem:
+        return f"{name}-{digest[:8]}"
+    return None
 
 
 def current_versions(engine: Engine) -> dict[str, str]:

@@ -6,6 +6,8 @@ Each is read from plain JSON data, in which any value may be missing or wrong: a
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,9 +51,10 @@ class RangeSource:
 class Provenance:
     """Where a file comes from: names without paths and times.
 
-    weights, weights_sha256: of the weights file. origin: whose checkpoint that is. source, source_sha256: of the ONNX
-    of somebody else that was adopted. onnx_sha256: of the float ONNX that was quantised, target: for which engine,
-    ranges: with what. built_from_sha256: of the ONNX that an engine was compiled from.
+    weights, weights_sha256: of the weights file; of a tuned network the hash of its weights. origin: whose checkpoint
+    that is. source, source_sha256: of the ONNX of somebody else that was adopted. onnx_sha256: of the float ONNX that
+    was quantised, target: for which engine, ranges: with what. built_from_sha256: of the ONNX that an engine was
+    compiled from.
     qat: the recipe of a quantisation-aware training; tuned_from: the provenance of the ONNX that it began with.
     """
 
@@ -74,8 +77,11 @@ class Provenance:
 
     @property
     def identity(self) -> str:
-        """The hash of the weights, or of what holds them; "" where that is not known."""
-        return self.weights_sha256 or self.source_sha256 or (self.tuned_from.identity if self.tuned_from else "")
+        """The hash of the weights, of what holds them, or of how they were tuned; "" where that is not known."""
+        if self.tuned_from is None or self.weights_sha256:
+            return self.weights_sha256 or self.source_sha256
+        tuning = Provenance(qat=self.qat, tuned_from=self.tuned_from).to_dict()
+        return hashlib.sha256(json.dumps(tuning, sort_keys=True, default=str).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, without what is not known."""
@@ -115,11 +121,6 @@ class BuildInfo:
     fell_back: tuple[str, ...] = ()
     trtexec: str = ""
     layers: tuple[Record, ...] = ()
-
-    @property
-    def device(self) -> str:
-        """The GPU that it was built on."""
-        return str(self.options.get("device", "cuda:0"))
 
     @property
     def is_portable(self) -> bool:

@@ -236,7 +236,7 @@ def open_segmenter(
     """
     artifact = Artifact.open(path)
     if not artifact.engine:
-        artifact = dataclasses.replace(artifact, engine=engine or default_engine(for_onnx=True))
+        artifact = dataclasses.replace(artifact, engine=engine or default_engine(for_onnx=True, device=device))
     chosen = open_engine(artifact.engine)
     backend = chosen.open(artifact, RunOptions(device, threads))
     with chosen.named_failures(artifact.path):

@@ -16,8 +16,9 @@ from small_onnx import onnx_model
 
 from edgeseg.artifact import read_onnx
 from edgeseg.errors import EdgeSegError
-from edgeseg.graph.adopt.adopt import Adoption, adopt_onnx, street_frames
+from edgeseg.graph.adopt.adopt import Adoption, adopt_onnx
 from edgeseg.graph.adopt.wishes import Wishes
+from edgeseg.street.camera import SMALLEST, StreetCamera
 
 HEIGHT, WIDTH = 32, 64
 CLASSES = 5
@@ -98,9 +99,16 @@ def plain(**options: Any) -> Net:
     return Net(**options).body().out(QUARTER)
 
 
+def street_frames(width: int, height: int) -> list[np.ndarray]:
+    """A few frames of the street camera, (height, width, 3), or noise where they are too small for a street."""
+    if min(width, height) < SMALLEST:
+        return list(np.random.default_rng(0).integers(0, 256, (4, height, width, 3), np.uint8))
+    return [StreetCamera(seed=seed, width=width, height=height).render(0)[0] for seed in range(4)]
+
+
 def adopted(folder: Path, net: Net, wishes: Wishes = TOLD, change: Callable[[Any], None] | None = None) -> Adoption:
     """What adopt makes of `net`."""
-    return adopt_onnx(net.save(folder / "net.onnx", change), wishes, folder / "out")
+    return adopt_onnx(net.save(folder / "net.onnx", change), wishes, folder / "out", frames=street_frames)
 
 
 FRAME = street_frames(WIDTH, HEIGHT)[0]

@@ -49,10 +49,19 @@ def test_another_network_is_compared_on_noise_and_says_what_to_give() -> None:
 
 def test_images_that_calibration_did_not_take_come_first(folder: Path) -> None:
     taken = {rgb.tobytes() for rgb in images_from(folder, SPEC, 3)}
-    found = check_images(SPEC, folder, calibrated_on=3)
+    found = check_images(SPEC, folder, calibrated_on=3, count=3)
     assert len(found.frames) == 3
     assert not {frame.tobytes() for frame in found.frames} & taken
     assert found.source == f"{folder} (calibration did not use these)"
+
+
+def test_where_there_are_too_few_others_those_of_the_calibration_follow(folder: Path) -> None:
+    taken = [rgb.tobytes() for rgb in images_from(folder, SPEC, 5)]
+    found = check_images(SPEC, folder, calibrated_on=5)
+    got = [frame.tobytes() for frame in found.frames]
+    assert got[0] not in taken
+    assert got[1:] == taken[:3]
+    assert found.source == f"{folder} (calibration used 3 of these 4: there are no others)"
 
 
 def test_where_there_are_no_others_the_output_says_so(folder: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import onnx
 import pytest
-from small_onnx import float_onnx, frames, int8_onnx, street_onnx
+from small_onnx import float_onnx, frames, int8_onnx, small_model, street_onnx
 
 from edgeseg import convert as public_convert
 from edgeseg.artifact import Artifact, load_onnx, sidecar_path, write_onnx
@@ -36,7 +36,7 @@ from edgeseg.errors import (
 )
 from edgeseg.files import sha256_from_file
 from edgeseg.measure.device import has_native_bf16
-from edgeseg.opening import existing_engine, open_model
+from edgeseg.opening import existing_engine, free_name, open_model
 from edgeseg.provenance import BuildInfo, Provenance
 from edgeseg.spec import Output, Precision
 
@@ -92,7 +92,9 @@ def test_an_onnx_is_converted_to_int8_with_images_and_their_table_is_kept(images
     assert made.engine.precision is Precision.INT8
     assert made.engine.provenance.ranges.images == RangeTable.open(out / "street.ranges.json").images == 4
     agreement = made.engine.agreement
-    assert (agreement.frames, agreement.images) == (2, f"{images} (calibration did not use these)")
+    assert (agreement.frames, agreement.images) == (
+        4, f"{images} (calibration used 2 of these 4: there are no others)",
+    )  # fmt: skip
     assert made.onnx.path.read_bytes() == source.path.read_bytes()
     assert [done for task, done, _ in steps if task == "calibrate"] == [1, 2, 3, 4]
     assert list(dict.fromkeys(task for task, _, _ in steps)) == ["export", "calibrate", "build"]
@@ -275,7 +277,11 @@ def test_an_engine_that_reads_no_onnx_does_not_open_a_plain_one(tmp_path: Path) 
     with pytest.raises(MismatchError) as caught:
         open_model(street_onnx(tmp_path).path, engine="tensorrt")
     assert caught.value.code == "ES-MISMATCH"
-    assert caught.value.hint.endswith("edgeseg convert MODEL --engine tensorrt")
+    assert "plain ONNX" in caught.value.message
+    assert caught.value.hint.endswith(f"edgeseg convert {tmp_path / 'street.onnx'} --engine tensorrt")
+    with pytest.raises(MismatchError) as caught:
+        open_model(int8_onnx(tmp_path).path, engine="tensorrt")
+    assert caught.value.hint.endswith(f"edgeseg build {tmp_path / 'int8.onnx'} --engine tensorrt")
 
 
 def test_a_file_that_is_not_what_was_asked_for_is_refused(tmp_path: Path) -> None:
@@ -413,6 +419,55 @@ def other_weights(folder: Path) -> Path:
         onnx.load(artifact.path), dataclasses.replace(artifact, provenance=Provenance("b.safetensors", "b" * 64))
     )
     return artifact.path
+
+
+def lone_files(folder: Path) -> dict[str, Path]:
+    """Files that `convert` of a network called street would replace, none with a sidecar and each of another origin."""
+    folder.mkdir()
+    other = load_onnx(other_weights(folder / "other"))
+    named = {"mine": "street.onnx", "compiled": "street.int8.onnx", "foreign": "street.onnx"}
+    paths = {kind: folder / kind / name for kind, name in {**named, "ranges": "street.ranges.json"}.items()}
+    for path in paths.values():
+        path.parent.mkdir()
+    paths["mine"].write_bytes(other.path.read_bytes())
+    paths["compiled"].write_bytes(other.path.read_bytes())
+    onnx.save(small_model(), paths["foreign"])
+    ranges_from_images(other, frames(2)).write(paths["ranges"])
+    return paths
+
+
+@pytest.mark.parametrize("kind", ["mine", "compiled", "foreign", "ranges"])
+def test_no_file_of_other_weights_is_replaced(kind: str, images: Path, tmp_path: Path) -> None:
+    source = street_onnx(tmp_path)
+    write_onnx(onnx.load(source.path), dataclasses.replace(source, provenance=Provenance("a.safetensors", "a" * 64)))
+    path = lone_files(tmp_path / "files")[kind]
+    before, options = path.read_bytes(), {"engine": "onnxruntime", "precision": Precision.INT8, "images": images}
+    with pytest.raises(FileProblem) as caught:
+        convert(source.path, **options, out=path.parent)  # type: ignore[arg-type]
+    assert caught.value.code == "ES-FILE-EXISTS"
+    assert "--overwrite" in caught.value.hint
+    assert path.read_bytes() == before
+    convert(source.path, **options, out=path.parent, overwrite=True)  # type: ignore[arg-type]
+    assert (path.read_bytes() == before) is (kind == "compiled")  # this engine has no such file
+    if kind != "compiled":
+        convert(source.path, **options, out=path.parent)  # type: ignore[arg-type]
+
+
+def test_a_name_that_a_foreign_onnx_has_is_not_free(tiny_weights: Path, tmp_path: Path) -> None:
+    assert free_name(tiny_weights, None, tmp_path) is None
+    onnx.save(small_model(), tmp_path / "tiny-bisenetv2.onnx")
+    assert free_name(tiny_weights, None, tmp_path) == f"tiny-bisenetv2-{sha256_from_file(tiny_weights)[:8]}"
+
+
+def test_the_original_of_an_adopted_network_is_not_replaced(tmp_path: Path) -> None:
+    out, adopted = tmp_path / "out", street_onnx(tmp_path)
+    out.mkdir()
+    onnx.save(small_model(), out / "street.onnx")
+    origin = Provenance(source="street.onnx", source_sha256=sha256_from_file(out / "street.onnx"))
+    write_onnx(onnx.load(adopted.path), dataclasses.replace(adopted, provenance=origin))
+    with pytest.raises(FileProblem) as caught:
+        convert(adopted.path, engine="onnxruntime", out=out)
+    assert caught.value.code == "ES-FILE-EXISTS"
 
 
 def test_an_engine_of_other_weights_is_not_replaced(tmp_path: Path) -> None:

@@ -11,7 +11,10 @@ import typer
 from edgeseg.commands.options import ENGINES_FOLDER, UNTYPED, Json, Numbers, size_or_none, three_or_none
 
 if TYPE_CHECKING:
-    from edgeseg.graph.adopt.adopt import Adoption, Frames
+    from edgeseg.graph.adopt.adopt import Adoption
+    from edgeseg.spec import LabelSet
+
+NOISE_WARNING = "one class everywhere, but on noise, which says little: check on images of your own with --images DIR"
 
 
 def command(
@@ -46,14 +49,18 @@ def command(
     licence: Annotated[str, typer.Option("--licence", metavar="SPDX", help="Of its weights.")] = "unknown",
     images: Annotated[
         str | None,
-        typer.Option("--images", metavar="DIR", help="Pictures to check it on; a drawn street unless given."),
+        typer.Option(
+            "--images",
+            metavar="DIR",
+            help="Images to check it on; unless given a synthetic street for its classes, or noise.",
+        ),
     ] = None,
     folder: Annotated[Path, typer.Option("-o", metavar="DIR", help="Where the result is written.")] = ENGINES_FOLDER,
     as_json: Json = False,
 ) -> None:
     """Adopt the segmentation ONNX in FILE: a deploy graph with its spec, held against the original."""
     from edgeseg.commands.terminal import note, print_json, print_table, wrote
-    from edgeseg.graph.adopt.adopt import adopt_onnx, street_frames
+    from edgeseg.graph.adopt.adopt import adopt_onnx
     from edgeseg.graph.adopt.wishes import Wishes
     from edgeseg.labels import labels_from_file, unnamed_labels
 
@@ -70,14 +77,16 @@ def command(
         name=name,
         licence=licence,
     )
-    made = adopt_onnx(file, wishes, folder, frames=frames_of(images) if images else street_frames)
+    checked = CheckFrames(images, wishes.labels)
+    made = adopt_onnx(file, wishes, folder, frames=checked)
+    warning = NOISE_WARNING if made.warning and checked.are_noise else made.warning
     if as_json:
-        print_json(described(made))
+        print_json({**described(made), "warning": warning or None})
     else:
         rows = [[fact.what, fact.value, fact.reason] for fact in made.facts]
         print_table(["what", "value", "reason"], [*rows, ["agreement", *agreement_text(made)]])
-    if made.warning:
-        note(f"warning: {made.warning}")
+    if warning:
+        note(f"warning: {warning}")
     classes = made.artifact.spec.labels
     if classes.names == unnamed_labels(len(classes)).names:
         note(f"note: the {len(classes)} classes have no names: add --labels FILE, with one name a line, in their order")
@@ -85,18 +94,22 @@ def command(
     wrote(path, f"edgeseg convert {path} --images DIR --precision int8")
 
 
-def frames_of(images: str) -> Frames:
-    """Pictures of a folder or data set, at the size that is asked for."""
+class CheckFrames:
+    """Gives frames at the size that is asked for: of `images`, of a synthetic street for its classes, or noise."""
 
-    def frames(width: int, height: int) -> Sequence[Any]:
+    def __init__(self, images: str | None, labels: LabelSet | None) -> None:
+        self.images, self.labels, self.are_noise = images, labels, False
+
+    def __call__(self, width: int, height: int) -> Sequence[Any]:
+        """A few frames (height, width, 3)."""
         from edgeseg.check_images import check_images
         from edgeseg.labels import unnamed_labels
         from edgeseg.spec import InputSpec, ModelSpec
 
-        spec = ModelSpec("", InputSpec(width=width, height=height), unnamed_labels(2))
-        return list(check_images(spec, images).frames)
-
-    return frames
+        spec = ModelSpec("", InputSpec(width=width, height=height), self.labels or unnamed_labels(2))
+        found = check_images(spec, self.images)
+        self.are_noise = found.is_noise
+        return list(found.frames)
 
 
 def agreement_text(made: Adoption) -> tuple[str, str]:
@@ -117,5 +130,4 @@ def described(made: Adoption) -> dict[str, Any]:
         "provenance": made.artifact.provenance.to_dict(),
         "facts": [asdict(fact) for fact in made.facts],
         "agreement": asdict(made.agreement),
-        "warning": made.warning or None,
     }

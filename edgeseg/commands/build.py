@@ -60,15 +60,17 @@ def command(
     from edgeseg.check_images import check_images
     from edgeseg.commands.terminal import agreement_cells, print_json, print_table, shown_progress, wrote
     from edgeseg.engines import default_engine
-    from edgeseg.engines.agreement import warn_of_loss
+    from edgeseg.engines.agreement import warn_of_loss, warn_of_noise
     from edgeseg.engines.build import engine_from_onnx
 
-    engine = engine or default_engine()
+    engine = engine or default_engine(device=device)
     options = wish.build_options(batch, sizes, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu)
     if dry_run:
         print(dry_line(engine, onnx, precision, options, output))
         return
     source = load_onnx(onnx)
+    frames = check_images(source.spec, images)
+    warn_of_noise(frames)
     with shown_progress() as progress:
         built = engine_from_onnx(
             source,
@@ -76,7 +78,7 @@ def command(
             precision=precision_from_text(precision),
             out_dir=output,
             reference=reference,
-            frames=check_images(source.spec, images),
+            frames=frames,
             force=force,
             overwrite=overwrite,
             options=options,

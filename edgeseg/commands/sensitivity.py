@@ -159,7 +159,8 @@ def flip_sheet(path: Path, study: Sensitivity, count: int) -> Path:
 
     pictures = [study.panel.judged[index] for index in worst(study.scores.agreement, count)]
     with study.trial.open(study.reference) as plain, study.trial.open(study.int8) as int8:
-        draw_flips(path, pictures, plain, int8, study.panel.counted[1] if study.panel.counted else 255)
+        ignore = study.panel.counted[1] if study.panel.counted else 255
+        draw_flips(path, pictures, plain, int8, ignore, study.panel.match)
     note(f"flips: {LEGEND}")
     return path
 

@@ -98,15 +98,19 @@ class Maker:
         """The engine, with the layers of `blocks` float where it is int8. As `engine_from_onnx` where it fails.
 
         checked: hold its labels against the float model's; what is merely weighed need not pass. The ONNX that a plan
-        was compiled from lies beside it.
+        was compiled from lies beside it; engines with the same Q/DQ placement share its name, but not that of a mix.
         """
-        name, out = self.onnx.path.stem, Path(tempfile.mkdtemp(prefix="engine-", dir=self.folder))
+        name, kind, out = (
+            self.onnx.path.stem,
+            name_of(precision, blocks),
+            Path(tempfile.mkdtemp(prefix="engine-", dir=self.folder)),
+        )
         source = onnx_of_precision(
             precision,
             self.onnx,
             self.table,
             target=self.engine.name,
-            out=out / f"{name}.{name_of(precision, blocks)}.onnx",
+            out=out / (f"{name}.{self.engine.name}.{kind}.onnx" if blocks else f"{name}.{kind}.onnx"),
             float_nodes=frozenset(layer for block in blocks for layer in block.layers),
         )
         return engine_from_onnx(

@@ -20,6 +20,7 @@ from edgeseg.decide.verdict import faster
 from edgeseg.engines import runnable_engines
 from edgeseg.engines.agreement import CheckImages, warn_of_loss
 from edgeseg.engines.backend import Array
+from edgeseg.engines.diagnose import ROUNDING_ALONE
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.errors import AgreementError, EdgeSegError, UnavailableError
@@ -48,7 +49,7 @@ class Source:
     """What an engine is made from: a float ONNX with its ranges, and images.
 
     check: on which builds are checked. images: the user's own, of which calibration took `calibrated_on`, 0 where it
-    took none. force: take int8 whatever it loses.
+    took none. threads: as in `RunOptions`. force: take int8 whatever it loses.
     """
 
     onnx: LoadedModel
@@ -59,12 +60,19 @@ class Source:
     folder: Path
     images: str | Path | None = None
     calibrated_on: int = 0
+    threads: int | None = None
     force: bool = False
 
     @property
+    def run(self) -> RunOptions:
+        """On what it is timed."""
+        return RunOptions(self.options.device, self.threads)
+
+    @property
     def can_be_int8(self) -> bool:
-        """Whether the engine makes int8, and there are ranges for it."""
-        return self.table is not None and Precision.INT8 in self.engine.precisions
+        """Whether the engine makes int8, and there are ranges for it and images to judge it on."""
+        able = self.table is not None and Precision.INT8 in self.engine.precisions
+        return able and (self.force or not self.check.is_noise)
 
     def maker(self, progress: Progress) -> Maker:
         """What builds an engine of a named precision."""
@@ -102,23 +110,23 @@ def chosen(sources: Sequence[Source], choice: Precision | Auto, progress: Progre
     if isinstance(choice, Auto):
         share = dataclasses.replace(choice.budget, minutes=choice.budget.minutes / len(sources))
         choice = dataclasses.replace(choice, budget=share)
-    made, problems = [], []
+    choices, problems = [], []
     for source in sources:
         try:
-            made.append(choose(source, choice, progress))
+            choices.append(choose(source, choice, progress))
         except EdgeSegError as problem:
             logger.warning("%s is left out: %s", source.engine.name, problem.message)
             problems.append(problem)
-    if not made:
+    if not choices:
         raise problems[0]
-    return fastest(made, sources[0].check.frames[0])
+    return fastest(choices, sources[0].check.frames[0], sources[0].run)
 
 
 def choose(source: Source, choice: Precision | Auto, progress: Progress) -> Choice:
     """The engine of the precision that is named, or measured."""
     if isinstance(choice, Precision):
         return named(source, choice, progress)
-    reason = undecided(source) if choice.short else ""
+    reason = undecided(source) if choice.short else undecided_on_noise(source)
     if reason:
         return unmeasured(source, reason, progress)
     if choice.short and source.engine.takes_minutes:
@@ -130,19 +138,27 @@ def choose(source: Source, choice: Precision | Auto, progress: Progress) -> Choi
 
 def named(source: Source, precision: Precision, progress: Progress) -> Choice:
     """The engine of `precision`. AgreementError, which tells of better engines, where int8 loses too many labels."""
-    progress("build", 0, None)
     try:
-        built = source.maker(progress).build(precision)
+        return made(source, precision, progress)
     except AgreementError as problem:
         if precision is not Precision.INT8:
             raise
         raise with_better_engines(problem, source, progress) from problem
+
+
+def made(source: Source, precision: Precision, progress: Progress) -> Choice:
+    """The engine of `precision`."""
+    progress("build", 0, None)
+    built = source.maker(progress).build(precision)
     warn_of_loss(built)
     return Choice(built, str(precision), source.onnx.path.stem)
 
 
 def with_better_engines(problem: AgreementError, source: Source, progress: Progress) -> AgreementError:
-    """`problem`, and which other engines that run here keep the labels with the same ranges."""
+    """`problem`, and which other engines that run here keep the labels with the same ranges.
+
+    Where one does, rounding to 8 bits alone is not to blame.
+    """
     found = []
     for engine in runnable_engines():
         if engine.name == source.engine.name or Precision.INT8 not in engine.precisions or engine.takes_minutes:
@@ -152,7 +168,8 @@ def with_better_engines(problem: AgreementError, source: Source, progress: Progr
             kept = other.maker(progress).build(Precision.INT8).agreement
             found.append(f"{engine.name} keeps {kept.labels or 0:.1%} with the same ranges: --engine {engine.name}")
     hint = "; ".join([*found, problem.hint])
-    return AgreementError(problem.message, hint=hint, code=problem.code)
+    message = problem.message.removesuffix(f": {ROUNDING_ALONE}") if found else problem.message
+    return AgreementError(message, hint=hint, code=problem.code)
 
 
 def undecided(source: Source) -> str:
@@ -163,6 +180,8 @@ def undecided(source: Source) -> str:
         return f"{source.engine.name} makes no int8"
     if source.table is None:
         return "there are no ranges for int8: give images with --images FOLDER"
+    if reason := undecided_on_noise(source):
+        return reason
     try:
         source.engine.runnable()
     except UnavailableError as problem:
@@ -170,16 +189,23 @@ def undecided(source: Source) -> str:
     return ""
 
 
+def undecided_on_noise(source: Source) -> str:
+    """Why int8 is not judged where the images are noise; "" where they are images, or it is taken whatever it loses."""
+    if source.force or not source.check.is_noise:
+        return ""
+    return "noise does not tell what int8 loses: give images of the camera with --images FOLDER"
+
+
 def unmeasured(source: Source, reason: str, progress: Progress) -> Choice:
     """int8 where there are ranges and it keeps the labels, else the best float; with the reason on record."""
     choice, device = None, source.options.device
     if source.can_be_int8 and not source.engine.simulates:
         try:
-            choice = named(source, Precision.INT8, progress)
+            choice = made(source, Precision.INT8, progress)
         except AgreementError as problem:
             reason += f", and {problem.message}"
-    choice = choice or named(source, best_float(source.engine, device), progress)
-    record = {"verdict": f"{choice.name} chosen: {reason}", "device": device}
+    choice = choice or made(source, best_float(source.engine, device), progress)
+    record = {"verdict": f"{choice.name} chosen: {reason}", "device": source.engine.device_to_build_for(device)}
     return dataclasses.replace(choice, engine=dataclasses.replace(choice.engine, decision=record))
 
 
@@ -190,26 +216,31 @@ def question_of(source: Source, auto: Auto) -> Question:
         panel = short_panel(spec, auto.data, source.images, source.calibrated_on)
     else:
         panel = panel_from_options(spec, auto.data, source.images, source.calibrated_on or SEARCHED)
+    budget = dataclasses.replace(auto.budget, sure=False) if auto.short and auto.data is None else auto.budget
     return Question(
         source.onnx,
         source.table if source.can_be_int8 else None,
         source.engine,
         panel,
-        dataclasses.replace(auto.budget, sure=False) if auto.short and auto.data is None else auto.budget,
-        run=RunOptions(source.options.device),
+        dataclasses.replace(budget, max_drop=1.0, min_agreement=0.0) if source.force else budget,
+        run=source.run,
         check=source.check,
         options=source.options,
         short=auto.short,
+        force=source.force,
     )
 
 
-def fastest(choices: Sequence[Choice], rgb: Array) -> Choice:
-    """The engine that is fastest here on the frame `rgb`, of `choices` from one model; the only one without a race."""
+def fastest(choices: Sequence[Choice], rgb: Array, run: RunOptions) -> Choice:
+    """The engine that is fastest on the frame `rgb`, of `choices` from one model; the only one without a race."""
     first = choices[0].engine.engine
     if len(choices) == 1:
         return choices[0]
     with contextlib.ExitStack() as stack:
-        opened = {each.engine.engine: stack.enter_context(open_segmenter(each.engine.path)) for each in choices}
+        opened = {}
+        for each in choices:
+            segmenter = open_segmenter(each.engine.path, device=run.device, threads=run.threads)
+            opened[each.engine.engine] = stack.enter_context(segmenter)
         laps = race(opened, rgb, base=first)
     best = min(choices, key=lambda each: laps[each.engine.engine].ratio_to(laps[first]).value)
     name = best.engine.engine

@@ -41,7 +41,7 @@ class Question:
     onnx: the float model. table: its ranges; None where there are none, so that int8 is not tried.
     panel: the pictures that judge; its others weigh blocks. run: on what it is decided. check: those on which builds
     are checked; some of the panel's others unless given. options: of the engine's builder.
-    short: hold int8 against the best float precision alone, and try no mixed engines.
+    short: hold int8 against the best float precision alone, and try no mixed engines. force: as of `Maker`.
     """
 
     onnx: LoadedModel
@@ -53,6 +53,7 @@ class Question:
     check: CheckImages | None = None
     options: BuildOptions = dataclasses.field(default_factory=BuildOptions)
     short: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,12 @@ def decide(question: Question, folder: Path, *, progress: Progress = silent) -> 
     The search of mixed engines begins where int8 is too slow or loses too much, and ends with `budget.minutes`.
     """
     check_decidable(question.engine)
-    panel, maker = question.panel, maker_of(question, folder)
+    panel, maker = question.panel, maker_of(question, folder, progress)
     meter, began = LoadMeter(), time.monotonic()
     first, *others = precisions_of(question)
     reference = maker.build(first)
     with open_segmenter(reference.path, device=question.run.device, threads=question.run.threads) as segmenter:
-        judge = Judge(panel.judged, segmenter, panel.counted)
+        judge = Judge(panel.judged, segmenter, panel.counted, panel.match)
         search = None if question.short else Judge(pictures_from_frames(list(panel.search)), segmenter, None)
     trial = Trial(maker, judge, question.budget, panel.search[0], question.run, began)
     field = plain_field(reference, others, trial, progress)
@@ -106,7 +107,8 @@ def decide(question: Question, folder: Path, *, progress: Progress = silent) -> 
     judged = {
         "judged_on": {"source": panel.source, "pictures": len(judge), "labelled": panel.counted is not None},
         "budget": dataclasses.asdict(question.budget),
-        "device": question.run.device,
+        "device": question.engine.device_to_build_for(question.run.device),
+        "threads": question.run.threads,
         "load": meter.load().to_dict(),
     }
     verdict = verdict_from_choice(chosen, field.base, field.candidates, len(layers), field.unsearched)
@@ -115,10 +117,11 @@ def decide(question: Question, folder: Path, *, progress: Progress = silent) -> 
     return Decision(chosen, field, verdict, judged, is_plotted=not question.short)
 
 
-def maker_of(question: Question, folder: Path) -> Maker:
+def maker_of(question: Question, folder: Path, progress: Progress = silent) -> Maker:
     """What builds the candidates in `folder`."""
     check = question.check or CheckImages(question.panel.search[:CHECKED], question.panel.source)
-    return Maker(question.onnx, question.table, question.engine, folder, check, question.options)
+    parts = (question.onnx, question.table, question.engine, folder, check, question.options, question.force)
+    return Maker(*parts, progress=progress)
 
 
 def check_decidable(engine: Engine) -> None:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.datasets.matching import ClassMatch
 from edgeseg.decide.judge import Picture, Rgb
 from edgeseg.errors import SizeError
 from edgeseg.files import whole_file
@@ -45,21 +46,30 @@ def flip_picture(
     return drawn
 
 
-def draw_flips(path: Path, pictures: Sequence[Picture], plain: Segmenter, int8: Segmenter, ignore: int = 255) -> None:
-    """The flips of each picture, on one PNG. ignore: the truth of what is not judged."""
-    cells = [flips_of(picture, plain, int8, ignore) for picture in pictures]
+def draw_flips(
+    path: Path,
+    pictures: Sequence[Picture],
+    plain: Segmenter,
+    int8: Segmenter,
+    ignore: int = 255,
+    match: ClassMatch | None = None,
+) -> None:
+    """The flips of each picture, on one PNG. ignore: the truth of what is not judged. match: as in `Judge`."""
+    cells = [flips_of(picture, plain, int8, ignore, match) for picture in pictures]
     columns = math.ceil(math.sqrt(len(cells)))
     sheet = contact_sheet(cells, columns, min(PAGE_WIDTH, columns * (cells[0].shape[1] + GAP) + GAP))
     with whole_file(path) as partial:
         partial.write_bytes(cv2.imencode(".png", sheet[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
 
 
-def flips_of(picture: Picture, plain: Segmenter, int8: Segmenter, ignore: int) -> Rgb:
+def flips_of(picture: Picture, plain: Segmenter, int8: Segmenter, ignore: int, match: ClassMatch | None) -> Rgb:
     """One cell of the sheet, at the size of the truth."""
     rgb, truth = picture.rgb(), picture.labels() if picture.labels is not None else None
     size = (rgb if truth is None else truth).shape[:2]
     frame = resize_rgb(rgb, (plain.spec.input.height, plain.spec.input.width))
     masks = [np.array(segmenter.segment(frame, (size[0], size[1])).labels) for segmenter in (plain, int8)]
+    if match is not None:
+        masks = [match(mask) for mask in masks]
     return flip_picture(resize_rgb(rgb, (size[0], size[1])), masks[0], masks[1], truth, ignore)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.datasets.dataset import Dataset
+from edgeseg.datasets.matching import ClassMatch
 from edgeseg.decide.estimate import Estimate, Floats, bootstrap, mean_estimate
 from edgeseg.metrics.agreement import label_agreement
 from edgeseg.metrics.confusion import ConfusionMatrix
@@ -34,7 +35,8 @@ class Scores:
     """What one engine makes of the pictures, one row each.
 
     agreement: (N,) share of the labels that are those of the float engine.
-    counts: (N, K, K) pixels by true and predicted class; None where nothing is labelled.
+    counts: (N, K, K + extra) pixels by true and predicted class, the model's own ones last; None where nothing is
+    labelled.
     """
 
     agreement: Floats
@@ -54,13 +56,14 @@ class Scores:
 
         Both are judged on the same draws: a hard picture is hard for both.
         """
-        if self.counts is None or other.counts is None:
+        counts = self.counts
+        if counts is None or other.counts is None:
             return None
-        n, classes = self.counts.shape[:2]
-        own, its = (each.reshape(n, -1).astype(np.float64) for each in (self.counts, other.counts))
+        n = len(counts)
+        own, its = (each.reshape(n, -1).astype(np.float64) for each in (counts, other.counts))
 
         def drop(weights: Floats) -> Floats:
-            shape = (len(weights), classes, classes)
+            shape = (len(weights), *counts.shape[1:])
             return mious((weights @ its).reshape(shape)) - mious((weights @ own).reshape(shape))
 
         return bootstrap(drop, n)
@@ -69,11 +72,18 @@ class Scores:
 class Judge:
     """Holds the pictures and the float engine's masks of them, and scores other engines.
 
-    counted: (number of classes, ignored id) of the pictures' labels; None to judge by agreement alone.
+    counted: (number of classes, ignored id) of the pictures' labels; None to judge by agreement alone. match: of the
+    model's classes with those of the labels; None where they are the same.
     """
 
-    def __init__(self, pictures: Sequence[Picture], reference: Segmenter, counted: tuple[int, int] | None) -> None:
-        self.counted = counted
+    def __init__(
+        self,
+        pictures: Sequence[Picture],
+        reference: Segmenter,
+        counted: tuple[int, int] | None,
+        match: ClassMatch | None = None,
+    ) -> None:
+        self.counted, self.match = counted, match
         self._size = (reference.spec.input.height, reference.spec.input.width)
         self._pictures, self._room = pictures, KEPT_BYTES
         self._kept: dict[int, tuple[Rgb, Rgb | None]] = {}
@@ -94,8 +104,8 @@ class Judge:
                 self._masks.append(np.array(mask))
             agreement.append(label_agreement(mask, self._masks[index]))
             if truth is not None and self.counted is not None:
-                confusion = ConfusionMatrix(*self.counted)
-                confusion.update(mask, truth)
+                confusion = ConfusionMatrix(*self.counted, len(self.match.extra) if self.match else 0)
+                confusion.update(self.match(mask) if self.match else mask, truth)
                 counts.append(confusion.counts)
         return Scores(np.array(agreement), np.stack(counts) if counts else None)
 
@@ -113,9 +123,9 @@ class Judge:
 
 
 def mious(counts: NDArray[Any]) -> Floats:
-    """Confusion matrices (draws, K, K) -> the mIoU of each (draws,), over the classes that occur in it."""
+    """Confusion matrices (draws, K, K + extra) -> the mIoU of each (draws,), over the classes that occur in it."""
     hits = np.diagonal(counts, axis1=1, axis2=2).astype(np.float64)
-    union = counts.sum(1) + counts.sum(2) - hits
+    union = counts[:, :, : counts.shape[1]].sum(1) + counts.sum(2) - hits
     shares = np.divide(hits, union, out=np.zeros_like(hits), where=union > 0)
     seen = (union > 0).sum(1)
     total: Floats = shares.sum(1)

@@ -13,6 +13,7 @@ import numpy as np
 from edgeseg.calib.images import images_from
 from edgeseg.check_images import check_images
 from edgeseg.datasets import open_dataset
+from edgeseg.datasets.matching import ClassMatch, match_classes
 from edgeseg.datasets.pick import drawn
 from edgeseg.decide.judge import Picture, Rgb, pictures_from_dataset, pictures_from_frames
 from edgeseg.engines.backend import Array
@@ -33,6 +34,7 @@ class Panel:
     """The pictures of one decision, as in `Question`.
 
     source: where the judged ones are from, for the record. advice: what to give for better ones; "" for good ones.
+    names, match: the classes of the labels, and how the model's become those.
     """
 
     judged: Sequence[Picture]
@@ -40,6 +42,8 @@ class Panel:
     search: Array
     source: str
     advice: str = ""
+    names: tuple[str, ...] = ()
+    match: ClassMatch | None = None
 
 
 def panel_from_options(spec: ModelSpec, data: str | None, images: str | Path | None, limit: int) -> Panel:
@@ -77,13 +81,13 @@ def drawn_panel(spec: ModelSpec, searched: int, judged: int) -> Panel:
 
 
 def labelled_panel(spec: ModelSpec, data: str, images: str | Path | None, limit: int) -> Panel:
-    """The pictures of a data set, without those that calibration takes of `images`."""
+    """The pictures of a data set, without those that calibration takes of `images`: `limit`, 0 for none."""
     dataset = open_dataset(data)
-    dataset.check_labels(spec.labels.names, spec.name)
-    counted = (len(spec.labels), dataset.labels.ignore)
+    match = match_classes(spec.labels, dataset, spec.name)
+    counted = (len(dataset.labels), dataset.labels.ignore)
     pictures = drawn(pictures_from_dataset(dataset), JUDGED + SEARCHED)
     size = (spec.input.height, spec.input.width)
-    if images is None:
+    if images is None or limit == 0:
         step = max(2, len(pictures) // SEARCHED)
         apart = pictures[::step][:SEARCHED]
         search = np.stack([resize_rgb(picture.rgb(), size) for picture in apart])
@@ -91,7 +95,8 @@ def labelled_panel(spec: ModelSpec, data: str, images: str | Path | None, limit:
     else:
         search, seen = calibrated_on(images, spec, limit)
         judged = [picture for picture in pictures if digest(resize_rgb(picture.rgb(), size)) not in seen]
-    return Panel(enough(judged[:JUDGED], dataset.name), counted, search, dataset.name)
+    judged = enough(judged[:JUDGED], dataset.name)
+    return Panel(judged, counted, search, dataset.name, names=dataset.labels.names, match=match)
 
 
 def enough(pictures: list[Picture], source: str) -> list[Picture]:

@@ -81,7 +81,7 @@ class Sensitivity:
         self.int8 = maker.build(Precision.INT8, checked=False)
         segmenter, noted = open_tapped(self.reference.path, question.run)
         with segmenter:
-            self.judge = Judge(panel.judged, segmenter, panel.counted)
+            self.judge = Judge(panel.judged, segmenter, panel.counted, panel.match)
             self.clean = list(noted)
             self.search = Judge(pictures_from_frames(list(panel.search)), segmenter, None)
         unhurried = dataclasses.replace(question.budget, minutes=math.inf)
@@ -94,8 +94,7 @@ class Sensitivity:
         plain, int8 = self.judge.reference.counts, self.scores.counts
         if plain is None or int8 is None or self.judge.counted is None:
             return []
-        names = self.trial.maker.onnx.spec.labels.names
-        rows = zip(names, *(class_ious(counts, *self.judge.counted) for counts in (plain, int8)))
+        rows = zip(self.panel.names, *(class_ious(counts, *self.judge.counted) for counts in (plain, int8)))
         return [(name, before, after) for name, before, after in rows if not math.isnan(before + after)]
 
     def to_dict(self) -> dict[str, Any]:
@@ -165,8 +164,8 @@ def quantised_alone(
 
 
 def class_ious(counts: NDArray[np.int64], classes: int, ignore: int) -> list[float]:
-    """The IoU of each class over all pictures, (N, K, K) -> K."""
-    confusion = ConfusionMatrix(classes, ignore)
+    """The IoU of each class over all pictures, (N, K, K + extra) -> K."""
+    confusion = ConfusionMatrix(classes, ignore, counts.shape[2] - classes)
     confusion.counts += counts.sum(0)
     return [float(iou) for iou in confusion.iou()]
 

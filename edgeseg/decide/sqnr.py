@@ -46,7 +46,7 @@ class Tap(Backend):
 def open_tapped(path: Path, run: RunOptions) -> tuple[Segmenter, list[Array]]:
     """The segmenter of the engine at `path`, and the list that its logits are added to, a picture each."""
     artifact = Artifact.open(path)
-    tap = Tap(open_engine(artifact.engine or default_engine(for_onnx=True)).open(artifact, run))
+    tap = Tap(open_engine(artifact.engine or default_engine(for_onnx=True, device=run.device)).open(artifact, run))
     segmenter = Segmenter(artifact, tap)
     segmenter.warm_up()
     tap.noted.clear()

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 from typing import TYPE_CHECKING
 
+from edgeseg.engines.devices import AUTO, MISSING
 from edgeseg.errors import UnavailableError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -40,18 +41,22 @@ def runnable_engines() -> list[Engine]:
     return found
 
 
-def default_engine(*, for_onnx: bool = False) -> str:
+def default_engine(*, for_onnx: bool = False, device: str = AUTO) -> str:
     """The first engine of the table that this machine can run. UnavailableError where there is none.
 
-    for_onnx: one that opens an ONNX as it is.
+    for_onnx: one that opens an ONNX as it is. device: one that has this device here.
     """
+    here: list[str] = []
     for name in ENGINES:
         engine = open_engine(name)
         if for_onnx and engine.extension != "onnx":
             continue
-        try:
+        with contextlib.suppress(UnavailableError):
             engine.runnable()
-        except UnavailableError:
-            continue
-        return name
+            if device == AUTO or engine.has_device(device):
+                return name
+            here += engine.devices()
+    if here:
+        hint = f"name one of: {', '.join(dict.fromkeys([AUTO, *here]))}"
+        raise UnavailableError(f"no engine has the device {device} here", hint=hint, code=MISSING)
     raise UnavailableError("no engine is installed", hint=open_engine("onnxruntime").install)

@@ -122,6 +122,12 @@ def check_agreement(
         logger.warning("%s%s", said, why)
 
 
+def warn_of_noise(images: CheckImages) -> None:
+    """Log what to give for better images than `images`, once for all that is built of a model."""
+    if images.advice:
+        logger.warning("%s", images.advice)
+
+
 def warn_of_loss(built: Artifact) -> None:
     """Log that an int8 engine, which somebody asked for, changes more labels than one is given without being asked."""
     share, images = built.agreement.labels or 0.0, built.agreement.images

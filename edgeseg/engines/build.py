@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from edgeseg.artifact import Artifact, Layer, LoadedModel, Onnx, engine_filename, load_onnx, sidecar_path
+from edgeseg.artifact import Artifact, Layer, LoadedModel, Onnx, engine_filename, load_onnx
 from edgeseg.engines import open_engine
 from edgeseg.engines.agreement import CheckImages
 from edgeseg.engines.backend import Array
@@ -78,8 +78,8 @@ def engine_from_onnx(
 
 
 def check_replaceable(path: Path, provenance: Provenance) -> None:
-    """FileProblem where an engine at `path` was made from other weights than those of `provenance`."""
-    if not sidecar_path(path).exists():
+    """FileProblem where the engine or ONNX at `path` was made from other weights than those of `provenance`."""
+    if not path.exists():
         return
     try:
         there = Artifact.open(path)
@@ -87,11 +87,16 @@ def check_replaceable(path: Path, provenance: Provenance) -> None:
         return
     if provenance.identity and there.provenance.identity not in ("", provenance.identity):
         weights = there.provenance.weights or there.provenance.source or "other weights"
-        raise FileProblem(
-            f"{path} was made from other weights ({weights}), and would be replaced",
-            hint="name another folder with -o or another name with --name, or add --overwrite",
-            code="ES-FILE-EXISTS",
-        )
+        raise not_replaced(path, f"was made from other weights ({weights})")
+
+
+def not_replaced(path: Path, reason: str) -> FileProblem:
+    """The error that keeps the file at `path`."""
+    return FileProblem(
+        f"{path} {reason}, and would be replaced",
+        hint="name another folder with -o or another name with --name, or add --overwrite",
+        code="ES-FILE-EXISTS",
+    )
 
 
 def check_source(source: LoadedModel, engine: Engine, precision: Precision, *, force: bool = False) -> None:

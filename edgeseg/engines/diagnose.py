@@ -20,6 +20,7 @@ CLIPPED_SHARE = 0.01  # the percentile observer leaves out 1 value in 10,000
 FEW_IMAGES = 8
 LOWER = "lower it: edgeseg quantize the fp32 ONNX with --target openvino"
 NAME_REFERENCE = "name that one with --reference"
+ROUNDING_ALONE = "rounding to 8 bits alone loses it there"
 RECALIBRATE = "calibrate on images like those of the camera: edgeseg calibrate, then edgeseg quantize"
 
 
@@ -198,7 +199,7 @@ def few_images(layer: FailingLayer) -> Cause | None:
 
 def rounding_alone(layer: FailingLayer) -> Cause:
     """What is left where no other cause is found."""
-    return Cause("rounding to 8 bits alone loses it there", "build bf16 or fp32, or train with int8 in mind")
+    return Cause(ROUNDING_ALONE, "build bf16 or fp32, or train with int8 in mind")
 
 
 def rounded_inputs(layer: FailingLayer) -> list[Pair]:

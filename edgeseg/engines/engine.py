@@ -105,6 +105,14 @@ class Engine:
             self.runnable()  # says what is missing
         return device_from_name(name, here, self.name)
 
+    def has_device(self, name: str) -> bool:
+        """Whether `name` means one of `devices`. UnknownNameError where it is no device's name."""
+        try:
+            self.device_from_name(name)
+        except UnavailableError:
+            return False
+        return True
+
     def device_to_build_for(self, name: str) -> str:
         """As `device_from_name`; "auto" stays where there is no device: what is built here may run elsewhere."""
         return AUTO if name == AUTO and not self.devices() else self.device_from_name(name)

@@ -75,9 +75,8 @@ def agreement_of(
         if reference is not None:
             agreement = agreement_with_reference(engine, built, source, reference, images.frames, device, binding)
             found = merged(agreement, found)
-    for doubt in (found.note, images.advice):
-        if doubt:
-            logger.warning("%s: %s", built.path.name, doubt)
+    if found.note:
+        logger.warning("%s: %s", built.path.name, found.note)
     return dataclasses.replace(found, images=images.source)
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from foreign_onnx import CLASSES, UINT8, plain
+from foreign_onnx import CLASSES, HEIGHT, UINT8, WIDTH, Net, plain
 from small_cli import Run, runner
 from small_onnx import frames
+
+from edgeseg.datasets.labels import CAMVID_LABELS
 
 IMAGENET = ("--mean", "0.485", "0.456", "0.406", "--std", "0.229", "0.224", "0.225")
 
@@ -75,15 +77,38 @@ def test_what_is_missing_is_asked_for_in_one_line(run: Run) -> None:
     assert not Path("engines").exists()
 
 
-def test_one_class_alone_is_warned_about(run: Run) -> None:
-    net = plain(dtype=UINT8)
-    bias = max(name for name, values in net.constants.items() if values.shape == (CLASSES,))
+def blind(path: str, classes: int = CLASSES) -> None:
+    """Write a network that sees class 1 everywhere."""
+    net = Net(dtype=UINT8).body(classes).out((1, classes, HEIGHT // 4, WIDTH // 4))
+    bias = max(name for name, values in net.constants.items() if values.shape == (classes,))
     net.constants[bias][1] += 1e6
-    net.save(Path("blind.onnx"))
-    done = run("adopt", "blind.onnx", "--input", "rgb")
+    net.save(Path(path))
+
+
+def test_one_class_alone_is_warned_about(run: Run) -> None:
+    blind("blind.onnx")
+    done = run("adopt", "blind.onnx", "--input", "rgb", "--images", "images")
     assert done.code == 0, done.err
     (warning,) = done.lines("warning")
-    assert warning.startswith("every pixel of 4 frames is class 1: a wrong normalisation")
+    assert warning.startswith("every pixel of 3 frames is class 1: a wrong normalisation")
+
+
+def test_noise_says_nothing_of_the_normalisation(run: Run) -> None:
+    blind("blind.onnx")
+    done = run("adopt", "blind.onnx", "--input", "rgb")
+    (warning,) = done.lines("warning")
+    assert "normalisation" not in warning
+    assert "noise" in warning
+    assert "--images" in warning
+    assert run("adopt", "blind.onnx", "--input", "rgb", "--json").json()["warning"] == warning
+
+
+def test_a_network_of_the_streets_classes_is_checked_on_streets(run: Run) -> None:
+    blind("blind.onnx", len(CAMVID_LABELS))
+    Path("camvid.txt").write_text("\n".join(CAMVID_LABELS.names))
+    done = run("adopt", "blind.onnx", "--input", "rgb", "--labels", "camvid.txt")
+    (warning,) = done.lines("warning")
+    assert warning.startswith("every pixel of 4 frames is ")
 
 
 REAL = {
@@ -97,7 +122,8 @@ REAL = {
 @pytest.mark.parametrize("name", REAL)
 def test_a_real_file_goes_to_int8_and_video(run: Run, edgeseg_data: Path, name: str, engine: str) -> None:
     pytest.importorskip(engine)
-    made = run("adopt", edgeseg_data / f"onnx/{name}.onnx", "--input", "rgb", *REAL[name], "--json").json()
+    images = ("--images", edgeseg_data / "camvid/train/images")
+    made = run("adopt", edgeseg_data / f"onnx/{name}.onnx", "--input", "rgb", *REAL[name], *images, "--json").json()
     assert made["agreement"]["labels"] >= 0.999  # float against float: only near-ties may differ
     assert made["agreement"]["logit_difference"] <= 1e-4
     assert len(made["agreement"]["seen"]) > 1

@@ -18,13 +18,17 @@ from small_onnx import float_onnx, frames, street_onnx
 from edgeseg.artifact import Artifact, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.placement import TARGETS
-from edgeseg.conversion import convert
+from edgeseg.conversion import convert, engines_named
 from edgeseg.decide.budget import Budget
 from edgeseg.decide.candidate import Candidate
 from edgeseg.decide.choice import Auto
 from edgeseg.engines import open_engine
+from edgeseg.engines.diagnose import ROUNDING_ALONE
+from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import AgreementError, UnavailableError, UnknownNameError
 from edgeseg.opening import existing_engine
+from edgeseg.provenance import Agreement
+from edgeseg.segmenter import open_segmenter
 from edgeseg.spec import Precision
 
 pytest.importorskip("onnxruntime")
@@ -113,6 +117,88 @@ def test_labelled_images_decide_by_miou(ranges: Path, tmp_path: Path, say_faster
     assert made.engine.agreement.images == data
 
 
+@pytest.mark.parametrize("precision", [Auto(short=True), Auto(Budget(minutes=0))])
+def test_images_beside_labelled_data_and_ranges_are_not_calibrated_on(
+    precision: Auto, ranges: Path, tmp_path: Path
+) -> None:
+    data = "street:?seed=1&scenes=24&frames=1&size=64x32"
+    made = convert(
+        tmp_path / "street.onnx",
+        engine="onnxruntime",
+        precision=dataclasses.replace(precision, data=data),
+        images=image_folder(tmp_path / "images", 3),
+        ranges=ranges,
+        out=tmp_path / "out",
+    )
+    assert made.engine.decision["judged_on"]["labelled"]
+
+
+def image_folder(folder: Path, count: int) -> Path:
+    """`folder` with so many images."""
+    folder.mkdir()
+    for index, rgb in enumerate(frames(count)):
+        cv2.imwrite(str(folder / f"{index:02}.png"), rgb)
+    return folder
+
+
+def test_a_choice_shows_the_progress_of_its_builds(
+    ranges: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, steps = open_engine("onnxruntime"), set()
+
+    def write(job: Any) -> Any:
+        job.progress("kernels", 1, 2)
+        return real.write(job)
+
+    monkeypatch.setattr("edgeseg.conversion.open_engine", lambda name: dataclasses.replace(real, write=write))
+    convert(
+        tmp_path / "street.onnx",
+        engine="onnxruntime",
+        ranges=ranges,
+        out=tmp_path / "out",
+        progress=lambda *step: steps.add(step[0]),
+    )
+    assert "kernels" in steps
+
+
+def test_force_takes_faster_int8_whatever_it_loses_without_a_precision_too(
+    tmp_path: Path, say_faster: Callable[[bool], None]
+) -> None:
+    say_faster(True)
+    options: dict[str, Any] = {"engine": "onnxruntime", "ranges": spoilt_ranges(tmp_path), "out": tmp_path / "out"}
+    assert convert(tmp_path / "street.onnx", **options).engine.precision is Precision.FP32
+    made = convert(tmp_path / "street.onnx", **options, force=True)
+    assert made.engine.precision is Precision.INT8
+    assert made.verdict.startswith("int8 kept: ")
+
+
+@pytest.mark.parametrize(("precision", "runs_here"), [(None, True), (None, False), (Auto(Budget(minutes=0)), True)])
+def test_noise_decides_nothing(
+    precision: Auto | None,
+    runs_here: bool,
+    tmp_path: Path,
+    say_faster: Callable[[bool], None],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    say_faster(True)
+    if not runs_here:
+        real = open_engine("onnxruntime")
+        unable = dataclasses.replace(real, runs_here=elsewhere)
+        monkeypatch.setattr("edgeseg.conversion.open_engine", lambda name: unable)
+    source = float_onnx(tmp_path)  # of classes that no street has
+    table = ranges_from_images(source.path, frames(4)).write(tmp_path / "ranges.json")
+    options: dict[str, Any] = {"engine": "onnxruntime", "precision": precision, "ranges": table}
+    made = convert(source.path, **options, out=tmp_path / "out")
+    assert made.engine.precision is Precision.FP32
+    assert made.verdict.startswith("fp32 chosen: ")
+    assert "--images FOLDER" in made.verdict
+    assert "--images FOLDER" not in caplog.text  # the verdict says it
+    images = image_folder(tmp_path / "images", 30)
+    made = convert(source.path, **options, images=images, out=tmp_path / "out")
+    assert "noise" not in made.verdict
+
+
 def test_without_ranges_the_best_float_is_built_and_the_reason_said(tmp_path: Path) -> None:
     made = convert(street_onnx(tmp_path).path, engine="onnxruntime", out=tmp_path / "out")
     assert made.engine.precision is Precision.FP32
@@ -140,7 +226,7 @@ def test_where_the_engine_cannot_run_nothing_is_measured_and_everybody_is_told(
     verdict = "int8 chosen: not measured here: this machine has no NVIDIA driver"
     assert verdict in done.out
     engine = Artifact.open(tmp_path / "out" / "street.onnxruntime.int8.onnx")
-    assert engine.decision == {"verdict": verdict, "device": "auto"}
+    assert engine.decision == {"verdict": verdict, "device": "cpu"}
     assert not engine.agreement.is_of_engine
 
 
@@ -149,6 +235,7 @@ def test_where_nothing_is_measured_int8_that_spoils_the_labels_is_not_taken(
 ) -> None:
     real = open_engine("onnxruntime")
     monkeypatch.setattr("edgeseg.conversion.open_engine", lambda name: dataclasses.replace(real, runs_here=elsewhere))
+    monkeypatch.setattr("edgeseg.decide.choice.runnable_engines", None)  # no other engine is built for a hint
     made = convert(
         street_onnx(tmp_path).path, engine="onnxruntime", ranges=spoilt_ranges(tmp_path), out=tmp_path / "out"
     )
@@ -222,6 +309,18 @@ def test_a_refusal_names_the_engine_that_keeps_the_labels(
         convert(source, engine="wrong", precision=Precision.INT8, ranges=table, out=tmp_path / "out")
     assert "onnxruntime keeps 9" in caught.value.hint
     assert "--engine onnxruntime" in caught.value.hint
+    monkeypatch.setattr("edgeseg.engines.gate.plain_is_available", lambda: True)
+    monkeypatch.setattr("edgeseg.engines.gate.agreement_with_source", lambda *_: Agreement())
+    monkeypatch.setattr(
+        "edgeseg.engines.gate.loss_reasons", lambda *_: (f"; conv1 (Conv) is the first: {ROUNDING_ALONE}", "train")
+    )
+    with pytest.raises(AgreementError) as caught:
+        convert(source, engine="wrong", precision=Precision.INT8, ranges=table, out=tmp_path / "out")
+    assert ROUNDING_ALONE not in caught.value.message
+    monkeypatch.setattr("edgeseg.decide.choice.runnable_engines", lambda: [wrong])
+    with pytest.raises(AgreementError) as caught:
+        convert(source, engine="wrong", precision=Precision.INT8, ranges=table, out=tmp_path / "out")
+    assert ROUNDING_ALONE in caught.value.message
 
 
 def test_int8_that_changes_few_labels_is_taken_with_a_warning(
@@ -251,6 +350,43 @@ def test_the_fastest_of_all_engines_is_kept(ranges: Path, tmp_path: Path) -> Non
     ]  # fmt: skip
     with pytest.raises(UnknownNameError):
         convert(source, engine="auto", precision=Precision.FP16, out=tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("options", "able"),
+    [
+        (BuildOptions(), ["openvino", "onnxruntime"]),
+        (BuildOptions(device="npu"), ["openvino"]),
+        (BuildOptions(level=3), ["onnxruntime"]),
+        (BuildOptions(device="npu", level=3), ["openvino"]),  # none can; its refusal says why
+    ],
+)
+def test_only_engines_with_the_device_and_the_options_compete(
+    options: BuildOptions, able: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = dataclasses.replace(open_engine("openvino"), runtime=lambda: None, devices=lambda: ("cpu", "npu"))
+    second = dataclasses.replace(open_engine("onnxruntime"), devices=lambda: ("cpu",), options=frozenset({"level"}))
+    monkeypatch.setattr("edgeseg.conversion.runnable_engines", lambda: [first, second])
+    monkeypatch.setattr("edgeseg.conversion.default_engine", lambda device: "openvino")
+    assert [each.name for each in engines_named("auto", Precision.FP32, options)] == able
+
+
+def test_all_races_are_on_the_device_and_the_threads_that_will_be_used(
+    ranges: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    opened: list[tuple[str, int | None]] = []
+
+    def watched(path: Path, *, device: str = "auto", threads: int | None = None) -> Any:
+        opened.append((device, threads))
+        return open_segmenter(path, device=device, threads=threads)
+
+    for place in ("choice", "decide", "trial"):
+        monkeypatch.setattr(f"edgeseg.decide.{place}.open_segmenter", watched)
+    out, device = tmp_path / "out", BuildOptions(device="cpu")
+    made = convert(tmp_path / "street.onnx", engine="auto", ranges=ranges, options=device, threads=1, out=out)
+    assert set(opened) == {("cpu", 1)}
+    assert (made.engine.decision["device"], made.engine.decision["threads"]) == ("cpu", 1)
 
 
 def test_the_fastest_engine_within_the_budget_is_kept(ranges: Path, tmp_path: Path) -> None:
@@ -291,6 +427,9 @@ def test_a_choice_is_used_again_and_made_again_for_other_versions(
     assert existing_engine(tiny_weights, "onnxruntime", Precision.FP32, None, out) == made.engine
     made = convert(named.path, engine="onnxruntime", out=out)
     assert existing_engine(tiny_weights, "onnxruntime", None, None, out) == made.engine
+    for device, threads, same in (("cpu", None, True), ("auto", 1, False), ("cpu", 1, False)):
+        again = existing_engine(tiny_weights, "onnxruntime", None, None, out, device=device, threads=threads)
+        assert (again == made.engine) is (same or "threads" not in made.engine.decision)
     monkeypatch.setattr("edgeseg.opening.cpu_name", lambda: "another processor")
     assert existing_engine(tiny_weights, "onnxruntime", None, None, out) is None
     monkeypatch.setattr("edgeseg.opening.cpu_name", lambda: made.engine.device["cpu"])
@@ -303,16 +442,25 @@ def test_noise_refuses_no_int8_engine_and_says_what_to_give(tmp_path: Path, capl
     table = ranges_from_images(source.path, frames(4)).write(tmp_path / "ranges.json")
     made = convert(source.path, engine="onnxruntime", precision=Precision.INT8, ranges=table, out=tmp_path / "out")
     assert made.engine.agreement.images == "noise"
-    assert "--images FOLDER" in caplog.text
+    assert caplog.text.count("--images FOLDER") == 1
+
+
+def test_edgeseg_build_gives_the_advice_on_noise_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runner(monkeypatch, capfd)(
+        "build", str(float_onnx(tmp_path).path), "--engine", "onnxruntime", "-o", str(tmp_path / "out")
+    )
+    assert caplog.text.count("--images FOLDER") == 1
 
 
 def test_the_images_of_the_check_are_told_with_ranges_and_without(
     ranges: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for index, rgb in enumerate(frames(12)):
-        cv2.imwrite(str(folder / f"{index:02}.png"), rgb)
+    folder = image_folder(tmp_path / "images", 12)
     run = runner(monkeypatch, capfd)
     words = ("convert", tmp_path / "street.onnx", "--engine", "onnxruntime", "--precision", "int8", "--json")
     with_ranges = run(*map(str, (*words, "--ranges", ranges, "-o", tmp_path / "a"))).json()

@@ -7,12 +7,18 @@ import pytest
 from small_cli import runner
 from small_onnx import frames, street_onnx
 
-from edgeseg.artifact import Artifact
+from edgeseg.artifact import Artifact, load_onnx
+from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.conversion import convert
+from edgeseg.decide.blocks import Block
 from edgeseg.decide.budget import Budget
+from edgeseg.decide.candidate import Maker
 from edgeseg.decide.choice import Auto
 from edgeseg.decide.pictures import panel_from_options
+from edgeseg.engines import open_engine
+from edgeseg.engines.agreement import CheckImages
 from edgeseg.errors import DataError, MismatchError
+from edgeseg.spec import Precision
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +36,15 @@ def images(tmp_path: Path) -> Path:
     for index, rgb in enumerate(frames(24)):
         cv2.imwrite(str(folder / f"{index:02}.png"), rgb)
     return folder
+
+
+def test_the_onnx_of_a_mix_names_the_engine_that_it_was_measured_on(tmp_path: Path) -> None:
+    source = load_onnx(street_onnx(tmp_path).path)
+    table, images = ranges_from_images(source, frames(4)), CheckImages(frames(2))
+    maker = Maker(source, table, open_engine("onnxruntime"), tmp_path, images)
+    mixed = maker.build(Precision.INT8, [Block("second", ("conv1",))], checked=False)
+    assert mixed.path.with_name("street.onnxruntime.int8-mixed.onnx").exists()
+    assert maker.build(Precision.INT8, checked=False).path.with_name("street.int8.onnx").exists()
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_onnx import frames, street_onnx
 
+from edgeseg.datasets.dataset import Dataset
 from edgeseg.decide.budget import Budget, cost_from_scores
-from edgeseg.decide.judge import Judge, Picture, Scores, mious
+from edgeseg.decide.judge import Judge, Picture, Scores, mious, pictures_from_dataset
+from edgeseg.decide.pictures import labelled_panel
+from edgeseg.decide.sensitivity import class_ious
+from edgeseg.evaluate import evaluate
 from edgeseg.metrics.confusion import ConfusionMatrix
 from edgeseg.segmenter import Segmenter, open_segmenter
+from edgeseg.spec import LabelSet
 
 
 @given(st.integers(0, 1000), st.integers(2, 6))
@@ -81,6 +87,44 @@ def test_labels_are_counted_at_their_own_size(segmenter: Segmenter) -> None:
     assert judge.reference.counts is not None
     assert judge.reference.counts.shape == (2, 11, 11)
     assert judge.reference.counts.sum(axis=(1, 2)).tolist() == [700, 700]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A sample."""
+
+    name: str
+    picture: np.ndarray
+    truth: np.ndarray
+
+    def rgb(self) -> np.ndarray:
+        return self.picture
+
+    def labels(self) -> np.ndarray:
+        return self.truth
+
+
+def test_classes_are_matched_by_name_as_in_eval(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data set has the model's classes in another order, and one fewer."""
+    names, colours = segmenter.spec.labels.names, segmenter.spec.labels.palette
+    own = LabelSet(tuple(reversed(names[1:])), colours[1:])
+    rng = np.random.default_rng(0)
+    samples = [Labelled(f"{n}", rgb, rng.integers(0, len(own), (32, 64), np.uint8)) for n, rgb in enumerate(frames(30))]
+    data = Dataset("other", own, samples)
+    monkeypatch.setattr("edgeseg.decide.pictures.open_dataset", lambda uri: data)
+    panel = labelled_panel(segmenter.spec, "other", None, 0)
+    assert panel.names == own.names
+    judge = Judge(pictures_from_dataset(data), segmenter, panel.counted, panel.match)
+    counts = judge.reference.counts
+    assert counts is not None
+    assert counts.shape == (30, len(own), len(names))
+    confusion = evaluate(segmenter, data).metrics["miou"]
+    assert np.array_equal(counts.sum(0), confusion.counts)
+    assert judge.reference.miou == pytest.approx(confusion.miou())
+    drop = judge.scores(segmenter).drop_from(judge.reference)
+    assert drop is not None
+    assert drop.value == 0
+    assert class_ious(counts, *panel.counted) == pytest.approx(confusion.iou().tolist(), nan_ok=True)
 
 
 def test_pictures_are_decoded_once_while_there_is_room(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:

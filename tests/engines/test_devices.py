@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +13,12 @@ import pytest
 from small_onnx import float_onnx, frames
 
 from edgeseg import sessions
-from edgeseg.decide import decide
-from edgeseg.engines import onnxruntime, open_engine, openvino
+from edgeseg.decide.decide import best_float
+from edgeseg.engines import default_engine, onnxruntime, open_engine, openvino
 from edgeseg.engines.devices import device_from_name
 from edgeseg.engines.options import RunOptions
 from edgeseg.engines.tensorrt.device import cuda_devices
-from edgeseg.errors import UnavailableError
+from edgeseg.errors import UnavailableError, UnknownNameError
 from edgeseg.sessions import CPU, open_session
 from edgeseg.spec import Precision
 
@@ -45,6 +46,19 @@ def test_without_any_device_each_name_is_refused(name: str) -> None:
     with pytest.raises(UnavailableError) as problem:
         device_from_name(name, (), "some")
     assert problem.value.code == "ES-DEVICE-MISSING"
+
+
+def test_the_default_engine_is_one_that_has_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino, "ENGINE", dataclasses.replace(openvino.ENGINE, devices=lambda: ("cpu",)))
+    other = dataclasses.replace(onnxruntime.ENGINE, devices=lambda: ("cpu", "cuda:0"))
+    monkeypatch.setattr(onnxruntime, "ENGINE", other)
+    assert (default_engine(), default_engine(device="cpu")) == ("openvino", "openvino")
+    assert default_engine(device="cuda") == default_engine(for_onnx=True, device="gpu") == "onnxruntime"
+    with pytest.raises(UnavailableError) as problem:
+        default_engine(device="qnn")
+    assert problem.value.code == "ES-DEVICE-MISSING"
+    with pytest.raises(UnknownNameError):
+        default_engine(device="qpu")
 
 
 class FakeCore:
@@ -120,8 +134,8 @@ def test_bf16_of_the_cpu_is_not_chosen_for_another_device(
     device: str, precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_core(monkeypatch, FakeCore(["CPU", "GPU"]))
-    monkeypatch.setattr(decide, "has_native_bf16", lambda: True)
-    assert decide.best_float(open_engine("openvino"), device) is precision
+    monkeypatch.setattr("edgeseg.decide.decide.has_native_bf16", lambda: True)
+    assert best_float(open_engine("openvino"), device) is precision
 
 
 def test_openvinos_own_choice_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from foreign_onnx import (
     operators,
     plain,
     run,
+    street_frames,
 )
 from onnx import helper
 
@@ -30,7 +31,7 @@ from edgeseg.artifact import read_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.errors import FormatError
-from edgeseg.graph.adopt.adopt import adopt_onnx, street_frames
+from edgeseg.graph.adopt.adopt import adopt_onnx
 from edgeseg.graph.adopt.check import LOGIT_TOLERANCE
 from edgeseg.graph.core import core_from_model
 from edgeseg.spec import Precision
@@ -171,11 +172,11 @@ def test_weights_beside_the_file_are_read(tmp_path: Path) -> None:
         onnx.save(plain().proto(), path, save_as_external_data=True, location=location, size_threshold=0)
         return path
 
-    made = adopt_onnx(save("net.data"), TOLD, tmp_path / "out")
+    made = adopt_onnx(save("net.data"), TOLD, tmp_path / "out", frames=street_frames)
     assert made.agreement.logit_difference <= LOGIT_TOLERANCE
     (tmp_path / "net.data").unlink()
     with pytest.raises(FormatError, match=r"keeps its weights in net.data, which is not there") as caught:
-        adopt_onnx(tmp_path / "net.onnx", TOLD, tmp_path / "out")
+        adopt_onnx(tmp_path / "net.onnx", TOLD, tmp_path / "out", frames=street_frames)
     assert caught.value.hint == f"copy it to {tmp_path / 'net.data'}"
 
 
@@ -189,7 +190,7 @@ def test_weights_outside_the_folder_are_not_read(tmp_path: Path) -> None:
             entry.value = "../net.data" if entry.key == "location" else entry.value
     path.write_bytes(proto.SerializeToString())
     with pytest.raises(FormatError, match=r"keeps its weights outside its folder: ../net.data"):
-        adopt_onnx(path, TOLD, tmp_path / "out")
+        adopt_onnx(path, TOLD, tmp_path / "out", frames=street_frames)
 
 
 def test_a_function_of_the_file_is_put_in_its_place(tmp_path: Path) -> None:

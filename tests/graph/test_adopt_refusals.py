@@ -25,6 +25,7 @@ from foreign_onnx import (
     plain,
     refused,
     run,
+    street_frames,
 )
 from onnx import TensorProto, helper
 
@@ -236,10 +237,10 @@ def test_files_that_cannot_be_adopted_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"no protobuf at all")
     with pytest.raises(FormatError, match=r"broken.onnx is not a valid ONNX file"):
-        adopt_onnx(path, TOLD, tmp_path)
+        adopt_onnx(path, TOLD, tmp_path, frames=street_frames)
     made = adopted(tmp_path, plain())
     with pytest.raises(FormatError, match=r"net.onnx carries a model spec already") as caught:
-        adopt_onnx(made.artifact.path, TOLD, tmp_path)
+        adopt_onnx(made.artifact.path, TOLD, tmp_path, frames=street_frames)
     assert caught.value.hint == f"edgeseg convert {made.artifact.path}"
 
 
@@ -247,7 +248,7 @@ def test_the_source_is_not_overwritten(tmp_path: Path) -> None:
     path = plain().save(tmp_path / "net.onnx")
     before = path.read_bytes()
     with pytest.raises(FormatError, match="would overwrite") as caught:
-        adopt_onnx(path, TOLD, tmp_path)
+        adopt_onnx(path, TOLD, tmp_path, frames=street_frames)
     assert "--name" in caught.value.hint
     assert path.read_bytes() == before
 
@@ -276,11 +277,11 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest
     size = path.stat().st_size
     monkeypatch.setattr(source_module, "MAX_ONNX_BYTES", size - 1)
     with pytest.raises(FormatError, match="is larger than 2 GiB") as caught:
-        adopt_onnx(path, TOLD, tmp_path / "out")
+        adopt_onnx(path, TOLD, tmp_path / "out", frames=street_frames)
     assert "is this the right file?" in caught.value.hint
     onnx.save(plain().proto(), path, save_as_external_data=True, location="net.data", size_threshold=0)
     with pytest.raises(FormatError, match=r"net.onnx and its weights are larger than 2 GiB"):
-        adopt_onnx(path, TOLD, tmp_path / "out")
+        adopt_onnx(path, TOLD, tmp_path / "out", frames=street_frames)
 
 
 def test_what_the_libraries_refuse_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

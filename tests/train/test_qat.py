@@ -199,7 +199,11 @@ def test_the_tuned_files_belong_together(source: Artifact, table: RangeTable, tm
 
 def test_the_tuned_file_says_where_it_comes_from(source: Artifact, table: RangeTable, tmp_path: Path) -> None:
     config = dataclasses.replace(QUICK, data=(("street:?seed=3&frames=2&size=64x32", 1.0),), seed=7)
-    provenance = finetune_int8(source.path, table, config, draw, tmp_path / "out").onnx.provenance.to_dict()
+    made = finetune_int8(source.path, table, config, draw, tmp_path / "out").onnx.provenance
+    other = dataclasses.replace(config, seed=8)
+    assert made.identity != finetune_int8(source.path, table, other, draw, tmp_path / "other").onnx.provenance.identity
+    assert len(made.weights_sha256) == 64
+    provenance = made.to_dict()
     assert provenance["source"] == {"weights": "seed 0", "onnx_sha256": sha256_from_file(source.path)}
     assert (provenance["qat"]["steps"], provenance["qat"]["seed"]) == (4, 7)
     assert provenance["qat"]["data"][0][0].startswith("street:?seed=3")

@@ -26,9 +26,7 @@ from edgeseg.graph.adopt.tail import Tail, attach_tail
 from edgeseg.graph.adopt.wishes import Fact, Wishes
 from edgeseg.provenance import Provenance
 from edgeseg.spec import ModelSpec, Output
-from edgeseg.street.camera import SMALLEST, StreetCamera
 
-CHECK_FRAMES = 4
 Frames = Callable[[int, int], Sequence[NDArray[np.uint8]]]
 
 
@@ -53,14 +51,7 @@ class Adoption:
         )
 
 
-def street_frames(width: int, height: int) -> list[NDArray[np.uint8]]:
-    """A few frames of the street camera, (height, width, 3)."""
-    if min(width, height) < SMALLEST:
-        return list(np.random.default_rng(0).integers(0, 256, (CHECK_FRAMES, height, width, 3), np.uint8))
-    return [StreetCamera(seed=seed, width=width, height=height).render(0)[0] for seed in range(CHECK_FRAMES)]
-
-
-def adopt_onnx(path: str | Path, wishes: Wishes, folder: Path, *, frames: Frames = street_frames) -> Adoption:
+def adopt_onnx(path: str | Path, wishes: Wishes, folder: Path, *, frames: Frames) -> Adoption:
     """Write `<name>.onnx` into `folder`: the ONNX at `path` as a deploy graph.
 
     frames: gives rgb pictures of a width and a height, on which the result is held against its source.

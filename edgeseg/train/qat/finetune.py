@@ -24,6 +24,7 @@ from edgeseg.train.config import TrainConfig
 from edgeseg.train.loop import Draw
 from edgeseg.train.qat.config import QatConfig
 from edgeseg.train.qat.graph import (
+    Weights,
     float_graph,
     onnx_with_weights,
     rounding_graph,
@@ -129,7 +130,15 @@ def provenance_of(tuner: Tuner, source: Artifact, table: RangeTable) -> Provenan
     recipe["images_sha256"] = table.images_sha256
     del recipe["minutes"], recipe["every"]
     before = dataclasses.replace(source.provenance, onnx_sha256=tuner.origin["onnx"])
-    return Provenance(qat=recipe, tuned_from=before)
+    return Provenance(weights_sha256=sha256_from_weights(tuner.weights), qat=recipe, tuned_from=before)
+
+
+def sha256_from_weights(weights: Weights) -> str:
+    """A hash of names and values."""
+    total = hashlib.sha256()
+    for name, weight in sorted(weights.items()):
+        total.update(name.encode() + b"\0" + weight.detach().cpu().numpy().tobytes())
+    return total.hexdigest()
 
 
 def draw_for(config: QatConfig, spec: ModelSpec) -> Draw:
