@@ -153,7 +153,8 @@ def loss_reasons(engine: Engine, source: LoadedModel, reference: LoadedModel, fr
     try:
         from edgeseg.engines.quantization_error import loss_explained
     except ImportError:
-        return "", f"calibrate on images like those of the camera; {DEBUG}, to find the first layer that is lost"
+        hint = f"calibrate on images like those of the camera; {OTHERWISE}"
+        return "", f"{hint}; {DEBUG} finds the first layer that is lost"
     cause = loss_explained(engine, source, reference, frame)
     if cause is None:
         return "", ""

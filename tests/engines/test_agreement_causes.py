@@ -25,6 +25,7 @@ from edgeseg.graph.cut import flow_of, node_of
 from edgeseg.spec import Output, Precision
 
 pytest.importorskip("onnxruntime")
+pytest.importorskip("polygraphy.comparator", reason="the search for a layer rests on Polygraphy")
 
 
 def changed_weights(source: Artifact, **changes: Any) -> Artifact:
