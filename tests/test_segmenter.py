@@ -85,7 +85,7 @@ def test_latency_has_every_stage_and_leaves_the_warm_up_out(segmenter: Segmenter
     assert set(latency) == {"total", "resize", "infer", "upsample"}
     assert all(summary.n == 3 for summary in latency.values())
     parts = sum(latency[stage].mean_ms for stage in ("resize", "infer", "upsample"))
-    assert parts <= latency["total"].mean_ms
+    assert parts <= latency["total"].mean_ms * (1 + 1e-9)  # sums of floats
 
 
 @pytest.mark.parametrize("shape", [(10, 10), (10, 10, 4), (3, 10, 10, 3)])
