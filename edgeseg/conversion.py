@@ -118,13 +118,13 @@ def convert(
     """Convert `model`, a bundled name, weights, a checkpoint or an ONNX that carries a spec, to an engine in `out`.
 
     engine: the first that this machine can run, and that has the device of `options`, unless given; "auto" for the
-    fastest of those. precision: unless given, int8 where there are ranges and a short race here finds that it is faster
-    and keeps the labels, else the best float; `Auto` searches longer. images: a folder, glob or data set's URI, of which
-    `limit` are calibrated on, and others checked on; without it the table at `ranges`, or the committed one of a bundled
-    model, is used. size: (width, height). labels, statistics: names of a checkpoint's classes, and its input's mean, std
-    and colour order. options: of the engine's own builder; their device is also what is checked and timed on, by
-    `threads` cores where it is the CPU, all unless given. name: of the files, that of the model unless given. force:
-    take int8 whatever it loses. overwrite: replace an engine of other weights.
+    fastest of those. precision: unless given, int8 where there are ranges and a short race here finds that it is
+    faster and keeps the labels, else the best float; `Auto` searches longer. images: a folder, glob or data set's URI,
+    of which `limit` are calibrated on, and others checked on; without it the table at `ranges`, or the committed one of
+    a bundled model, is used. size: (width, height). labels, statistics: names of a checkpoint's classes, and its
+    input's mean, std and colour order. options: of the engine's own builder; their device is also what is checked and
+    timed on, by `threads` cores where it is the CPU, all unless given. name: of the files, that of the model unless
+    given. force: take int8 whatever it loses. overwrite: replace an engine of other weights.
     AgreementError where an engine's labels are not those of the model. Nothing is left behind where a step fails.
     """
     choice = Auto(short=True) if precision is None else precision
