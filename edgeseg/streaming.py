@@ -20,7 +20,7 @@ from edgeseg.video.frame import Frame
 from edgeseg.video.loss import Loss
 from edgeseg.video.result import Result, rendered
 from edgeseg.video.sink import FrameSink, StopStream
-from edgeseg.video.source import FrameSource
+from edgeseg.video.source import FrameSource, SourceKind
 from edgeseg.video.stages import LEAVE_SECONDS, limit, overlapped, pipe, prefetch
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,8 @@ logger = logging.getLogger(__name__)
 class StreamReport:
     """What a stream did. seconds: from the first frame's request to the last one's writing.
 
-    interrupted: ended by the stop token or by closing the window. losses: what the source could not give.
+    interrupted: ended by the stop token or by closing the window. losses: what the source could not give. dropped: how
+    many frames of a live source came while an earlier one was computed, and gave their place to a newer one.
     """
 
     frames: int
@@ -39,6 +40,7 @@ class StreamReport:
     load: Load
     interrupted: bool
     losses: tuple[Loss, ...]
+    dropped: int = 0
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -57,6 +59,7 @@ class StreamReport:
             "seconds": self.seconds,
             "fps": self.fps,
             "cpu_ms_per_frame": self.load.cpu_seconds * 1e3 / self.frames if self.frames else None,
+            "dropped": self.dropped,
             "foreign_cores": self.load.foreign_cores,
             "latency": {stage: summary.to_dict() for stage, summary in self.latency.items()},
             "interrupted": self.interrupted,
@@ -107,21 +110,24 @@ def stream(
 ) -> StreamReport:
     """Run until the source ends, `frames` have passed, `stop` is set or a window is closed.
 
+    Of a recording every frame counts. Of a live source the newest one does: where the model is slower than the camera,
+    frames are dropped, and the lag does not grow.
     on_result: called with each result that was written; it has an overlay where a sink wants one. The sinks are left
     open: close them to finish their files. A segmenter may serve several streams, each in a thread of its own.
     """
     sinks = [sinks] if isinstance(sinks, FrameSink) else list(sinks)
     recorder, meter, began = LatencyRecorder(), LoadMeter(), time.perf_counter()
     total = min((n for n in (source.info.frames, frames) if n is not None), default=None)
-    count, wants_more = 0, True
+    count, wants_more, sequences = 0, True, list[int]()
     info = source.info
     logger.info("%s: %s, %dx%d at %.4g fps", info.name, source.kind, info.width, info.height, info.fps)
     logger.info("to %s, %d frames under way", ", ".join(sink.name for sink in sinks) or "nothing", segmenter.slots)
-    results = pipe(source, *stages_of(segmenter, sinks, frames, opacity, stop))
+    results = pipe(source, *stages_of(source.kind, segmenter, sinks, frames, opacity, stop))
     try:
         for result in results:
             wants_more = written(result, sinks)
             count += 1
+            sequences = [*sequences[:1], result.frame.sequence]
             for stage, milliseconds in result.milliseconds.items():
                 recorder.add(stage, milliseconds)
             progress("stream", count, total)
@@ -138,17 +144,24 @@ def stream(
         load=meter.load(),
         interrupted=not wants_more or (stop is not None and stop.is_set()),
         losses=tuple(source.losses),
+        dropped=sequences[-1] - sequences[0] + 1 - count if sequences and source.kind == "live" else 0,
     )
 
 
 def stages_of(
-    segmenter: Segmenter, sinks: Sequence[FrameSink], frames: int | None, opacity: float, stop: threading.Event | None
+    kind: SourceKind,
+    segmenter: Segmenter,
+    sinks: Sequence[FrameSink],
+    frames: int | None,
+    opacity: float,
+    stop: threading.Event | None,
 ) -> list[Callable[[Iterator[Any]], Iterator[Any]]]:
     """What lies between source and sinks: decoding and inference in a thread each, rendering in the caller's."""
     drawn = any(sink.wants != "prediction" for sink in sinks)
-    stages: list[Callable[[Iterator[Any]], Iterator[Any]]] = [prefetched(stop)]
-    if frames is not None:
-        stages.insert(0, limit(frames))
+    live = kind == "live"
+    stages: list[Callable[[Iterator[Any]], Iterator[Any]]] = [prefetched(stop, newest=live)]
+    if frames is not None:  # of a recording no more are read; of a camera those count that were not dropped
+        stages.insert(1 if live else 0, limit(frames))
     stages += [
         predicted(segmenter, overlay_opacity=opacity if drawn else None),
         prefetched(stop, patience=2 * LEAVE_SECONDS),
@@ -157,10 +170,11 @@ def stages_of(
 
 
 def prefetched(
-    stop: threading.Event | None, patience: float = LEAVE_SECONDS
+    stop: threading.Event | None, patience: float = LEAVE_SECONDS, *, newest: bool = False
 ) -> Callable[[Iterator[Any]], Iterator[Any]]:
     """The `prefetch` stage with the stream's stop token; one behind another has more patience than that."""
-    return lambda items: prefetch(items, stop=stop, patience=patience)
+    depth = 1 if newest else 2
+    return lambda items: prefetch(items, depth, newest=newest, stop=stop, patience=patience)
 
 
 def written(result: Result, sinks: Sequence[FrameSink]) -> bool:

@@ -255,7 +255,7 @@ def test_each_stream_counts_for_itself(segmenter: Segmenter) -> None:
 
 def test_a_report_is_plain_data(segmenter: Segmenter) -> None:
     data = stream(Drawn(2), segmenter, Kept()).to_dict()
-    keys = {"frames", "seconds", "fps", "cpu_ms_per_frame", "foreign_cores", "latency", "interrupted"}
+    keys = {"frames", "dropped", "seconds", "fps", "cpu_ms_per_frame", "foreign_cores", "latency", "interrupted"}
     assert set(data) == keys | {"warnings", "losses"}
     assert data["frames"] == 2
     assert data["cpu_ms_per_frame"] > 0
@@ -322,3 +322,50 @@ def test_every_real_file_gives_as_many_frames_as_decode(
             # colours are stored at half the size: an odd side gets one more
             assert (stream_of.width, stream_of.height) == (width + width % 2, height + height % 2), clip.name
         out.unlink()
+
+
+class Camera(Drawn):
+    """A live source that gives a frame every 5 ms, whether or not somebody takes it."""
+
+    kind = "live"
+
+    def _frames(self) -> Generator[Frame, None, None]:
+        for frame in super()._frames():
+            time.sleep(0.005)
+            yield Frame.from_rgb(frame.index, frame.pts_seconds, frame.rgb(), captured_at=time.monotonic())
+
+
+class Slow(Kept):
+    """Takes four times as long over a result, and notes how many frames the camera was ahead."""
+
+    def __init__(self, camera: Drawn) -> None:
+        super().__init__()
+        self.camera, self.behind = camera, list[int]()
+
+    def _write(self, result: Result) -> bool:
+        time.sleep(0.02)
+        self.behind.append(self.camera.made - result.frame.sequence)
+        return super()._write(result)
+
+
+def test_of_a_live_source_the_newest_frame_counts_and_the_lag_does_not_grow(segmenter: Segmenter) -> None:
+    camera = Camera(200)
+    sink = Slow(camera)
+    report = stream(camera, segmenter, sink)
+    sequences = [frame.sequence for frame in sink.frames]
+    assert sequences == sorted(set(sequences))
+    assert report.dropped == sequences[-1] - sequences[0] + 1 - report.frames > 0
+    late = sink.behind[len(sink.behind) // 2 :]  # a queue of all frames would be a hundred behind by now
+    assert max(late) < 60
+    assert report.to_dict()["dropped"] == report.dropped
+
+
+def test_of_a_live_source_as_many_frames_are_written_as_asked_for(segmenter: Segmenter) -> None:
+    camera = Camera(1000)
+    assert stream(camera, segmenter, Slow(camera), frames=10).frames == 10
+
+
+def test_of_a_recording_every_frame_counts_however_slow_the_sink_is(segmenter: Segmenter) -> None:
+    source = Drawn(30)
+    report = stream(source, segmenter, Slow(source))
+    assert (report.frames, report.dropped) == (30, 0)

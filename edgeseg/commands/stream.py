@@ -103,6 +103,10 @@ def print_report(
 
     for loss in report.losses:
         note(f"warning: {loss.message}")
+    if report.dropped:
+        note(
+            f"dropped {report.dropped} of {report.frames + report.dropped} frames: the model is slower than the source"
+        )
     if report.interrupted:
         note(f"stopped after {report.frames} frames")
     mious = [judge.confusion.miou() for judge in judges if judge.frames_written]

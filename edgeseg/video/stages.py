@@ -40,9 +40,11 @@ def pipe(source: Iterable[Any], *stages: Callable[[Iterator[Any]], Iterator[Any]
 class Ahead(Iterator[A]):
     """Items that a thread makes ahead, from the first `next` to `close`."""
 
-    def __init__(self, items: Iterator[A], depth: int, stop: threading.Event | None, patience: float) -> None:
+    def __init__(
+        self, items: Iterator[A], depth: int, newest: bool, stop: threading.Event | None, patience: float
+    ) -> None:
         self._ready: queue.Queue[A | _End] = queue.Queue(depth)
-        self._items = _prefetched(items, self._ready, stop, patience)
+        self._items = _prefetched(items, self._ready, newest, stop, patience)
 
     def __next__(self) -> A:
         return next(self._items)
@@ -57,17 +59,23 @@ class Ahead(Iterator[A]):
 
 
 def prefetch(
-    items: Iterator[A], depth: int = 2, *, stop: threading.Event | None = None, patience: float = LEAVE_SECONDS
+    items: Iterator[A],
+    depth: int = 2,
+    *,
+    newest: bool = False,
+    stop: threading.Event | None = None,
+    patience: float = LEAVE_SECONDS,
 ) -> Ahead[A]:
     """`items`, made ahead by a thread: at most `depth` wait, and one more is being made.
 
     An error of `items` is raised here, behind the items that came before it. Leaving early waits for the item that is
     being made; then the thread has ended and `items` is closed. stop: when it is set the items end, and a thread that
-    hangs in its item is left behind after `patience` seconds.
+    hangs in its item is left behind after `patience` seconds. newest: an item that nobody took in time gives its place
+    to the next one, so that what is taken is never old; else the thread waits.
     """
     if depth < 1:
         raise ValueError(f"prefetch needs a depth of at least 1, not {depth}")
-    return Ahead(items, depth, stop, patience)
+    return Ahead(items, depth, newest, stop, patience)
 
 
 def overlapped(
@@ -138,11 +146,13 @@ def _is_ready(items: Iterator[Any]) -> bool:
 
 
 def _prefetched(
-    items: Iterator[A], ready: queue.Queue[A | _End], stop: threading.Event | None, patience: float
+    items: Iterator[A], ready: queue.Queue[A | _End], newest: bool, stop: threading.Event | None, patience: float
 ) -> Generator[A, None, None]:
     leaving = threading.Event()
     # A daemon: a source that hangs for ever must not keep the process from ending.
-    thread = threading.Thread(target=_produce, args=(items, ready, leaving), name="edgeseg-prefetch", daemon=True)
+    thread = threading.Thread(
+        target=_produce, args=(items, ready, newest, leaving), name="edgeseg-prefetch", daemon=True
+    )
     thread.start()
     item: A | _End | None = None
     try:
@@ -171,11 +181,14 @@ def _taken(ready: queue.Queue[A | _End], stop: threading.Event | None) -> A | _E
     return ready.get()
 
 
-def _produce(items: Iterator[A], ready: queue.Queue[A | _End], leaving: threading.Event) -> None:
+def _produce(items: Iterator[A], ready: queue.Queue[A | _End], newest: bool, leaving: threading.Event) -> None:
     error: BaseException | None = None
     try:
         try:
             for item in items:
+                if newest and ready.full():
+                    with contextlib.suppress(queue.Empty):  # it was taken in this very moment
+                        ready.get_nowait()
                 ready.put(item)
                 if leaving.is_set():
                     break

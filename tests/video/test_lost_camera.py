@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Generator
 from fractions import Fraction
@@ -25,18 +26,23 @@ LOST = 5  # frames that nobody saw while the camera was away
 
 
 class LostCamera(FrameSource):
-    """Gives three frames, loses its camera, and gives three of another size."""
+    """Gives three frames, loses its camera, and gives three of another size.
+
+    Each comes when the one before it was written: of frames that come faster a stream drops some.
+    """
 
     kind: SourceKind = "live"
 
     def __init__(self) -> None:
         super().__init__(self._info(SIZES[0]))
+        self.written = threading.Semaphore(1)
 
     def _info(self, size: tuple[int, int]) -> SourceInfo:
         return SourceInfo(*size, Fraction(25), None, "fake")
 
     def _frames(self) -> Generator[Frame, None, None]:
         for index in range(6):
+            assert self.written.acquire(timeout=60)
             back = index >= 3
             if index == 3:
                 self.losses.append(Loss("ES-SOURCE-LOST", "fake: connection lost after 3 frames, back after 0.2 s"))
@@ -54,10 +60,10 @@ def out(tmp_path: Path) -> Path:
     uris = [f"{folder}/video.mp4", f"{folder}/masks/", f"{folder}/overlays/%02d.png", f"{folder}/out.jsonl"]
     with edgeseg.open(street_onnx(tmp_path).path, threads=1) as segmenter, LostCamera() as camera:
         sinks = [open_sink(uri, camera.info) for uri in uris]
-        report = stream(camera, segmenter, sinks)
+        report = stream(camera, segmenter, sinks, on_result=lambda result: camera.written.release())
         for sink in sinks:
             sink.close()
-    assert (report.frames, len(report.warnings), report.interrupted) == (6, 1, False)
+    assert (report.frames, report.dropped, len(report.warnings), report.interrupted) == (6, LOST, 1, False)
     return folder
 
 
