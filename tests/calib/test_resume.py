@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -73,7 +72,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, image: int, method: str) -> None:
 
     def stopped(self: Calibration, *arguments: Any) -> Any:
         if self.pictures.images == image:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return before(self, *arguments)
 
     monkeypatch.setattr(Calibration, method, stopped)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -149,7 +148,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(run: Run, monkeypatch: pytest
 
     def interrupted(trainer: Trainer) -> float:
         if trainer.step == 2:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return step(trainer)
 
     monkeypatch.setattr(Trainer, "train_step", interrupted)
