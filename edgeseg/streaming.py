@@ -21,7 +21,7 @@ from edgeseg.video.loss import Loss
 from edgeseg.video.result import Result, rendered
 from edgeseg.video.sink import FrameSink, StopStream
 from edgeseg.video.source import FrameSource, SourceKind
-from edgeseg.video.stages import LEAVE_SECONDS, limit, overlapped, pipe, prefetch
+from edgeseg.video.stages import LEAVE_SECONDS, Stage, limit, overlapped, pipe, prefetch
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def stream(
     sinks = [sinks] if isinstance(sinks, FrameSink) else list(sinks)
     recorder, meter, began = LatencyRecorder(), LoadMeter(), time.perf_counter()
     total = min((n for n in (source.info.frames, frames) if n is not None), default=None)
-    count, wants_more, sequences = 0, True, list[int]()
+    count, wants_more, first, last = 0, True, 0, 0
     info = source.info
     logger.info("%s: %s, %dx%d at %.4g fps", info.name, source.kind, info.width, info.height, info.fps)
     logger.info("to %s, %d frames under way", ", ".join(sink.name for sink in sinks) or "nothing", segmenter.slots)
@@ -126,8 +126,9 @@ def stream(
     try:
         for result in results:
             wants_more = written(result, sinks)
+            last = result.frame.sequence
+            first = first if count else last
             count += 1
-            sequences = [*sequences[:1], result.frame.sequence]
             for stage, milliseconds in result.milliseconds.items():
                 recorder.add(stage, milliseconds)
             progress("stream", count, total)
@@ -144,7 +145,7 @@ def stream(
         load=meter.load(),
         interrupted=not wants_more or (stop is not None and stop.is_set()),
         losses=tuple(source.losses),
-        dropped=sequences[-1] - sequences[0] + 1 - count if sequences and source.kind == "live" else 0,
+        dropped=last - first + 1 - count if count and source.kind == "live" else 0,
     )
 
 
@@ -155,11 +156,11 @@ def stages_of(
     frames: int | None,
     opacity: float,
     stop: threading.Event | None,
-) -> list[Callable[[Iterator[Any]], Iterator[Any]]]:
+) -> list[Stage[Any, Any]]:
     """What lies between source and sinks: decoding and inference in a thread each, rendering in the caller's."""
     drawn = any(sink.wants != "prediction" for sink in sinks)
     live = kind == "live"
-    stages: list[Callable[[Iterator[Any]], Iterator[Any]]] = [prefetched(stop, newest=live)]
+    stages: list[Stage[Any, Any]] = [prefetched(stop, newest=live)]
     if frames is not None:  # of a recording no more are read; of a camera those count that were not dropped
         stages.insert(1 if live else 0, limit(frames))
     stages += [
@@ -171,7 +172,7 @@ def stages_of(
 
 def prefetched(
     stop: threading.Event | None, patience: float = LEAVE_SECONDS, *, newest: bool = False
-) -> Callable[[Iterator[Any]], Iterator[Any]]:
+) -> Stage[Any, Any]:
     """The `prefetch` stage with the stream's stop token; one behind another has more patience than that."""
     depth = 1 if newest else 2
     return lambda items: prefetch(items, depth, newest=newest, stop=stop, patience=patience)

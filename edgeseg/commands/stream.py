@@ -21,8 +21,6 @@ from edgeseg.commands.options import (
 if TYPE_CHECKING:
     from edgeseg.artifact import Artifact
     from edgeseg.streaming import StreamReport
-    from edgeseg.video.sink import FrameSink
-    from edgeseg.video.source import FrameSource
     from edgeseg.video.truth import TruthSink
 
 DEFAULT_OUTPUT = "overlay.mp4"
@@ -68,20 +66,19 @@ def command(
 
     uris = outputs or [DEFAULT_OUTPUT]
     with contextlib.ExitStack() as opened, shown_progress() as progress:
-
-        def opened_ends() -> tuple[FrameSource, list[FrameSink]]:
-            frames_in = opened.enter_context(open_source(source, skip_errors=skip_errors))
-            sinks = open_sinks(uris, frames_in.info, inputs=frames_in.files(), overwrite=overwrite)
-            return frames_in, [opened.enter_context(sink) for sink in sinks]
-
-        # A wrong output shows before a model is converted; a camera waits, or its frames would.
-        ends = None if opens_last(source) else opened_ends()
-        if ends is None:
+        frames_in = None
+        # A wrong output shows before a model is converted. A camera is opened behind it, or its frames would wait.
+        if opens_last(source):
             open_sinks(uris, overwrite=overwrite)
-        segmenter = opened.enter_context(
-            segmenter_from_options(model, engine, precision, size, device, threads, progress)
-        )
-        frames_in, sinks = ends or opened_ends()
+        else:
+            frames_in = opened.enter_context(open_source(source, skip_errors=skip_errors))
+            open_sinks(uris, frames_in.info, inputs=frames_in.files(), overwrite=overwrite)
+        segmenter = segmenter_from_options(model, engine, precision, size, device, threads, progress)
+        opened.enter_context(segmenter)
+        frames_in = frames_in or opened.enter_context(open_source(source))
+        sinks = open_sinks(uris, frames_in.info, inputs=frames_in.files(), overwrite=overwrite)
+        for sink in sinks:
+            opened.enter_context(sink)
         judges = truth_sinks(frames_in, segmenter.spec.labels)
         with stopped_by_signals() as stop:
             every = [*sinks, *judges]

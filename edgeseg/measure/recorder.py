@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 KEPT = 20_000  # samples a stage: a stream that runs for days must not grow
@@ -34,13 +33,6 @@ class LatencyRecorder:
     def __init__(self, clock: Callable[[], float] = time.perf_counter, sync: Callable[[], None] | None = None) -> None:
         self._clock, self._sync = clock, sync
         self._samples: dict[str, deque[float]] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time the block as one sample of `name`. A block that raises leaves no sample."""
-        began = self.now()
-        yield
-        self.add(name, (self.now() - began) * 1e3)
 
     def now(self) -> float:
         """The clock, in seconds, once the device is idle."""

@@ -30,13 +30,14 @@ class FrameSink(ABC):
     """Takes results. What was written is whole after `close`, however the stream ended.
 
     wants: what it reads of a `Result`: its overlay, its prediction alone, or both. Only where a sink wants an overlay
-    is one rendered.
+    is one rendered. place: the file, folder or pattern that it writes to; None where it writes nothing.
     """
 
     wants: ClassVar[Wants] = "overlay"
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, place: Path | None = None) -> None:
         self.name = name
+        self.place = place
         self.frames_written = 0
 
     def write(self, result: Result) -> None:
@@ -50,18 +51,13 @@ class FrameSink(ABC):
     def _write(self, result: Result) -> bool:
         """Take one result; whether more are wanted."""
 
-    @property
-    def place(self) -> Path | None:
-        """The file, folder or pattern that it writes to; None where it writes nothing."""
-        return None
-
     def would_overwrite(self) -> list[Path]:
         """The files that are there already and that writing may replace."""
-        return []
+        return [self.place] if self.place is not None and self.place.exists() else []
 
     def files(self) -> tuple[Path, ...]:
         """What it has left on disk, complete after `close`: files, or the folder that holds them."""
-        return ()
+        return (self.place,) if self.place is not None and self.frames_written else ()
 
     def close(self) -> None:  # noqa: B027 - a sink may have nothing to finish
         """Finish what was written. Closing twice is no error."""

@@ -40,13 +40,13 @@ class FileSink(FrameSink):
     """Writes overlays at their frames' own times, gaps included; AVI, which knows no times, rounds them to the rate.
 
     The file appears when the sink is closed; there is none if no frame came. Until then it is `out.partial-PID.mp4`,
-    which can be played, too, and is what a killed process leaves. Odd sizes get a row or a column
-    more, a copy of the last one, for the colours are stored at half the size. A frame of another size than the first
-    one is scaled to it. BT.601, limited range.
+    which can be played, too, and is what a killed process leaves. Odd sizes get a row or a column more, a copy of the
+    last one, for the colours are stored at half the size. A frame of another size than the first one is scaled to it.
+    BT.601, limited range.
     """
 
     def __init__(self, path: Path, encoder: str, fps: Fraction) -> None:
-        super().__init__(str(path))
+        super().__init__(str(path), path)
         self._path, self._encoder, self._fps = path, encoder, fps
         self._partial = path.with_name(f"{path.stem}.partial-{os.getpid()}{path.suffix}")
         self._tick = 1 / fps if path.suffix.lower() == ".avi" else TICK
@@ -54,19 +54,6 @@ class FileSink(FrameSink):
         self._stream: Any = None
         self._size: tuple[int, int] | None = None
         self._last = -1
-
-    @property
-    def place(self) -> Path:
-        """`FrameSink.place`."""
-        return self._path
-
-    def would_overwrite(self) -> list[Path]:
-        """The video that is there already."""
-        return [self._path] if self._path.exists() else []
-
-    def files(self) -> tuple[Path, ...]:
-        """The video."""
-        return (self._path,) if self.frames_written else ()
 
     def _write(self, result: Result) -> bool:
         try:

@@ -29,14 +29,9 @@ class ImagesSink(FrameSink):
     """
 
     def __init__(self, place: Path, *, is_folder: bool) -> None:
-        super().__init__(str(place))
+        super().__init__(str(place), place)
         self._place, self._is_folder = place, is_folder
         self._written: set[Path] = set()
-
-    @property
-    def place(self) -> Path:
-        """`FrameSink.place`."""
-        return self._place
 
     def would_overwrite(self) -> list[Path]:
         """The images of the folder, or those that the pattern names."""

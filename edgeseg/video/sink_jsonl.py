@@ -25,22 +25,9 @@ class JsonLinesSink(FrameSink):
     wants: ClassVar[Wants] = "prediction"
 
     def __init__(self, path: Path) -> None:
-        super().__init__(str(path))
+        super().__init__(str(path), path)
         self._path = path
         self._file: IO[str] | None = None
-
-    @property
-    def place(self) -> Path:
-        """`FrameSink.place`."""
-        return self._path
-
-    def would_overwrite(self) -> list[Path]:
-        """The file that is there already."""
-        return [self._path] if self._path.exists() else []
-
-    def files(self) -> tuple[Path, ...]:
-        """The file."""
-        return (self._path,) if self.frames_written else ()
 
     def _write(self, result: Result) -> bool:
         frame = result.frame

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -262,11 +261,8 @@ def test_jpeg_pictures_are_rgb(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("split", "pairs"), [("test", 62), ("train", 367), ("val", 101)])
-def test_the_real_one(split: str, pairs: int) -> None:
-    root = os.environ.get("EDGESEG_DATA")
-    if not root:
-        pytest.skip("EDGESEG_DATA is not set: no real CamVid")
-    dataset = open_dataset(f"camvid:{root}/camvid?split={split}")
+def test_the_real_one(split: str, pairs: int, edgeseg_data: Path) -> None:
+    dataset = open_dataset(f"camvid:{edgeseg_data}/camvid?split={split}")
     assert len(dataset) == pairs
     for sample in (dataset[0], dataset[len(dataset) - 1]):
         assert sample.rgb().shape == (360, 480, 3)
