@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import glob
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeseg.artifact import Artifact, LoadedModel, artifact_from_onnx, load_onnx, model_stem, sidecar_path
+from edgeseg.artifact import Artifact, LoadedModel, load_onnx, model_stem, sidecar_path
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.doubts import log_caveat
 from edgeseg.calib.images import images_from
@@ -22,14 +21,13 @@ from edgeseg.decide.decide import Decision
 from edgeseg.decide.plot import draw_pareto
 from edgeseg.engines import default_engine, open_engine, runnable_engines
 from edgeseg.engines.agreement import warn_of_noise
-from edgeseg.engines.build import check_replaceable, not_replaced
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions
-from edgeseg.errors import EdgeSegError, FormatError, MismatchError
+from edgeseg.errors import FormatError, MismatchError
 from edgeseg.export.statistics import Statistics
 from edgeseg.files import existing_file, writable_folder
+from edgeseg.overwriting import check_names_free, check_table_replaceable
 from edgeseg.progress import Progress, silent
-from edgeseg.provenance import Provenance
 from edgeseg.recipe import bundled_ranges
 from edgeseg.spec import Output, Precision
 from edgeseg.weights import BUNDLED, weights_path
@@ -226,38 +224,6 @@ def calibrated(
     for caveat in chosen.caveats():
         log_caveat(caveat)
     return table
-
-
-def check_names_free(stem: str, provenance: Provenance, out: Path) -> None:
-    """FileProblem (ES-FILE-EXISTS) where `out` has an engine or ONNX called `stem` that was made from other weights."""
-    for sidecar in sorted(out.glob(f"{glob.escape(stem)}.*.json")):
-        engine = sidecar.with_suffix("")
-        if sidecar_path(engine) == sidecar:
-            check_replaceable(engine, provenance)
-    for path in (out / f"{stem}.onnx", *(out / f"{stem}.{precision}.onnx" for precision in Precision)):
-        if path.exists():
-            check_made_here(path)
-            check_replaceable(path, provenance)
-
-
-def check_made_here(path: Path) -> None:
-    """FileProblem where the ONNX at `path` is not one of edgeseg's."""
-    try:
-        artifact_from_onnx(path)
-    except EdgeSegError:
-        raise not_replaced(path, "was not made by edgeseg") from None
-
-
-def check_table_replaceable(path: Path, onnx: LoadedModel) -> None:
-    """FileProblem where the range table at `path` is of another network than `onnx`."""
-    try:
-        table = RangeTable.open(path)
-    except EdgeSegError:  # none, or damaged: nothing is lost
-        return
-    try:
-        table.check(onnx.graph())
-    except MismatchError:
-        raise not_replaced(path, f"is of another network ({table.model})") from None
 
 
 def kept(choice: Choice, out: Path) -> tuple[Artifact, Decision | None]:

@@ -1,4 +1,4 @@
-"""MODEL, whatever it is, opened: an engine as it lies there, and anything else converted first, once."""
+"""Open MODEL: an engine or an ONNX directly, weights through a conversion that is done once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import glob
 from pathlib import Path
 
 from edgeseg.artifact import Artifact, engine_filename, model_stem, sidecar_path
-from edgeseg.conversion import check_names_free, convert
+from edgeseg.conversion import convert
 from edgeseg.engines import default_engine, open_engine
 from edgeseg.engines.devices import AUTO
 from edgeseg.engines.engine import Engine
@@ -15,6 +15,7 @@ from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import EdgeSegError, FileProblem, MismatchError
 from edgeseg.files import existing_file, exists, sha256_from_file
 from edgeseg.measure.device import cpu_name, package_versions
+from edgeseg.overwriting import check_names_free
 from edgeseg.progress import Progress, silent
 from edgeseg.provenance import Provenance
 from edgeseg.segmenter import Segmenter, open_segmenter
@@ -34,7 +35,7 @@ def open_model(
     threads: int | None = None,
     progress: Progress = silent,
 ) -> Segmenter:
-    """Open MODEL, whatever it is: an engine or ONNX as it lies there; anything else is converted first, once.
+    """Open MODEL: an engine or an ONNX directly; a bundled name or weights are converted first, once.
 
     engine: the runtime; for a plain ONNX the one that opens it. precision: measured where it is not given and something
     is converted. size: (width, height) of the input. out: where a conversion leaves its files. device: one that the
@@ -43,7 +44,7 @@ def open_model(
     """
     if not is_model(model) or exists(sidecar_path(Path(model))):
         path = existing_file(model)
-        check_wishes(path, engine, precision, size, device)
+        check_file_matches(path, engine, precision, size, device)
         return open_segmenter(path, engine=engine, device=device, threads=threads)
     name = free_name(model, size, out)
     built = existing_engine(model, engine, precision, size, out, name, device, threads)
@@ -63,14 +64,14 @@ def open_model(
     return open_segmenter(built.path, device=device, threads=threads)
 
 
-def check_wishes(
+def check_file_matches(
     path: Path,
     engine: str | None,
     precision: Precision | None,
     size: tuple[int, int] | None,
     device: str = AUTO,
 ) -> None:
-    """MismatchError unless the engine or ONNX at `path` is of what is asked for: it is opened as it lies there."""
+    """MismatchError unless the engine or ONNX at `path`, which is not converted, is what is asked for."""
     if (engine, precision, size) == (None, None, None):
         return
     artifact = Artifact.open(path)
@@ -85,11 +86,11 @@ def check_wishes(
     found = {"engine": own_engine, "precision": str(artifact.precision)}
     found["size"] = f"{own.width}x{own.height}"
     asked = {"engine": engine, "precision": precision and str(precision), "size": size and f"{size[0]}x{size[1]}"}
-    for option, wish in asked.items():
-        if wish not in (None, found[option]):
+    for option, wanted in asked.items():
+        if wanted not in (None, found[option]):
             raise MismatchError(
-                f"{path.name} has the {option} {found[option]}, and {wish} was asked for",
-                hint=f"convert the model or its float ONNX: edgeseg convert MODEL --{option} {wish}",
+                f"{path.name} has the {option} {found[option]}, and {wanted} was asked for",
+                hint=f"convert the model or its float ONNX: edgeseg convert MODEL --{option} {wanted}",
             )
 
 
