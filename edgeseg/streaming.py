@@ -158,15 +158,12 @@ def stages_of(
     stop: threading.Event | None,
 ) -> list[Stage[Any, Any]]:
     """What lies between source and sinks: decoding and inference in a thread each, rendering in the caller's."""
-    drawn = any(sink.wants != "prediction" for sink in sinks)
-    live = kind == "live"
-    stages: list[Stage[Any, Any]] = [prefetched(stop, newest=live)]
-    if frames is not None:  # of a recording no more are read; of a camera those count that were not dropped
-        stages.insert(1 if live else 0, limit(frames))
-    stages += [
-        predicted(segmenter, overlay_opacity=opacity if drawn else None),
-        prefetched(stop, patience=2 * LEAVE_SECONDS),
-    ]
+    drawn, live = any(sink.wants != "prediction" for sink in sinks), kind == "live"
+    decode, outward = prefetched(stop, newest=live), prefetched(stop, patience=2 * LEAVE_SECONDS)
+    infer = predicted(segmenter, overlay_opacity=opacity if drawn else None)
+    end: list[Stage[Any, Any]] = [limit(frames)] if frames is not None else []
+    # No more than `frames` of a recording are read; of a camera those count that were not dropped.
+    stages = [decode, infer, *end, outward] if live else [*end, decode, infer, outward]
     return [*stages, rendered(opacity)] if drawn else stages
 
 
