@@ -15,6 +15,7 @@ from edgeseg.commands.options import (
     PrecisionName,
     SizeText,
     Threads,
+    engine_facts,
     segmenter_from_options,
 )
 
@@ -50,10 +51,8 @@ def command(
                 segmenter, list(timed.frames), n=n, warm_up=warm_up, threads=threads, progress=progress
             )
     artifact = segmenter.artifact
-    about = {"engine": str(artifact.path), "runtime": artifact.engine, "precision": str(artifact.precision),
-             "images": timed.source}  # fmt: skip
     if as_json:
-        print_json({**about, "size": f"{width}x{height}", **result.to_dict()})
+        print_json({**engine_facts(artifact), "images": timed.source, "size": f"{width}x{height}", **result.to_dict()})
         return
     print_table(
         ["stage", "p50 ms", "p90 ms", "p99 ms", "mean ms"],

@@ -15,6 +15,7 @@ from edgeseg.commands.options import (
     PrecisionName,
     SizeText,
     Threads,
+    engine_facts,
     segmenter_from_options,
 )
 
@@ -64,9 +65,7 @@ def command(
             result = evaluate(segmenter, dataset, metrics=chosen, progress=progress)
     artifact = segmenter.artifact
     if as_json:
-        about = {"engine": str(artifact.path), "runtime": artifact.engine, "precision": str(artifact.precision),
-                 "output": str(artifact.output)}  # fmt: skip
-        print_json({**about, "data": data, **result.to_dict()})
+        print_json({**engine_facts(artifact), "output": str(artifact.output), "data": data, **result.to_dict()})
         return
     print_classes(result)
     print_table(["engine", "precision", "images"], [[artifact.engine, artifact.precision, result.images]])

@@ -12,6 +12,7 @@ from edgeseg.progress import Progress
 from edgeseg.spec import Precision, size_from_text
 
 if TYPE_CHECKING:
+    from edgeseg.artifact import Artifact
     from edgeseg.export.statistics import Statistics
     from edgeseg.segmenter import Segmenter
 
@@ -88,6 +89,11 @@ def statistics_from_options(mean: Numbers, std: Numbers, color: str | None) -> S
     from edgeseg.export.statistics import Statistics
 
     return Statistics(three_or_none("--mean", mean), three_or_none("--std", std), color.lower() if color else None)
+
+
+def engine_facts(artifact: Artifact) -> dict[str, str]:
+    """What the JSON of stream, eval and bench says of the engine."""
+    return {"engine": str(artifact.path), "runtime": artifact.engine, "precision": str(artifact.precision)}
 
 
 def segmenter_from_options(

@@ -15,6 +15,7 @@ from edgeseg.commands.options import (
     PrecisionName,
     SizeText,
     Threads,
+    engine_facts,
     segmenter_from_options,
 )
 
@@ -108,8 +109,8 @@ def print_report(
         note(f"stopped after {report.frames} frames")
     mious = [judge.confusion.miou() for judge in judges if judge.frames_written]
     if as_json:
-        about = {"engine": str(artifact.path), "runtime": artifact.engine, "precision": str(artifact.precision)}
-        print_json({**about, "outputs": outputs, "miou": mious[0] if mious else None, **report.to_dict()})
+        miou = mious[0] if mious else None
+        print_json({**engine_facts(artifact), "outputs": outputs, "miou": miou, **report.to_dict()})
         return
     total = report.latency.get("total")
     row = {

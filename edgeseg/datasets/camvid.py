@@ -39,7 +39,7 @@ def pairs_of_split(folder: Path, split: str) -> list[FilePair]:
     """The pairs in the first layout that `folder` has. UnknownNameError where it has other splits than this one."""
     layout, splits = next(((each, found) for each in LAYOUTS if (found := each.splits(folder))), (None, set[str]()))
     if layout is None:
-        wanted = ", or ".join(each.told() for each in LAYOUTS)
+        wanted = ", or ".join(each.description() for each in LAYOUTS)
         raise FileProblem(f"no CamVid in {folder}", hint=f"it holds images and label files in {wanted}")
     check_split(folder, split, splits)
     images, labels = (folder / place.replace(SPLIT, split) for place in (layout.images, layout.labels))

@@ -58,7 +58,7 @@ class Layout:
             found |= {path.relative_to(root).as_posix().removesuffix(end) for path in folders}
         return found
 
-    def told(self) -> str:
+    def description(self) -> str:
         """The two folders of the split "test"."""
         return " and ".join(place.replace(SPLIT, "test") for place in (self.images, self.labels))
 

@@ -131,8 +131,10 @@ def check_layers(layers: Iterable[Layer], precision: Precision, *, name: str, sh
         message = f"{len(lost or asking)} of {len(asking)} layers of {name} did not obtain {precision}: {named}"
         raise MismatchError(message, hint="build fp32, or quantise the ONNX for this engine with edgeseg quantize")
     if missing := [layer.name for layer in asking if not layer.obtained]:
-        told = "%s: %d of %d layers that ask for %s are in no layer of their own, and their precision is not known: %s"
-        logger.warning(told, name, len(missing), len(asking), precision, ", ".join(missing))
+        message = (
+            "%s: %d of %d layers that ask for %s are in no layer of their own, and their precision is not known: %s"
+        )
+        logger.warning(message, name, len(missing), len(asking), precision, ", ".join(missing))
 
 
 def float_onnx(source: LoadedModel, reference: Onnx | None) -> LoadedModel | None:

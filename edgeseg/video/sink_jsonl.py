@@ -31,8 +31,15 @@ class JsonLinesSink(FrameSink):
 
     def _write(self, result: Result) -> bool:
         frame = result.frame
-        about = {"index": frame.index, "sequence": frame.sequence, "pts_seconds": frame.pts_seconds, "name": frame.name}
-        line = {**about, "stale": result.stale, "ms": result.milliseconds.get("total"), **result.prediction.to_dict()}
+        line = {
+            "index": frame.index,
+            "sequence": frame.sequence,
+            "pts_seconds": frame.pts_seconds,
+            "name": frame.name,
+            "stale": result.stale,
+            "ms": result.milliseconds.get("total"),
+            **result.prediction.to_dict(),
+        }
         try:
             self._file = self._file or self._path.open("w", encoding="utf-8")
             self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
