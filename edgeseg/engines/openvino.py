@@ -6,6 +6,7 @@ import logging
 import shutil
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,20 @@ def import_openvino() -> Any:
     return openvino
 
 
+@lru_cache(maxsize=1)
+def openvino_core() -> Any:
+    """The one `Core` of this process, which is never closed.
+
+    On processors with AMX, OpenVINO's CPU plugin gives the thread that loads it a signal stack of its own, and puts the
+    former one back when it is unloaded. Two plugins that are not unloaded in reverse order leave a signal stack that is
+    no longer mapped, and the next signal of that thread, such as Ctrl-C, ends the process with SIGSEGV.
+    """
+    return import_openvino().Core()
+
+
 def devices_here() -> tuple[str, ...]:
     """The devices that OpenVINO finds, and its own choice among them where there are several."""
-    found = import_openvino().Core().available_devices
+    found = openvino_core().available_devices
     names = [name for kind in KINDS for name in found if name.partition(".")[0] == kind]
     return (*(name.lower().replace(".", ":") for name in names), *([CHOOSER] if len(names) > 1 else []))
 
@@ -81,7 +93,7 @@ class OpenVinoBackend(Backend):
 
 def compiled_from_onnx(path: Path, precision: Precision, run: RunOptions) -> Any:
     """The model at `path`, compiled for `run.device`."""
-    core = import_openvino().Core()
+    core = openvino_core()
     return core.compile_model(core.read_model(path), openvino_name(run.device), settings_for(precision, run))
 
 
@@ -114,7 +126,7 @@ def fast_precision(device: str) -> Precision:
     """The floating precision below fp32 that `device` computes in natively, or fp32."""
     if device == CHOOSER:
         return Precision.FP32  # the one that all have
-    able = import_openvino().Core().get_property(openvino_name(device), "OPTIMIZATION_CAPABILITIES")
+    able = openvino_core().get_property(openvino_name(device), "OPTIMIZATION_CAPABILITIES")
     if device == "cpu":
         return Precision.BF16 if has_native_bf16() and "BF16" in able else Precision.FP32
     return Precision.FP16 if "FP16" in able else Precision.FP32

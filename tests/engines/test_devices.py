@@ -80,7 +80,7 @@ class FakeCore:
 
 
 def use_core(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:
-    monkeypatch.setattr(openvino, "import_openvino", lambda: SimpleNamespace(Core=lambda: core))
+    monkeypatch.setattr(openvino, "openvino_core", lambda: core)
 
 
 @pytest.mark.parametrize(

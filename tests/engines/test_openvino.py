@@ -31,6 +31,22 @@ def test_opening_an_engine_starts_no_telemetry(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_ctrl_c_is_caught_after_engines_were_closed_in_any_order(tmp_path: Path) -> None:
+    """On a CPU with AMX, OpenVINO cores that are closed out of order leave a signal stack that is not mapped."""
+    script = (
+        "import faulthandler, signal, sys; faulthandler.enable()\n"
+        "from edgeseg.artifact import Artifact; from edgeseg.engines.openvino import ENGINE\n"
+        "first, second = (ENGINE.open(Artifact.open(sys.argv[1])) for _ in range(2))\n"
+        "first.close(); del first; second.close(); del second\n"
+        "try: signal.raise_signal(signal.SIGINT)\n"
+        "except KeyboardInterrupt: print('caught')\n"
+    )
+    built = engine_from_onnx(float_onnx(tmp_path).path, "openvino", out_dir=tmp_path / "out")
+    command = [sys.executable, "-c", script, str(built.path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "caught"), done.stderr
+
+
 def test_fp32_stays_fp32_on_a_cpu_that_could_do_less(tmp_path: Path) -> None:
     built = engine_from_onnx(float_onnx(tmp_path).path, "openvino", out_dir=tmp_path / "out")
     assert {layer.obtained for layer in built.layers} == {"", "fp32"}

@@ -14,6 +14,7 @@ from small_onnx import onnx_model
 
 from edgeseg.calib.placement import MOVERS, TARGETS
 from edgeseg.calib.quantize import quantize_canonical
+from edgeseg.engines.openvino import openvino_core
 from edgeseg.graph.core import constant, core_from_model
 from edgeseg.graph.lower_qdq import Layout, lower_qdq
 from edgeseg.graph.qdq import pairs
@@ -204,8 +205,8 @@ def test_attention_stays_float_on_onnx_runtime_too():
 
 def openvino_run(model: ir.Model) -> tuple[np.ndarray, Counter[str]]:
     """What OpenVINO makes of `picture`, and how many layers of each type run."""
-    openvino = pytest.importorskip("openvino")
-    core = openvino.Core()
+    pytest.importorskip("openvino")
+    core = openvino_core()
     read = core.read_model(ir.to_proto(model).SerializeToString())
     compiled = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     layers = [

@@ -15,6 +15,7 @@ from small_onnx import frames, onnx_model
 from edgeseg.calib.placement import MOVERS, TARGETS, scale_source
 from edgeseg.calib.quantize import quantize_canonical, scale_from_range
 from edgeseg.calib.range import Range
+from edgeseg.engines.openvino import openvino_core
 from edgeseg.graph.core import constant, core_from_model
 from edgeseg.graph.lower_qdq import Layout, is_int8, is_non_negative, lower_qdq, unsigned_encoding
 from edgeseg.graph.qdq import DEQUANTIZE, pairs
@@ -264,10 +265,10 @@ def test_onnx_runtime_computes_what_the_graph_says():
 
 
 def test_openvino_computes_what_the_graph_says_and_in_int8():
-    openvino = pytest.importorskip("openvino")
+    pytest.importorskip("openvino")
     model = residual(TARGETS["openvino"])
     expected = run(model, {"rgb": frames(1)})[0]
-    core = openvino.Core()
+    core = openvino_core()
     read = core.read_model(ir.to_proto(model).SerializeToString())
     compiled = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = compiled({0: frames(1)})[0]
