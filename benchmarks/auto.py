@@ -19,11 +19,11 @@ from typing import Any
 from record import Record, Table, Verdict, add_output_option, data_folder, publish, run_main
 
 from edgeseg.artifact import Artifact
+from edgeseg.autotune.benchmark import TimingRun, race
+from edgeseg.autotune.choice import Auto
+from edgeseg.autotune.judge import Judge, pictures_from_dataset
 from edgeseg.conversion import Conversion, convert
 from edgeseg.datasets import open_dataset
-from edgeseg.decide.choice import Auto
-from edgeseg.decide.judge import Judge, pictures_from_dataset
-from edgeseg.decide.race import Lap, race
 from edgeseg.measure.load import LoadMeter
 from edgeseg.pixels.resize import resize_rgb
 from edgeseg.segmenter import Segmenter, open_segmenter
@@ -131,7 +131,7 @@ def figures_of(opened: dict[str, Segmenter], judge: Judge) -> dict[str, dict[str
     return found
 
 
-def times(lap: Lap, base: Lap) -> dict[str, Any]:
+def times(lap: TimingRun, base: TimingRun) -> dict[str, Any]:
     return {"latency": lap.latency.to_dict(), "cpu_ms": lap.cpu_ms, "ratio": lap.ratio_to(base).to_dict()}
 
 

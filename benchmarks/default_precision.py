@@ -17,9 +17,9 @@ from typing import Any
 
 from record import Record, Table, Verdict, add_output_option, publish, run_main
 
+from edgeseg.autotune.benchmark import race
 from edgeseg.check_images import check_images
 from edgeseg.conversion import convert
-from edgeseg.decide.race import race
 from edgeseg.measure.load import LoadMeter
 from edgeseg.segmenter import open_segmenter
 from edgeseg.spec import Precision

@@ -22,6 +22,7 @@ import numpy as np
 from record import Record, Table, Verdict, add_output_option, data_folder, edgeseg_command, publish, run_child, run_main
 
 from edgeseg.artifact import Artifact, artifact_from_onnx
+from edgeseg.autotune.judge import Judge, Picture, pictures_from_dataset
 from edgeseg.calib import OBSERVERS
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.images import images_from
@@ -29,7 +30,6 @@ from edgeseg.calib.quantize import Method, int8_from_ranges
 from edgeseg.calib.range import RangeTable
 from edgeseg.datasets import open_dataset
 from edgeseg.datasets.pick import drawn
-from edgeseg.decide.judge import Judge, Picture, pictures_from_dataset
 from edgeseg.engines import open_engine
 from edgeseg.engines.options import RunOptions
 from edgeseg.measure.load import LoadMeter

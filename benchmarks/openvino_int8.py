@@ -42,7 +42,7 @@ from edgeseg.errors import FormatError
 from edgeseg.measure.load import LoadMeter
 from edgeseg.measure.recorder import summary_from_samples
 from edgeseg.spec import InputSpec, ModelSpec, Precision, size_from_text
-from edgeseg.street import StreetCamera
+from edgeseg.synthetic import StreetCamera
 
 FOLDER = Path(__file__).parent
 LATENCY, SAVING = 1.10, 2.5

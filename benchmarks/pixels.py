@@ -25,7 +25,7 @@ from edgeseg.pixels.overlay import overlay_labels
 from edgeseg.pixels.resize import resize_rgb
 from edgeseg.pixels.upsample import labels_from_logits
 from edgeseg.spec import Precision
-from edgeseg.street import StreetCamera
+from edgeseg.synthetic import StreetCamera
 
 MODEL, FRAMES, WARM_UP = "bisenetv2-street", 8, 2
 TARGETS_MS = {"upsample+argmax 1024x512": 1.5, "overlay 1920x1080": 4.0, "street frame 1024x512": 1000 / 60}

@@ -17,8 +17,8 @@ from typing import Any
 
 from edgeseg.errors import EdgeSegError, FileProblem
 from edgeseg.files import whole_file
-from edgeseg.measure.caveat import FOREIGN_CORES
 from edgeseg.measure.device import describe_device, package_versions
+from edgeseg.measure.diagnostic import FOREIGN_CORES
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results"

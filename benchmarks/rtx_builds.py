@@ -21,12 +21,12 @@ from pathlib import Path
 from record import Record, Table, Verdict, add_output_option, publish, run_child, run_main
 
 from edgeseg.artifact import LoadedModel, load_onnx
-from edgeseg.calib.half import fp16_from_ranges
+from edgeseg.calib.float16 import fp16_from_ranges
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import open_engine
 from edgeseg.engines.build import engine_from_onnx
-from edgeseg.engines.engine import Job
+from edgeseg.engines.engine import BuildJob
 from edgeseg.engines.options import BuildOptions
 from edgeseg.engines.tensorrt.compat import RTX, import_release
 from edgeseg.engines.tensorrt.compiling import order_from_job
@@ -88,7 +88,7 @@ def build_one(options: argparse.Namespace) -> None:
     asked = BuildOptions(batch=BATCHES[options.batch])
     source = load_onnx(options.one)
     release = import_release(RTX)
-    expected = needed_mib(order_from_job(release, Job(source, options.one, source.precision, asked)), is_rtx=True)
+    expected = needed_mib(order_from_job(release, BuildJob(source, options.one, source.precision, asked)), is_rtx=True)
     before, began = resident_mib("VmRSS"), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         plan = engine_from_onnx(options.one, RTX, out_dir=Path(folder), options=asked)

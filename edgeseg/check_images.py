@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgeseg.calib.images import images_from, other_images
 from edgeseg.engines.agreement import CheckImages
 from edgeseg.spec import ModelSpec
-from edgeseg.street.camera import SMALLEST, STREET_LABELS, StreetCamera
+from edgeseg.synthetic.camera import SMALLEST, STREET_LABELS, StreetCamera
 
 COUNT = 4
 COARSEST = 4  # pixels along the shorter side of the coarsest octave of noise

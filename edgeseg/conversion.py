@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeseg.artifact import Artifact, LoadedModel, load_onnx, model_stem, sidecar_path
+from edgeseg.autotune.autotune import Decision
+from edgeseg.autotune.choice import Auto, Choice, Source, check_choice, chosen
+from edgeseg.autotune.plot import draw_pareto
 from edgeseg.calib.calibrate import ranges_from_images
-from edgeseg.calib.doubts import log_caveat
 from edgeseg.calib.images import images_from
 from edgeseg.calib.range import RangeTable
+from edgeseg.calib.warnings import log_caveat
 from edgeseg.check_images import check_images
-from edgeseg.decide.choice import Auto, Choice, Source, check_choice, chosen
-from edgeseg.decide.decide import Decision
-from edgeseg.decide.plot import draw_pareto
 from edgeseg.engines import default_engine, open_engine, runnable_engines
 from edgeseg.engines.agreement import warn_of_noise
 from edgeseg.engines.engine import Engine
@@ -54,13 +54,13 @@ class Conversion:
     plot: Path | None = None
 
     @property
-    def verdict(self) -> str:
+    def summary(self) -> str:
         """Why the engine has its precision, in one line; "" where a user named it."""
         return str(self.engine.decision.get("verdict", ""))
 
 
 @dataclass(frozen=True)
-class Request:
+class ConversionRequest:
     """What `convert` was asked for, with the engines resolved. Its arguments say what each field is."""
 
     model: str | Path
@@ -128,7 +128,7 @@ def convert(
     choice = Auto(short=True) if precision is None else precision
     options = options or BuildOptions()
     engines = engines_named(engine, choice, options)
-    request = Request(model, engines, choice, images, ranges, limit, options, threads, force)
+    request = ConversionRequest(model, engines, choice, images, ranges, limit, options, threads, force)
     check_request(request)
     with scratch_in(out) as scratch:
         progress("export", 0, None)
@@ -164,7 +164,7 @@ def can_do(engine: Engine, choice: Precision | Auto, options: BuildOptions) -> b
     return makes and engine.has_device(options.device) and {"device", *engine.options}.issuperset(options.asked())
 
 
-def check_request(request: Request) -> None:
+def check_request(request: ConversionRequest) -> None:
     """Refuse what no step could do, before anything is made."""
     for engine in request.engines:
         engine.available()
@@ -173,7 +173,7 @@ def check_request(request: Request) -> None:
         check_choice(engine, request.choice)
 
 
-def sources(request: Request, onnx: LoadedModel, table: RangeTable | None, folder: Path) -> list[Source]:
+def sources(request: ConversionRequest, onnx: LoadedModel, table: RangeTable | None, folder: Path) -> list[Source]:
     """What each engine is made from."""
     data = request.choice.data if isinstance(request.choice, Auto) else None
     images = check_images(onnx.spec, request.images or data, calibrated_on=request.calibrated_on)
@@ -196,7 +196,7 @@ def sources(request: Request, onnx: LoadedModel, table: RangeTable | None, folde
     ]
 
 
-def ranges_of(request: Request, onnx: LoadedModel, path: Path, progress: Progress) -> RangeTable | None:
+def ranges_of(request: ConversionRequest, onnx: LoadedModel, path: Path, progress: Progress) -> RangeTable | None:
     """The ranges that were made before, or those of the images; `path` is where the table will lie.
 
     MismatchError for those of another network.

@@ -83,7 +83,7 @@ def built_and_run(real: Any, work: Path, precision: Precision, options: BuildOpt
     cuda.close = lambda: None  # type: ignore[method-assign]  # one device for all that open it
     work.mkdir(exist_ok=True)
     source = float_onnx(work) if precision is Precision.FP32 else int8_onnx(work)
-    job = compiling.Job(load_onnx(source.path), source.path, precision, options)
+    job = compiling.BuildJob(load_onnx(source.path), source.path, precision, options)
     told: list[float] = []
     plan = engine_from_onnx(source.path, "tensorrt", precision=precision, out_dir=work / "out", options=options,
                             reference=float_onnx(work).path, frames=frames(2),

@@ -17,12 +17,12 @@ from small_onnx import onnx_model
 from edgeseg.artifact import read_onnx
 from edgeseg.errors import EdgeSegError
 from edgeseg.graph.adopt.adopt import Adoption, adopt_onnx
-from edgeseg.graph.adopt.wishes import Wishes
-from edgeseg.street.camera import SMALLEST, StreetCamera
+from edgeseg.graph.adopt.request import AdoptionRequest
+from edgeseg.synthetic.camera import SMALLEST, StreetCamera
 
 HEIGHT, WIDTH = 32, 64
 CLASSES = 5
-TOLD = Wishes(color="rgb", normalize="imagenet")
+TOLD = AdoptionRequest(color="rgb", normalize="imagenet")
 FLOAT, UINT8, INT64 = TensorProto.FLOAT, TensorProto.UINT8, TensorProto.INT64
 
 
@@ -106,7 +106,9 @@ def street_frames(width: int, height: int) -> list[np.ndarray]:
     return [StreetCamera(seed=seed, width=width, height=height).render(0)[0] for seed in range(4)]
 
 
-def adopted(folder: Path, net: Net, wishes: Wishes = TOLD, change: Callable[[Any], None] | None = None) -> Adoption:
+def adopted(
+    folder: Path, net: Net, wishes: AdoptionRequest = TOLD, change: Callable[[Any], None] | None = None
+) -> Adoption:
     """What adopt makes of `net`."""
     return adopt_onnx(net.save(folder / "net.onnx", change), wishes, folder / "out", frames=street_frames)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.spec import InputSpec, ModelSpec
-from edgeseg.street import StreetCamera
+from edgeseg.synthetic import StreetCamera
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ from small_onnx import frames, street_onnx
 import edgeseg
 from edgeseg.bench import latency
 from edgeseg.bench.latency import measure_latency
-from edgeseg.measure.caveat import caveats_from_run
+from edgeseg.measure.diagnostic import caveats_from_run
 from edgeseg.measure.load import Load
 from edgeseg.segmenter import Segmenter
 

@@ -17,12 +17,12 @@ from small_onnx import float_onnx, frames, int8_onnx, small_model, street_onnx
 
 from edgeseg import convert as public_convert
 from edgeseg.artifact import Artifact, load_onnx, sidecar_path, write_onnx
+from edgeseg.autotune.autotune import best_float
+from edgeseg.autotune.budget import Budget
+from edgeseg.autotune.choice import Auto
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.range import RangeTable
 from edgeseg.conversion import convert
-from edgeseg.decide.budget import Budget
-from edgeseg.decide.choice import Auto
-from edgeseg.decide.decide import best_float
 from edgeseg.engines import open_engine
 from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import (
@@ -73,7 +73,7 @@ def test_the_public_name_is_this_function() -> None:
 def test_the_best_float_is_what_engine_and_processor_have(
     engine: str, native_bf16: bool, best: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeseg.decide.decide.has_native_bf16", lambda: native_bf16)
+    monkeypatch.setattr("edgeseg.autotune.autotune.has_native_bf16", lambda: native_bf16)
     assert best_float(open_engine(engine)) == best
 
 
@@ -117,7 +117,7 @@ def test_a_float_engine_is_what_one_gets_without_ranges(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "step",
     [
-        "edgeseg.decide.candidate.engine_from_onnx",
+        "edgeseg.autotune.candidate.engine_from_onnx",
         "edgeseg.calib.precision.int8_from_ranges",
         f"{MODULE}.ranges_from_images",
     ],
@@ -334,7 +334,7 @@ def builds_of(engine: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, An
 
 
 def short_races(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeseg.decide.race.SECONDS", 0.01)
+    monkeypatch.setattr("edgeseg.autotune.benchmark.SECONDS", 0.01)
 
 
 @pytest.mark.parametrize("precision", [None, Auto(Budget(minutes=0))])
@@ -360,7 +360,7 @@ def test_the_onnx_that_a_plan_names_is_kept_whoever_chose_its_precision(
         return dataclasses.replace(real.write(job), build=BuildInfo(onnx=job.onnx.path.name, version="1"))
 
     monkeypatch.setattr(f"{MODULE}.open_engine", lambda name: dataclasses.replace(real, write=write))
-    monkeypatch.setattr("edgeseg.decide.candidate.Candidate.is_faster", property(lambda each: each.name == "int8"))
+    monkeypatch.setattr("edgeseg.autotune.candidate.Candidate.is_faster", property(lambda each: each.name == "int8"))
     source = street_onnx(tmp_path)
     table = ranges_from_images(source.path, frames(4)).write(tmp_path / "ranges.json")
     budget = Budget(min_agreement=0.5)

@@ -17,7 +17,7 @@ from edgeseg.engines.tensorrt.kernels import PixelKernels, RgbPicture
 from edgeseg.pixels.overlay import overlay_labels
 from edgeseg.pixels.resize import resize_rgb
 from edgeseg.pixels.upsample import labels_from_logits
-from edgeseg.street import StreetCamera
+from edgeseg.synthetic import StreetCamera
 from gpu_steps.timing import event_figures, street_frame
 from gpu_steps.work import Found, Work
 

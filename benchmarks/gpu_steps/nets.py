@@ -16,7 +16,7 @@ from edgeseg.datasets.labels import CITYSCAPES_LABELS
 from edgeseg.files import whole_file
 from edgeseg.recipe import bundled_ranges
 from edgeseg.spec import InputSpec, ModelSpec, Precision, size_from_text
-from edgeseg.street import StreetCamera
+from edgeseg.synthetic import StreetCamera
 from edgeseg.weights import BUNDLED
 from gpu_steps.work import Work
 

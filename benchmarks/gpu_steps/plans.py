@@ -7,9 +7,9 @@ from typing import Any
 from edgeseg.artifact import Artifact, load_onnx
 from edgeseg.engines import open_engine
 from edgeseg.engines.build import engine_from_onnx
-from edgeseg.engines.engine import Job
+from edgeseg.engines.engine import BuildJob
 from edgeseg.engines.options import BuildOptions
-from edgeseg.engines.tensorrt.builder import plan_from_order
+from edgeseg.engines.tensorrt.builder import plan_from_request
 from edgeseg.engines.tensorrt.compat import RTX, TENSORRT, Release, import_release
 from edgeseg.engines.tensorrt.compiling import order_from_job
 from edgeseg.errors import EdgeSegError, UnavailableError
@@ -64,7 +64,7 @@ def built(source: Artifact, engine: str, made_for: str, work: Work, name: str) -
     plan = engine_from_onnx(source.path, engine, out_dir=work.part(f"plans/{made_for}"), name=name)
     if made_for != "default":
         release = AnyRtx(RTX, import_release(RTX).trt)
-        job = Job(load_onnx(source.path), plan.path, source.precision, BuildOptions(gpus=(made_for,)))
-        plan.path.write_bytes(plan_from_order(release, order_from_job(release, job), None).data)
+        job = BuildJob(load_onnx(source.path), plan.path, source.precision, BuildOptions(gpus=(made_for,)))
+        plan.path.write_bytes(plan_from_request(release, order_from_job(release, job), None).data)
         plan.write_sidecar()
     return plan

@@ -13,7 +13,7 @@ import numpy as np
 from edgeseg.engines.backend import Backend
 from edgeseg.engines.tensorrt.cuda import Cuda, Stream
 from edgeseg.measure.recorder import summary_from_samples
-from edgeseg.street import StreetCamera
+from edgeseg.synthetic import StreetCamera
 from gpu_steps.work import Work
 
 REPEATS = 10  # of a kernel in the graph that is timed: one alone is shorter than what an event costs

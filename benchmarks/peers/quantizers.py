@@ -37,12 +37,12 @@ sys.path.append(str(Path(__file__).parents[1]))
 from record import Record, Table, Verdict, add_output_option, data_folder, publish, run_child, run_main
 
 from edgeseg.artifact import Artifact, LoadedModel, artifact_from_onnx
+from edgeseg.autotune.estimate import Estimate, bootstrap
+from edgeseg.autotune.judge import Judge, Scores, mious, pictures_from_dataset
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.images import images_from
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.datasets import open_dataset
-from edgeseg.decide.estimate import Estimate, bootstrap
-from edgeseg.decide.judge import Judge, Scores, mious, pictures_from_dataset
 from edgeseg.engines import open_engine
 from edgeseg.engines.backend import Backend
 from edgeseg.engines.build import engine_from_onnx

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.measure.caveat import Caveat, caveats_from_run
 from edgeseg.measure.device import describe_device, package_versions
+from edgeseg.measure.diagnostic import Diagnostic, caveats_from_run
 from edgeseg.measure.load import Load, LoadMeter
 from edgeseg.measure.recorder import Summary
 from edgeseg.progress import Progress, silent
@@ -28,7 +28,7 @@ class Measurement:
     threads: int | None
     device: dict[str, Any]
     versions: dict[str, str]
-    caveats: tuple[Caveat, ...]
+    caveats: tuple[Diagnostic, ...]
 
     @property
     def frames(self) -> int:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from edgeseg.artifact import Onnx
 from edgeseg.calib.calibration import Calibration
-from edgeseg.calib.doubts import Warn, log_caveat
 from edgeseg.calib.pictures import Pictures, Rgb
 from edgeseg.calib.range import RangeTable
+from edgeseg.calib.warnings import Warn, log_caveat
 from edgeseg.errors import DataError, EdgeSegError
 from edgeseg.interrupt import interrupts_held
 

@@ -11,15 +11,15 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgeseg.artifact import Onnx, load_onnx
-from edgeseg.calib.doubts import constant_logits
 from edgeseg.calib.pictures import Pictures, Rgb
 from edgeseg.calib.range import RangeTable, TensorStats
-from edgeseg.calib.seen import Seen
+from edgeseg.calib.tensor_statistics import TensorStatistics
+from edgeseg.calib.warnings import constant_logits
 from edgeseg.errors import DataError, FormatError
 from edgeseg.graph.core import Core, constant, core_from_model
 from edgeseg.graph.identity import graph_id, tensor_ids
 from edgeseg.graph.probe import probe_activations
-from edgeseg.measure.caveat import Caveat
+from edgeseg.measure.diagnostic import Diagnostic
 from edgeseg.sessions import open_session
 
 KNOWN_DOMAINS = {"", "ai.onnx", "com.microsoft"}
@@ -41,7 +41,7 @@ class Calibration:
         logits = {str(value.name) for value in core.outputs}
         self.probes = probe_activations(model)
         self.session = probed_session(model)
-        self.seen = [Seen() for _ in self.probes]
+        self.seen = [TensorStatistics() for _ in self.probes]
         self.logits = [index for index, probe in enumerate(self.probes) if probe.tensor in logits]
         self.asked: set[int] = set()
         self.answered: set[int] = set()
@@ -89,9 +89,9 @@ class Calibration:
         """Take up what `table`, which `fits`, has seen; `pictures` has read its pictures already."""
         for index, probe in enumerate(self.probes):
             row = table.tensors[self.ids[probe.tensor]]
-            self.seen[index] = Seen.from_stats(row, table.images, by_channel=probe.by_channel)
+            self.seen[index] = TensorStatistics.from_stats(row, table.images, by_channel=probe.by_channel)
 
-    def caveats(self) -> list[Caveat]:
+    def caveats(self) -> list[Diagnostic]:
         """What is doubtful about the pictures, and about the answers that were given since the start or `go_on`."""
         return self.pictures.caveats() + constant_logits(len(self.answered), len(self.asked))
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.calib.doubts import small_images
+from edgeseg.calib.warnings import small_images
 from edgeseg.datasets import DATASETS, open_dataset
 from edgeseg.datasets.pick import drawn
 from edgeseg.errors import DataError
 from edgeseg.files import existing_folder
 from edgeseg.image import IMAGE_ENDINGS, rgb_from_file
-from edgeseg.measure.caveat import Caveat
+from edgeseg.measure.diagnostic import Diagnostic
 from edgeseg.pixels.resize import resize_rgb
 from edgeseg.spec import ModelSpec
 
@@ -43,7 +43,7 @@ class Images:
             self.small += rgb.shape[0] * MUCH < height or rgb.shape[1] * MUCH < width
             yield resize_rgb(rgb, (height, width))
 
-    def caveats(self) -> list[Caveat]:
+    def caveats(self) -> list[Diagnostic]:
         """What is doubtful about the pictures of the last reading."""
         return small_images(self.small, len(self), f"{self.input.width}x{self.input.height}")
 

@@ -7,9 +7,9 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.calib.doubts import few_images, flat_images
+from edgeseg.calib.warnings import few_images, flat_images
 from edgeseg.errors import SizeError
-from edgeseg.measure.caveat import Caveat
+from edgeseg.measure.diagnostic import Diagnostic
 from edgeseg.spec import ModelSpec
 
 Rgb = NDArray[np.uint8]
@@ -43,6 +43,6 @@ class Pictures:
         """The SHA-256 of all their pixels, in order."""
         return self.pixels.hexdigest()
 
-    def caveats(self) -> list[Caveat]:
+    def caveats(self) -> list[Diagnostic]:
         """What is doubtful about them."""
         return few_images(self.images) + flat_images(self.flat, self.images)

@@ -21,8 +21,8 @@ import onnx_ir as ir
 from edgeseg.errors import UnknownNameError
 from edgeseg.graph.core import Core, constant, core_from_model
 from edgeseg.graph.lower_qdq import Layout
-from edgeseg.graph.movers import MOVERS
 from edgeseg.graph.qdq import WEIGHTED
+from edgeseg.graph.shape_only import SHAPE_ONLY_OPS
 
 BOTH_SIDES = frozenset({"Add", "Mul", "Concat", "AveragePool", "MaxPool", "Resize", "Sigmoid"})
 CANONICAL = None  # the canonical form is not lowered
@@ -39,7 +39,7 @@ TARGETS: dict[str, Layout | None] = {
     "openvino": Layout(
         inputs=frozenset({"Concat"}),
         float_inputs=frozenset({"AveragePool"}),
-        movers=MOVERS,
+        movers=SHAPE_ONLY_OPS,
         float_sums=True,
         tokens_last=True,
         frame_codes=True,
@@ -47,7 +47,7 @@ TARGETS: dict[str, Layout | None] = {
 }
 # TensorRT 8 can take a cache of ranges beside the float ONNX: its first line names the release and the calibrator.
 CACHES = {"tensorrt8.5": "TRT-8502-EntropyCalibration2", "tensorrt8.6": "TRT-8601-EntropyCalibration2"}
-SAME_CODES = MOVERS | {"Resize", "Identity"}
+SAME_CODES = SHAPE_ONLY_OPS | {"Resize", "Identity"}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeseg.artifact import LoadedModel
-from edgeseg.calib.half import fp16_from_ranges
+from edgeseg.calib.float16 import fp16_from_ranges
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
 from edgeseg.errors import MismatchError

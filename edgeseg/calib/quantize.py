@@ -12,9 +12,9 @@ from edgeseg.artifact import Artifact, LoadedModel, Onnx, load_onnx, written_onn
 from edgeseg.calib import range_from_stats
 from edgeseg.calib.bias import correct_biases, has_channels
 from edgeseg.calib.equalize import equalized
-from edgeseg.calib.frame_codes import centred
 from edgeseg.calib.placement import Placement, layout_for, placement_from_model, scale_source
 from edgeseg.calib.range import Range, RangeTable
+from edgeseg.calib.uint8_input import centred
 from edgeseg.errors import FormatError, MismatchError
 from edgeseg.files import sha256_from_file
 from edgeseg.graph.check_qdq import check_canonical

@@ -61,10 +61,10 @@ def command(
     """Adopt the segmentation ONNX in FILE: a deploy graph with its spec, held against the original."""
     from edgeseg.commands.terminal import note, print_json, print_table, wrote
     from edgeseg.graph.adopt.adopt import adopt_onnx
-    from edgeseg.graph.adopt.wishes import Wishes
+    from edgeseg.graph.adopt.request import AdoptionRequest
     from edgeseg.labels import labels_from_file, unnamed_labels
 
-    wishes = Wishes(
+    wishes = AdoptionRequest(
         color=color.lower() if color else None,
         normalize=normalize.lower() if normalize else None,
         mean=three_or_none("--mean", mean),

@@ -110,11 +110,13 @@ def dry_line(engine: str, onnx: Path, precision: str | None, options: BuildOptio
     """NVIDIA's own command, MismatchError where there is none. An ONNX that it needs instead is put into `output`."""
     from edgeseg.artifact import load_onnx
     from edgeseg.engines import open_engine
-    from edgeseg.engines.engine import Job
+    from edgeseg.engines.engine import BuildJob
     from edgeseg.errors import MismatchError
 
     chosen, source = open_engine(engine), load_onnx(onnx)
     if chosen.dry_run is None:
         raise MismatchError(f"--dry-run says what trtexec would do, and {engine} has none", hint="--engine tensorrt")
     options.check(chosen.options, engine)
-    return chosen.dry_run(Job(source, output / onnx.name, precision_from_text(precision) or source.precision, options))
+    return chosen.dry_run(
+        BuildJob(source, output / onnx.name, precision_from_text(precision) or source.precision, options)
+    )

@@ -29,12 +29,12 @@ def command(
     from edgeseg.calib.images import images_from
     from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
     from edgeseg.files import writable_folder
-    from edgeseg.measure.caveat import Caveat
+    from edgeseg.measure.diagnostic import Diagnostic
 
     path = output or onnx.with_name(f"{onnx.stem}.ranges.json")
     chosen = images_from(images, artifact_from_onnx(onnx).spec, limit, seed)
     partial = writable_folder(path.parent) / f"{path.name}.partial"
-    caveats: list[Caveat] = []
+    caveats: list[Diagnostic] = []
     try:
         with shown_progress() as show:
             table = ranges_from_images(

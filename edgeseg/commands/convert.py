@@ -29,11 +29,11 @@ from edgeseg.commands.options import (
 from edgeseg.errors import MismatchError
 
 if TYPE_CHECKING:
+    from edgeseg.autotune.autotune import Decision
+    from edgeseg.autotune.budget import Budget
+    from edgeseg.autotune.candidate import Candidate
+    from edgeseg.autotune.choice import Auto
     from edgeseg.conversion import Conversion
-    from edgeseg.decide.budget import Budget
-    from edgeseg.decide.candidate import Candidate
-    from edgeseg.decide.choice import Auto
-    from edgeseg.decide.decide import Decision
     from edgeseg.recipe import Recipe
     from edgeseg.spec import ModelSpec, Precision
 
@@ -104,9 +104,9 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Convert MODEL to an engine: export, calibrate, quantise, build, check. MODEL may be a recipe (.toml) too."""
+    from edgeseg.autotune.budget import Budget
     from edgeseg.commands.terminal import shown_progress
     from edgeseg.conversion import convert
-    from edgeseg.decide.budget import Budget
     from edgeseg.recipe import Recipe, recipe_from_file
     from edgeseg.spec import Output
 
@@ -136,7 +136,7 @@ def command(
 
 def choice_from_options(recipe: Recipe, precision: str | None, data: str | None, budget: Budget) -> Precision | Auto:
     """The precision that is named, or how to measure one. MismatchError for --data beside a named one."""
-    from edgeseg.decide.choice import Auto
+    from edgeseg.autotune.choice import Auto
 
     if precision is not None and precision.lower() == AUTO:
         return Auto(budget, data)
@@ -189,7 +189,7 @@ def facts_of(made: Conversion) -> dict[str, Any]:
         "agreement": artifact.agreement.to_dict(),
         "layers": count_precisions(artifact.layers),
         "licence": artifact.spec.licence,
-        "verdict": made.verdict or None,
+        "verdict": made.summary or None,
         "decision": dict(artifact.decision) or None,
         "plot": str(made.plot) if made.plot else None,
     }
@@ -206,8 +206,8 @@ def print_conversion(made: Conversion) -> None:
     layers = ", ".join(f"{count} {name}" for name, count in count_precisions(artifact.layers).items())
     cells = [artifact.engine, artifact.precision, layers, *agreement_cells(artifact.agreement), artifact.spec.licence]
     print_table(["engine", "precision", "layers obtained", "labels as float, %", "compared on", "licence"], [cells])
-    if made.verdict:
-        print(made.verdict)
+    if made.summary:
+        print(made.summary)
 
 
 def print_decision(decision: Decision) -> None:

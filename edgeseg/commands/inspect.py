@@ -11,8 +11,8 @@ from edgeseg.commands.options import Json
 
 if TYPE_CHECKING:
     from edgeseg.artifact import Artifact
-    from edgeseg.explore.difference import Difference
-    from edgeseg.explore.source import Explored
+    from edgeseg.inspection.difference import Difference
+    from edgeseg.inspection.source import InspectedEngine
 
 Other = Annotated[Path | None, typer.Option("--diff", metavar="OTHER", help="Say what changed from OTHER to FILE.")]
 Page = Annotated[Path | None, typer.Option("--html", metavar="PAGE", help="Write a page with a picture to PAGE.")]
@@ -43,8 +43,8 @@ def command(
         show_weights(file, as_json, {"--diff": other, "--html": page, "--log": log})
         return
     from edgeseg.artifact import Artifact
-    from edgeseg.explore.difference import difference
-    from edgeseg.explore.source import explored_from_artifact
+    from edgeseg.inspection.difference import difference
+    from edgeseg.inspection.source import explored_from_artifact
 
     artifact = Artifact.open(file)
     explored = explored_from_artifact(artifact, log)
@@ -113,12 +113,12 @@ def described(artifact: Artifact) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if value not in ("", {})}
 
 
-def plain(explored: Explored) -> dict[str, Any]:
+def plain(explored: InspectedEngine) -> dict[str, Any]:
     """The layers for --json: requested and obtained precision, and the plan where there is one."""
     from dataclasses import asdict
 
-    from edgeseg.explore.finding import findings
-    from edgeseg.explore.table import totals
+    from edgeseg.inspection.finding import findings
+    from edgeseg.inspection.table import totals
 
     layers = {"layers": [asdict(layer) for layer in explored.layers]}
     if not explored.has_plan:
@@ -131,11 +131,11 @@ def plain(explored: Explored) -> dict[str, Any]:
     }
 
 
-def print_tables(facts: dict[str, Any], explored: Explored) -> None:
+def print_tables(facts: dict[str, Any], explored: InspectedEngine) -> None:
     """FILE for a person."""
     from edgeseg.commands.terminal import print_table
-    from edgeseg.explore.finding import findings
-    from edgeseg.explore.table import table_from_rows, totals
+    from edgeseg.inspection.finding import findings
+    from edgeseg.inspection.table import table_from_rows, totals
 
     print_table(["field", "value"], [[key, value] for key, value in flat(facts)])
     if not explored.has_plan:
@@ -149,31 +149,33 @@ def print_tables(facts: dict[str, Any], explored: Explored) -> None:
     print_table(["finding", "what"], [[finding.code, finding.message] for finding in found])
 
 
-def print_difference(before: Explored, after: Explored, changed: Difference) -> None:
+def print_difference(before: InspectedEngine, after: InspectedEngine, changed: Difference) -> None:
     """What changed, for a person."""
     from edgeseg.commands.terminal import print_table
-    from edgeseg.explore.table import table_from_difference
+    from edgeseg.inspection.table import table_from_difference
 
     print_table(*table_from_difference(changed), title=f"{changed.matched} layers matched")
     print_table(["total", "before", "after"], totals_beside(before, after), title=f"{before.name} -> {after.name}")
 
 
-def totals_beside(before: Explored, after: Explored) -> list[list[str]]:
+def totals_beside(before: InspectedEngine, after: InspectedEngine) -> list[list[str]]:
     """The totals of two engines, a line a figure that one of them has."""
-    from edgeseg.explore.table import totals
+    from edgeseg.inspection.table import totals
 
     old, new = (dict(flat(totals(explored.rows))) for explored in (before, after))
     beside = [[name, old.get(name, "0"), new.get(name, "0")] for name in {**old, **new}]
     return [line for line in beside if line[1:] != [UNKNOWN, UNKNOWN]]
 
 
-def write_page(page: Path, artifact: Artifact, explored: Explored, differing: tuple[str, Difference] | None) -> None:
+def write_page(
+    page: Path, artifact: Artifact, explored: InspectedEngine, differing: tuple[str, Difference] | None
+) -> None:
     """Write the page of FILE."""
     from edgeseg.commands.terminal import wrote
-    from edgeseg.explore.finding import findings
-    from edgeseg.explore.page import page_from_rows
-    from edgeseg.explore.summary import summary_from_artifact
     from edgeseg.files import whole_file
+    from edgeseg.inspection.finding import findings
+    from edgeseg.inspection.page import page_from_rows
+    from edgeseg.inspection.summary import summary_from_artifact
 
     text = page_from_rows(
         explored.name, explored.rows, summary=summary_from_artifact(artifact, explored.rows),

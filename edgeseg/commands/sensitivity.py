@@ -13,11 +13,11 @@ import typer
 from edgeseg.commands.options import ENGINES_FOLDER, Engine, Json, Limit, Model, Threads
 
 if TYPE_CHECKING:
+    from edgeseg.autotune.autotune import SearchRequest
+    from edgeseg.autotune.estimate import Estimate
+    from edgeseg.autotune.evaluation_set import EvaluationSet
+    from edgeseg.autotune.sensitivity import Effect, Sensitivity
     from edgeseg.calib.range import RangeTable
-    from edgeseg.decide.decide import Question
-    from edgeseg.decide.estimate import Estimate
-    from edgeseg.decide.pictures import Panel
-    from edgeseg.decide.sensitivity import Effect, Sensitivity
     from edgeseg.progress import Progress
 
 LEVELS = ("blocks", "layers")
@@ -48,10 +48,10 @@ def command(
 
     Ctrl-C ends with what was measured so far.
     """
+    from edgeseg.autotune.autotune import check_decidable
+    from edgeseg.autotune.sensitivity import Sensitivity
     from edgeseg.commands.terminal import note, shown_progress, wrote
     from edgeseg.conversion import scratch_in
-    from edgeseg.decide.decide import check_decidable
-    from edgeseg.decide.sensitivity import Sensitivity
     from edgeseg.engines import default_engine, open_engine
     from edgeseg.engines.options import RunOptions
 
@@ -106,23 +106,23 @@ def table_from_options(model: str, images: str | None, ranges: Path | None) -> R
 def question_from_options(
     model: str, engine: str, table: RangeTable | None, data: str | None, images: str | None, limit: int,
     scratch: Path, progress: Progress,
-) -> Question:  # fmt: skip
+) -> SearchRequest:  # fmt: skip
     """What is to be measured: the float ONNX of MODEL in `scratch`, its ranges and the pictures."""
+    from edgeseg.autotune.autotune import SearchRequest
+    from edgeseg.autotune.evaluation_set import evaluation_set_from_options
     from edgeseg.conversion import calibrated, float_onnx
-    from edgeseg.decide.decide import Question
-    from edgeseg.decide.pictures import panel_from_options
     from edgeseg.engines import open_engine
 
     progress("export", 0, None)
     onnx, _ = float_onnx(model, scratch, images=images)
-    panel = panel_from_options(onnx.spec, data, images, limit)
+    panel = evaluation_set_from_options(onnx.spec, data, images, limit)
     if table is None:
         assert images is not None  # without them there is a table
         table = calibrated(onnx, images, limit, None, progress)
-    return Question(onnx, table, open_engine(engine), panel)
+    return SearchRequest(onnx, table, open_engine(engine), panel)
 
 
-def fewer(panel: Panel, count: int) -> Panel:
+def fewer(panel: EvaluationSet, count: int) -> EvaluationSet:
     """`panel` with `count` pictures to judge on, drawn by seed."""
     from edgeseg.datasets.pick import drawn
 
@@ -131,7 +131,7 @@ def fewer(panel: Panel, count: int) -> Panel:
 
 def measure(study: Sensitivity, found: Found, progress: Progress) -> None:
     """Fill `found`, one block or layer after the other, so that what is done is there whenever this is stopped."""
-    from edgeseg.decide.blocks import Block, blocks_from_layers
+    from edgeseg.autotune.blocks import Block, blocks_from_layers
 
     single = [Block(layer.removesuffix("/Conv"), (layer,)) for layer in study.layers]
     for level, blocks in zip(LEVELS, (blocks_from_layers(study.layers), single)):
@@ -143,7 +143,7 @@ def measure(study: Sensitivity, found: Found, progress: Progress) -> None:
 
 def plots(folder: Path, name: str, study: Sensitivity, found: Found) -> list[Path]:
     """Draw each level that has rows; those that were drawn."""
-    from edgeseg.decide.sensitivity_plot import draw_sensitivity
+    from edgeseg.autotune.sensitivity_plot import draw_sensitivity
 
     paths = {level: folder / f"{name}.{'' if level == 'blocks' else level + '.'}sensitivity.png" for level in found}
     title = f"{name.replace('.', ' on ')}, {whole_text(study)}"
@@ -154,21 +154,21 @@ def plots(folder: Path, name: str, study: Sensitivity, found: Found) -> list[Pat
 
 def flip_sheet(path: Path, study: Sensitivity, count: int) -> Path:
     """Draw the pictures in which int8 changes most labels."""
+    from edgeseg.autotune.label_changes import LEGEND, draw_label_changes, worst
     from edgeseg.commands.terminal import note
-    from edgeseg.decide.flips import LEGEND, draw_flips, worst
 
     pictures = [study.panel.judged[index] for index in worst(study.scores.agreement, count)]
     with study.trial.open(study.reference) as plain, study.trial.open(study.int8) as int8:
         ignore = study.panel.counted[1] if study.panel.counted else 255
-        draw_flips(path, pictures, plain, int8, ignore, study.panel.match)
+        draw_label_changes(path, pictures, plain, int8, ignore, study.panel.match)
     note(f"flips: {LEGEND}")
     return path
 
 
 def show(model: str, engine: str, study: Sensitivity, found: Found, stopped: bool, as_json: bool) -> None:
     """All that was measured, the costliest first."""
+    from edgeseg.autotune.sensitivity import ranked
     from edgeseg.commands.terminal import print_json, print_table
-    from edgeseg.decide.sensitivity import ranked
 
     if as_json:
         data: dict[str, Any] = {"model": model, "engine": engine, "interrupted": stopped, **study.to_dict()}

@@ -16,7 +16,7 @@ from edgeseg.errors import DataError
 
 if TYPE_CHECKING:
     from edgeseg.progress import Progress
-    from edgeseg.train.run import Standing, Watch
+    from edgeseg.train.run import TrainingState, Watch
 
 USUAL = "the family's unless given."
 
@@ -79,7 +79,7 @@ def command(
     from edgeseg.commands.terminal import note
     from edgeseg.commands.train_int8 import tune
     from edgeseg.train.device import use_threads
-    from edgeseg.train.request import Length, request_from_options, shared
+    from edgeseg.train.request import Duration, request_from_options, shared
 
     given = {
         "batch": batch, "learning_rate": learning_rate, "weight_decay": weight_decay, "warm_up": warm_up,
@@ -114,7 +114,7 @@ def command(
         raise DataError("--ranges means nothing without --qat", hint="add --qat, or leave it out")
     wanted, window = size_or_none(size), size_or_none(crop)
     request = request_from_options(
-        model, data, Length(steps, epochs, minutes), shares=share or (), folder=output, name=name, variant=variant,
+        model, data, Duration(steps, epochs, minutes), shares=share or (), folder=output, name=name, variant=variant,
         size=wanted and wanted[::-1], crop=window and window[::-1], device=device, every=every, val_every=val_every,
         teacher=teacher,
         fields={key: value for key, value in given.items() if value is not None},
@@ -190,7 +190,7 @@ def shown_training() -> Iterator[tuple[Watch, Progress]]:
                 tasks[task] = bars.add_task(task, total=total, completed=done, figures="")
             bars.update(tasks[task], completed=done, total=total, figures=figures)
 
-        def watch(standing: Standing) -> None:
+        def watch(standing: TrainingState) -> None:
             show("train", standing.step, standing.steps, figures_of(standing))
             if standing.row is not None:
                 bars.console.print(line_of(standing), highlight=False, markup=False)
@@ -198,7 +198,7 @@ def shown_training() -> Iterator[tuple[Watch, Progress]]:
         yield watch, show
 
 
-def print_row(standing: Standing) -> None:
+def print_row(standing: TrainingState) -> None:
     """A line on stderr where the log got one."""
     from edgeseg.commands.terminal import note
 
@@ -206,7 +206,7 @@ def print_row(standing: Standing) -> None:
         note(line_of(standing))
 
 
-def line_of(standing: Standing) -> str:
+def line_of(standing: TrainingState) -> str:
     """Where a training stands, on one line."""
     row = standing.row
     miou = f"  val mIoU {100 * row.val_miou:.2f}" if row is not None and not math.isnan(row.val_miou) else ""
@@ -215,6 +215,6 @@ def line_of(standing: Standing) -> str:
     return f"step {standing.step}/{standing.steps}  {figures_of(standing)}{miou}  {left} left"
 
 
-def figures_of(standing: Standing) -> str:
+def figures_of(standing: TrainingState) -> str:
     """Loss, learning rate and speed."""
     return f"loss {standing.loss:.4f}  lr {standing.learning_rate:.1e}  {standing.images_per_second:.1f} img/s"

@@ -19,7 +19,7 @@ DATASETS = {
     "cityscapes": "edgeseg.datasets.cityscapes",
     "coco_stuff": "edgeseg.datasets.coco_stuff",
     "folder": "edgeseg.datasets.folder",
-    "street": "edgeseg.datasets.street",
+    "street": "edgeseg.datasets.synthetic",
 }
 
 

@@ -13,8 +13,8 @@ from edgeseg.engines import open_engine
 from edgeseg.engines.agreement import CheckImages
 from edgeseg.engines.backend import Array
 from edgeseg.engines.engine import Engine
-from edgeseg.engines.gate import agreement_of
 from edgeseg.engines.options import BuildOptions
+from edgeseg.engines.verify import agreement_of
 from edgeseg.errors import EdgeSegError, FileProblem, MismatchError
 from edgeseg.files import writable_folder
 from edgeseg.progress import Progress, silent

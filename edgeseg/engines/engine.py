@@ -26,7 +26,7 @@ OBTAINED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Job:
+class BuildJob:
     """What `Engine.write` is to make. path: of the engine file. device: of `Engine.devices`; "auto" for none here."""
 
     onnx: LoadedModel
@@ -38,7 +38,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Written:
+class BuildResult:
     """What became of a job. layers: as the runtime compiled them. build, device: for the sidecar."""
 
     layers: tuple[Layer, ...]
@@ -73,7 +73,7 @@ class Engine:
     install: str
     packages: tuple[str, ...]
     runtime: Callable[[], Any]
-    write: Callable[[Job], Written]
+    write: Callable[[BuildJob], BuildResult]
     load: Callable[[Artifact, RunOptions], Backend]
     devices: Callable[[], tuple[str, ...]]
     targets: tuple[str, ...]
@@ -81,7 +81,7 @@ class Engine:
     obtained_share: float = OBTAINED_SHARE
     options: frozenset[str] = frozenset()
     runs_here: Callable[[], None] | None = None
-    dry_run: Callable[[Job], str] | None = None
+    dry_run: Callable[[BuildJob], str] | None = None
     takes_minutes: bool = False
 
     def available(self) -> None:
@@ -145,7 +145,7 @@ class Engine:
         self.available()
         device = self.device_to_build_for(options.device)
         with whole_file(out) as partial, self.named_failures(onnx.path):
-            written = self.write(Job(onnx, partial, precision, options, progress, device))
+            written = self.write(BuildJob(onnx, partial, precision, options, progress, device))
         built = dataclasses.replace(
             onnx.artifact,
             path=out,

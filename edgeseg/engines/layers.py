@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edgeseg.artifact import Layer
-from edgeseg.graph.movers import MOVERS
+from edgeseg.graph.shape_only import SHAPE_ONLY_OPS
 from edgeseg.spec import Precision
 
 COMPUTING = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
@@ -62,7 +62,7 @@ def requested_precision(node: Any, producers: Mapping[str, Any], floating: Preci
 def maker(name: str, producers: Mapping[str, Any]) -> Any:
     """The node that computes the tensor `name`, not only moves it; None for one that is given."""
     node = producers.get(name)
-    while node is not None and node.op_type in MOVERS:
+    while node is not None and node.op_type in SHAPE_ONLY_OPS:
         node = producers.get(node.input[0])
     return node
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from edgeseg.artifact import Artifact, Layer
 from edgeseg.engines.backend import Array, Backend
-from edgeseg.engines.engine import Engine, Job, Written
+from edgeseg.engines.engine import BuildJob, BuildResult, Engine
 from edgeseg.engines.layers import Request, layer_from_names, requests_from_onnx
 from edgeseg.engines.options import RunOptions
 from edgeseg.engines.tensorrt.cuda.libcuda import gpu_count
@@ -98,7 +98,7 @@ def specs_of(values: Any) -> tuple[TensorSpec, ...]:
     )
 
 
-def engine_file_from_onnx(job: Job) -> Written:
+def engine_file_from_onnx(job: BuildJob) -> BuildResult:
     """Copy the ONNX, and read back the graph that ONNX Runtime makes of it."""
     import onnx as onnx_package
 
@@ -108,7 +108,7 @@ def engine_file_from_onnx(job: Job) -> Written:
         optimised = Path(folder) / "optimised.onnx"
         open_session(job.path, optimised=optimised)
         graph = onnx_package.load(optimised).graph
-    return Written(tuple(layer_from_node(node, requests) for node in graph.node))
+    return BuildResult(tuple(layer_from_node(node, requests) for node in graph.node))
 
 
 def layer_from_node(node: Any, requests: Mapping[str, Request]) -> Layer:

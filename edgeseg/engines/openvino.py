@@ -14,7 +14,7 @@ import numpy as np
 
 from edgeseg.artifact import Artifact, Layer
 from edgeseg.engines.backend import Array, Backend
-from edgeseg.engines.engine import Engine, Job, Written
+from edgeseg.engines.engine import BuildJob, BuildResult, Engine
 from edgeseg.engines.layers import Request, layer_from_names, requests_from_onnx
 from edgeseg.engines.options import RunOptions
 from edgeseg.errors import UnavailableError
@@ -149,7 +149,7 @@ def onnx_name(port: Any) -> str:
     return str(port.node.get_friendly_name()).split("/sink_port")[0]
 
 
-def engine_file_from_onnx(job: Job) -> Written:
+def engine_file_from_onnx(job: BuildJob) -> BuildResult:
     """Copy the ONNX, and read back what OpenVINO compiles it to."""
     path, precision = job.path, job.precision
     device = "cpu" if job.device.startswith("npu") else job.device  # an NPU does not tell what it compiled
@@ -158,7 +158,7 @@ def engine_file_from_onnx(job: Job) -> Written:
     requests = requests_from_onnx(model, floating_precision(precision, device))
     known = {name for node in model.graph.node for name in (node.name, *node.output)}
     operations = compiled_from_onnx(path, precision, RunOptions(device)).get_runtime_model().get_ordered_ops()
-    return Written(tuple(layer for node in operations for layer in layers_from_operation(node, known, requests)))
+    return BuildResult(tuple(layer for node in operations for layer in layers_from_operation(node, known, requests)))
 
 
 def layers_from_operation(node: Any, known: set[str], requests: Mapping[str, Request]) -> list[Layer]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from edgeseg.artifact import Artifact, read_onnx
 from edgeseg.engines.backend import Array, Backend
-from edgeseg.engines.engine import Engine, Job, Written
+from edgeseg.engines.engine import BuildJob, BuildResult, Engine
 from edgeseg.engines.layers import COMPUTING, layer_from_names, requests_from_onnx
 from edgeseg.engines.options import RunOptions
 from edgeseg.errors import FormatError
@@ -163,14 +163,14 @@ def specs_of(values: Any) -> tuple[TensorSpec, ...]:
     )
 
 
-def engine_file_from_onnx(job: Job) -> Written:
+def engine_file_from_onnx(job: BuildJob) -> BuildResult:
     """Copy the ONNX. Every layer obtains fp32, that behind Q/DQ too."""
     shutil.copyfile(job.onnx.path, job.path)
     model = of_known_opset(job.onnx.proto, job.path.name)
     steps_from_graph(model.graph, constants_of(model.graph))
     requests = requests_from_onnx(model, Precision.FP32)
     obtained = {op: str(Precision.FP32) for op in COMPUTING}
-    return Written(
+    return BuildResult(
         tuple(
             layer_from_names([node.name or node.output[0]], node.op_type, obtained.get(node.op_type, ""), requests)
             for node in model.graph.node

@@ -15,7 +15,7 @@ from edgeseg.engines.backend import Array
 from edgeseg.engines.diagnose import Cause, FailingLayer, diagnose, named, pairs_before
 from edgeseg.engines.divergence import portions
 from edgeseg.engines.engine import Engine
-from edgeseg.engines.plain import plain_outputs
+from edgeseg.engines.reference import plain_outputs
 from edgeseg.engines.runners import ReferenceRunner, compared, feeds_from_frames
 from edgeseg.graph.cut import bypass_pairs, cut_graph, flow_of, node_of
 

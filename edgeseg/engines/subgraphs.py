@@ -15,7 +15,7 @@ from edgeseg.engines.agreement import SOURCE_RMS, all_finite, relative_rms
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions, RunOptions
-from edgeseg.engines.plain import plain_outputs
+from edgeseg.engines.reference import plain_outputs
 from edgeseg.graph.cut import bypass_pairs, cut_graph
 from edgeseg.spec import Precision
 

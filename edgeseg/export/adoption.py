@@ -12,14 +12,14 @@ from edgeseg.errors import MismatchError
 from edgeseg.export.statistics import Statistics
 from edgeseg.labels import labels_from_file, labels_from_names, unnamed_labels
 from edgeseg.models import open_family
-from edgeseg.models.origins import recognised
+from edgeseg.models.checkpoint_formats import recognised
 from edgeseg.spec import LabelSet, ModelSpec
 from edgeseg.weights.checkpoint import Checkpoint, model_name, read_checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from edgeseg.models.origins.origin import Adopted, Origin
+    from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat
 
 KNOWN_SETS = (CITYSCAPES_LABELS,)  # by their number of classes, which no other well-known set shares
 CLASSES = range(2, 256)  # one logit has nothing to win against
@@ -93,7 +93,7 @@ def adoption_from_file(
     return Adoption(path, spec, adopted.state, origin.name, adopted.dialect)
 
 
-def adopted_from(checkpoint: Checkpoint, origin: Origin) -> Adopted:
+def adopted_from(checkpoint: Checkpoint, origin: CheckpointFormat) -> Adopted:
     """What `origin` reads in `checkpoint`. MismatchError where it has the names of such a one alone."""
     try:
         adopted = origin.adopt(checkpoint.state)

@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeseg.graph.core import Core, constant, core_from_model, is_float
-from edgeseg.graph.frame_bytes import read_frame_bytes
+from edgeseg.graph.fold_input_normalisation import fold_input_normalisation
 from edgeseg.graph.move_qdq import drop_pairs_of_float_sums, hoist_pairs
 from edgeseg.graph.qdq import (
     DEQUANTIZE,
@@ -86,7 +86,7 @@ def lower_qdq(model: ir.Model, layout: Layout, scales: Mapping[str, float] | Non
     if layout.tokens_last:
         transpose_before_flattening(model)
     if layout.frame_codes:
-        read_frame_bytes(model.graph, core.input)
+        fold_input_normalisation(model.graph, core.input)
     for pair in list(pairs(model)):
         recode(model.graph, pair)
         for node, index in pair.dequantize.outputs[0].uses():

@@ -15,7 +15,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from edgeseg.errors import MismatchError
 from edgeseg.graph.core import constant, typed
-from edgeseg.graph.half import is_opaque
+from edgeseg.graph.float16 import is_opaque
 from edgeseg.graph.qdq import add_constant
 
 OPSET, IR_VERSION = 17, 8

@@ -18,7 +18,7 @@ from edgeseg.train.config import TrainConfig
 from edgeseg.train.device import checked_precision
 from edgeseg.train.loop import Trainer
 from edgeseg.train.recipe import check_classes, check_sizes, draw_from, sets_from_config, spec_from_config
-from edgeseg.train.request import Request
+from edgeseg.train.request import TrainRequest
 from edgeseg.train.schedule import steps_from_minutes, with_steps
 from edgeseg.train.teacher import Teacher
 from edgeseg.train.validate import Predictor, spread, validate
@@ -28,7 +28,7 @@ FIRST, MEASURED = 2, 5  # steps that compile and fill caches, steps that are tim
 MEASURED_PICTURES = 4
 
 
-def settled(request: Request, state: Mapping[str, Any] | None) -> TrainConfig:
+def settled(request: TrainRequest, state: Mapping[str, Any] | None) -> TrainConfig:
     """The recipe with nothing left open but the steps of a new training with a budget in minutes.
 
     state: of the folder's checkpoint. What the request leaves open is taken from it, so that the same command goes on
@@ -55,14 +55,16 @@ def opened(config: TrainConfig) -> tuple[list[Dataset], Dataset | None]:
     return sets, val
 
 
-def trainer_from_request(request: Request, config: TrainConfig, sets: list[Dataset], val: Dataset | None) -> Trainer:
+def trainer_from_request(
+    request: TrainRequest, config: TrainConfig, sets: list[Dataset], val: Dataset | None
+) -> Trainer:
     """A trainer at its first step, with the weights to begin with; steps worked out where there is a budget."""
     if not config.steps:
         config = with_steps(config, steps_in_budget(request, with_steps(config, 1), sets, val))
     return fresh_trainer(request, config, sets, request.folder)
 
 
-def fresh_trainer(request: Request, config: TrainConfig, sets: list[Dataset], folder: Path) -> Trainer:
+def fresh_trainer(request: TrainRequest, config: TrainConfig, sets: list[Dataset], folder: Path) -> Trainer:
     """A trainer with the weights to begin with."""
     spec = spec_from_config(config, request.start.spec)
     workers = min(WORKERS, max(1, available_threads() - 1)) if request.device.type == "cuda" else 0
@@ -73,7 +75,7 @@ def fresh_trainer(request: Request, config: TrainConfig, sets: list[Dataset], fo
     return trainer
 
 
-def steps_in_budget(request: Request, config: TrainConfig, sets: list[Dataset], val: Dataset | None) -> int:
+def steps_in_budget(request: TrainRequest, config: TrainConfig, sets: list[Dataset], val: Dataset | None) -> int:
     """How many steps, with their validations, fit in the minutes; a few are made and thrown away."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

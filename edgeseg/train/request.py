@@ -19,10 +19,10 @@ from edgeseg.export.model import Source, source_from_model
 from edgeseg.files import sha256_from_file
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.device import device_from_text
+from edgeseg.train.initial_weights import InitialWeights, initial_weights_from_model
 from edgeseg.train.presets import preset_of
 from edgeseg.train.recipe import usual_size
 from edgeseg.train.schedule import steps_from_epochs, with_steps
-from edgeseg.train.start import Start, start_from_model
 from edgeseg.train.teacher import check_teacher
 
 Size = tuple[int, int]
@@ -31,7 +31,7 @@ LARGEST_SCALE = 16
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainRequest:
     """What a user asks for.
 
     config: `steps` 0 where `minutes` decide, precision "auto" where the device does.
@@ -40,7 +40,7 @@ class Request:
     """
 
     config: TrainConfig
-    start: Start
+    start: InitialWeights
     folder: Path
     device: torch.device
     every: int = 50
@@ -49,7 +49,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Length:
+class Duration:
     """How long to train: exactly one of them."""
 
     steps: int | None = None
@@ -72,7 +72,7 @@ class Length:
 def request_from_options(
     model: str,
     data: Sequence[str],
-    length: Length,
+    length: Duration,
     *,
     shares: Sequence[float] = (),
     folder: Path | None = None,
@@ -85,12 +85,12 @@ def request_from_options(
     val_every: int | None = None,
     teacher: str | None = None,
     fields: Mapping[str, Any] | None = None,
-) -> Request:
+) -> TrainRequest:
     """The request of a command line. size, crop: (height, width). fields: of `TrainConfig`, over the family's preset.
 
     The name is `usual_name`'s unless given, the folder `runs/NAME`.
     """
-    start, source = start_from_model(model, variant), source_from_model(teacher) if teacher else None
+    start, source = initial_weights_from_model(model, variant), source_from_model(teacher) if teacher else None
     pairs = shared(data, shares)
     first = open_dataset(data[0])
     chosen = size or size_of(start, first)
@@ -107,7 +107,9 @@ def request_from_options(
         check_teacher(source, first.labels, config.crop)
     steps = length.steps_of(len(first), pairs[0][1] / sum(share for _, share in pairs), config.batch)
     config = with_steps(config, steps) if steps else dataclasses.replace(config, steps=0)
-    return Request(config, start, folder or Path("runs") / name, device_from_text(device), every, val_every, source)
+    return TrainRequest(
+        config, start, folder or Path("runs") / name, device_from_text(device), every, val_every, source
+    )
 
 
 def shared(data: Sequence[str], shares: Sequence[float]) -> tuple[tuple[str, float], ...]:
@@ -122,7 +124,7 @@ def shared(data: Sequence[str], shares: Sequence[float]) -> tuple[tuple[str, flo
     return tuple(zip(data, shares or [1.0] * len(data)))
 
 
-def size_of(start: Start, dataset: Dataset) -> Size:
+def size_of(start: InitialWeights, dataset: Dataset) -> Size:
     """The size of the weights, or for a family that of the data set's pictures."""
     if start.spec is None:
         return usual_size(dataset, start.family)

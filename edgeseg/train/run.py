@@ -23,7 +23,7 @@ from edgeseg.train.loop import Trainer
 from edgeseg.train.plot import draw_curves, draw_samples
 from edgeseg.train.prepare import check_about, opened, settled, trainer_from_request
 from edgeseg.train.recipe import sha256_of_data, without_paths
-from edgeseg.train.request import Request
+from edgeseg.train.request import TrainRequest
 from edgeseg.train.schedule import learning_rate_at, steps_between_validations
 from edgeseg.train.validate import Predictor, spread, validate
 from edgeseg.weights.file import write_weights
@@ -33,7 +33,7 @@ SHOWN = 4  # sample masks
 
 
 @dataclass(frozen=True)
-class Standing:
+class TrainingState:
     """Where a training stands after `step` steps. loss: mean since the log's last row. row: where it got one."""
 
     step: int
@@ -45,14 +45,14 @@ class Standing:
     row: log.Row | None = None
 
 
-Watch = Callable[[Standing], None]
+Watch = Callable[[TrainingState], None]
 
 
 @dataclass
 class Run:
     """One training under way. watch: called after each step. progress: of what is done between the steps."""
 
-    request: Request
+    request: TrainRequest
     trainer: Trainer
     val: Dataset | None
     samples: Dataset
@@ -123,11 +123,11 @@ class Run:
             self._keep(row, judged)
         self.watch(standing)
 
-    def _standing(self) -> Standing:
+    def _standing(self) -> TrainingState:
         trainer, seconds = self.trainer, mean_of(self.seconds)
         left = seconds * (trainer.config.steps - trainer.step)
         rate, speed = learning_rate_at(trainer.step - 1, trainer.config), trainer.config.batch / seconds
-        return Standing(trainer.step, trainer.config.steps, mean_of(self.losses), rate, speed, left)
+        return TrainingState(trainer.step, trainer.config.steps, mean_of(self.losses), rate, speed, left)
 
     def _keep(self, row: log.Row, judged: bool) -> None:
         """A row, the pictures and the checkpoint; the checkpoint last, for what it holds is not done again."""
@@ -165,7 +165,7 @@ def mean_of(values: list[float]) -> float:
     return float(np.mean(values)) if values else math.nan
 
 
-def open_run(request: Request, watch: Watch, *, restart: bool = False, progress: Progress = silent) -> Run:
+def open_run(request: TrainRequest, watch: Watch, *, restart: bool = False, progress: Progress = silent) -> Run:
     """A run that is ready to train: all that a user can have got wrong was refused, and nothing is changed before.
 
     restart: the training that lies in the folder is forgotten.

@@ -10,7 +10,7 @@ SOURCES = {
     "file": "edgeseg.video.file",
     "images": "edgeseg.video.images",
     "camera": "edgeseg.video.camera",
-    "test": "edgeseg.video.street_source",
+    "test": "edgeseg.video.synthetic_source",
     "rtsp": "edgeseg.video.file",
     "rtsps": "edgeseg.video.file",
     "http": "edgeseg.video.file",

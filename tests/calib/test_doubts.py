@@ -18,7 +18,7 @@ from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.images import images_from
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.errors import DataError, FormatError, MismatchError
-from edgeseg.measure.caveat import Caveat
+from edgeseg.measure.diagnostic import Diagnostic
 
 BLACK = np.zeros((32, 64, 3), np.uint8)
 
@@ -29,8 +29,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
     return runner(monkeypatch, capfd)
 
 
-def caveats_of(path: Path, images: Any) -> list[Caveat]:
-    found: list[Caveat] = []
+def caveats_of(path: Path, images: Any) -> list[Diagnostic]:
+    found: list[Diagnostic] = []
     ranges_from_images(path, images, warn=found.append)
     return found
 

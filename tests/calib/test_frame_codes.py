@@ -12,11 +12,11 @@ from onnx import TensorProto, helper
 from small_onnx import SPEC, frames, onnx_model
 
 from edgeseg.artifact import Artifact, write_onnx
-from edgeseg.calib.frame_codes import centred
 from edgeseg.calib.histogram import Histogram
 from edgeseg.calib.placement import placement_from_model
 from edgeseg.calib.quantize import Method, quantized_model
 from edgeseg.calib.range import ChannelStats, RangeTable, TensorStats
+from edgeseg.calib.uint8_input import centred
 from edgeseg.engines import open_engine
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.options import RunOptions

@@ -16,12 +16,12 @@ from small_onnx import frames
 
 from edgeseg.artifact import Artifact, read_onnx, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
-from edgeseg.calib.half import SAFE_ABSMAX, fp16_from_ranges, listed
+from edgeseg.calib.float16 import SAFE_ABSMAX, fp16_from_ranges, listed
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import FP16_MAX, RangeTable
 from edgeseg.errors import FormatError, MismatchError
 from edgeseg.files import sha256_from_file
-from edgeseg.measure.caveat import Caveat
+from edgeseg.measure.diagnostic import Diagnostic
 from edgeseg.spec import Output, Precision
 
 
@@ -49,8 +49,8 @@ def run(path: Path, images: np.ndarray) -> np.ndarray:
         return np.concatenate([evaluator.run(None, {"rgb": image[None]})[0] for image in images])
 
 
-def half_of(source: Artifact, table: RangeTable | None, name: str = "half.onnx") -> tuple[Artifact, list[Caveat]]:
-    caveats: list[Caveat] = []
+def half_of(source: Artifact, table: RangeTable | None, name: str = "half.onnx") -> tuple[Artifact, list[Diagnostic]]:
+    caveats: list[Diagnostic] = []
     artifact = fp16_from_ranges(source.path, table, out=source.path.with_name(name), warn=caveats.append).artifact
     return artifact, caveats
 

@@ -14,7 +14,7 @@ from small_onnx import CLASSES, HEIGHT, SPEC, WIDTH, frames, onnx_model
 from edgeseg.artifact import Artifact, read_onnx, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.engines.build import engine_from_onnx
-from edgeseg.engines.plain import plain_outputs
+from edgeseg.engines.reference import plain_outputs
 
 BLOCKS = 2
 GAINS = (0.01, 1.0)  # of the channels of a convolution that no batch norm has evened

@@ -10,9 +10,9 @@ import pytest
 from small_cli import Run, runner
 from small_onnx import float_onnx, frames, int8_onnx, street_onnx
 
+from edgeseg.autotune.blocks import Block
+from edgeseg.autotune.sensitivity import Effect, Sensitivity
 from edgeseg.calib.calibrate import ranges_from_images
-from edgeseg.decide.blocks import Block
-from edgeseg.decide.sensitivity import Effect, Sensitivity
 
 STREETS = "street:?seed=3&frames=24&size=96x64"
 WORDS = ("sensitivity", "street.onnx", "--engine", "onnxruntime", "--threads", "1", "-o", "made")

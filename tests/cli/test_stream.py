@@ -25,7 +25,7 @@ from edgeseg.errors import UnavailableError
 from edgeseg.video import camera
 from edgeseg.video.sink import open_sink
 from edgeseg.video.source import open_source
-from edgeseg.video.street_source import StreetSource
+from edgeseg.video.synthetic_source import SyntheticSource
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_stream_says_percent_as_eval_does(run: Run, model: str) -> None:
 def test_nothing_is_said_to_be_written_where_no_frame_came(
     run: Run, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(StreetSource, "_frames", lambda self: (frame for frame in ()))
+    monkeypatch.setattr(SyntheticSource, "_frames", lambda self: (frame for frame in ()))
     done = run("stream", "test://street?size=96x64", model, "-o", "out.mp4")
     assert "wrote" not in done.err
     assert not Path("out.mp4").exists()

@@ -461,14 +461,14 @@ def test_a_terminal_gets_a_bar_with_the_figures(
 ) -> None:
     from edgeseg.commands.train import shown_training
     from edgeseg.train.log import Row
-    from edgeseg.train.run import Standing
+    from edgeseg.train.run import TrainingState
 
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setenv("TERM", "xterm")
     with shown_training() as (watch, progress):
         progress("validate", 1, 2)
-        watch(Standing(4, 10, 1.5, 1e-3, 12.0, 30.0, Row(4, 1.5, 1e-3, 12.0, 0.5)))
+        watch(TrainingState(4, 10, 1.5, 1e-3, 12.0, 30.0, Row(4, 1.5, 1e-3, 12.0, 0.5)))
     err = capfd.readouterr().err
     assert "step 4/10  loss 1.5000  lr 1.0e-03  12.0 img/s  val mIoU 50.00  30 s left" in err
     assert "4/10" in err.replace("step 4/10", "")  # the bar's own count

@@ -14,7 +14,7 @@ from small_nets import SMALLEST_VARIANT, small_network, small_spec, street_frame
 import edgeseg
 from edgeseg.artifact import Artifact, read_onnx
 from edgeseg.calib.calibrate import ranges_from_images
-from edgeseg.calib.half import fp16_from_ranges
+from edgeseg.calib.float16 import fp16_from_ranges
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import ENGINES, open_engine

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import edgeseg.datasets.street
+import edgeseg.datasets.synthetic
 from edgeseg.datasets import open_dataset
 from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.errors import DataError, SizeError
-from edgeseg.street import STREET_LABELS, StreetCamera
+from edgeseg.synthetic import STREET_LABELS, StreetCamera
 
 SIZE = "size=64x48"
 
@@ -46,7 +46,7 @@ class CountingCamera(StreetCamera):
 
 
 def test_a_frame_is_drawn_when_asked_for_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edgeseg.datasets.street, "StreetCamera", CountingCamera)
+    monkeypatch.setattr(edgeseg.datasets.synthetic, "StreetCamera", CountingCamera)
     monkeypatch.setattr(CountingCamera, "drawn", [])
     dataset = open_dataset(f"street:?frames=1000&{SIZE}")
     assert len(dataset) == 1000

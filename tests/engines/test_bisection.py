@@ -26,11 +26,11 @@ from small_onnx import float_onnx, frames, int8_onnx
 from edgeseg.artifact import Artifact, load_onnx, read_onnx, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.range import RangeTable
-from edgeseg.engines import gate, open_engine
+from edgeseg.engines import open_engine
 from edgeseg.engines.agreement import CheckImages
 from edgeseg.engines.build import engine_from_onnx
-from edgeseg.engines.engine import Engine, Job, Written
-from edgeseg.engines.plain import plain_outputs
+from edgeseg.engines.engine import BuildJob, BuildResult, Engine
+from edgeseg.engines.reference import plain_outputs
 from edgeseg.engines.subgraphs import Deviation, SubgraphComparator
 from edgeseg.errors import AgreementError, MismatchError
 from edgeseg.graph.cut import bypass_pairs, cut_graph, flow_of
@@ -204,7 +204,7 @@ def wrong_runtime(node: str, factor: float) -> Engine:
     """ONNX Runtime that multiplies the weight of `node` by `factor`."""
     right = open_engine("onnxruntime")
 
-    def write(job: Job) -> Written:
+    def write(job: BuildJob) -> BuildResult:
         written = right.write(job)
         model = onnx.load(job.path)
         for each in model.graph.node:
@@ -220,7 +220,7 @@ def wrong_runtime(node: str, factor: float) -> Engine:
 def gate_of(engine: Engine, source: Artifact, folder: Path, **options: Any) -> Agreement:
     loaded = load_onnx(source.path)
     built = engine.build(loaded, folder / "built.onnx", source.precision)
-    return gate.agreement_of(engine, built, loaded, options.get("reference"), CheckImages(frames(2)))
+    return verify.agreement_of(engine, built, loaded, options.get("reference"), CheckImages(frames(2)))
 
 
 @pytest.mark.parametrize("node", ["conv0", "conv1", "conv2"])

@@ -13,7 +13,7 @@ import pytest
 from small_onnx import float_onnx, frames
 
 from edgeseg import sessions
-from edgeseg.decide.decide import best_float
+from edgeseg.autotune.autotune import best_float
 from edgeseg.engines import default_engine, onnxruntime, open_engine, openvino
 from edgeseg.engines.devices import device_from_name
 from edgeseg.engines.options import RunOptions
@@ -134,7 +134,7 @@ def test_bf16_of_the_cpu_is_not_chosen_for_another_device(
     device: str, precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_core(monkeypatch, FakeCore(["CPU", "GPU"]))
-    monkeypatch.setattr("edgeseg.decide.decide.has_native_bf16", lambda: True)
+    monkeypatch.setattr("edgeseg.autotune.autotune.has_native_bf16", lambda: True)
     assert best_float(open_engine("openvino"), device) is precision
 
 

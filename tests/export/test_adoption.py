@@ -27,7 +27,7 @@ from edgeseg.export.statistics import Statistics  # noqa: E402
 from edgeseg.labels import unnamed_labels  # noqa: E402
 from edgeseg.opening import existing_engine  # noqa: E402
 from edgeseg.spec import InputSpec, Output  # noqa: E402
-from edgeseg.street import StreetCamera  # noqa: E402
+from edgeseg.synthetic import StreetCamera  # noqa: E402
 from edgeseg.weights import weights_path  # noqa: E402
 
 NAMES = ("road", "pavement", "car", "sky", "tree")

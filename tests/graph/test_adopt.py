@@ -31,7 +31,7 @@ from edgeseg.files import sha256_from_file
 from edgeseg.graph.adopt.check import LOGIT_TOLERANCE
 from edgeseg.graph.adopt.normalise import PRESETS, input_spec_of
 from edgeseg.graph.adopt.picture import Picture
-from edgeseg.graph.adopt.wishes import Wishes
+from edgeseg.graph.adopt.request import AdoptionRequest
 from edgeseg.labels import unnamed_labels
 from edgeseg.segmenter import open_segmenter
 from edgeseg.spec import Precision
@@ -62,7 +62,7 @@ def test_a_uint8_network_normalises_by_itself(tmp_path: Path, nhwc: bool, keeps:
     if keeps:  # bytes are worked on before they are cast, so that the graph must go on taking them
         net.nodes.insert(0, helper.make_node("MaxPool", ["image"], ["bytes"], kernel_shape=[1, 1]))
         net.nodes[1].input[0] = "bytes"
-    made = adopted(tmp_path, net, Wishes(color="rgb"))
+    made = adopted(tmp_path, net, AdoptionRequest(color="rgb"))
     fed = FRAME if nhwc else FRAME.transpose(2, 0, 1)
     (want,) = onnxruntime.InferenceSession(tmp_path / "net.onnx").run(None, {"image": fed[None]})
     assert np.abs(run(made) - want).max() <= LOGIT_TOLERANCE * np.abs(want).max()
@@ -168,12 +168,12 @@ def test_logits_without_a_batch_are_read_by_their_shape(tmp_path: Path, shape: t
 )
 def test_mean_and_std_are_read_in_either_unit(mean: Any, std: Any, want: Any, reason: str) -> None:
     picture = Picture("image", "float32", "nchw", HEIGHT, WIDTH, dynamic=False)
-    spec, facts = input_spec_of(picture, Wishes(color="rgb", mean=mean, std=std), "net.onnx")
+    spec, facts = input_spec_of(picture, AdoptionRequest(color="rgb", mean=mean, std=std), "net.onnx")
     assert np.allclose([spec.mean, spec.std], want)
     assert all(reason in fact.reason for fact in facts[1:])
 
 
 def test_a_preset_follows_the_colour_order() -> None:
     picture = Picture("image", "float32", "nchw", HEIGHT, WIDTH, dynamic=False)
-    spec, _ = input_spec_of(picture, Wishes(color="bgr", normalize="imagenet"), "net.onnx")
+    spec, _ = input_spec_of(picture, AdoptionRequest(color="bgr", normalize="imagenet"), "net.onnx")
     assert spec.mean == (0.406, 0.456, 0.485)

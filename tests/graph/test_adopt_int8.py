@@ -14,7 +14,7 @@ from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.graph.adopt.normalise import PRESETS
-from edgeseg.graph.adopt.wishes import Wishes
+from edgeseg.graph.adopt.request import AdoptionRequest
 
 
 def pooled() -> Net:
@@ -29,7 +29,7 @@ def pooled() -> Net:
 def test_every_normalisation_can_be_quantised(
     normalize: str, target: str, net: Callable[[], Net], tmp_path: Path
 ) -> None:
-    made = adopted(tmp_path, net(), Wishes(color="rgb", normalize=normalize))
+    made = adopted(tmp_path, net(), AdoptionRequest(color="rgb", normalize=normalize))
     table = ranges_from_images(made.artifact.path, [FRAME])
     quantised = int8_from_ranges(made.artifact.path, table, target=target, out=tmp_path / "int8.onnx")
     assert quantised.provenance.target == target

@@ -21,7 +21,7 @@ from edgeseg.errors import MismatchError
 from edgeseg.graph.core import core_from_model
 from edgeseg.graph.deploy import append_mask_tail
 from edgeseg.graph.dynamic import with_dynamic_batch, with_dynamic_size
-from edgeseg.graph.half import halved
+from edgeseg.graph.float16 import to_float16
 from edgeseg.models import FAMILIES
 from edgeseg.spec import ModelSpec, Output
 
@@ -93,7 +93,7 @@ def graph_from(path: Path, spec: ModelSpec, precision: str, output: Output) -> i
         append_mask_tail(model, spec.resized(width, height))
     if precision == "int8":  # which scales does not matter here
         return quantize_canonical(model, {str(value.name): 0.05 for value in core_from_model(model).activations()})
-    return halved(model) if precision == "fp16" else model
+    return to_float16(model) if precision == "fp16" else model
 
 
 @pytest.mark.parametrize("output", Output)
@@ -293,7 +293,7 @@ def test_equal_input_gives_equal_bytes():
 def test_tensorrt_builds_a_batch_of_one_to_four(precision, output):
     pytest.importorskip("tensorrt_rtx")
     model = float_model(output=output)
-    model = with_dynamic_batch(halved(model) if precision == "fp16" else model)
+    model = with_dynamic_batch(to_float16(model) if precision == "fp16" else model)
     log = rtx_plan(model, {"rgb": ((1, 32, 64, 3), (2, 32, 64, 3), (4, 32, 64, 3))})
     assert convolution_types(log) == {"Half" if precision == "fp16" else "Float"}
 

@@ -18,7 +18,7 @@ from small_onnx import frames, onnx_model
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.errors import MismatchError, UnknownNameError
 from edgeseg.graph.core import core_from_model
-from edgeseg.graph.half import halved, lost_share
+from edgeseg.graph.float16 import lost_share, to_float16
 from edgeseg.spec import Output
 
 HALF, FLOAT = ir.DataType.FLOAT16, ir.DataType.FLOAT
@@ -66,13 +66,13 @@ def labels(output: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("output", Output)
 def test_labels_are_those_of_the_float_graph(output):
     images = frames(8, seed=3)
-    expected, found = run(float_model(output=output), images), run(halved(float_model(output=output)), images)
+    expected, found = run(float_model(output=output), images), run(to_float16(float_model(output=output)), images)
     assert found.dtype == expected.dtype
     assert (labels(found) == labels(expected)).mean() >= 0.999
 
 
 def test_the_core_is_half_and_what_is_around_it_float():
-    model = halved(float_model())
+    model = to_float16(float_model())
     types = types_of(model)
     float32 = {name for name, kind in types.items() if kind == FLOAT}
     assert float32 == {"float/Cast", "planar/Transpose", "centred/Sub", "picture/Mul", "logits/Cast"}
@@ -83,14 +83,14 @@ def test_the_core_is_half_and_what_is_around_it_float():
 
 
 def test_the_mask_is_taken_of_float_logits():
-    model = halved(float_model(output=Output.MASK))
+    model = to_float16(float_model(output=Output.MASK))
     types = types_of(model)
     assert types["enlarged/Resize"] == types["logits/Cast"] == FLOAT
     assert node_named(model, "enlarged/Resize").inputs[0].name == "logits"
 
 
 def test_casts_stand_where_types_meet_and_only_there():
-    model = halved(float_model(), keep=frozenset({"fuse/Conv"}))
+    model = to_float16(float_model(), keep=frozenset({"fuse/Conv"}))
     assert cast_pairs(model) == []
     # the frame's own, and to and fro: before the core, before fuse, behind its ReLU, and for the logits
     assert Counter(node.op_type for node in model.graph)["Cast"] == 1 + 4
@@ -103,7 +103,7 @@ def test_a_weight_that_both_types_read_is_there_twice():
     model = float_model()
     project, signed = node_named(model, "gate/Conv"), node_named(model, "project/Conv")
     signed.replace_input_with(1, project.inputs[1])
-    halved(model, keep=frozenset({"gate/Conv"}))
+    to_float16(model, keep=frozenset({"gate/Conv"}))
     assert model.graph.initializers["gate.w"].dtype == FLOAT
     assert model.graph.initializers["gate.w_half"].dtype == HALF
     assert run(model, frames(1)).shape == (1, 5, 16, 32)
@@ -116,7 +116,7 @@ def test_scales_of_a_resize_stay_float():
     model.graph.register_initializer(scales)
     resize.replace_input_with(2, scales)
     resize.replace_input_with(3, None)
-    halved(model)
+    to_float16(model)
     assert types_of(model)["large/Resize"] == HALF
     assert scales.const_value.dtype == FLOAT
 
@@ -161,7 +161,7 @@ def normalising_model(spelt_out: bool) -> ir.Model:
 def test_normalisation_and_softmax_stay_float(spelt_out):
     images = np.full((1, 32, 64, 3), 40, np.uint8) + frames(1) // 8
     expected = run(normalising_model(spelt_out), images)
-    model = halved(normalising_model(spelt_out))
+    model = to_float16(normalising_model(spelt_out))
     types = types_of(model)
     half = {name for name, kind in types.items() if kind == HALF and not name.endswith("/Cast")}
     assert half == {"score", "product"}
@@ -174,7 +174,7 @@ def test_weights_that_half_cannot_hold_stay_float():
     for name, factor in (("left.w", 1e6), ("fuse.w", 1e-8), ("left.b", 1e-8)):
         value = model.graph.initializers[name]
         value.const_value = ir.tensor(value.const_value.numpy() * np.float32(factor), name=name)
-    types = types_of(halved(model))
+    types = types_of(to_float16(model))
     assert types["left/Conv"] == types["fuse/Conv"] == FLOAT
     assert types["depthwise/Conv"] == HALF
 
@@ -183,7 +183,7 @@ def test_a_bias_that_vanishes_does_no_harm():
     model = float_model()
     bias = model.graph.initializers["left.b"]
     bias.const_value = ir.tensor(bias.const_value.numpy() * np.float32(1e-8), name="left.b")
-    assert types_of(halved(model))["left/Conv"] == HALF
+    assert types_of(to_float16(model))["left/Conv"] == HALF
 
 
 def test_the_share_that_float16_loses():
@@ -194,38 +194,38 @@ def test_the_share_that_float16_loses():
 
 
 def test_equal_input_gives_equal_bytes():
-    first, second = (ir.to_proto(halved(float_model())).SerializeToString(deterministic=True) for _ in range(2))
+    first, second = (ir.to_proto(to_float16(float_model())).SerializeToString(deterministic=True) for _ in range(2))
     assert first == second
 
 
 def test_an_int8_graph_is_refused(tmp_path: Path, residual, table):
     artifact = int8_from_ranges(residual.path, table, target="canonical", out=tmp_path / "int8.onnx")
     with pytest.raises(MismatchError, match=r"int8 already: it has .*QuantizeLinear") as caught:
-        halved(ir.load(artifact.path))
+        to_float16(ir.load(artifact.path))
     assert "fp32 ONNX" in caught.value.hint
 
 
 def test_a_half_graph_is_refused():
     with pytest.raises(MismatchError, match=r"picture_half/Cast gives FLOAT16") as caught:
-        halved(halved(float_model()))
+        to_float16(to_float16(float_model()))
     assert "fp32 ONNX" in caught.value.hint
 
 
 def test_an_unknown_node_is_refused():
     with pytest.raises(UnknownNameError, match="unknown node: stem/Con") as caught:
-        halved(float_model(), keep=frozenset({"stem/Con"}))
+        to_float16(float_model(), keep=frozenset({"stem/Con"}))
     assert caught.value.hint == "did you mean stem/Conv?"
 
 
 @pytest.mark.parametrize("output", Output)
 def test_tensorrt_builds_it_in_half(output):
     pytest.importorskip("tensorrt_rtx")
-    assert convolution_types(rtx_plan(halved(float_model(output=output)))) == {"Half"}
+    assert convolution_types(rtx_plan(to_float16(float_model(output=output)))) == {"Half"}
 
 
 def test_a_kept_convolution_is_built_in_float():
     pytest.importorskip("tensorrt_rtx")
-    assert convolution_types(rtx_plan(halved(float_model(), keep=frozenset({"left/Conv"})))) == {"Half", "Float"}
+    assert convolution_types(rtx_plan(to_float16(float_model(), keep=frozenset({"left/Conv"})))) == {"Half", "Float"}
 
 
 @pytest.mark.slow
@@ -238,7 +238,7 @@ def test_a_segformer_keeps_its_norms_and_its_attention_float(tmp_path: Path):
     spec = small_spec("segformer")
     path = onnx_from_module(small_network(spec), spec, tmp_path / "float.onnx").path
     images = np.stack([rgb for rgb, _ in street_frames(spec)])
-    model = halved(ir.load(path))
+    model = to_float16(ir.load(path))
     types = types_of(model)
     operators = {str(node.name): node.op_type for node in model.graph}
     for operator, expected in (("LayerNormalization", FLOAT), ("Softmax", FLOAT), ("MatMul", HALF), ("Conv", HALF)):
@@ -248,6 +248,6 @@ def test_a_segformer_keeps_its_norms_and_its_attention_float(tmp_path: Path):
 
 
 def test_the_core_has_the_same_outputs():
-    assert [value.shape for value in core_from_model(halved(float_model())).outputs] == [
+    assert [value.shape for value in core_from_model(to_float16(float_model())).outputs] == [
         value.shape for value in core_from_model(float_model()).outputs
     ]

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from residual_onnx import residual_model
 from small_onnx import frames, onnx_model
 
-from edgeseg.calib.placement import MOVERS, TARGETS, scale_source
+from edgeseg.calib.placement import SHAPE_ONLY_OPS, TARGETS, scale_source
 from edgeseg.calib.quantize import quantize_canonical, scale_from_range
 from edgeseg.calib.range import Range
 from edgeseg.engines.openvino import openvino_core
@@ -196,7 +196,7 @@ def test_a_lowered_file_gives_canonical_values_within_one_quantum(target, steps,
 def reads_codes(node: ir.Node) -> bool:
     """Whether what enters `node` comes out of a pair, at once or through what only moves values."""
     producer = node.inputs[0].producer()
-    while producer is not None and producer.op_type in MOVERS:
+    while producer is not None and producer.op_type in SHAPE_ONLY_OPS:
         producer = producer.inputs[0].producer()
     return producer is not None and producer.op_type == DEQUANTIZE
 

@@ -19,7 +19,7 @@ from edgeseg.errors import MismatchError
 from edgeseg.graph.core import core_from_model
 from edgeseg.graph.deploy import append_mask_tail
 from edgeseg.graph.dynamic import with_dynamic_batch
-from edgeseg.graph.half import halved
+from edgeseg.graph.float16 import to_float16
 from edgeseg.graph.opset17 import lowered_to_opset17
 from edgeseg.graph.trt8_operators import OPERATORS_8_5, OPERATORS_8_6, unread_nodes
 from edgeseg.models import FAMILIES
@@ -63,7 +63,7 @@ def assert_same(found: np.ndarray, expected: np.ndarray, form: str) -> None:
         np.testing.assert_allclose(found, expected, atol=0.01 * np.abs(expected).max())  # 20 layers of 2**-11
 
 
-FORMS = {"fp32": lambda model: model, "fp16": halved, "int8": int8}
+FORMS = {"fp32": lambda model: model, "fp16": to_float16, "int8": int8}
 
 
 @pytest.mark.parametrize("output", Output)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from edgeseg.measure import load as module
-from edgeseg.measure.caveat import caveats_from_run
+from edgeseg.measure.diagnostic import caveats_from_run
 from edgeseg.measure.load import Load, LoadMeter
 
 

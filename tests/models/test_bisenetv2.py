@@ -14,11 +14,11 @@ from golden_weights import golden_image, golden_state, read_lines  # noqa: E402
 
 from edgeseg.errors import MismatchError, UnknownNameError  # noqa: E402
 from edgeseg.models.bisenetv2 import FAMILY  # noqa: E402
+from edgeseg.models.checkpoint_formats.bisenetv2 import variant_from_state  # noqa: E402
+from edgeseg.models.checkpoint_formats.coincheung import CUSTOM  # noqa: E402
+from edgeseg.models.checkpoint_formats.coincheung_bisenetv2 import adopt  # noqa: E402
 from edgeseg.models.count import count  # noqa: E402
 from edgeseg.models.layers import UPSAMPLINGS, Enlarge  # noqa: E402
-from edgeseg.models.origins.bisenetv2 import variant_from_state  # noqa: E402
-from edgeseg.models.origins.coincheung import CUSTOM  # noqa: E402
-from edgeseg.models.origins.coincheung_bisenetv2 import adopt  # noqa: E402
 from edgeseg.models.variant import arguments_from_text  # noqa: E402
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "origins"

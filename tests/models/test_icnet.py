@@ -16,9 +16,9 @@ from golden_weights import golden_state, read_lines  # noqa: E402
 from edgeseg.errors import MismatchError, UnknownNameError  # noqa: E402
 from edgeseg.export.onnx import onnx_from_module  # noqa: E402
 from edgeseg.graph.identity import graph_id  # noqa: E402
+from edgeseg.models.checkpoint_formats.mmseg_icnet import adopt  # noqa: E402
 from edgeseg.models.count import count  # noqa: E402
 from edgeseg.models.icnet import BINS, FAMILY, halve, pool_evenly  # noqa: E402
-from edgeseg.models.origins.mmseg_icnet import adopt  # noqa: E402
 from edgeseg.models.variant import arguments_from_text  # noqa: E402
 from edgeseg.spec import InputSpec, LabelSet, ModelSpec  # noqa: E402
 

@@ -14,11 +14,11 @@ torch = pytest.importorskip("torch")
 
 from golden_weights import golden_image, golden_state, read_lines, sampled  # noqa: E402
 
-import edgeseg.models.origins  # noqa: E402
+import edgeseg.models.checkpoint_formats  # noqa: E402
 from edgeseg.errors import EdgeSegError, FormatError, MismatchError  # noqa: E402
 from edgeseg.labels import unnamed_labels  # noqa: E402
 from edgeseg.models import open_family  # noqa: E402
-from edgeseg.models.origins import ORIGINS, open_origin, recognised  # noqa: E402
+from edgeseg.models.checkpoint_formats import ORIGINS, open_origin, recognised  # noqa: E402
 from edgeseg.spec import InputSpec, ModelSpec  # noqa: E402
 
 FOLDER = Path(__file__).parents[1] / "golden" / "origins"
@@ -92,7 +92,7 @@ def test_shapes_tell_variant_and_classes(golden: str) -> None:
 @pytest.mark.parametrize("golden", GOLDENS)
 def test_marks_are_those_of_one_origin_alone(golden: str) -> None:
     own = facts_of(golden)["origin"]
-    assert [name for name in ORIGINS if open_origin(name).likeness(keys_of(golden)) == 1.0] == [own]
+    assert [name for name in ORIGINS if open_origin(name).match_score(keys_of(golden)) == 1.0] == [own]
 
 
 def test_every_origin_has_a_golden() -> None:
@@ -100,7 +100,7 @@ def test_every_origin_has_a_golden() -> None:
 
 
 def test_table_is_what_lies_on_disk() -> None:
-    folder = Path(edgeseg.models.origins.__file__).parent
+    folder = Path(edgeseg.models.checkpoint_formats.__file__).parent
     on_disk = {path.stem for path in folder.glob("*.py") if re.search(r"^ORIGIN = ", path.read_text("utf-8"), re.M)}
     assert {module.rpartition(".")[2] for module in ORIGINS.values()} == on_disk
 

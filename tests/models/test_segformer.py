@@ -15,8 +15,8 @@ safetensors = pytest.importorskip("safetensors.torch")
 from edgeseg.errors import UnknownNameError  # noqa: E402
 from edgeseg.export.onnx import onnx_from_module  # noqa: E402
 from edgeseg.labels import unnamed_labels  # noqa: E402
+from edgeseg.models.checkpoint_formats.huggingface_segformer import ORIGIN  # noqa: E402
 from edgeseg.models.count import count  # noqa: E402
-from edgeseg.models.origins.huggingface_segformer import ORIGIN  # noqa: E402
 from edgeseg.models.segformer import (  # noqa: E402
     DECODERS,
     FAMILY,

@@ -16,10 +16,10 @@ from edgeseg.errors import FileProblem, MismatchError, UnknownNameError  # noqa:
 from edgeseg.models import FAMILIES, open_family  # noqa: E402
 from edgeseg.spec import InputSpec, LabelSet  # noqa: E402
 from edgeseg.train.config import TrainConfig  # noqa: E402
+from edgeseg.train.initial_weights import initial_weights_from_model  # noqa: E402
 from edgeseg.train.normalise import Normalise  # noqa: E402
 from edgeseg.train.recipe import spec_from_config  # noqa: E402
 from edgeseg.train.request import checked_name, usual_name  # noqa: E402
-from edgeseg.train.start import start_from_model  # noqa: E402
 from edgeseg.weights import BUNDLED  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -28,22 +28,22 @@ SPEC = small_spec("bisenetv2")
 
 def test_a_family_has_its_first_variant_and_no_weights() -> None:
     first = next(iter(open_family("bisenetv2").variants))
-    assert start_from_model("bisenetv2").variant == first
-    start = start_from_model("bisenetv2", "light?head=64")
+    assert initial_weights_from_model("bisenetv2").variant == first
+    start = initial_weights_from_model("bisenetv2", "light?head=64")
     assert (start.variant, start.sha256, start.state_for(SPEC)) == ("light?head=64", "", {})
 
 
 def test_weights_say_family_and_variant(tiny_weights: Path) -> None:
-    start = start_from_model(str(tiny_weights))
+    start = initial_weights_from_model(str(tiny_weights))
     assert (start.family, start.variant, start.spec) == ("bisenetv2", "light", SPEC)
     assert len(start.state_for(SPEC)) == len(open_family("bisenetv2").build(SPEC).state_dict())
-    assert start_from_model("bisenetv2-street").family == "bisenetv2"
+    assert initial_weights_from_model("bisenetv2-street").family == "bisenetv2"
 
 
 @pytest.mark.parametrize("names", [tuple("abc"), tuple("abcdefghijk")])  # fewer, and as many of other names
 def test_the_classifier_is_left_out_where_the_classes_differ(tiny_weights: Path, names: tuple[str, ...]) -> None:
     others = LabelSet(names=names, palette=((0, 0, 0),) * len(names))
-    start = start_from_model(str(tiny_weights))
+    start = initial_weights_from_model(str(tiny_weights))
     missing = start.state_for(SPEC).keys() - start.state_for(dataclasses.replace(SPEC, labels=others)).keys()
     assert missing == {"head.2.weight", "head.2.bias"}
 
@@ -51,23 +51,23 @@ def test_the_classifier_is_left_out_where_the_classes_differ(tiny_weights: Path,
 def test_weights_that_lack_a_tensor_are_refused(tmp_path: Path) -> None:
     state = open_family("bisenetv2").build(SPEC).state_dict()
     del state["aggregate.last.0.weight"]
-    start = start_from_model(str(write_state(tmp_path / "w.safetensors", state, SPEC)))
+    start = initial_weights_from_model(str(write_state(tmp_path / "w.safetensors", state, SPEC)))
     with pytest.raises(MismatchError, match=r"1 tensors are missing .* first: aggregate.last.0.weight"):
         start.state_for(SPEC)
 
 
 def test_what_is_no_model(tiny_weights: Path) -> None:
     with pytest.raises(UnknownNameError) as caught:
-        start_from_model("bisenetv3")
+        initial_weights_from_model("bisenetv3")
     assert (caught.value.message, caught.value.hint) == (
         "unknown model or family: bisenetv3", "did you mean bisenetv2?",
     )  # fmt: skip
     with pytest.raises(UnknownNameError, match="unknown variant of bisenetv2: lihgt"):
-        start_from_model("bisenetv2", "lihgt")
+        initial_weights_from_model("bisenetv2", "lihgt")
     with pytest.raises(MismatchError, match="is a bisenetv2 light, and --variant base was asked for"):
-        start_from_model(str(tiny_weights), "base")
+        initial_weights_from_model(str(tiny_weights), "base")
     with pytest.raises(FileProblem, match=r"no such file: nothing\.safetensors"):
-        start_from_model("nothing.safetensors")
+        initial_weights_from_model("nothing.safetensors")
 
 
 def test_the_normalisation_of_the_weights_is_kept_at_another_size() -> None:

@@ -20,9 +20,9 @@ from edgeseg.engines.request import (
 )
 from edgeseg.engines.tensorrt.compat import import_release
 from edgeseg.engines.tensorrt.cuda import open_cuda
-from edgeseg.engines.tensorrt.lane import Lane
-from edgeseg.engines.tensorrt.opened import Opened, shared_engine
-from edgeseg.engines.tensorrt.slot import slots_of
+from edgeseg.engines.tensorrt.execution_context import ExecutionContext
+from edgeseg.engines.tensorrt.io_binding import bindings_of
+from edgeseg.engines.tensorrt.loaded_engine import LoadedEngine, shared_engine
 from edgeseg.errors import UnavailableError
 from edgeseg.predictions.decoder import Decoder, SemanticDecoder
 
@@ -39,9 +39,9 @@ class TensorRtBackend(Backend):
 
     def __init__(self, name: str, artifact: Artifact, run: RunOptions) -> None:
         self._release = import_release(name)
-        self._artifact, self._lanes = artifact, list[Lane]()
+        self._artifact, self._lanes = artifact, list[ExecutionContext]()
         self._most_lanes = LANES
-        self._opened: Opened | None = None
+        self._opened: LoadedEngine | None = None
         self._cuda = open_cuda(run.device)
         try:
             with self._cuda.current():
@@ -98,7 +98,7 @@ class TensorRtBackend(Backend):
         with self._cuda.current():
             return future()
 
-    def _free_lane(self) -> Lane:
+    def _free_lane(self) -> ExecutionContext:
         """A lane without a picture under way, a new one where all have one; the oldest where there are enough."""
         free = next((lane for lane in self._lanes if not lane.is_busy), None)
         if free is not None:
@@ -117,15 +117,17 @@ class TensorRtBackend(Backend):
             self._most_lanes = len(self._lanes)
             logger.warning("%s: one picture at a time: %s", self.name, problem)
 
-    def _new_lane(self) -> Lane:
+    def _new_lane(self) -> ExecutionContext:
         """Another execution context. UnavailableError where the device has no room for it."""
         assert self._opened is not None  # until it is closed
         engine = self._opened.engine
         context = engine.create_execution_context()
         if context is None:
             raise self._out_of_memory(engine)
-        slots = slots_of(self._release, engine, context, self._cuda)
-        return Lane(self._artifact.path.name, self._cuda, context, self._cuda.stream(), slots, self._failure)
+        slots = bindings_of(self._release, engine, context, self._cuda)
+        return ExecutionContext(
+            self._artifact.path.name, self._cuda, context, self._cuda.stream(), slots, self._failure
+        )
 
     def _failure(self) -> UnavailableError:
         """A call that TensorRT did not take."""

@@ -26,7 +26,7 @@ SHOWN = 5  # of the layers that a DLA leaves to the GPU; the sidecar has them al
 
 
 @dataclass(frozen=True)
-class Order:
+class BuildRequest:
     """What is to be built.
 
     onnx: a checked `onnx.ModelProto` that the release's parser reads. profile: the smallest, usual and largest shape
@@ -49,7 +49,9 @@ class Plan:
     fell_back: tuple[str, ...] = ()
 
 
-def plan_from_order(release: Release, order: Order, timings: Timings | None, progress: Progress = silent) -> Plan:
+def plan_from_request(
+    release: Release, order: BuildRequest, timings: Timings | None, progress: Progress = silent
+) -> Plan:
     """Compile. It may take minutes, and stops at Ctrl-C; before 10.0, which cannot be stopped, when it is done.
 
     FormatError where the parser refuses a node or nothing can be compiled; UnavailableError where the device is not
@@ -84,7 +86,7 @@ def opened_builder(release: Release, log: Log) -> Any:
         raise builder_error(log.errors, release.name) from problem
 
 
-def configured(release: Release, builder: Any, network: Any, order: Order) -> Any:
+def configured(release: Release, builder: Any, network: Any, order: BuildRequest) -> Any:
     """The builder's configuration for `order`."""
     trt, options, config = release.trt, order.options, builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED

@@ -8,9 +8,9 @@ from typing import Any
 
 import onnx_ir as ir
 
-from edgeseg.engines.engine import Job, Written
+from edgeseg.engines.engine import BuildJob, BuildResult
 from edgeseg.engines.layers import requests_from_onnx
-from edgeseg.engines.tensorrt.builder import Order, Plan, plan_from_order, shapes_from_options
+from edgeseg.engines.tensorrt.builder import BuildRequest, Plan, plan_from_request, shapes_from_options
 from edgeseg.engines.tensorrt.compat import Release, assumed_release, import_release
 from edgeseg.engines.tensorrt.device import current_device
 from edgeseg.engines.tensorrt.dump import layers_from_log
@@ -28,25 +28,25 @@ from edgeseg.graph.opset17 import lowered_to_opset17
 from edgeseg.provenance import BuildInfo
 
 
-def written_by(name: str, job: Job) -> Written:
+def written_by(name: str, job: BuildJob) -> BuildResult:
     """Compile `job` with the TensorRT `name`, "tensorrt" or "tensorrt_rtx"."""
     release = import_release(name)
     with current_device(job.device) as device:
         return compiled(release, job, device)
 
 
-def compiled(release: Release, job: Job, device: dict[str, Any]) -> Written:
+def compiled(release: Release, job: BuildJob, device: dict[str, Any]) -> BuildResult:
     """Compile `job` on the GPU that is current. device: what is known of it."""
     order = fitted(release, order_from_job(release, job), device)
     timings = timings_for(release, str(device.get("gpu", "")), job.options.timing_cache)
-    plan = plan_from_order(release, order, timings, job.progress)
+    plan = plan_from_request(release, order, timings, job.progress)
     job.path.write_bytes(plan.data)
     layers = plan_layers(release, plan)
     known = {key: value for key, value in device.items() if key != "free_mib"}
     obtained = layers_from_plan(layers, requests_from_onnx(order.onnx))
     vanishing = weightless(order.onnx)
     there = tuple(layer for layer in obtained if layer.op or layer.name not in vanishing)
-    return Written(there, facts(job.onnx.path.name, release, order, plan, layers), known)
+    return BuildResult(there, facts(job.onnx.path.name, release, order, plan, layers), known)
 
 
 def weightless(onnx: Any) -> set[str]:
@@ -62,7 +62,7 @@ def weightless(onnx: Any) -> set[str]:
     return {node.name for node in products if not any(map(is_constant, node.input[:2]))}
 
 
-def dry_line(name: str, job: Job) -> str:
+def dry_line(name: str, job: BuildJob) -> str:
     """NVIDIA's own command for `job`: `trtexec ...`. Where that needs another ONNX, it is written beside `job.path`.
 
     TensorRT need not be installed.
@@ -76,7 +76,7 @@ def dry_line(name: str, job: Job) -> str:
     return trtexec_line(release, order, given)
 
 
-def order_from_job(release: Release, job: Job) -> Order:
+def order_from_job(release: Release, job: BuildJob) -> BuildRequest:
     """The ONNX of `job` as `release` reads it, and the shapes that the plan is to take."""
     model, options = job.onnx.graph(), job.options
     passes = {
@@ -90,7 +90,7 @@ def order_from_job(release: Release, job: Job) -> Order:
     name = ".".join([job.onnx.path.stem, *needed, "onnx"])
     given = job.onnx.spec.input
     shapes = shapes_from_options(given.height, given.width, options)
-    return Order(ir.to_proto(model), name, job.precision, options, shapes)
+    return BuildRequest(ir.to_proto(model), name, job.precision, options, shapes)
 
 
 def plan_layers(release: Release, plan: Plan) -> tuple[PlanLayer, ...]:
@@ -110,7 +110,7 @@ def inspected(release: Release, plan: Plan) -> str:
     return str(engine.create_engine_inspector().get_engine_information(release.trt.LayerInformationFormat.JSON))
 
 
-def facts(onnx: str, release: Release, order: Order, plan: Plan, layers: tuple[PlanLayer, ...]) -> BuildInfo:
+def facts(onnx: str, release: Release, order: BuildRequest, plan: Plan, layers: tuple[PlanLayer, ...]) -> BuildInfo:
     """What the sidecar keeps of a build, as JSON gives it back: with lists for tuples."""
     known = {
         "onnx": onnx,

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from edgeseg.engines.tensorrt.builder import Order
+from edgeseg.engines.tensorrt.builder import BuildRequest
 from edgeseg.engines.tensorrt.compat import Release
 from edgeseg.errors import UnavailableError
 
@@ -24,7 +24,7 @@ FULL_BASE_MIB, FULL_WEIGHTS, FULL_ACTIVATIONS = 1200, 4, 2
 LARGEST_WORKSPACE_MIB = 4096
 
 
-def fitted(release: Release, order: Order, device: Mapping[str, Any]) -> Order:
+def fitted(release: Release, order: BuildRequest, device: Mapping[str, Any]) -> BuildRequest:
     """`order` with a workspace that leaves room for the rest. UnavailableError where the build does not fit.
 
     device: its "free_mib", or nothing where there is no GPU.
@@ -50,7 +50,7 @@ def check_free(name: str, needed: int, free: int, what: str) -> None:
         )
 
 
-def needed_mib(order: Order, *, is_rtx: bool) -> int:
+def needed_mib(order: BuildRequest, *, is_rtx: bool) -> int:
     """What a build takes, about, without its workspace."""
     weights = weight_bytes(order.onnx) / MIB
     if is_rtx:
@@ -63,7 +63,7 @@ def weight_bytes(onnx: Any) -> int:
     return FLOAT_BYTES * int(sum(math.prod(constant.dims) for constant in onnx.graph.initializer))
 
 
-def largest_layer_bytes(order: Order) -> int:
+def largest_layer_bytes(order: BuildRequest) -> int:
     """The most that one node reads and writes, in fp32, at the largest shape of the order."""
     import onnx
 
@@ -78,7 +78,7 @@ def elements(value: Any) -> int:
     return int(math.prod(max(1, side.dim_value) for side in value.type.tensor_type.shape.dim))
 
 
-def growth(order: Order) -> int:
+def growth(order: BuildRequest) -> int:
     """How much more the largest shape of a profile holds than the shape in the ONNX, at most."""
     if not order.profile:
         return 1

@@ -15,7 +15,7 @@ from edgeseg.engines.tensorrt.cuda import Cuda, Stream
 from edgeseg.engines.tensorrt.kernels.kernels import PixelKernels
 from edgeseg.engines.tensorrt.kernels.picture import Picture, RgbPicture
 from edgeseg.engines.tensorrt.recording import Recordings
-from edgeseg.engines.tensorrt.room import Room
+from edgeseg.engines.tensorrt.staging_buffer import StagingBuffer
 from edgeseg.engines.tensorrt.upload import Upload
 
 Size = tuple[int, int]
@@ -23,7 +23,7 @@ GRAPHS = 8  # of different sizes; a camera has one
 
 
 @dataclass(frozen=True)
-class Ends:
+class NetworkIO:
     """Where the network begins and ends on the device.
 
     frame, frame_size: its uint8 input (1, H, W, 3). result, result_shape, result_dtype: logits (1, C, h, w), or a mask
@@ -47,13 +47,13 @@ class DevicePipeline:
     def __init__(self, cuda: Cuda, stream: Stream) -> None:
         self._cuda, self._stream = cuda, stream
         self._kernels = PixelKernels(cuda)
-        self._upload, self._mask, self._overlay = Upload(cuda), Room(cuda), Room(cuda)
+        self._upload, self._mask, self._overlay = Upload(cuda), StagingBuffer(cuda), StagingBuffer(cuda)
         self._recordings = Recordings(cuda, stream)
         self._began, self._labelled = cuda.event(), cuda.event()
         self.pending: Pending | None = None
 
     def begin(
-        self, pixels: Pixels, request: InferenceRequest, style: OverlayStyle | None, ends: Ends
+        self, pixels: Pixels, request: InferenceRequest, style: OverlayStyle | None, ends: NetworkIO
     ) -> InferenceFuture:
         """Queue an image of any size; the future waits for it."""
         began = time.perf_counter()
@@ -79,7 +79,7 @@ class DevicePipeline:
         for room in self._rooms():
             room.free()
 
-    def _rooms(self) -> tuple[Room, ...]:
+    def _rooms(self) -> tuple[StagingBuffer, ...]:
         return self._upload.room, self._mask, self._overlay
 
     def _queue(
@@ -87,7 +87,7 @@ class DevicePipeline:
         picture: Picture,
         request: InferenceRequest,
         style: OverlayStyle | None,
-        ends: Ends,
+        ends: NetworkIO,
         labels: NDArray[np.uint8],
         overlay: NDArray[np.uint8] | None,
     ) -> None:
@@ -112,7 +112,7 @@ class DevicePipeline:
         device_ms = self._cuda.elapsed_ms(self._began, self._labelled)
         return InferenceResult(kept, None if overlay is None else overlay.copy(), host_ms + device_ms + copied_ms)
 
-    def _label(self, ends: Ends, request: InferenceRequest) -> None:
+    def _label(self, ends: NetworkIO, request: InferenceRequest) -> None:
         """Queue the mask from the network's result."""
         target, shape = self._mask.buffer.address, ends.result_shape[1:]
         if len(shape) == 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from edgeseg.engines.tensorrt.builder import Order
+from edgeseg.engines.tensorrt.builder import BuildRequest
 from edgeseg.engines.tensorrt.compat import Release
 from edgeseg.spec import Precision
 
@@ -13,7 +13,7 @@ from edgeseg.spec import Precision
 WEAK = {Precision.FP32: (), Precision.FP16: ("--fp16",), Precision.INT8: ("--int8", "--fp16")}
 
 
-def trtexec_line(release: Release, order: Order, onnx: Path) -> str:
+def trtexec_line(release: Release, order: BuildRequest, onnx: Path) -> str:
     """One line for a shell. onnx: where the ONNX of `order` lies."""
     plan = onnx.with_suffix(".plan")
     words = ["tensorrt_rtx" if release.is_rtx else "trtexec", f"--onnx={onnx}", f"--saveEngine={plan}"]
@@ -31,7 +31,7 @@ def type_flags(release: Release, precision: Precision) -> list[str]:
     return [*WEAK[precision], *(["--precisionConstraints=obey"] if WEAK[precision] else [])]
 
 
-def option_flags(release: Release, order: Order) -> list[str]:
+def option_flags(release: Release, order: BuildRequest) -> list[str]:
     """The options of an order, and its profile."""
     options, words = order.options, []
     if options.workspace_mib is not None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from edgeseg.engines.request import Pixels
 from edgeseg.engines.tensorrt.cuda import Cuda, Stream
 from edgeseg.engines.tensorrt.kernels.picture import Picture, RgbPicture, YuvPicture
-from edgeseg.engines.tensorrt.room import Room
+from edgeseg.engines.tensorrt.staging_buffer import StagingBuffer
 from edgeseg.pixels.planes import Planes
 
 
@@ -16,7 +16,7 @@ class Upload:
     """Holds one frame at a time. Needs the context on the calling thread."""
 
     def __init__(self, cuda: Cuda) -> None:
-        self._cuda, self.room = cuda, Room(cuda)
+        self._cuda, self.room = cuda, StagingBuffer(cuda)
         self._host: NDArray[np.uint8] = np.empty(0, np.uint8)
 
     def put(self, pixels: Pixels) -> Picture:

@@ -21,9 +21,9 @@ from edgeseg.graph.adopt.modern import OPSET, folded_from_source
 from edgeseg.graph.adopt.normalise import input_spec_of
 from edgeseg.graph.adopt.original import outputs_by_hand
 from edgeseg.graph.adopt.picture import picture_of
+from edgeseg.graph.adopt.request import AdoptionRequest, Fact
 from edgeseg.graph.adopt.source import Source, open_source
 from edgeseg.graph.adopt.tail import Tail, attach_tail
-from edgeseg.graph.adopt.wishes import Fact, Wishes
 from edgeseg.provenance import Provenance
 from edgeseg.spec import ModelSpec, Output
 
@@ -51,7 +51,7 @@ class Adoption:
         )
 
 
-def adopt_onnx(path: str | Path, wishes: Wishes, folder: Path, *, frames: Frames) -> Adoption:
+def adopt_onnx(path: str | Path, wishes: AdoptionRequest, folder: Path, *, frames: Frames) -> Adoption:
     """Write `<name>.onnx` into `folder`: the ONNX at `path` as a deploy graph.
 
     frames: gives rgb pictures of a width and a height, on which the result is held against its source.
@@ -99,7 +99,7 @@ def written(model: ir.Model, spec: ModelSpec, output: Output, source: Source, fo
     return artifact
 
 
-def tail_facts(tail: Tail, wishes: Wishes) -> list[Fact]:
+def tail_facts(tail: Tail, wishes: AdoptionRequest) -> list[Fact]:
     """What was done with the end of the graph, and why."""
     left_out = list(dict.fromkeys(op for ops in tail.left_out for op in ops))
     facts = [Fact("left out", ", ".join(left_out), "labels stay the same without")] if left_out else []

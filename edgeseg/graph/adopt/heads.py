@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import FormatError, MismatchError, UnknownNameError
 from edgeseg.graph.adopt.picture import Picture, described, shape_of
+from edgeseg.graph.adopt.request import AdoptionRequest, Fact
 from edgeseg.graph.adopt.source import Source
-from edgeseg.graph.adopt.wishes import Fact, Wishes
 from edgeseg.labels import labels_from_names, unnamed_labels
 from edgeseg.spec import LabelSet, Output
 
@@ -62,7 +62,7 @@ class Head:
         return Fact(f"output {self.name}", value, f"its shape {described(self.shape)}")
 
 
-def chosen_outputs(source: Source, wishes: Wishes) -> tuple[str, ...]:
+def chosen_outputs(source: Source, wishes: AdoptionRequest) -> tuple[str, ...]:
     """The names of the outputs to keep. FormatError, with their shapes and what to type, where that is open."""
     known = [value.name for value in source.proto.graph.output]
     if not known:
@@ -80,7 +80,7 @@ def chosen_outputs(source: Source, wishes: Wishes) -> tuple[str, ...]:
     return (known[0],)
 
 
-def head_of(name: str, value: ir.Value, arrays: Sequence[Array], picture: Picture, wishes: Wishes) -> Head:
+def head_of(name: str, value: ir.Value, arrays: Sequence[Array], picture: Picture, wishes: AdoptionRequest) -> Head:
     """What the output `name` is, by its shape, the nodes before `value`, and what it gave on the check frames."""
     shape = tuple(int(side) for side in arrays[0].shape)
     is_mask = argmax_before(value) is not None or arrays[0].dtype.kind in "iub"
@@ -117,7 +117,7 @@ def fits(height: int, width: int, picture: Picture) -> bool:
     return abs(height * picture.width - width * picture.height) <= slack and height <= picture.height
 
 
-def likeliest(found: list[Reading], picture: Picture, wishes: Wishes) -> Reading:
+def likeliest(found: list[Reading], picture: Picture, wishes: AdoptionRequest) -> Reading:
     """Of several readings the one with as many channels as labels, then of the best proportions and the own layout."""
 
     def unlikeliness(reading: Reading) -> tuple[bool, float, bool]:
@@ -182,7 +182,7 @@ def check_joinable(heads: Sequence[Head]) -> None:
         raise FormatError(f"the heads to join are of different sizes: {listed}", hint=hint)
 
 
-def labels_of(heads: Sequence[Head], wishes: Wishes, name: str) -> tuple[LabelSet, list[Fact]]:
+def labels_of(heads: Sequence[Head], wishes: AdoptionRequest, name: str) -> tuple[LabelSet, list[Fact]]:
     """The classes, and why. FormatError where the file with the labels has another number of them."""
     joined = len(heads) > 1 or (heads[0].channels == 1 and heads[0].output is Output.LOGITS)
     count = len(heads) + 1 if joined else heads[0].classes

@@ -6,7 +6,7 @@ from math import isfinite
 
 from edgeseg.errors import FormatError, UnknownNameError
 from edgeseg.graph.adopt.picture import Picture
-from edgeseg.graph.adopt.wishes import Fact, Wishes
+from edgeseg.graph.adopt.request import AdoptionRequest, Fact
 from edgeseg.spec import InputSpec
 
 Three = tuple[float, ...]
@@ -21,7 +21,7 @@ COLORS = ("rgb", "bgr")
 LARGEST_UNIT = 1.5  # a mean or std above this is meant for values in 0..255
 
 
-def input_spec_of(picture: Picture, wishes: Wishes, name: str) -> tuple[InputSpec, list[Fact]]:
+def input_spec_of(picture: Picture, wishes: AdoptionRequest, name: str) -> tuple[InputSpec, list[Fact]]:
     """The input of the deploy graph, and why. FormatError, with the options to type, where something was not told."""
     if wishes.color and wishes.color not in COLORS:
         raise UnknownNameError.among("colour order", wishes.color, COLORS)
@@ -36,7 +36,7 @@ def input_spec_of(picture: Picture, wishes: Wishes, name: str) -> tuple[InputSpe
     ]
 
 
-def check_told(picture: Picture, wishes: Wishes, name: str) -> None:
+def check_told(picture: Picture, wishes: AdoptionRequest, name: str) -> None:
     """FormatError, naming all that is missing at once, or what was told twice."""
     typed = wishes.mean is not None or wishes.std is not None
     if wishes.normalize and typed:
@@ -56,7 +56,7 @@ def check_told(picture: Picture, wishes: Wishes, name: str) -> None:
         raise FormatError(f"{name} does not say {' and '.join(lacking)}", hint="; ".join(hints))
 
 
-def normalisation_of(picture: Picture, wishes: Wishes, color: str) -> tuple[Three, Three, str]:
+def normalisation_of(picture: Picture, wishes: AdoptionRequest, color: str) -> tuple[Three, Three, str]:
     """Mean and std for values in 0..1 in the order of `color`, and where they come from."""
     if picture.dtype == "uint8":
         return *RAW, "its input is uint8: it normalises by itself"

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.errors import FormatError, SizeError, UnknownNameError
+from edgeseg.graph.adopt.request import AdoptionRequest, Fact
 from edgeseg.graph.adopt.source import Source
-from edgeseg.graph.adopt.wishes import Fact, Wishes
 from edgeseg.spec import InputSpec
 
 LAYOUTS = ("nchw", "nhwc")
@@ -45,7 +45,7 @@ class Picture:
             values = colors
         return np.ascontiguousarray((values.transpose(2, 0, 1) if self.layout == "nchw" else values)[None])
 
-    def facts(self, wishes: Wishes) -> list[Fact]:
+    def facts(self, wishes: AdoptionRequest) -> list[Fact]:
         """What is known, and why."""
         told = "told: --size" if self.dynamic else "the graph's input"
         return [
@@ -54,7 +54,7 @@ class Picture:
         ]
 
 
-def picture_of(source: Source, wishes: Wishes) -> Picture:
+def picture_of(source: Source, wishes: AdoptionRequest) -> Picture:
     """The input of `source`. FormatError or SizeError, naming the option to type, where the file does not say."""
     name = source.path.name
     constants = {tensor.name for tensor in source.proto.graph.initializer}
@@ -77,7 +77,7 @@ def picture_of(source: Source, wishes: Wishes) -> Picture:
     return Picture(inputs[0].name, DTYPES[kind], layout, height, width, None in sides)
 
 
-def layout_of(shape: Shape, name: str, wishes: Wishes) -> str:
+def layout_of(shape: Shape, name: str, wishes: AdoptionRequest) -> str:
     """Which of the axes counts the channels."""
     if wishes.layout and wishes.layout not in LAYOUTS:
         raise UnknownNameError.among("layout", wishes.layout, LAYOUTS)
@@ -92,7 +92,7 @@ def layout_of(shape: Shape, name: str, wishes: Wishes) -> str:
     return found[0]
 
 
-def size_of(own: tuple[int | None, int | None], name: str, wishes: Wishes) -> tuple[int, int]:
+def size_of(own: tuple[int | None, int | None], name: str, wishes: AdoptionRequest) -> tuple[int, int]:
     """The (width, height) to deploy at, of a file whose own sides are None where they are free."""
     width, height = own
     if wishes.size is None:

@@ -12,7 +12,7 @@ from small_onnx import SPEC, frames, onnx_model
 
 from edgeseg.artifact import Artifact, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
-from edgeseg.calib.half import fp16_from_ranges
+from edgeseg.calib.float16 import fp16_from_ranges
 from edgeseg.engines.build import engine_from_onnx
 
 

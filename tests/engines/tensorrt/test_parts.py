@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from small_onnx import onnx_model
 
 from edgeseg.engines.options import BuildOptions
-from edgeseg.engines.tensorrt.builder import Order, shapes_from_options
+from edgeseg.engines.tensorrt.builder import BuildRequest, shapes_from_options
 from edgeseg.engines.tensorrt.memory import needed_mib
 from edgeseg.engines.tensorrt.monitor import Phases
 from edgeseg.engines.tensorrt.refusals import described, first_line
@@ -71,7 +71,7 @@ def test_a_complaint_is_one_line_without_places_in_somebody_elses_source(said: s
     assert first_line(said) == kept
 
 
-def order(channels: int, options: BuildOptions = BuildOptions()) -> Order:  # noqa: B008 - frozen
+def order(channels: int, options: BuildOptions = BuildOptions()) -> BuildRequest:  # noqa: B008 - frozen
     """One convolution with `channels` filters over a picture of 64x32."""
     weight = np.zeros((channels, 3, 3, 3), np.float32)
     nodes = [
@@ -81,7 +81,7 @@ def order(channels: int, options: BuildOptions = BuildOptions()) -> Order:  # no
     ]
     ends = [("rgb", TensorProto.UINT8, [1, 32, 64, 3])], [("logits", TensorProto.FLOAT, [1, channels, 32, 64])]
     shapes = shapes_from_options(32, 64, options)
-    return Order(onnx_model(nodes, *ends, {"w": weight}), "x.onnx", Precision.FP32, options, shapes)
+    return BuildRequest(onnx_model(nodes, *ends, {"w": weight}), "x.onnx", Precision.FP32, options, shapes)
 
 
 def test_a_build_is_expected_to_take_more_for_more_weights_and_larger_tensors() -> None:

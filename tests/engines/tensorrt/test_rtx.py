@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.artifact import Artifact
-from edgeseg.calib.half import fp16_from_ranges
+from edgeseg.calib.float16 import fp16_from_ranges
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines.build import engine_from_onnx

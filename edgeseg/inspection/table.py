@@ -1,0 +1,58 @@
+"""The rows of an engine, and the difference of two, as tables of text; what is unknown for all rows has no column."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from edgeseg.inspection.difference import Difference
+from edgeseg.inspection.row import Row, is_timed, known_sum
+
+Table = tuple[list[str], list[list[str]]]  # columns, rows
+
+COLUMNS: dict[str, Callable[[Row], str]] = {
+    "layer": lambda row: row.label,
+    "kind": lambda row: row.kind,
+    "op": lambda row: row.layer.op,
+    "requested": lambda row: row.requested,
+    "precision": lambda row: row.precision,
+    "module": lambda row: ", ".join(row.modules),
+    "weights KiB": lambda row: kibibytes(row.weight_bytes),
+    "moved KiB": lambda row: kibibytes(row.activation_bytes),
+    "stream": lambda row: str(row.layer.stream or ""),
+    "ms": lambda row: "" if row.layer.milliseconds is None else f"{row.layer.milliseconds:.4f}",
+    "tactic": lambda row: row.layer.tactic,
+}
+
+
+def table_from_rows(rows: Sequence[Row], *, without: Sequence[str] = ()) -> Table:
+    """One line a row. without: columns to leave out."""
+    cells = {name: [text(row) for row in rows] for name, text in COLUMNS.items() if name not in without}
+    known = {name: column for name, column in cells.items() if any(column)}
+    return list(known), [list(line) for line in zip(*known.values())]
+
+
+def table_from_difference(found: Difference) -> Table:
+    """One line a change, then the layers that are on one side only."""
+    lines = [[change.layer, change.what, change.before, change.after] for change in found.changes]
+    lines += [[label, "layer", "here", "-"] for label in found.only_before]
+    lines += [[label, "layer", "-", "here"] for label in found.only_after]
+    return ["layer", "what", "before", "after"], lines
+
+
+def totals(rows: Sequence[Row]) -> dict[str, Any]:
+    """Sums over an engine. weight_bytes, activation_bytes: None where unknown; milliseconds: unless all were timed."""
+    return {
+        "layers": len(rows),
+        "kinds": dict(Counter(row.kind for row in rows).most_common()),
+        "computing": dict(Counter(row.precision for row in rows if row.kind == "compute").most_common()),
+        "weight_bytes": known_sum(row.weight_bytes for row in rows),
+        "activation_bytes": known_sum(row.activation_bytes for row in rows),
+        "milliseconds": known_sum(row.layer.milliseconds for row in rows) if is_timed(rows) else None,
+    }
+
+
+def kibibytes(size: int | None) -> str:
+    """A size as text, "" for none and for one that is not known."""
+    return f"{size / 1024:.1f}" if size else ""

@@ -1,4 +1,0 @@
-"""The procedural street camera: a drive through a town, with ground truth for every pixel."""
-
-from edgeseg.street.camera import STREET_LABELS as STREET_LABELS
-from edgeseg.street.camera import StreetCamera as StreetCamera
