@@ -10,10 +10,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-LOG_OF_8_6 = Path(__file__).parent / "golden/tensorrt-8.6-build.txt"
 SIGNATURE = re.compile(r"^(?:\d+\. )?\w+\((.*)\)(?: -> .*)?$")
 
 
@@ -179,12 +177,10 @@ class FakeTensorRt:
         return Fake(self.real.ITimingCache, serialize=lambda: b"timings")
 
     def compiled(self, config: Any, sink: Any) -> bytes | None:
-        """The plan, told in one phase of two steps, or by the log of 8.6; None where that fails or is stopped."""
+        """The plan, in one phase of two steps; None where that fails or is stopped."""
         if self.fails("build", sink):
             return None
         if not has(self.real.IBuilderConfig, "progress_monitor"):
-            for line in LOG_OF_8_6.read_text(encoding="utf-8").splitlines():
-                sink.log(self.real.ILogger.Severity.VERBOSE, line)
             return self.onnx
         monitor = config.progress_monitor
         monitor.phase_start("Building engine", None, 2)

@@ -41,7 +41,6 @@ def command(
     images: CheckFolder = None,
     overwrite: Overwrite = False,
     batch: wish.Batch = None,
-    sizes: wish.Sizes = None,
     workspace: wish.Workspace = None,
     level: wish.Level = None,
     dla: wish.Dla = None,
@@ -64,7 +63,7 @@ def command(
     from edgeseg.engines.build import engine_from_onnx
 
     engine = engine or default_engine(device=device)
-    options = wish.build_options(batch, sizes, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu)
+    options = wish.build_options(batch, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu)
     if dry_run:
         print(dry_line(engine, onnx, precision, options, output))
         return

@@ -9,7 +9,6 @@ import typer
 
 from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import SizeError
-from edgeseg.spec import size_from_text
 
 PANEL = "TensorRT"
 
@@ -17,10 +16,6 @@ PANEL = "TensorRT"
 Batch = Annotated[
     str | None,
     typer.Option("--batch", metavar="MIN:OPT:MAX", help="Pictures at once, or one number.", rich_help_panel=PANEL),
-]
-Sizes = Annotated[
-    str | None,
-    typer.Option("--sizes", metavar="MIN:OPT:MAX", help="Sizes that one engine takes.", rich_help_panel=PANEL),
 ]
 Workspace = Annotated[
     int | None,
@@ -49,13 +44,12 @@ Gpu = Annotated[
 
 
 def build_options(
-    batch: str | None, sizes: str | None, workspace: int | None, level: int | None, device: str, dla: int | None,
+    batch: str | None, workspace: int | None, level: int | None, device: str, dla: int | None,
     timing_cache: Path | None, portable: bool, any_gpu: bool, gpu: list[str] | None,
 ) -> BuildOptions:  # fmt: skip
-    """The options as a value. SizeError for a batch or sizes that cannot be read."""
+    """The options as a value. SizeError for a batch that cannot be read."""
     return BuildOptions(
         batch=batch_from_text(batch) if batch else (1, 1, 1),
-        sizes=tuple(size_from_text(size) for size in sizes.split(":")) if sizes else (),
         workspace_mib=workspace,
         level=level,
         device=device,

@@ -92,7 +92,6 @@ def command(
     ] = None,
     overwrite: Overwrite = False,
     batch: wish.Batch = None,
-    sizes: wish.Sizes = None,
     workspace: wish.Workspace = None,
     level: wish.Level = None,
     dla: wish.Dla = None,
@@ -111,7 +110,7 @@ def command(
     from edgeseg.spec import Output
 
     recipe = recipe_from_file(model) if model.endswith(".toml") else Recipe(model)
-    options = wish.build_options(batch, sizes, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu)
+    options = wish.build_options(batch, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu)
     with shown_progress() as progress:
         made = convert(
             recipe.model,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,6 @@ from typing import Any
 
 from edgeseg.engines.devices import AUTO
 from edgeseg.errors import MismatchError, SizeError
-
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -36,8 +33,7 @@ class RunOptions:
 class BuildOptions:
     """Options of a build; every default leaves the choice to the engine, which states which of them it takes.
 
-    batch: the fewest, the usual and the most pictures at once.
-    sizes: the smallest, the usual and the largest (width, height) of the input; () for the ONNX's own alone.
+    batch: the fewest, the usual and the most images at once.
     workspace_mib: device memory for kernels' scratch; None: what is free. level: optimisation, 0 to 5.
     device: what it is built for and checked on, as in `RunOptions`; every engine takes it. dla: a DLA core, with the
     GPU for what it cannot run. timing_cache: a folder; None: the user's cache. portable: also for later versions of
@@ -46,7 +42,6 @@ class BuildOptions:
     """
 
     batch: tuple[int, int, int] = (1, 1, 1)
-    sizes: tuple[Size, ...] = ()
     workspace_mib: int | None = None
     level: int | None = None
     device: str = AUTO
@@ -60,15 +55,8 @@ class BuildOptions:
         low, usual, most = self.batch
         if not 1 <= low <= usual <= most:
             text = ":".join(map(str, self.batch))
-            raise SizeError(f"a batch of {text}", hint="write the fewest, usual and most pictures, for example 1:1:4")
-        if self.sizes and not is_rising(self.sizes):
-            text = ":".join(f"{width}x{height}" for width, height in self.sizes)
-            raise SizeError(f"sizes of {text}", hint="write smallest, usual and largest: 480x384:1024x512:2048x1024")
-
-    @property
-    def is_dynamic(self) -> bool:
-        """Whether the engine takes more than one shape."""
-        return self.batch != (1, 1, 1) or len(set(self.sizes)) > 1
+            hint = "give the fewest, the usual and the most images, for example 1:1:4"
+            raise SizeError(f"the batch {text} does not rise from 1", hint=hint, code="ES-SIZE-BATCH")
 
     def asked(self) -> list[str]:
         """The names of the options that are not left to the engine."""
@@ -85,9 +73,3 @@ class BuildOptions:
             if name not in (*known, "device"):
                 hint = f"it takes: {', '.join(known)}" if known else "leave it out, or build with --engine tensorrt"
                 raise MismatchError(f"the engine {engine} takes no option {name}", hint=hint)
-
-
-def is_rising(sizes: tuple[Size, ...]) -> bool:
-    """Whether these are three sizes, each at least as wide and as high as the one before."""
-    pairs = itertools.pairwise(sizes)
-    return len(sizes) == 3 and all(a[0] <= b[0] and a[1] <= b[1] for a, b in pairs)

@@ -32,6 +32,7 @@ from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.engine import BuildJob, BuildResult, Engine
 from edgeseg.engines.reference import plain_outputs
 from edgeseg.engines.subgraphs import Deviation, SubgraphComparator
+from edgeseg.engines.verify import agreement_of
 from edgeseg.errors import AgreementError, MismatchError
 from edgeseg.graph.cut import bypass_pairs, cut_graph, flow_of
 from edgeseg.provenance import Agreement, Provenance
@@ -220,7 +221,7 @@ def wrong_runtime(node: str, factor: float) -> Engine:
 def gate_of(engine: Engine, source: Artifact, folder: Path, **options: Any) -> Agreement:
     loaded = load_onnx(source.path)
     built = engine.build(loaded, folder / "built.onnx", source.precision)
-    return verify.agreement_of(engine, built, loaded, options.get("reference"), CheckImages(frames(2)))
+    return agreement_of(engine, built, loaded, options.get("reference"), CheckImages(frames(2)))
 
 
 @pytest.mark.parametrize("node", ["conv0", "conv1", "conv2"])

@@ -18,7 +18,7 @@ from edgeseg.calib.quantize import quantize_canonical
 from edgeseg.errors import MismatchError
 from edgeseg.graph.core import core_from_model
 from edgeseg.graph.deploy import append_mask_tail
-from edgeseg.graph.dynamic import with_dynamic_batch
+from edgeseg.graph.dynamic_batch import with_dynamic_batch
 from edgeseg.graph.float16 import to_float16
 from edgeseg.graph.opset17 import lowered_to_opset17
 from edgeseg.graph.trt8_operators import OPERATORS_8_5, OPERATORS_8_6, unread_nodes

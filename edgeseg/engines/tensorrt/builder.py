@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from edgeseg.engines.tensorrt.log import Log
 from edgeseg.engines.tensorrt.monitor import monitor_for
 from edgeseg.engines.tensorrt.refusals import build_error, builder_error, parse_error
 from edgeseg.engines.tensorrt.timings import Timings
-from edgeseg.engines.tensorrt.tuning import Tuning
 from edgeseg.errors import SizeError, UnavailableError
 from edgeseg.interrupt import Hold, interrupts_held
 from edgeseg.progress import Progress, silent
@@ -169,18 +167,13 @@ def put_on_dla(release: Release, builder: Any, config: Any, network: Any, option
 
 
 def watch(release: Release, config: Any, log: Log, hold: Hold, progress: Progress) -> None:
-    """Tell `progress` how the build goes: by its monitor where this release has one, by its log else."""
+    """Report the progress of the build; before 10.0, which has no monitor, only that it runs."""
     base = release.progress_monitor()
     progress("build", 0, None)
-    if base is None:
-        log.heard = Tuning(progress).hear
-    else:
+    if base is not None:
         config.progress_monitor = monitor_for(base, progress, log, hold)
 
 
 def shapes_from_options(height: int, width: int, options: BuildOptions) -> tuple[tuple[int, ...], ...]:
     """The three shapes (N, H, W, 3) of a profile; () where one shape is all."""
-    if not options.is_dynamic:
-        return ()
-    sizes = options.sizes or ((width, height),) * 3
-    return tuple((count, side[1], side[0], 3) for count, side in zip(options.batch, itertools.cycle(sizes)))
+    return () if options.batch == (1, 1, 1) else tuple((count, height, width, 3) for count in options.batch)

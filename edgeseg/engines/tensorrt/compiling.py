@@ -23,7 +23,7 @@ from edgeseg.engines.tensorrt.timings import timings_for
 from edgeseg.engines.tensorrt.trtexec import trtexec_line
 from edgeseg.errors import FormatError
 from edgeseg.files import whole_file
-from edgeseg.graph.dynamic import with_dynamic_batch, with_dynamic_size
+from edgeseg.graph.dynamic_batch import with_dynamic_batch
 from edgeseg.graph.opset17 import lowered_to_opset17
 from edgeseg.provenance import BuildInfo
 
@@ -81,7 +81,6 @@ def order_from_job(release: Release, job: BuildJob) -> BuildRequest:
     model, options = job.onnx.graph(), job.options
     passes = {
         "batch": with_dynamic_batch if options.batch != (1, 1, 1) else None,
-        "sizes": with_dynamic_size if len(set(options.sizes)) > 1 else None,
         "opset17": lowered_to_opset17 if release.last_opset == 17 else None,
     }
     needed = {name: change for name, change in passes.items() if change is not None}

@@ -39,7 +39,7 @@ class IOBinding:
         low, high = ("x".join(map(str, sides)) for sides in (self.shapes[0], self.shapes[-1]))
         text = "x".join(map(str, shape))
         message = f"{name} takes {self.spec.name} from {low} to {high}, and got {text}"
-        return SizeError(message, hint="build it for this shape: edgeseg build --sizes MIN:OPT:MAX --batch MIN:OPT:MAX")
+        return SizeError(message, hint="build it for this batch: edgeseg build --batch MIN:OPT:MAX")
 
 
 def bindings_of(release: Release, engine: Any, context: Any, cuda: Cuda) -> list[IOBinding]:

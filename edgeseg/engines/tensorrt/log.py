@@ -12,13 +12,12 @@ logger = logging.getLogger(__name__)
 class Log:
     """The messages of one TensorRT object tree. `sink` is what TensorRT is handed.
 
-    heard: is called with each message besides. is_interrupted: Ctrl-C came while TensorRT was calling us.
+    is_interrupted: Ctrl-C came while TensorRT was calling us.
     """
 
     def __init__(self, trt: Any) -> None:
         self.messages: list[str] = []
         self.errors: list[str] = []
-        self.heard: Callable[[str], None] | None = None
         self.is_interrupted = False
         self.sink = sink_for(trt, self)
 
@@ -28,8 +27,6 @@ class Log:
         if severity <= 1:
             self.errors.append(message)
         logger.log((logging.DEBUG, logging.INFO)[severity == 2], "%s", message)
-        if self.heard is not None:
-            self.heard(message)
 
     def safely(self, call: Callable[..., None], *args: Any) -> None:
         """Call for TensorRT, whose bindings would drop what is raised: Ctrl-C is noted, an error told and forgotten."""

@@ -103,7 +103,7 @@ def test_a_build_runs_on_the_gpu_that_is_asked_for(
 
     monkeypatch.setattr(device, "open_cuda", opened)
     monkeypatch.setattr(device, "gpu_count", lambda: 2)
-    monkeypatch.setattr(compiling, "plan_from_order", builder)
+    monkeypatch.setattr(compiling, "plan_from_request", builder)
     with pytest.raises(UnavailableError, match=r"building on \['cuda:1'\]"):
         build(tmp_path, device="cuda:1")
     assert not current
@@ -409,8 +409,7 @@ def test_without_a_gpu_rtx_still_builds_and_its_onnx_is_judged_in_its_place(
         (["--engine", "openvino", "--level", "3"], "the engine openvino takes no option level"),
         (["--engine", "tensorrt", "--gpu", "8.6"], "the engine tensorrt takes no option gpus"),
         (["--engine", "tensorrt", "--batch", "two"], "not a batch: two"),
-        (["--engine", "tensorrt", "--batch", "4:2:1"], "a batch of 4:2:1"),
-        (["--engine", "tensorrt", "--sizes", "64x32:32x32:64x64"], "sizes of 64x32:32x32:64x64"),
+        (["--engine", "tensorrt", "--batch", "4:2:1"], "the batch 4:2:1 does not rise from 1"),
         (["--engine", "openvino", "--dry-run"], "--dry-run says what trtexec would do, and openvino has none"),
         (["--engine", "tensorrt_rtx", "--gpu", "8.7"], "tensorrt_rtx makes no engine for compute capability 8.7"),
     ],
@@ -472,10 +471,3 @@ def test_a_dynamic_batch_gives_what_single_pictures_give(fake: FakeTensorRt, tmp
         together = backend.infer({"rgb": frames(3)})["logits"]
     np.testing.assert_allclose(together, np.concatenate(single), atol=1e-5)  # sums in another order
     assert onnx.load_from_string(fake.onnx).graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"
-
-
-def test_a_plan_for_several_sizes_says_so_in_its_profile(fake: FakeTensorRt, tmp_path: Path) -> None:
-    options = BuildOptions(sizes=((64, 32), (64, 32), (128, 64)))
-    source = float_onnx(tmp_path).path
-    plan = engine_from_onnx(source, "tensorrt", out_dir=tmp_path / "out", options=options)
-    assert list(plan.build.profile) == [[1, 32, 64, 3], [1, 32, 64, 3], [1, 64, 128, 3]]

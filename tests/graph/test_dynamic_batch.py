@@ -1,4 +1,4 @@
-"""Batches and sizes freed: N pictures give what N times one gives, another size what an export at that size gives."""
+"""A graph with a dynamic batch: N images give what N times one image gives."""
 
 from __future__ import annotations
 
@@ -20,12 +20,10 @@ from edgeseg.calib.quantize import quantize_canonical
 from edgeseg.errors import MismatchError
 from edgeseg.graph.core import core_from_model
 from edgeseg.graph.deploy import append_mask_tail
-from edgeseg.graph.dynamic import with_dynamic_batch, with_dynamic_size
+from edgeseg.graph.dynamic_batch import with_dynamic_batch
 from edgeseg.graph.float16 import to_float16
 from edgeseg.models import FAMILIES
 from edgeseg.spec import ModelSpec, Output
-
-ANY_SIZE = {"bisenetv1", "bisenetv2"}
 
 
 def session(model: ir.Model) -> Any:
@@ -58,11 +56,10 @@ def float_model(**options) -> ir.Model:
 
 @dataclass(frozen=True)
 class Exports:
-    """The float graph of a family at its own size and, where that can be freed, the same network at a larger one."""
+    """The float graph of a family, and images for it."""
 
     spec: ModelSpec
     path: Path
-    larger: Path
     images: np.ndarray
 
 
@@ -77,12 +74,8 @@ def exports(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     from edgeseg.export.onnx import onnx_from_module
 
     folder, spec = tmp_path_factory.mktemp(request.param), small_spec(request.param)
-    large = spec.resized(spec.input.width + 32, spec.input.height + 64)
-    network, images = small_network(spec), np.stack([rgb for rgb, _ in street_frames(spec, 3)])
-    path, larger = onnx_from_module(network, spec, folder / "small.onnx").path, folder / "large.onnx"
-    if spec.family in ANY_SIZE:
-        onnx_from_module(network, large, larger)
-    return Exports(spec, path, larger, images)
+    images = np.stack([rgb for rgb, _ in street_frames(spec, 3)])
+    return Exports(spec, onnx_from_module(small_network(spec), spec, folder / "small.onnx").path, images)
 
 
 def graph_from(path: Path, spec: ModelSpec, precision: str, output: Output) -> ir.Model:
@@ -98,7 +91,7 @@ def graph_from(path: Path, spec: ModelSpec, precision: str, output: Output) -> i
 
 @pytest.mark.parametrize("output", Output)
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_three_pictures_give_what_three_times_one_gives(exports, precision, output):
+def test_three_images_give_what_three_times_one_gives(exports, precision, output):
     single, model = (graph_from(exports.path, exports.spec, precision, output) for _ in range(2))
     batched = with_dynamic_batch(model)
     height, width = exports.images.shape[1:3]
@@ -107,45 +100,8 @@ def test_three_pictures_give_what_three_times_one_gives(exports, precision, outp
     np.testing.assert_array_equal(run(batched, exports.images), one_by_one(single, exports.images))
 
 
-@pytest.mark.parametrize("output", Output)
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_another_size_gives_what_an_export_at_that_size_gives(exports, precision, output):
-    model = graph_from(exports.path, exports.spec, precision, output)
-    if exports.spec.family not in ANY_SIZE:
-        with pytest.raises(MismatchError, match=r"does not take another size: (Reshape|AveragePool) \S+ ") as caught:
-            with_dynamic_size(model)
-        assert "edgeseg export --size WIDTHxHEIGHT" in caught.value.hint
-        return
-    free = with_dynamic_size(with_dynamic_batch(model))
-    assert dimensions(free.graph.inputs[0]) == ["N", "H", "W", 3]
-    assert dimensions(free.graph.outputs[0])[-2:] == (["H", "W"] if output is Output.MASK else ["H/8", "W/8"])
-    reference = graph_from(exports.larger, exports.spec, precision, output)
-    _, height, width, _ = dimensions(reference.graph.inputs[0])
-    images = np.random.default_rng(0).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(run(free, images), one_by_one(reference, images))
-
-
-def test_either_may_be_freed_first():
-    images = frames(3)
-    first, second = (
-        with_dynamic_size(with_dynamic_batch(float_model())),
-        with_dynamic_batch(with_dynamic_size(float_model())),
-    )
-    for model in (first, second):
-        assert dimensions(model.graph.inputs[0]) == ["N", "H", "W", 3]
-        assert dimensions(model.graph.outputs[0]) == ["N", 5, "H/2", "W/2"]
-        np.testing.assert_array_equal(run(model, images), one_by_one(float_model(), images))
-
-
-def test_a_size_alone_may_be_freed():
-    free = with_dynamic_size(float_model(output=Output.MASK))
-    assert dimensions(free.graph.inputs[0]) == [1, "H", "W", 3]
-    images = np.random.default_rng(0).integers(0, 256, (1, 96, 32, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(run(free, images), run(float_model(output=Output.MASK, width=32, height=96), images))
-
-
 def graph_of(nodes: list[Any], shape: list[int], **constants: np.ndarray) -> ir.Model:
-    """x (1, 3, 32, 64) from the picture, then `nodes`, which end in "logits"."""
+    """x (1, 3, 32, 64) from the image, then `nodes`, which end in "logits"."""
     head = [
         helper.make_node("Cast", ["rgb"], ["float"], "float", to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["float"], ["x"], "planar", perm=[0, 3, 1, 2]),
@@ -187,31 +143,31 @@ def test_operators_that_take_a_batch(case):
 
 
 MIXES = {
-    "Reshape a/Reshape holds the shape": ([node("Reshape", "s")], [3, 2048], {"s": ints([3, 2048])}),
-    "ReduceMean a/ReduceMean mixes the pictures": ([node("ReduceMean")], [1, 1, 1, 1], {}),
-    "ArgMax a/ArgMax mixes the pictures": (
+    "a/Reshape": ([node("Reshape", "s")], [3, 2048], {"s": ints([3, 2048])}),
+    "a/ReduceMean": ([node("ReduceMean")], [1, 1, 1, 1], {}),
+    "a/ArgMax": (
         [node("ArgMax", out="i"), helper.make_node("Cast", ["i"], ["logits"], to=1)],
         [1, 3, 32, 64],
         {},
     ),
-    "Softmax a/Softmax works along": ([node("Softmax", axis=0)], [1, 3, 32, 64], {}),
-    "Concat a/Concat joins": ([node("Concat", "x", axis=0)], [2, 3, 32, 64], {}),
-    "Squeeze a/Squeeze takes that axis away": ([node("Squeeze")], [3, 32, 64], {}),
-    "Slice a/Slice cuts": ([node("Slice", "b", "e")], [1, 3, 32, 64], {"b": ints([0]), "e": ints([1])}),
-    "Pad a/Pad pads": ([node("Pad", "p")], [2, 3, 32, 64], {"p": ints([0, 0, 0, 0, 1, 0, 0, 0])}),
-    "Flatten a/Flatten merges": ([node("Flatten", axis=2)], [3, 2048], {}),
-    "Gather a/Gather works along": ([node("Gather", "i")], [1, 3, 32, 64], {"i": ints([0])}),
-    "NonZero a/NonZero is an operator": (
+    "a/Softmax": ([node("Softmax", axis=0)], [1, 3, 32, 64], {}),
+    "a/Concat": ([node("Concat", "x", axis=0)], [2, 3, 32, 64], {}),
+    "a/Squeeze": ([node("Squeeze")], [3, 32, 64], {}),
+    "a/Slice": ([node("Slice", "b", "e")], [1, 3, 32, 64], {"b": ints([0]), "e": ints([1])}),
+    "a/Pad": ([node("Pad", "p")], [2, 3, 32, 64], {"p": ints([0, 0, 0, 0, 1, 0, 0, 0])}),
+    "a/Flatten": ([node("Flatten", axis=2)], [3, 2048], {}),
+    "a/Gather": ([node("Gather", "i")], [1, 3, 32, 64], {"i": ints([0])}),
+    "a/NonZero": (
         [node("NonZero", out="i"), helper.make_node("Cast", ["i"], ["logits"], to=1)],
         [4, 6144],
         {},
     ),
-    "Conv b/Conv works along": (
+    "b/Conv": (
         [node("Transpose", out="t", perm=[1, 0, 2, 3]), helper.make_node("Conv", ["t", "w"], ["logits"], "b/Conv")],
         [3, 2, 32, 64],
         {"w": np.ones((2, 1, 1, 1), np.float32)},
     ),
-    "MatMul a/MatMul has an input of fixed size": (
+    "a/MatMul": (
         [node("MatMul", "w")],
         [4, 3, 32, 5],
         {"w": np.ones((4, 1, 64, 5), np.float32)},
@@ -219,71 +175,25 @@ MIXES = {
 }
 
 
-@pytest.mark.parametrize("message", MIXES)
-def test_what_mixes_the_pictures_is_refused_by_name(message):
-    nodes, shape, constants = MIXES[message]
+@pytest.mark.parametrize("name", MIXES)
+def test_a_node_that_mixes_images_is_named(name):
+    nodes, shape, constants = MIXES[name]
     with pytest.raises(MismatchError) as caught:
         with_dynamic_batch(graph_of(nodes, shape, **constants))
-    assert caught.value.message.startswith(f"this graph does not take a batch: {message}")
-    assert "one picture at a time" in caught.value.hint
+    assert caught.value.code == "ES-MISMATCH-BATCH"
+    assert f" {name} " in caught.value.message
 
 
-HOLDS_A_SIZE = {
-    "AveragePool a/AveragePool averages windows": ([node("AveragePool", kernel_shape=[32, 64])], [1, 3, 1, 1], {}),
-    "AveragePool a/AveragePool averages windows that": (
-        [node("AveragePool", kernel_shape=[16, 32], strides=[16, 32])],
-        [1, 3, 2, 2],
-        {},
-    ),
-    "Resize b/Resize holds the size": (
-        [
-            node("GlobalAveragePool", out="g"),
-            helper.make_node("Resize", ["g", "", "", "s"], ["logits"], "b/Resize", mode="linear"),
-        ],
-        [1, 3, 32, 64],
-        {"s": ints([1, 3, 32, 64])},
-    ),
-    "Resize a/Resize holds the size": (
-        [node("Resize", "", "", "s", mode="linear")],
-        [1, 3, 41, 83],
-        {"s": ints([1, 3, 41, 83])},
-    ),
-    "Add a/Add has an input of fixed size": (
-        [node("Add", "w")],
-        [1, 3, 32, 64],
-        {"w": np.ones((1, 1, 32, 64), np.float32)},
-    ),
-    "LayerNormalization a/LayerNormalization works along": (
-        [node("LayerNormalization", "w")],
-        [1, 3, 32, 64],
-        {"w": np.ones(64, np.float32)},
-    ),
-    "MatMul a/MatMul sums along": ([node("MatMul", "w")], [1, 3, 32, 5], {"w": np.ones((64, 5), np.float32)}),
-}
-
-
-@pytest.mark.parametrize("message", HOLDS_A_SIZE)
-def test_what_holds_the_size_is_refused_by_name(message):
-    nodes, shape, constants = HOLDS_A_SIZE[message]
+def test_a_graph_that_has_a_dynamic_batch_is_refused():
+    model = with_dynamic_batch(float_model())
     with pytest.raises(MismatchError) as caught:
-        with_dynamic_size(graph_of(nodes, shape, **constants))
-    assert caught.value.message.startswith(f"this graph does not take another size: {message}")
-    assert caught.value.hint == "build one engine a size: edgeseg export --size WIDTHxHEIGHT, for each"
-
-
-@pytest.mark.parametrize(("free", "changed"), [(with_dynamic_batch, 0), (with_dynamic_size, 1)])
-def test_what_is_free_already_is_refused(free, changed):
-    model = free(float_model())
-    with pytest.raises(MismatchError, match=r"input rgb is \[.*\], and cannot be freed") as caught:
-        free(model)
-    assert "edgeseg export" in caught.value.hint
-    assert not isinstance(model.graph.inputs[0].shape[changed], int)
+        with_dynamic_batch(model)
+    assert caught.value.code == "ES-MISMATCH-BATCH"
 
 
 def test_equal_input_gives_equal_bytes():
     first, second = (
-        ir.to_proto(with_dynamic_size(with_dynamic_batch(float_model()))).SerializeToString(deterministic=True)
-        for _ in range(2)
+        ir.to_proto(with_dynamic_batch(float_model())).SerializeToString(deterministic=True) for _ in range(2)
     )
     assert first == second
 
@@ -296,9 +206,3 @@ def test_tensorrt_builds_a_batch_of_one_to_four(precision, output):
     model = with_dynamic_batch(to_float16(model) if precision == "fp16" else model)
     log = rtx_plan(model, {"rgb": ((1, 32, 64, 3), (2, 32, 64, 3), (4, 32, 64, 3))})
     assert convolution_types(log) == {"Half" if precision == "fp16" else "Float"}
-
-
-def test_tensorrt_builds_several_sizes():
-    pytest.importorskip("tensorrt_rtx")
-    model = with_dynamic_size(with_dynamic_batch(float_model(output=Output.MASK)))
-    assert convolution_types(rtx_plan(model, {"rgb": ((1, 32, 32, 3), (1, 32, 64, 3), (4, 96, 128, 3))})) == {"Float"}
