@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import json
 import logging
 import sys
 from typing import Any
@@ -35,20 +36,19 @@ COMMANDS = {
 }
 USAGE_ERROR, INTERRUPTED = 2, 130
 
-# typer brings its own copy of click from 0.26 on, and click's before: the bases of BadParameter are right in both.
-UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+# typer has its own copy of click from 0.26 on, and uses click before: the bases of BadParameter are right in both.
 ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 class LazyGroup(TyperGroup):
-    """A group whose commands are imported when they are asked for."""
+    """A group that imports a command's module when the command is used."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names, in the order of a first day's work."""
+        """The names of all commands, in the order in which a new user needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command `cmd_name`. UnknownNameError, with the nearest name, where there is none."""
+        """The command `cmd_name`. UnknownNameError, with the nearest name, for an unknown one."""
         if cmd_name not in COMMANDS:
             raise UnknownNameError.among("command", cmd_name, COMMANDS)
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -84,18 +84,19 @@ def edgeseg(
 
 
 def main() -> None:
-    """Run; a user's error ends with one line of error, one of hint and exit code 2."""
+    """Run a command; an error of the user's ends with a line of error, a line of hint and exit code 2."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file may name what the terminal cannot show
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # file names may hold characters that the terminal cannot show
     try:
         code = app(standalone_mode=False)
     except EdgeSegError as problem:
-        code = fail(problem.message, problem.hint)
-    except UsageError as problem:
-        context = getattr(problem, "ctx", None)
-        code = fail(message_of(problem), f"{context.command_path if context else 'edgeseg'} --help")
+        code = fail(problem.message, problem.hint, problem.code)
     except ClickException as problem:
-        code = fail(message_of(problem), "edgeseg --help")
+        context = getattr(problem, "ctx", None)
+        hint = f"{context.command_path if context else 'edgeseg'} --help"
+        code = fail(problem.format_message(), hint, "ES-USAGE")  # type: ignore[attr-defined]
     except (KeyboardInterrupt, typer.Abort):
         print("stopped", file=sys.stderr)
         code = INTERRUPTED
@@ -103,20 +104,18 @@ def main() -> None:
         code = 0
     except OSError as problem:  # a name that is too long, a folder that is closed, a full disk
         logging.getLogger(__name__).info("this ended the command", exc_info=True)
-        code = fail(str(problem), "check the path, its permissions and the disk")
+        code = fail(str(problem), "check the path, its permissions and the disk", "ES-SYSTEM")
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def fail(message: str, hint: str) -> int:
-    """Print an error as every command does."""
-    print(f"error: {one_line(message)}", file=sys.stderr)
-    print(f"hint: {one_line(hint)}", file=sys.stderr)
+def fail(message: str, hint: str, code: str) -> int:
+    """Print an error as every command does; where --json promises JSON on stdout, as JSON too."""
+    message, hint = one_line(message), one_line(hint)
+    print(f"error [{code}]: {message}", file=sys.stderr)
+    print(f"hint: {hint}", file=sys.stderr)
+    if "--json" in sys.argv:
+        print(json.dumps({"error": {"code": code, "message": message, "hint": hint}}))
     return USAGE_ERROR
-
-
-def message_of(problem: Any) -> str:
-    """What a misused command line says."""
-    return str(problem.format_message())
 
 
 def one_line(text: str) -> str:

@@ -2,17 +2,17 @@
 
     EdgeSegError
     ├── FileProblem       ES-FILE       a file or folder is missing, unreadable or cannot be written
-    ├── FormatError       ES-FORMAT     a file is there, and is not what its place asks for
-    ├── SizeError         ES-SIZE       an image or input size that a model, tensor or video cannot take
-    ├── UnknownNameError  ES-NAME       a model, engine, source or option that is in no table ("did you mean")
-    ├── UnavailableError  ES-MISSING    an engine, device or library that this machine does not have
-    ├── MismatchError     ES-MISMATCH   two files or options that do not belong together (range table, weights, sidecar)
-    ├── DataError         ES-DATA       images or labels that cannot be used (ids out of range, empty folder)
-    └── AgreementError    ES-AGREEMENT  an export or engine whose labels differ from those of its source
+    ├── FormatError       ES-FORMAT     a file or value does not have the expected format
+    ├── SizeError         ES-SIZE       an image or input size does not fit the model, tensor or video
+    ├── UnknownNameError  ES-NAME       a model, engine, source or option has an unknown name ("did you mean")
+    ├── UnavailableError  ES-MISSING    this machine lacks an engine, device or library
+    ├── MismatchError     ES-MISMATCH   two files or options do not belong together (range table, weights, sidecar)
+    ├── DataError         ES-DATA       images or labels cannot be used (ids out of range, empty folder)
+    └── AgreementError    ES-AGREEMENT  the labels of an export or engine differ from those of its source
 
-Each carries a `hint`, what to type or change, and a stable `code`: that of its class, or a narrower one that is given
-where it is raised (`ES-FILE-EXISTS`). Programs and tests compare codes; wording may change. The command line prints
-`error: ...`, `hint: ...` and exits with 2.
+Each error carries a `hint` (what to type or change) and a stable `code`: that of its class, or a narrower one given
+where it is raised (`ES-FILE-EXISTS`). Programs and tests compare codes; wording may change. CODES lists them all.
+The command line prints `error [CODE]: ...` and `hint: ...`, and exits with 2.
 """
 
 from __future__ import annotations
@@ -20,6 +20,58 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from typing import ClassVar
+
+# code: meaning, in one line. The page on troubleshooting lists them; a test holds them against the source.
+CODES = {
+    "ES-ERROR": "Any other error.",
+    "ES-USAGE": "The command line cannot be parsed: an option is unknown, or a value is missing or out of range.",
+    "ES-SYSTEM": "The operating system refused an operation: a path, a permission, or a full disk.",
+    "ES-FILE": "A file or folder cannot be used.",
+    "ES-FILE-MISSING": "There is no file or folder at this path.",
+    "ES-FILE-KIND": "The path is a folder where a file is needed, or a file where a folder is needed.",
+    "ES-FILE-READ": "The file or folder exists but cannot be read.",
+    "ES-FILE-WRITE": "The file or folder cannot be written.",
+    "ES-FILE-EXISTS": "The output exists and would be overwritten.",
+    "ES-FILE-SAME": "Two outputs, or an input and an output, are the same file.",
+    "ES-FORMAT": "A file or value does not have the expected format.",
+    "ES-FORMAT-TOML": "The file is not valid TOML.",
+    "ES-FORMAT-LABELS": "The file of class names cannot be used.",
+    "ES-FORMAT-NUMBERS": "An option takes three numbers and did not get them.",
+    "ES-FORMAT-SCALE": "Mean and standard deviation are on different scales.",
+    "ES-SIZE": "An image or input size does not fit the model, tensor or video.",
+    "ES-SIZE-BATCH": "The text is not a batch size.",
+    "ES-THREADS": "The number of threads is not allowed.",
+    "ES-NAME": "A name is unknown; the hint has the nearest known one.",
+    "ES-MISSING": "This machine lacks an engine, device or library.",
+    "ES-DEVICE-MISSING": "This machine, or the engine's runtime on it, lacks the device.",
+    "ES-ENCODER": "The video encoder cannot write this kind of file.",
+    "ES-MISMATCH": "Two files or options do not belong together.",
+    "ES-MISMATCH-OPTIONS": "Two options exclude each other, or one needs another that is missing.",
+    "ES-MISMATCH-ENGINE": "The engine file has another engine, precision or size than the options ask for.",
+    "ES-RANGES-MISSING": "INT8 needs activation ranges, and there is neither a range table nor images.",
+    "ES-OPERATOR": "The target runtime cannot read an operator of the model.",
+    "ES-NO-LAYERS": "The option needs layers, and a weights file has none.",
+    "ES-TASK": "The model solves another task than the call asks for.",
+    "ES-DATA": "Images or labels cannot be used.",
+    "ES-AGREEMENT": "The labels of an export or engine differ from those of its source.",
+    "ES-SOURCE-NOT-FOUND": "The server does not know this path.",
+    "ES-SOURCE-REFUSED": "The host refused the connection.",
+    "ES-SOURCE-TIMEOUT": "The source sent no data in time.",
+    "ES-SOURCE-UNREACHABLE": "The host or its network cannot be reached.",
+    "ES-SOURCE-AUTH": "The source rejected the user name or password.",
+    "ES-SOURCE-SERVER": "The server answered with an error.",
+    "ES-SOURCE-CLOSED": "The server closed the connection.",
+    "ES-SOURCE-DNS": "The host name cannot be resolved.",
+    "ES-SOURCE-TLS": "No TLS connection could be made.",
+    "ES-SOURCE-FORMAT": "The source is not a video.",
+    "ES-SOURCE-CODEC": "The decoder for this video is missing.",
+    "ES-SOURCE-UNDECODABLE": "No frame of the video could be decoded.",
+    "ES-SOURCE-CUT-SHORT": "The video file is incomplete.",
+    "ES-SOURCE-DAMAGED": "Some frames of the video are damaged (reported as a loss).",
+    "ES-SOURCE-ENDED": "A live source ended (reported as a loss).",
+    "ES-SOURCE-SKIPPED": "Images that cannot be read were left out (reported as a loss).",
+    "ES-SOURCE-AUDIO": "Audio is not copied (reported as a loss).",
+}
 
 
 class EdgeSegError(Exception):
@@ -49,19 +101,19 @@ class FileProblem(EdgeSegError):  # noqa: N818 - "FileError" would read as the b
 
 
 class FormatError(EdgeSegError):
-    """A file is there, and is not what its place asks for."""
+    """A file or value does not have the expected format."""
 
     class_code: ClassVar[str] = "ES-FORMAT"
 
 
 class SizeError(EdgeSegError):
-    """An image or input size that a model, tensor or video cannot take."""
+    """An image or input size does not fit the model, tensor or video."""
 
     class_code: ClassVar[str] = "ES-SIZE"
 
 
 class UnknownNameError(EdgeSegError):
-    """A name that is in no table."""
+    """A name is in no table."""
 
     class_code: ClassVar[str] = "ES-NAME"
 
@@ -75,24 +127,24 @@ class UnknownNameError(EdgeSegError):
 
 
 class UnavailableError(EdgeSegError):
-    """An engine, device or library that this machine does not have."""
+    """An engine, device or library is missing on this machine."""
 
     class_code: ClassVar[str] = "ES-MISSING"
 
 
 class MismatchError(EdgeSegError):
-    """Two files that do not belong together."""
+    """Two files or options do not belong together."""
 
     class_code: ClassVar[str] = "ES-MISMATCH"
 
 
 class DataError(EdgeSegError):
-    """Images or labels that cannot be used."""
+    """Images or labels cannot be used."""
 
     class_code: ClassVar[str] = "ES-DATA"
 
 
 class AgreementError(EdgeSegError):
-    """An export or engine whose labels differ from those of its source."""
+    """The labels of an export or engine differ from those of its source."""
 
     class_code: ClassVar[str] = "ES-AGREEMENT"

@@ -1,4 +1,4 @@
-"""Files that are there or not there: never half-written, and never a traceback for a wrong path."""
+"""Read and write files: no half-written file, and a FileProblem instead of a traceback for a wrong path."""
 
 from __future__ import annotations
 
@@ -17,69 +17,74 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+CHECK_PATH = "check the path; relative paths start at the current folder"
+
 
 def exists(path: str | os.PathLike[str]) -> bool:
-    """Whether a file or folder is there. False too for a name that no file can have, and in a folder that is closed."""
+    """Whether a file or folder exists. False for an impossible name, and in a folder that cannot be read."""
     return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for a name that is too long
 
 
 def is_folder(path: str | os.PathLike[str]) -> bool:
-    """Whether a folder is there, as `exists` says it."""
+    """Whether a folder exists; as `exists`, it does not raise."""
     return os.path.isdir(path)  # noqa: PTH112 - as above
 
 
 def existing_file(path: str | os.PathLike[str]) -> Path:
-    """`path` as a Path. FileProblem unless a readable file is there."""
+    """`path` as a Path. FileProblem unless it is a readable file."""
     path = Path(path)
     if not exists(path):
-        raise FileProblem(f"no such file: {path}", hint="check the path; relative paths start at the current folder")
+        raise FileProblem(f"no such file: {path}", hint=CHECK_PATH, code="ES-FILE-MISSING")
     if is_folder(path):
-        raise FileProblem(f"this is a folder, not a file: {path}", hint="name a file in it")
+        raise FileProblem(f"this is a folder, not a file: {path}", hint="name a file in it", code="ES-FILE-KIND")
     if not os.access(path, os.R_OK):
-        raise FileProblem(f"this file cannot be read: {path}", hint=f"chmod +r {path}")
+        raise FileProblem(f"this file cannot be read: {path}", hint=f"chmod +r {path}", code="ES-FILE-READ")
     return path
 
 
 def bytes_from_file(path: str | os.PathLike[str]) -> bytes:
-    """What the file holds. FileProblem where it is not there or a read fails."""
+    """The file's content. FileProblem where there is no file or a read fails."""
     path = existing_file(path)
     try:
         return path.read_bytes()
     except OSError as problem:
         reason = problem.strerror or "read error"
-        raise FileProblem(f"cannot read {path}: {reason}", hint="check the disk and the permissions") from problem
+        hint = "check the disk and the permissions"
+        raise FileProblem(f"cannot read {path}: {reason}", hint=hint, code="ES-FILE-READ") from problem
 
 
 def toml_from_file(path: str | os.PathLike[str], hint: str) -> dict[str, Any]:
-    """The keys of the TOML at `path`. FormatError, with `hint`, for text that is none."""
+    """The keys of the TOML at `path`. FormatError, with `hint`, where it is not TOML."""
     path = existing_file(path)
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as problem:  # neither UTF-8, nor TOML, nor a number, or nested without end
-        raise FormatError(f"{path} is not TOML: {problem}", hint=hint) from problem
+        raise FormatError(f"{path} is not TOML: {problem}", hint=hint, code="ES-FORMAT-TOML") from problem
 
 
 def existing_folder(path: str | os.PathLike[str]) -> Path:
-    """`path` as a Path. FileProblem unless a folder is there."""
+    """`path` as a Path. FileProblem unless it is a folder."""
     path = Path(path)
+    if not exists(path):
+        raise FileProblem(f"no such folder: {path}", hint=CHECK_PATH, code="ES-FILE-MISSING")
     if not is_folder(path):
-        what = "no such folder" if not exists(path) else "this is a file, not a folder"
-        raise FileProblem(f"{what}: {path}", hint="check the path; relative paths start at the current folder")
+        raise FileProblem(f"this is a file, not a folder: {path}", hint=CHECK_PATH, code="ES-FILE-KIND")
     return path
 
 
 def files_in_folder(path: str | os.PathLike[str]) -> list[Path]:
-    """Every file and folder in `path`, in no order. FileProblem unless a readable folder is there."""
+    """Every file and folder in `path`, unordered. FileProblem unless it is a readable folder."""
     path = existing_folder(path)
     try:
         return list(path.iterdir())
     except OSError as problem:
         reason = problem.strerror or "refused"
-        raise FileProblem(f"this folder cannot be read: {path}: {reason}", hint=f"chmod +rx {path}") from problem
+        message = f"this folder cannot be read: {path}: {reason}"
+        raise FileProblem(message, hint=f"chmod +rx {path}", code="ES-FILE-READ") from problem
 
 
 def writable_folder(path: str | os.PathLike[str]) -> Path:
-    """`path` as a folder that exists, made if need be, and that takes files."""
+    """`path` as a Path; the folder is made where it is missing. FileProblem unless files can be written in it."""
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -88,16 +93,17 @@ def writable_folder(path: str | os.PathLike[str]) -> Path:
         probe.unlink()
     except OSError as problem:
         reason = problem.strerror or "refused"
-        raise FileProblem(f"cannot write to {path}: {reason}", hint="name another folder with -o") from problem
+        hint = "name another folder with -o"
+        raise FileProblem(f"cannot write to {path}: {reason}", hint=hint, code="ES-FILE-WRITE") from problem
     return path
 
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A path to write to, beside `path` and with its ending; it becomes `path` only when the block ends well."""
+    """A temporary path beside `path`, with its ending; it becomes `path` only when the block ends without error."""
     path = Path(path)
     if path.is_dir():
-        raise FileProblem(f"cannot write {path}: it is a folder", hint="name a file in it with -o")
+        raise FileProblem(f"cannot write {path}: it is a folder", hint="name a file in it with -o", code="ES-FILE-KIND")
     writable_folder(path.parent)
     partial = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -105,13 +111,14 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         partial.replace(path)
     except OSError as problem:
         reason = problem.strerror or str(problem)
-        raise FileProblem(f"cannot write {path}: {reason}", hint="name another place with -o") from problem
+        hint = "name another file with -o"
+        raise FileProblem(f"cannot write {path}: {reason}", hint=hint, code="ES-FILE-WRITE") from problem
     finally:
         partial.unlink(missing_ok=True)
 
 
 def user_cache() -> Path:
-    """Where this user's caches lie: $XDG_CACHE_HOME/edgeseg, or ~/.cache/edgeseg."""
+    """The folder of this user's caches: $XDG_CACHE_HOME/edgeseg, or ~/.cache/edgeseg."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeseg"
 
 

@@ -78,19 +78,20 @@ def check_file_matches(
     if engine is not None and not artifact.engine and open_engine(engine).extension != "onnx":
         command = "convert" if artifact.precision is Precision.FP32 else "build"
         raise MismatchError(
-            f"{path.name} is a plain ONNX, which the engine {engine} does not open",
-            hint=f"make an engine of it: edgeseg {command} {path} --engine {engine}",
+            f"{path.name} is a plain ONNX, which the engine {engine} cannot open",
+            hint=f"build an engine from it: edgeseg {command} {path} --engine {engine}",
+            code="ES-MISMATCH-ENGINE",
         )
     own = artifact.spec.input
     own_engine = artifact.engine or engine or default_engine(for_onnx=True, device=device)
-    found = {"engine": own_engine, "precision": str(artifact.precision)}
-    found["size"] = f"{own.width}x{own.height}"
-    asked = {"engine": engine, "precision": precision and str(precision), "size": size and f"{size[0]}x{size[1]}"}
-    for option, wanted in asked.items():
-        if wanted not in (None, found[option]):
+    actual = {"engine": own_engine, "precision": str(artifact.precision), "size": f"{own.width}x{own.height}"}
+    requested = {"engine": engine, "precision": precision and str(precision), "size": size and f"{size[0]}x{size[1]}"}
+    for option, value in requested.items():
+        if value not in (None, actual[option]):
             raise MismatchError(
-                f"{path.name} has the {option} {found[option]}, and {wanted} was asked for",
-                hint=f"convert the model or its float ONNX: edgeseg convert MODEL --{option} {wanted}",
+                f"{path.name} has {option} {actual[option]}, not {value}",
+                hint=f"convert the model or its float ONNX: edgeseg convert MODEL --{option} {value}",
+                code="ES-MISMATCH-ENGINE",
             )
 
 

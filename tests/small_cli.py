@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,8 +29,15 @@ class Done:
         return json.loads(self.out)
 
     def lines(self, kind: str) -> list[str]:
-        """The lines of stderr that begin so, without that."""
-        return [line.removeprefix(f"{kind}: ") for line in self.err.splitlines() if line.startswith(f"{kind}: ")]
+        """The lines of stderr that begin with "kind: " or "kind [CODE]: ", without that."""
+        matches = [re.match(rf"{kind}(?: \[[A-Z0-9-]+\])?: (.*)", line) for line in self.err.splitlines()]
+        return [match[1] for match in matches if match]
+
+    @property
+    def error_code(self) -> str:
+        """The code of the only error line; "" without one."""
+        (code,) = re.findall(r"^error \[([A-Z0-9-]+)\]: ", self.err, re.MULTILINE) or [""]
+        return code
 
 
 Run = Callable[..., Done]

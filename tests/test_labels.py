@@ -20,25 +20,21 @@ def test_names_and_colours(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("content", "value"),
     [
-        ("", "names 0 classes"),
-        ("a\nb\na\n", "names 3 classes, 2 of them different"),
-        ("a 1 2 256", r"\(1, 2, 256\) is no colour"),
+        (b"", "0 classes"),
+        (b"a\nb\na\n", "3 classes"),
+        (b"a 1 2 256", "(1, 2, 256)"),
+        (b"\xff\xfe\x00\x81", "labels.txt"),
     ],
 )
-def test_what_is_no_label_file(text: str, message: str, tmp_path: Path) -> None:
+def test_an_invalid_label_file_is_refused(content: bytes, value: str, tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
-    path.write_text(text)
-    with pytest.raises(FormatError, match=message):
+    path.write_bytes(content)
+    with pytest.raises(FormatError) as caught:
         labels_from_file(path)
-
-
-def test_a_binary_file_is_no_label_file(tmp_path: Path) -> None:
-    path = tmp_path / "labels.txt"
-    path.write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(FormatError, match="not a text file"):
-        labels_from_file(path)
+    assert caught.value.code == "ES-FORMAT-LABELS"
+    assert value in caught.value.message
 
 
 def test_classes_without_names() -> None:

@@ -114,7 +114,8 @@ def dry_line(engine: str, onnx: Path, precision: str | None, options: BuildOptio
 
     chosen, source = open_engine(engine), load_onnx(onnx)
     if chosen.dry_run is None:
-        raise MismatchError(f"--dry-run says what trtexec would do, and {engine} has none", hint="--engine tensorrt")
+        message = f"--dry-run prints a trtexec command, and {engine} has none"
+        raise MismatchError(message, hint="--engine tensorrt", code="ES-MISMATCH-OPTIONS")
     options.check(chosen.options, engine)
     return chosen.dry_run(
         BuildJob(source, output / onnx.name, precision_from_text(precision) or source.precision, options)

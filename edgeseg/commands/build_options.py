@@ -65,6 +65,7 @@ def batch_from_text(text: str) -> tuple[int, int, int]:
     """(fewest, usual, most) of "1:2:4", or of "4" for exactly four."""
     parts = text.split(":")
     if not all(part.isdigit() for part in parts) or len(parts) not in (1, 3):
-        raise SizeError(f"not a batch: {text}", hint="write the fewest, usual and most pictures, for example 1:1:4")
+        hint = "write the fewest, usual and most images, for example 1:1:4"
+        raise SizeError(f"not a batch size: {text}", hint=hint, code="ES-SIZE-BATCH")
     low, usual, most = (int(part) for part in (parts * 3 if len(parts) == 1 else parts))
     return low, usual, most

@@ -143,8 +143,9 @@ def choice_from_options(recipe: Recipe, precision: str | None, data: str | None,
     if named is None:
         return Auto(budget, data, short=True)
     if data is not None:
-        message = f"--data measures which precision to choose, and {named} was named"
-        raise MismatchError(message, hint="leave --precision out, or write --precision auto")
+        message = f"--data chooses the precision by measurement, and --precision {named} names one"
+        hint = "leave --precision out, or write --precision auto"
+        raise MismatchError(message, hint=hint, code="ES-MISMATCH-OPTIONS")
     return named
 
 

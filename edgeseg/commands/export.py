@@ -55,10 +55,11 @@ def command(
     from edgeseg.weights import BUNDLED, weights_path
 
     if weights and model:
-        raise MismatchError(f"two models were named: {model} and {weights}", hint="leave --weights out, or MODEL")
+        message = f"two models are named: {model} and {weights}"
+        raise MismatchError(message, hint="leave out --weights or MODEL", code="ES-MISMATCH-OPTIONS")
     chosen = weights or model
     if chosen is None:
-        raise UnknownNameError("no model was named", hint=f"edgeseg export {BUNDLED[0]}")
+        raise UnknownNameError("no model is named", hint=f"edgeseg export {BUNDLED[0]}")
     weights_path(chosen)
     check_exporter()
     from edgeseg.export.adoption import shown

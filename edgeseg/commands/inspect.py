@@ -92,6 +92,7 @@ def no_layers(file: Path, option: str) -> Exception:
     return FormatError(
         f"{option} needs layers, and {file.name} is a weights file, which has none",
         hint=f"name an engine or an ONNX; edgeseg export {file} makes one",
+        code="ES-NO-LAYERS",
     )
 
 

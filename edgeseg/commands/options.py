@@ -81,7 +81,8 @@ def three_or_none(option: str, texts: Numbers) -> tuple[float, ...] | None:
         return tuple(float(text) for text in texts)
     except ValueError:
         example = f"{option} 0.485 0.456 0.406"
-        raise FormatError(f"{option} {' '.join(texts)} are not three numbers", hint=f"for example: {example}") from None
+        message = f"{option} {' '.join(texts)} are not three numbers"
+        raise FormatError(message, hint=f"for example: {example}", code="ES-FORMAT-NUMBERS") from None
 
 
 def statistics_from_options(mean: Numbers, std: Numbers, color: str | None) -> Statistics:

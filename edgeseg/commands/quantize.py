@@ -80,7 +80,8 @@ def write_opset17(onnx: Path, target: str) -> Path:
     model = lowered_to_opset17(ir.from_proto(read_onnx(onnx)))
     for node in unread_nodes(model, OPERATORS_8_5 if target == "tensorrt8.5" else OPERATORS_8_6):
         named = f"{node.name or node.outputs[0].name} ({node.op_type})"
-        raise MismatchError(f"{target} does not read {named} of {onnx.name}", hint="take another network, or JetPack 6")
+        message = f"{target} cannot read the operator {named} of {onnx.name}"
+        raise MismatchError(message, hint="use another network, or JetPack 6", code="ES-OPERATOR")
     path = onnx.with_name(f"{onnx.stem}.{target}.onnx")
     write_onnx(ir.to_proto(model), dataclasses.replace(artifact_from_onnx(onnx), path=path))
     return path

@@ -99,7 +99,8 @@ def table_from_options(model: str, images: str | None, ranges: Path | None) -> R
     path = ranges or (bundled_ranges(model) if model in BUNDLED else None)
     if path is None:
         message = f"int8 needs ranges, and there is no table for {Path(model).name}"
-        raise MismatchError(message, hint="calibrate: add --images FOLDER, or name a table: --ranges FILE")
+        hint = "calibrate: add --images FOLDER, or name a table: --ranges FILE"
+        raise MismatchError(message, hint=hint, code="ES-RANGES-MISSING")
     return RangeTable.open(path)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from edgeseg.commands.options import Json, size_or_none
-from edgeseg.errors import DataError
+from edgeseg.errors import MismatchError
 
 if TYPE_CHECKING:
     from edgeseg.progress import Progress
@@ -109,9 +109,11 @@ def command(
         )  # fmt: skip
         return
     if distill is not None and teacher is None:
-        raise DataError("--distill means nothing without --teacher", hint="--teacher bisenetv2-camvid, or leave it out")
+        hint = "add --teacher bisenetv2-camvid, or leave --distill out"
+        raise MismatchError("--distill has no effect without --teacher", hint=hint, code="ES-MISMATCH-OPTIONS")
     if ranges is not None:
-        raise DataError("--ranges means nothing without --qat", hint="add --qat, or leave it out")
+        hint = "add --qat, or leave --ranges out"
+        raise MismatchError("--ranges has no effect without --qat", hint=hint, code="ES-MISMATCH-OPTIONS")
     wanted, window = size_or_none(size), size_or_none(crop)
     request = request_from_options(
         model, data, Duration(steps, epochs, minutes), shares=share or (), folder=output, name=name, variant=variant,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeseg.errors import UnknownNameError
+from edgeseg.errors import MismatchError
 
 if TYPE_CHECKING:
     from edgeseg.artifact import LoadedModel
@@ -36,7 +36,8 @@ def tune(
     for option in given:
         if option not in FIELDS:
             hint = f"leave it out; --qat takes {', '.join('--' + name.replace('_', '-') for name in FIELDS)}"
-            raise UnknownNameError(f"--{option.replace('_', '-')} means nothing with --qat", hint=hint)
+            message = f"--{option.replace('_', '-')} has no effect with --qat"
+            raise MismatchError(message, hint=hint, code="ES-MISMATCH-OPTIONS")
     if "minutes" in given and "steps" not in given:
         given = {**given, "steps": 1_000_000}  # the minutes alone end it
     config = QatConfig(data=tuple(data), **given)

@@ -83,18 +83,20 @@ class Reader:
         """What was lost, one line each. end_seconds: when the last frame that was read ends."""
         losses = []
         if self._failure:
-            losses.append(("ENDED", f"the source ended: {self._failure.reason}, after {self._decoded} frames"))
+            losses.append(
+                ("ES-SOURCE-ENDED", f"the source ended: {self._failure.reason}, after {self._decoded} frames")
+            )
         if self._decoded < self._frames_stated:
             cut = f"the file is cut short: {self._decoded} of {self._frames_stated} frames could be read"
-            losses.append(("CUT-SHORT", cut))
+            losses.append(("ES-SOURCE-CUT-SHORT", cut))
         elif end_seconds < self._end_stated - 0.5:
             cut = f"the file is cut short: read to {end_seconds:.2f} s of {self._end_stated:.2f} s"
-            losses.append(("CUT-SHORT", cut))
+            losses.append(("ES-SOURCE-CUT-SHORT", cut))
         if self._undecodable:
-            losses.append(("UNDECODABLE", f"packets that could not be decoded: {self._undecodable}"))
+            losses.append(("ES-SOURCE-UNDECODABLE", f"packets that could not be decoded: {self._undecodable}"))
         if self._damaged:
-            losses.append(("DAMAGED", f"damaged frames: {self._damaged} of {self._decoded}"))
-        return [Loss(f"ES-SOURCE-{code}", f"{self.name}: {line}") for code, line in losses]
+            losses.append(("ES-SOURCE-DAMAGED", f"damaged frames: {self._damaged} of {self._decoded}"))
+        return [Loss(code, f"{self.name}: {line}") for code, line in losses]
 
     def _nothing_decoded(self, address: Address) -> EdgeSegError:
         if address.is_url:

@@ -152,4 +152,4 @@ def test_data_beside_a_named_precision_is_refused(
 ) -> None:
     done = runner(monkeypatch, capfd)("convert", street_onnx(tmp_path).path, "--precision", "fp32", "--data", "street:")
     assert done.code == 2
-    assert done.lines("error") == ["--data measures which precision to choose, and fp32 was named"]
+    assert done.error_code == "ES-MISMATCH-OPTIONS"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -19,93 +20,84 @@ STREET = "test://street?size=64x48&frames=2"
 ONNX = "street.onnx"
 CONVERT = ("convert", ONNX, "--engine", "onnxruntime", "-o", "out")
 
-# what is typed; what the error says; what the hint says
-WRONG: dict[str, tuple[tuple[str, ...], str, str]] = {
-    "no such video": (("stream", "nothing.mp4", ONNX), "no such file: nothing.mp4", "check the path"),
-    "no such onnx": (("convert", "nothing.onnx"), "no such file: nothing.onnx", "check the path"),
-    "no such engine file": (("bench", "nothing.onnx"), "no such file: nothing.onnx", "check the path"),
-    "no such weights": (("export", "nothing.safetensors"), "no such file: nothing.safetensors", "check the path"),
-    "no such file to inspect": (("inspect", "nothing.onnx"), "no such file: nothing.onnx", "check the path"),
-    "no such recipe": (("convert", "nothing.toml"), "no such file: nothing.toml", "check the path"),
-    "text as video": (("stream", "notes.mp4", ONNX), "notes.mp4", "name a video file"),
-    "text as a video of another name": (("stream", "notes.txt", ONNX), "notes.txt", "name a video file"),
-    "text as onnx": (("convert", "notes.onnx", "-o", "out"), "notes.onnx is not a valid ONNX file", "edgeseg models"),
-    "text as engine": (("stream", STREET, "notes.onnx"), "notes.onnx is not a valid ONNX file", "edgeseg models"),
-    "text to inspect": (("inspect", "notes.txt"), "notes.txt is not a valid ONNX file", "edgeseg models"),
-    "text as weights": (("inspect", "notes.safetensors"), "notes.safetensors is not a weights file", "edgeseg models"),
-    "text as a range table": ((*CONVERT, "--ranges", "notes.txt"), "the range table is not JSON", "edgeseg calibrate"),
-    "unknown model": (("convert", "bisenetv2-stret"), "unknown model: bisenetv2-stret", "mean bisenetv2-street?"),
-    "unknown engine": (("convert", ONNX, "--engine", "openvno"), "unknown engine: openvno", "did you mean openvino?"),
-    "unknown precision": ((*CONVERT, "--precision", "int4"), "unknown precision: int4", "did you mean int8?"),
-    "a precision that the engine lacks": (
-        (*CONVERT, "--precision", "bf16"), "the engine onnxruntime makes no bf16", "it makes: fp32, int8",
-    ),
-    "int8 without ranges": ((*CONVERT, "--precision", "int8"), "int8 needs ranges", "--images FOLDER"),
-    "no size": ((*CONVERT, "--size", "large"), "not a size: large", "WIDTHxHEIGHT"),
-    "another size than the onnx": ((*CONVERT, "--size", "128x64"), "was exported at 64x32", "edgeseg export --size"),
-    "unknown command": (("covert", "x"), "unknown command: covert", "did you mean convert?"),
-    "unknown option": (("convert", "x", "--presision", "int8"), "No such option", "--help"),
-    "a missing argument": (("stream", "x"), "MODEL", "--help"),
-    "a number that is none": (("bench", ONNX, "-n", "many"), "Invalid value for '-n'", "edgeseg bench --help"),
-    "unknown source": (("stream", "tset://street", ONNX), "unknown kind of source: tset", "did you mean test?"),
-    "unknown option of a source": (("stream", "test://street?sed=1", ONNX), "street: sed", "did you mean seed?"),
-    "unknown ending of a sink": (
-        ("stream", STREET, ONNX, "-o", "out.mpg4"), "unknown output ending: .mpg4", "did you mean .mp4?",
-    ),
-    "unknown data set": (("eval", ONNX, "--data", "camvd:x"), "unknown data set: camvd", "did you mean camvid?"),
-    "no data set": (("eval", ONNX, "--data", "x"), "no data set is named in x", "write NAME:x"),
-    "label ids out of range": (("eval", ONNX, "--data", "camvid:camvid"), "has label ids 42", "use 0..10, and 255"),
-    "classes of another data set": (("eval", "small.onnx", "--data", "street:?frames=1"), "small knows 5", "classes"),
-    "an empty calibration folder": ((*CONVERT, "--images", "empty"), "no images in empty", "name a folder with images"),
-    "no calibration folder": (("calibrate", ONNX, "--images", "nothing"), "no such folder: nothing", "check the path"),
-    "an image that is none": ((*CONVERT, "--images", "broken"), "this image cannot be read", "remove it"),
-    "ranges of another model": (
-        (*CONVERT, "--ranges", "small.json"), "the range table is of small", "edgeseg calibrate",
-    ),
+# words of the command line; the code; a value that the error names; a value that the hint names
+WRONG: dict[str, tuple[tuple[str, ...], str, str, str]] = {
+    "no such video": (("stream", "nothing.mp4", ONNX), "ES-FILE-MISSING", "nothing.mp4", ""),
+    "no such onnx": (("convert", "nothing.onnx"), "ES-FILE-MISSING", "nothing.onnx", ""),
+    "no such engine file": (("bench", "nothing.onnx"), "ES-FILE-MISSING", "nothing.onnx", ""),
+    "no such weights": (("export", "nothing.safetensors"), "ES-FILE-MISSING", "nothing.safetensors", ""),
+    "no such file to inspect": (("inspect", "nothing.onnx"), "ES-FILE-MISSING", "nothing.onnx", ""),
+    "no such recipe": (("convert", "nothing.toml"), "ES-FILE-MISSING", "nothing.toml", ""),
+    "text as video": (("stream", "notes.mp4", ONNX), "ES-SOURCE-FORMAT", "notes.mp4", ""),
+    "text as a video of another name": (("stream", "notes.txt", ONNX), "ES-SOURCE-FORMAT", "notes.txt", ""),
+    "text as onnx": (("convert", "notes.onnx", "-o", "out"), "ES-FORMAT", "notes.onnx", "edgeseg models"),
+    "text as engine": (("stream", STREET, "notes.onnx"), "ES-FORMAT", "notes.onnx", "edgeseg models"),
+    "text to inspect": (("inspect", "notes.txt"), "ES-FORMAT", "notes.txt", "edgeseg models"),
+    "text as weights": (("inspect", "notes.safetensors"), "ES-FORMAT", "notes.safetensors", "edgeseg models"),
+    "text as a range table": ((*CONVERT, "--ranges", "notes.txt"), "ES-FORMAT", "range table", "edgeseg calibrate"),
+    "unknown model": (("convert", "bisenetv2-stret"), "ES-NAME", "bisenetv2-stret", "bisenetv2-street"),
+    "unknown engine": (("convert", ONNX, "--engine", "openvno"), "ES-NAME", "openvno", "openvino"),
+    "unknown precision": ((*CONVERT, "--precision", "int4"), "ES-NAME", "int4", "int8"),
+    "a precision that the engine lacks": ((*CONVERT, "--precision", "bf16"), "ES-", "bf16", "fp32, int8"),
+    "int8 without ranges": ((*CONVERT, "--precision", "int8"), "ES-", "int8", "--images"),
+    "no size": ((*CONVERT, "--size", "large"), "ES-SIZE", "large", "WIDTHxHEIGHT"),
+    "another size than the onnx": ((*CONVERT, "--size", "128x64"), "ES-MISMATCH", "64x32", "edgeseg export --size"),
+    "unknown command": (("covert", "x"), "ES-NAME", "covert", "convert"),
+    "unknown option": (("convert", "x", "--presision", "int8"), "ES-USAGE", "--presision", "edgeseg convert --help"),
+    "a missing argument": (("stream", "x"), "ES-USAGE", "MODEL", "edgeseg stream --help"),
+    "a number that is none": (("bench", ONNX, "-n", "many"), "ES-USAGE", "-n", "edgeseg bench --help"),
+    "unknown source": (("stream", "tset://street", ONNX), "ES-NAME", "tset", "test"),
+    "unknown option of a source": (("stream", "test://street?sed=1", ONNX), "ES-NAME", "sed", "seed"),
+    "unknown ending of a sink": (("stream", STREET, ONNX, "-o", "out.mpg4"), "ES-NAME", ".mpg4", ".mp4"),
+    "unknown data set": (("eval", ONNX, "--data", "camvd:x"), "ES-NAME", "camvd", "camvid"),
+    "no data set": (("eval", ONNX, "--data", "x"), "ES-NAME", "x", "NAME:x"),
+    "label ids out of range": (("eval", ONNX, "--data", "camvid:camvid"), "ES-DATA", "0001TP.png", "255"),
+    "classes of another data set": (("eval", "small.onnx", "--data", "street:?frames=1"), "ES-MISMATCH", "small", ""),
+    "an empty calibration folder": ((*CONVERT, "--images", "empty"), "ES-DATA", "empty", ""),
+    "no calibration folder": (("calibrate", ONNX, "--images", "nothing"), "ES-FILE-MISSING", "nothing", ""),
+    "an image that is none": ((*CONVERT, "--images", "broken"), "ES-FORMAT", "broken/0.png", ""),
+    "ranges of another model": ((*CONVERT, "--ranges", "small.json"), "ES-MISMATCH", "small", "edgeseg calibrate"),
     "ranges of another model to quantize": (
-        ("quantize", ONNX, "--ranges", "small.json"), "the range table is of small", "edgeseg calibrate",
+        ("quantize", ONNX, "--ranges", "small.json"), "ES-MISMATCH", "small", "edgeseg calibrate",
     ),
     "unknown quantisation target": (
-        ("quantize", "small.onnx", "--ranges", "small.json", "--target", "openvno"), "openvno", "mean openvino?",
+        ("quantize", "small.onnx", "--ranges", "small.json", "--target", "openvno"), "ES-NAME", "openvno", "openvino",
     ),
     "a folder that cannot be made": (
-        ("convert", ONNX, "--engine", "onnxruntime", "-o", "notes.txt/out"), "cannot write to notes.txt/out", "with -o",
+        ("convert", ONNX, "--engine", "onnxruntime", "-o", "notes.txt/out"), "ES-FILE-WRITE", "notes.txt/out", "-o",
     ),
     "a folder that cannot be made for a video": (
-        ("stream", STREET, ONNX, "-o", "notes.txt/x.mp4"), "cannot write to notes.txt", "with -o",
+        ("stream", STREET, ONNX, "-o", "notes.txt/x.mp4"), "ES-FILE-WRITE", "notes.txt", "-o",
     ),
     "a folder that cannot be made for a table": (
-        ("calibrate", "small.onnx", "--images", "images", "-o", "notes.txt/x.json"), "cannot write to notes.txt", "-o",
+        ("calibrate", "small.onnx", "--images", "images", "-o", "notes.txt/x.json"), "ES-FILE-WRITE", "notes.txt", "-o",
     ),
     "a folder that cannot be made for an int8 onnx": (
-        ("quantize", "small.onnx", "--ranges", "small.json", "-o", "notes.txt/x.onnx"), "cannot write", "with -o",
+        ("quantize", "small.onnx", "--ranges", "small.json", "-o", "notes.txt/x.onnx"), "ES-FILE-WRITE", "notes", "-o",
     ),
     "an engine that a file is not of": (
-        ("bench", ONNX, "--precision", "int8"), "has the precision fp32, and int8 was asked for", "edgeseg convert",
+        ("bench", ONNX, "--precision", "int8"), "ES-MISMATCH-ENGINE", "fp32", "edgeseg convert",
     ),
-    "no camera": (("stream", "camera:97", ONNX), "there is no camera /dev/video97", ""),
+    "no camera": (("stream", "camera:97", ONNX), "ES-", "/dev/video97", ""),
 }  # fmt: skip
 
-WRONG_WEIGHTS: dict[str, tuple[tuple[str, ...], str, str]] = {
+WRONG_WEIGHTS: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "a size that breaks the rule": (
-        ("convert", "tiny.safetensors", "--size", "100x100"), "does not take 100x100: it takes multiples of 32",
-        "use 96x96 or 128x128",
+        ("convert", "tiny.safetensors", "--size", "100x100"), "ES-SIZE", "multiples of 32", "96x96 or 128x128",
     ),
     "a size that breaks the rule to export": (
-        ("export", "tiny.safetensors", "--size", "20x20", "-o", "out"), "does not take 20x20", "use 64x64",
+        ("export", "tiny.safetensors", "--size", "20x20", "-o", "out"), "ES-SIZE", "20x20", "64x64",
     ),
-    "text as weights to convert": (("convert", "notes.safetensors"), "not a weights file", "edgeseg models"),
-    "text as weights to export": (("export", "notes.txt"), "not a weights file: notes.txt", "edgeseg models"),
+    "text as weights to convert": (("convert", "notes.safetensors"), "ES-FORMAT", "notes", "edgeseg models"),
+    "text as weights to export": (("export", "notes.txt"), "ES-FORMAT", "notes.txt", "edgeseg models"),
     "weights of another family": (
-        ("convert", "wrong.safetensors", "-o", "out"), "these weights are not of bisenetv2 light", "name the family",
+        ("convert", "wrong.safetensors", "-o", "out"), "ES-MISMATCH", "bisenetv2 light", "family",
     ),
     "weights of another family to export": (
-        ("export", "wrong.safetensors", "-o", "out"), "these weights are not of bisenetv2 light", "name the family",
+        ("export", "wrong.safetensors", "-o", "out"), "ES-MISMATCH", "bisenetv2 light", "family",
     ),
-    "an empty calibration folder": (
-        ("convert", "tiny.safetensors", "--images", "empty"), "no images in empty", "name a folder with images",
-    ),
-    "no model": (("export",), "no model was named", "edgeseg export bisenetv2-street"),
+    "an empty calibration folder": (("convert", "tiny.safetensors", "--images", "empty"), "ES-DATA", "empty", ""),
+    "no model": (("export",), "ES-NAME", "", "edgeseg export bisenetv2-street"),
 }  # fmt: skip
 
 
@@ -135,16 +127,17 @@ def everything_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def check_refusal(run: Run, desk: Path, words: tuple[str, ...], error: str, hint: str) -> None:
-    """The command says so in two lines and leaves the folder as it was."""
+def check_refusal(run: Run, desk: Path, words: tuple[str, ...], code: str, value: str, advice: str) -> None:
+    """The command refuses in two lines, with `code` or a narrower one, and leaves the folder as it was."""
     before = everything_in(desk)
     done = run(*words)
     assert (done.code, done.out) == (2, "")
     assert done.err.count("\n") == 2, done.err
-    (said,), (advised,) = done.lines("error"), done.lines("hint")
-    assert error in said
-    assert hint in advised
-    assert advised
+    (error,), (hint,) = done.lines("error"), done.lines("hint")
+    assert done.error_code.startswith(code)
+    assert value in error
+    assert hint
+    assert advice in hint
     assert everything_in(desk) == before
 
 
@@ -171,14 +164,14 @@ def test_an_engine_that_is_not_installed(
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)  # makes its import fail
     words = ("convert", ONNX, "--engine", engine, "-o", "out")
-    check_refusal(run, desk, words, f"the engine {engine} is not available", f"pip install {engine}")
+    check_refusal(run, desk, words, "ES-MISSING", engine, f"pip install {engine}")
 
 
 @pytest.mark.parametrize("command", ["convert", "export"])
 def test_weights_without_torch(run: Run, desk: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)  # makes its import fail
     words = (command, "bisenetv2-street", "-o", "out")
-    check_refusal(run, desk, words, "weights are converted with torch, which is not installed", "edgeseg[export]")
+    check_refusal(run, desk, words, "ES-MISSING", "torch", "edgeseg[export]")
 
 
 def test_a_truncated_video_keeps_its_frames_and_says_what_was_lost(run: Run, desk: Path) -> None:
@@ -187,9 +180,8 @@ def test_a_truncated_video_keeps_its_frames_and_says_what_was_lost(run: Run, des
     done = run("stream", "cut.mp4", ONNX, "-o", "out.mp4", "--json")
     data = done.json()
     assert 5 < data["frames"] < 15
-    assert any(
-        f"cut.mp4: the file is cut short: {data['frames']} of 20 frames" in text for text in done.lines("warning")
-    )
+    (cut_short,) = (loss for loss in data["losses"] if loss["code"] == "ES-SOURCE-CUT-SHORT")
+    assert f"{data['frames']} of 20 frames" in cut_short["message"]
     assert data["warnings"] == done.lines("warning")
     assert (desk / "out.mp4").exists()
 
@@ -200,8 +192,19 @@ def test_a_source_that_fails_in_the_middle_leaves_a_playable_video(run: Run, des
         cv2.imwrite(f"many/{index}.png", np.zeros((32, 64, 3), np.uint8))
     (desk / "many" / "2.png").write_bytes(b"torn")
     done = run("stream", "many", ONNX, "-o", "out.mp4")
-    assert (done.code, done.lines("error")) == (2, ["this image cannot be read: many/2.png"])
+    assert done.code == 2
+    assert done.error_code.startswith("ES-FORMAT")
+    assert "many/2.png" in done.lines("error")[0]
     assert [path.name for path in desk.glob(".*")] == []
     with open_source("out.mp4") as written:
         assert len(list(written)) == 2
         assert written.warnings == []
+
+
+def test_with_json_the_error_is_json_too(run: Run, desk: Path) -> None:
+    done = run("convert", "nothing.onnx", "--json")
+    assert done.code == 2
+    error = json.loads(done.out)["error"]
+    assert (error["code"], [error["message"]], [error["hint"]]) == (
+        "ES-FILE-MISSING", done.lines("error"), done.lines("hint"),
+    )  # fmt: skip

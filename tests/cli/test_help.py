@@ -90,6 +90,6 @@ def test_the_module_runs_as_a_program_and_its_exit_code_is_the_shells() -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        "error: unknown command: frobnicate",
+        "error [ES-NAME]: unknown command: frobnicate",
         f"hint: known: {', '.join(sorted(COMMANDS))}",
     ]

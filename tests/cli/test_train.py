@@ -391,10 +391,10 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a noise without end": ((*DATA, "--steps", "1", "--noise", "inf"), "'--noise'", "edgeseg train --help"),
     "a seed that torch does not take": ((*DATA, "--steps", "1", "--seed", f"{2**32}"), "'--seed'", "train --help"),
     "ranges that nothing is tuned in": (
-        (*DATA, "--steps", "1", "--ranges", "a.json"), "--ranges means nothing without --qat", "add --qat",
+        (*DATA, "--steps", "1", "--ranges", "a.json"), "--ranges", "add --qat",
     ),
     "a teacher's weight without a teacher": (
-        (*DATA, "--steps", "1", "--distill", "2"), "--distill means nothing without --teacher", "--teacher bisenet",
+        (*DATA, "--steps", "1", "--distill", "2"), "--distill", "--teacher bisenet",
     ),
     "a teacher that is none": (
         (*DATA, "--steps", "1", "--teacher", "bisenetv2-stret"), "bisenetv2-stret", "bisenetv2-street",
