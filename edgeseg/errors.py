@@ -47,6 +47,7 @@ CODES = {
     "ES-ENCODER": "The video encoder cannot write this kind of file.",
     "ES-MISMATCH": "Two files or options do not belong together.",
     "ES-MISMATCH-OPTIONS": "Two options exclude each other, or one needs another that is missing.",
+    "ES-MISMATCH-BATCH": "The batch of the model cannot be made dynamic.",
     "ES-MISMATCH-ENGINE": "The engine file has another engine, precision or size than the options ask for.",
     "ES-RANGES-MISSING": "INT8 needs activation ranges, and there is neither a range table nor images.",
     "ES-OPERATOR": "The target runtime cannot read an operator of the model.",
