@@ -1,9 +1,9 @@
-"""edgeseg: convert a segmentation net to an INT8 engine, stream video through it, measure it.
+"""edgeseg: convert a segmentation model to an INT8 engine, stream video through it, measure it.
 
-    with edgeseg.open("engines/bisenetv2-street.openvino.int8.onnx") as segmenter:
-        mask = segmenter.segment(rgb)
+    with edgeseg.open("bisenetv2-camvid") as segmenter:
+        mask = segmenter.segment("photo.jpg")
 
-Importing this package loads no framework; each public name is imported when it is first used.
+Importing this package loads no framework: each public name is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -15,63 +15,105 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from edgeseg.artifact import Artifact as Artifact
+    from edgeseg.artifact import LoadedModel as LoadedModel
+    from edgeseg.autotune.autotune import Decision as Decision
+    from edgeseg.autotune.budget import Budget as Budget
+    from edgeseg.autotune.choice import Auto as Auto
+    from edgeseg.bench.latency import Measurement as Measurement
+    from edgeseg.bench.latency import measure_latency as measure_latency
+    from edgeseg.conversion import Conversion as Conversion
     from edgeseg.conversion import convert as convert
+    from edgeseg.datasets import open_dataset as open_dataset
+    from edgeseg.datasets.dataset import Dataset as Dataset
+    from edgeseg.engines.options import BuildOptions as BuildOptions
+    from edgeseg.engines.options import RunOptions as RunOptions
+    from edgeseg.errors import AgreementError as AgreementError
+    from edgeseg.errors import DataError as DataError
     from edgeseg.errors import EdgeSegError as EdgeSegError
+    from edgeseg.errors import FileProblem as FileProblem
+    from edgeseg.errors import FormatError as FormatError
+    from edgeseg.errors import MismatchError as MismatchError
+    from edgeseg.errors import SizeError as SizeError
+    from edgeseg.errors import UnavailableError as UnavailableError
+    from edgeseg.errors import UnknownNameError as UnknownNameError
+    from edgeseg.evaluation import Evaluation as Evaluation
+    from edgeseg.evaluation import evaluate as evaluate
+    from edgeseg.export.statistics import Statistics as Statistics
+    from edgeseg.measure.load import Load as Load
+    from edgeseg.measure.recorder import Summary as Summary
     from edgeseg.metrics.confusion import ConfusionMatrix as ConfusionMatrix
-    from edgeseg.opening import open_model as open
+    from edgeseg.opening import open_model as open  # noqa: F401 - __all__ is not a literal
     from edgeseg.predictions.prediction import Prediction as Prediction
     from edgeseg.predictions.semantic import SemanticMask as SemanticMask
+    from edgeseg.segmenter import PredictionFuture as PredictionFuture
     from edgeseg.segmenter import Segmenter as Segmenter
+    from edgeseg.spec import InputSpec as InputSpec
+    from edgeseg.spec import LabelSet as LabelSet
     from edgeseg.spec import ModelSpec as ModelSpec
+    from edgeseg.spec import Output as Output
     from edgeseg.spec import Precision as Precision
+    from edgeseg.spec import Task as Task
+    from edgeseg.streaming import StreamReport as StreamReport
     from edgeseg.streaming import stream as stream
     from edgeseg.video.frame import Frame as Frame
+    from edgeseg.video.loss import Loss as Loss
     from edgeseg.video.result import Result as Result
+    from edgeseg.video.sink import FrameSink as FrameSink
     from edgeseg.video.sink import open_sink as open_sink
+    from edgeseg.video.source import FrameSource as FrameSource
+    from edgeseg.video.source import SourceInfo as SourceInfo
     from edgeseg.video.source import open_source as open_source
 
-_PUBLIC = {
-    "Artifact": ("edgeseg.artifact", "Artifact"),
-    "ConfusionMatrix": ("edgeseg.metrics.confusion", "ConfusionMatrix"),
-    "EdgeSegError": ("edgeseg.errors", "EdgeSegError"),
-    "Frame": ("edgeseg.video.frame", "Frame"),
-    "ModelSpec": ("edgeseg.spec", "ModelSpec"),
-    "Prediction": ("edgeseg.predictions.prediction", "Prediction"),
-    "Precision": ("edgeseg.spec", "Precision"),
-    "Result": ("edgeseg.video.result", "Result"),
-    "Segmenter": ("edgeseg.segmenter", "Segmenter"),
-    "SemanticMask": ("edgeseg.predictions.semantic", "SemanticMask"),
-    "convert": ("edgeseg.conversion", "convert"),
-    "open": ("edgeseg.opening", "open_model"),
-    "open_sink": ("edgeseg.video.sink", "open_sink"),
-    "open_source": ("edgeseg.video.source", "open_source"),
-    "stream": ("edgeseg.streaming", "stream"),
+# module -> the public names in it; `open` is `open_model` there.
+_MODULES = {
+    "edgeseg.artifact": ("Artifact", "LoadedModel"),
+    "edgeseg.autotune.autotune": ("Decision",),
+    "edgeseg.autotune.budget": ("Budget",),
+    "edgeseg.autotune.choice": ("Auto",),
+    "edgeseg.bench.latency": ("Measurement", "measure_latency"),
+    "edgeseg.conversion": ("Conversion", "convert"),
+    "edgeseg.datasets": ("open_dataset",),
+    "edgeseg.datasets.dataset": ("Dataset",),
+    "edgeseg.engines.options": ("BuildOptions", "RunOptions"),
+    "edgeseg.errors": (
+        "AgreementError",
+        "DataError",
+        "EdgeSegError",
+        "FileProblem",
+        "FormatError",
+        "MismatchError",
+        "SizeError",
+        "UnavailableError",
+        "UnknownNameError",
+    ),
+    "edgeseg.evaluation": ("Evaluation", "evaluate"),
+    "edgeseg.export.statistics": ("Statistics",),
+    "edgeseg.measure.load": ("Load",),
+    "edgeseg.measure.recorder": ("Summary",),
+    "edgeseg.metrics.confusion": ("ConfusionMatrix",),
+    "edgeseg.opening": ("open",),
+    "edgeseg.predictions.prediction": ("Prediction",),
+    "edgeseg.predictions.semantic": ("SemanticMask",),
+    "edgeseg.segmenter": ("PredictionFuture", "Segmenter"),
+    "edgeseg.spec": ("InputSpec", "LabelSet", "ModelSpec", "Output", "Precision", "Task"),
+    "edgeseg.streaming": ("StreamReport", "stream"),
+    "edgeseg.video.frame": ("Frame",),
+    "edgeseg.video.loss": ("Loss",),
+    "edgeseg.video.result": ("Result",),
+    "edgeseg.video.sink": ("FrameSink", "open_sink"),
+    "edgeseg.video.source": ("FrameSource", "SourceInfo", "open_source"),
 }
-
+_PUBLIC = {
+    name: (module, "open_model" if name == "open" else name) for module, names in _MODULES.items() for name in names
+}
 _RENAMED = {"Mask": "SemanticMask"}
 
-__all__ = [
-    "Artifact",
-    "ConfusionMatrix",
-    "EdgeSegError",
-    "Frame",
-    "ModelSpec",
-    "Precision",
-    "Prediction",
-    "Result",
-    "Segmenter",
-    "SemanticMask",
-    "convert",
-    "open",
-    "open_sink",
-    "open_source",
-    "stream",
-]
+__all__ = list(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:
     if name in _RENAMED:
-        raise AttributeError(f"edgeseg.{name} is edgeseg.{_RENAMED[name]} now")
+        raise AttributeError(f"edgeseg.{name} is now edgeseg.{_RENAMED[name]}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'edgeseg' has no attribute {name!r}")
     module, attribute = _PUBLIC[name]

@@ -10,7 +10,7 @@ from edgeseg.engines import open_engine
 from edgeseg.engines.agreement import agreement_with
 from edgeseg.engines.backend import Backend
 from edgeseg.errors import EdgeSegError
-from edgeseg.evaluate import evaluate
+from edgeseg.evaluation import evaluate
 from edgeseg.segmenter import Segmenter
 from edgeseg.weights import bundled_figures
 from gpu_steps.nets import float_of_net

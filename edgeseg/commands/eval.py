@@ -20,7 +20,7 @@ from edgeseg.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from edgeseg.evaluate import Evaluation
+    from edgeseg.evaluation import Evaluation
 
 TITLES = {
     "miou": "mIoU",
@@ -52,7 +52,7 @@ def command(
     """
     from edgeseg.commands.terminal import print_json, print_table, shown_progress, wrote
     from edgeseg.datasets import open_dataset
-    from edgeseg.evaluate import evaluate
+    from edgeseg.evaluation import evaluate
     from edgeseg.metrics import open_metric
 
     chosen = list(dict.fromkeys(metrics or ["miou"]))

@@ -14,7 +14,7 @@ from edgeseg.autotune.evaluation_set import labelled_evaluation_set
 from edgeseg.autotune.judge import Judge, Picture, Scores, mious, pictures_from_dataset
 from edgeseg.autotune.sensitivity import class_ious
 from edgeseg.datasets.dataset import Dataset
-from edgeseg.evaluate import evaluate
+from edgeseg.evaluation import evaluate
 from edgeseg.metrics.confusion import ConfusionMatrix
 from edgeseg.segmenter import Segmenter, open_segmenter
 from edgeseg.spec import LabelSet

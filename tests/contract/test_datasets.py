@@ -14,7 +14,7 @@ import edgeseg
 from edgeseg.datasets import DATASETS, open_dataset, open_kind
 from edgeseg.datasets.digest import dataset_sha256
 from edgeseg.errors import EdgeSegError, FileProblem, MismatchError, UnknownNameError
-from edgeseg.evaluate import evaluate
+from edgeseg.evaluation import evaluate
 
 FILES = [name for name in DATASETS if name != "street"]
 

@@ -9,7 +9,7 @@ import pytest
 
 import edgeseg.weights
 from edgeseg.datasets import open_dataset
-from edgeseg.evaluate import evaluate
+from edgeseg.evaluation import evaluate
 from edgeseg.weights import BUNDLED, bundled_figures, weights_path
 from edgeseg.weights.file import spec_from_weights, state_from_weights
 

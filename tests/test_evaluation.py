@@ -9,7 +9,7 @@ from small_onnx import SPEC, float_onnx, frames
 import edgeseg
 from edgeseg.datasets.dataset import Dataset
 from edgeseg.errors import MismatchError
-from edgeseg.evaluate import evaluate
+from edgeseg.evaluation import evaluate
 from edgeseg.segmenter import Segmenter
 from edgeseg.spec import LabelSet
 
