@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from edgeseg.calib.range import RangeTable
 from edgeseg.errors import MismatchError
-from edgeseg.graph.core import constant
+from edgeseg.graph.core import add_constant, constant
 from edgeseg.graph.identity import tensor_ids
-from edgeseg.graph.qdq import DEQUANTIZE, WEIGHTED, add_constant
+from edgeseg.graph.qdq import DEQUANTIZE, WEIGHTED
 
 Floats = NDArray[np.float64]
 

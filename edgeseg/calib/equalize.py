@@ -23,9 +23,8 @@ from edgeseg.calib.bias import check_channels
 from edgeseg.calib.histogram import Histogram
 from edgeseg.calib.placement import placement_from_model
 from edgeseg.calib.range import ChannelStats, RangeTable, TensorStats
-from edgeseg.graph.core import constant
+from edgeseg.graph.core import add_constant, constant
 from edgeseg.graph.identity import tensor_ids
-from edgeseg.graph.qdq import add_constant
 
 SMALLEST_SHARE = 1 / 64  # of the largest channel: what lies below is noise, and would make huge weights
 EVEN_VALUES = 4096

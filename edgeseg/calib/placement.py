@@ -21,8 +21,7 @@ import onnx_ir as ir
 from edgeseg.errors import UnknownNameError
 from edgeseg.graph.core import Core, constant, core_from_model
 from edgeseg.graph.lower_qdq import Layout
-from edgeseg.graph.qdq import WEIGHTED
-from edgeseg.graph.shape_only import SHAPE_ONLY_OPS
+from edgeseg.graph.qdq import SHAPE_ONLY_OPS, WEIGHTED
 
 BOTH_SIDES = frozenset({"Add", "Mul", "Concat", "AveragePool", "MaxPool", "Resize", "Sigmoid"})
 CANONICAL = None  # the canonical form is not lowered
@@ -32,17 +31,17 @@ TARGETS: dict[str, Layout | None] = {
     "tensorrt_rtx": CANONICAL,
     "pytorch": CANONICAL,
     # ONNX Runtime has an integer kernel for a node only where both of its sides are quantised.
-    "onnxruntime": Layout(inputs=BOTH_SIDES, outputs=BOTH_SIDES | WEIGHTED, frame_codes=True),
+    "onnxruntime": Layout(inputs=BOTH_SIDES, outputs=BOTH_SIDES | WEIGHTED, uint8_input=True),
     # OpenVINO fuses the canonical places, and a pair with the node that makes its tensor. Its CPU plugin (2026.4.1)
     # computes wrong numbers for a padded AveragePool that counts its padding and reads signed codes, and takes longer
     # for codes with a zero point other than 0 and 128.
     "openvino": Layout(
         inputs=frozenset({"Concat"}),
         float_inputs=frozenset({"AveragePool"}),
-        movers=SHAPE_ONLY_OPS,
+        shape_only_ops=SHAPE_ONLY_OPS,
         float_sums=True,
         tokens_last=True,
-        frame_codes=True,
+        uint8_input=True,
     ),
 }
 # TensorRT 8 can take a cache of ranges beside the float ONNX: its first line names the release and the calibrator.

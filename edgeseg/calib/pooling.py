@@ -13,8 +13,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgeseg.graph.core import constant
-from edgeseg.graph.qdq import add_constant
+from edgeseg.graph.core import add_constant, constant
 
 LARGEST = 2  # positions that a pooling takes together along a side
 

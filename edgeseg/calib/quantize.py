@@ -100,7 +100,7 @@ def quantized_model(
     if method.equalize:
         model, moved = equalized(model, table)
     kept = float_nodes if layout is None else float_nodes | unfused_nodes(core_from_model(model), layout)
-    if layout is not None and layout.frame_codes and method.frame_codes:
+    if layout is not None and layout.uint8_input and method.frame_codes:
         model, moved = centred(model, moved, placement_from_model(model, float_nodes=kept))
     scales = scales_from_table(model, moved, method.observer)
     quantised = quantize_canonical(ir.from_proto(ir.to_proto(model)), scales, kept)

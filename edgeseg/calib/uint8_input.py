@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from edgeseg.calib.placement import Placement
 from edgeseg.calib.pooling import fold_poolings, is_plain
 from edgeseg.calib.range import ChannelStats, RangeTable, TensorStats
-from edgeseg.graph.core import constant, core_from_model
+from edgeseg.graph.core import add_constant, constant, core_from_model
 from edgeseg.graph.fold_input_normalisation import frame_of
 from edgeseg.graph.identity import tensor_ids
-from edgeseg.graph.qdq import add_constant
 
 Floats = NDArray[np.float64]
 

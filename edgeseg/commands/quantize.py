@@ -74,11 +74,10 @@ def write_opset17(onnx: Path, target: str) -> Path:
 
     from edgeseg.artifact import artifact_from_onnx, read_onnx, write_onnx
     from edgeseg.errors import MismatchError
-    from edgeseg.graph.opset17 import lowered_to_opset17
-    from edgeseg.graph.trt8_operators import OPERATORS_8_5, OPERATORS_8_6, unread_nodes
+    from edgeseg.graph.opset17 import OPERATORS_8_5, OPERATORS_8_6, lowered_to_opset17, unsupported_nodes
 
     model = lowered_to_opset17(ir.from_proto(read_onnx(onnx)))
-    for node in unread_nodes(model, OPERATORS_8_5 if target == "tensorrt8.5" else OPERATORS_8_6):
+    for node in unsupported_nodes(model, OPERATORS_8_5 if target == "tensorrt8.5" else OPERATORS_8_6):
         named = f"{node.name or node.outputs[0].name} ({node.op_type})"
         message = f"{target} cannot read the operator {named} of {onnx.name}"
         raise MismatchError(message, hint="use another network, or JetPack 6", code="ES-OPERATOR")

@@ -17,7 +17,7 @@ from edgeseg.engines.agreement import all_finite
 from edgeseg.engines.backend import Array
 from edgeseg.engines.runners import EngineRunner, ReferenceRunner, compared, feeds_from_frames, outputs_of
 from edgeseg.engines.subgraphs import Names, Outputs, SubgraphComparator
-from edgeseg.graph.cut import flow_of
+from edgeseg.graph.truncate import data_flow
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +36,8 @@ def first_divergent_tensor(comparator: SubgraphComparator, frame: Array) -> tupl
     output, and as found where it is much farther off than what it is computed from.
     """
     ratio = functools.cache(functools.partial(ratio_of, comparator, frame))
-    flow, found = flow_of(comparator.model()), []
-    last = max(flow.ends, key=ratio)
+    flow, found = data_flow(comparator.model()), []
+    last = max(flow.outputs, key=ratio)
     for share in SHARES_OF_OUTPUT:
         limit = share * ratio(last) if np.isfinite(ratio(last)) else 1.0
         found.append(first_divergent(flow.parents, last, lambda name: ratio(name) > limit))  # noqa: B023 - called at once
@@ -63,7 +63,7 @@ def ratio_of(comparator: SubgraphComparator, frame: Array, tensor: str) -> float
 def first_not_finite(comparator: SubgraphComparator, frame: Array) -> str:
     """The first tensor that holds NaN or infinity as the ONNX is written, where an output is known to."""
     model = comparator.model()
-    for names in portions(model, list(flow_of(model).parents)):
+    for names in portions(model, list(data_flow(model).parents)):
         marked = comparator.subgraph(names)
         (outputs,) = outputs_of(ReferenceRunner("reference", marked), feeds_from_frames(marked, frame))
         for name in names:
@@ -94,7 +94,7 @@ def first_divergent(parents: Mapping[str, tuple[str, ...]], last: str, is_off: C
 
 def portions(model: ir.Model, names: list[str]) -> Iterator[Names]:
     """`names` in portions of at most VALUES_AT_ONCE values, or of one tensor."""
-    flow_of(model)
+    data_flow(model)
     shapes = {value.name: value.shape for node in model.graph for value in node.outputs}
     some: list[str] = []
     total = 0

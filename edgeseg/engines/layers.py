@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edgeseg.artifact import Layer
-from edgeseg.graph.shape_only import SHAPE_ONLY_OPS
+from edgeseg.graph.qdq import SHAPE_ONLY_OPS
 from edgeseg.spec import Precision
 
 COMPUTING = {"Conv", "ConvTranspose", "Gemm", "MatMul"}

@@ -17,7 +17,7 @@ from edgeseg.engines.divergence import portions
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.reference import plain_outputs
 from edgeseg.engines.runners import ReferenceRunner, compared, feeds_from_frames
-from edgeseg.graph.cut import bypass_pairs, cut_graph, flow_of, node_of
+from edgeseg.graph.truncate import bypass_pairs, data_flow, node_of, truncate_graph
 
 # Signal to quantisation noise below which a tensor counts as lost: the noise is a third of the signal. Trained nets
 # have 20 to 50 dB in every tensor.
@@ -32,8 +32,8 @@ def loss_explained(engine: Engine, source: LoadedModel, reference: LoadedModel, 
     name, db = next((item for item in found if item[1] < LOST_DB), min(found, key=lambda item: item[1]))
     node, exact = node_of(source.graph(), name), exact_model(source, reference)
     inputs = {str(pair.tensor.name) for value in node.inputs for pair in pairs_before(value)}
-    known = [each for each in flow_of(exact).parents if each == name or each in inputs]
-    values = next(plain_outputs(cut_graph(exact, known), frame))
+    known = [each for each in data_flow(exact).parents if each == name or each in inputs]
+    values = next(plain_outputs(truncate_graph(exact, known), frame))
     cause = diagnose(FailingLayer(engine, source, node, values[name], reference, values))
     return Cause(f"{named(node)} is the first with {db:.0f} dB of signal to noise: {cause.sentence}", cause.hint)
 
@@ -44,7 +44,7 @@ def signal_to_noise(source: LoadedModel, reference: LoadedModel, frame: Array) -
     # a lowered graph may have turned its tokens
     shared = [name for name, shape in rounded.items() if shape is not None and exact.get(name) == shape]
     for names in portions(exact_model(source, reference), shared):
-        ours, theirs = cut_graph(source.graph(), names), cut_graph(exact_model(source, reference), names)
+        ours, theirs = truncate_graph(source.graph(), names), truncate_graph(exact_model(source, reference), names)
         (results,) = compared(
             ReferenceRunner("float", theirs),
             ReferenceRunner("int8", ours),
@@ -56,7 +56,7 @@ def signal_to_noise(source: LoadedModel, reference: LoadedModel, frame: Array) -
 
 def shapes_of(model: ir.Model) -> dict[str, ir.Shape | None]:
     """Name -> shape of the float tensors of `model`, in the graph's order."""
-    names = flow_of(model).parents
+    names = data_flow(model).parents
     values = {str(value.name): value.shape for node in model.graph for value in node.outputs}
     return {name: values[name] for name in names}
 

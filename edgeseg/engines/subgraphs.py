@@ -16,7 +16,7 @@ from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.engines.reference import plain_outputs
-from edgeseg.graph.cut import bypass_pairs, cut_graph
+from edgeseg.graph.truncate import bypass_pairs, truncate_graph
 from edgeseg.spec import Precision
 
 Names = tuple[str, ...]
@@ -71,7 +71,7 @@ class SubgraphComparator:
 
     def subgraph(self, names: Names, *, rounded: bool = True) -> ir.Model:
         """The ONNX that ends in the tensors `names`. rounded: False where no activation is to be rounded."""
-        return cut_graph(self.model() if rounded else bypass_pairs(self.model()), names)
+        return truncate_graph(self.model() if rounded else bypass_pairs(self.model()), names)
 
     def reference(self, names: Names, frames: Array, *, rounded: bool = True) -> list[Outputs]:
         """The tensors `names` as the ONNX says; `rounded` as for `subgraph`."""

@@ -31,7 +31,7 @@ from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.engines.reference import plain_is_available
 from edgeseg.engines.subgraphs import Deviation, SubgraphComparator, kept_outputs
 from edgeseg.errors import AgreementError, UnavailableError
-from edgeseg.graph.cut import flow_of, node_of
+from edgeseg.graph.truncate import data_flow, node_of
 from edgeseg.metrics.agreement import labels_from_output
 from edgeseg.provenance import Agreement
 from edgeseg.spec import Precision
@@ -117,7 +117,7 @@ def agreement_with_source(
         with engine.open(built, RunOptions(device)) as backend:
             got, names = [kept_outputs(backend, frame) for frame in frames], [each.name for each in backend.outputs]
         want = comparator.reference(tuple(names), frames)
-        ends = flow_of(comparator.model()).ends
+        ends = data_flow(comparator.model()).outputs
         logits = set(ends) <= set(names)
         deviation = comparator.compare(got, want, ends, frames) if logits else comparator.deviation(ends, frames)
         if deviation.off:

@@ -14,9 +14,9 @@ from torch import nn
 
 from edgeseg.artifact import Artifact, write_onnx
 from edgeseg.errors import FormatError
-from edgeseg.graph.clean import clean_graph
-from edgeseg.graph.deploy import LOGITS, append_mask_tail, prepend_frame_head
-from edgeseg.graph.fold import fold_constants
+from edgeseg.graph.clean import clean_graph, fold_constants
+from edgeseg.graph.core import LOGITS
+from edgeseg.graph.deploy import append_mask_tail, prepend_frame_head
 from edgeseg.provenance import Provenance
 from edgeseg.spec import ModelSpec, Output
 

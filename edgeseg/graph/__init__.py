@@ -1,1 +1,1 @@
-"""ONNX to ONNX, without torch: one pass a file."""
+"""Passes from ONNX to ONNX, one per file. They need no torch."""

@@ -1,4 +1,4 @@
-"""Whether a graph is in the canonical Q/DQ form, so that TensorRT fuses it and computes what was measured."""
+"""Check that a graph has the canonical Q/DQ form, which TensorRT fuses and computes as measured."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FP16_SCALES_OPSET = 19
 
 
 def check_canonical(model: ir.Model) -> None:
-    """Raise FormatError, naming the node, unless every Q/DQ of `model` is canonical."""
+    """FormatError with the name of the first node of `model` whose Q/DQ is not canonical."""
     opset = model.graph.opset_imports.get("", 0)
     for node in model.graph:
         if node.op_type in (QUANTIZE, DEQUANTIZE):
@@ -26,40 +26,38 @@ def check_canonical(model: ir.Model) -> None:
         else:
             problem = ""
         if problem:
-            raise FormatError(f"node {node.name or node.outputs[0].name} {problem}", hint=HINT)
+            raise FormatError(f"node {node.name or node.outputs[0].name} {problem}", hint=HINT, code="ES-QDQ")
 
 
 def encoding_problem(node: ir.Node, opset: int) -> str:
-    """What is wrong with the scale, zero point or type of a Q or DQ; "" for nothing."""
+    """The problem with the scale, zero point or type of a Q or DQ node; "" if there is none."""
     scale = constant(node.inputs[1])
     zero = constant(node.inputs[2]) if len(node.inputs) > 2 else None
     codes = constant(node.inputs[0]) if node.op_type == DEQUANTIZE else None
     if scale is None:
-        return "has a scale that is computed, not constant"
+        return "has a scale that is not constant"
     if scale.dtype == np.float16 and opset < FP16_SCALES_OPSET:
         return f"has a float16 scale in opset {opset}: small scales become zero"
     if not np.all(scale > 0):
-        return "has a scale that is not above zero"
+        return "has a scale that is not positive"
     if codes is not None and codes.dtype == np.int32:
         return "dequantises an int32 bias, which TensorRT refuses"
     if zero is None or zero.dtype != np.int8:
-        return "is not int8: TensorRT takes no unsigned codes"
+        return "is not int8: TensorRT does not take uint8"
     return "has a zero point other than 0" if np.any(zero) else ""
 
 
 def weight_problem(node: ir.Node) -> str:
-    """What is wrong with the weight of a Conv, MatMul or Gemm; "" for nothing, also where it is float."""
+    """The problem with the quantised weight of a Conv, MatMul or Gemm; "" if there is none or it is float."""
     weight = node.inputs[1].producer() if node.inputs[1] is not None else None
-    if weight is None or weight.op_type != DEQUANTIZE:
+    if node.op_type != "Conv" or weight is None or weight.op_type != DEQUANTIZE:
         return ""
-    scale = constant(weight.inputs[1])
-    codes = constant(weight.inputs[0])
-    per_tensor = scale is not None and scale.size == 1
-    several = codes is not None and codes.shape[0] > 1
-    return "has one scale for all channels of its weight" if node.op_type == "Conv" and per_tensor and several else ""
+    codes, scale = (constant(value) for value in weight.inputs[:2])
+    single = scale is not None and scale.size == 1 and codes is not None and codes.shape[0] > 1
+    return "has a single scale for all channels of its weight" if single else ""
 
 
 def softmax_problem(node: ir.Node) -> str:
-    """Why the output of a Softmax may not be quantised, where it is."""
+    """The problem with a Softmax: its output is quantised; "" if it is not."""
     quantised = any(user.op_type == QUANTIZE for user in node.outputs[0].consumers())
-    return "has a quantised output: probabilities near 1/N become zero" if quantised else ""
+    return "has a quantised output: small probabilities become zero" if quantised else ""

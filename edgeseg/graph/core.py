@@ -1,13 +1,13 @@
-"""The network inside a deploy graph: what lies between the normalisation and the post head.
+"""The core of a deploy graph: the network between the preprocessing and the postprocessing.
 
     graph input -> [Cast, Transpose, normalise] -> core -> [Resize, ArgMax, Cast] -> graph output
 
-The core is what all sizes and heads of one model have in common.
+All input sizes and output heads of one model share the same core.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,18 +19,17 @@ from onnx_ir.passes.common import ShapeInferencePass
 from edgeseg.errors import FormatError
 
 LOGITS = "logits"
-ARITHMETIC = {"Sub", "Add", "Mul", "Div", "Gather"}
-PRE_HEAD = ARITHMETIC | {"Cast", "Transpose"}
-POST_HEAD = {"Resize", "ArgMax", "Cast", "Squeeze", "Identity"}
-HEADS = "heads/"  # begins the names of the nodes that edgeseg puts behind the heads of an adopted network
+PREPROCESSING = {"Sub", "Add", "Mul", "Div", "Gather", "Cast", "Transpose"}
+POSTPROCESSING = {"Resize", "ArgMax", "Cast", "Squeeze", "Identity"}
+HEADS = "heads/"  # prefix of the nodes that edgeseg adds behind the heads of an adopted network
 
 
 @dataclass(frozen=True)
 class Core:
     """The network of a deploy graph.
 
-    input: the normalised picture. outputs: the logits. nodes: in the graph's order, and only those that depend on
-    the input. normalisation: operators and constants between the graph's input and `input`, in order.
+    input: the normalised image. outputs: the logits. nodes: those that depend on the input, in the graph's order.
+    normalisation: operators and constants between the graph's input and `input`, in order.
     """
 
     input: ir.Value
@@ -39,7 +38,7 @@ class Core:
     normalisation: tuple[tuple[str, NDArray[Any]], ...]
 
     def activations(self) -> Iterator[ir.Value]:
-        """Every float tensor that depends on the picture, the core's input first; none is constant."""
+        """Every float tensor that depends on the image, the core's input first."""
         yield self.input
         for node in self.nodes:
             if node.op_type != "Identity":
@@ -47,34 +46,34 @@ class Core:
 
 
 def core_from_model(model: ir.Model) -> Core:
-    """The core of `model`, whose values get their inferred types. FormatError where it has no single picture input."""
-    typed(model)
+    """Find the core of `model`, after type inference. FormatError if the graph does not have exactly one input."""
+    infer_types(model)
     graph = model.graph
     inputs = [value for value in graph.inputs if value.name not in graph.initializers]
     if len(inputs) != 1:
         raise FormatError(
-            f"this graph has {len(inputs)} inputs, a segmentation model has one", hint="export it with edgeseg export"
+            f"this graph has {len(inputs)} inputs; a segmentation model has one", hint="export it with edgeseg export"
         )
-    start, normalisation = after_pre_head(inputs[0])
+    first, normalisation = skip_preprocessing(inputs[0])
     outputs = core_outputs(graph)
-    needed = ancestors(outputs, start)
-    dependent = {start}
+    needed = ancestors(outputs, first)
+    dependent = {first}
     nodes = []
     for node in graph:
         if node in needed and any(value in dependent for value in node.inputs):
             dependent.update(node.outputs)
             nodes.append(node)
-    return Core(start, outputs, tuple(nodes), tuple(normalisation))
+    return Core(first, outputs, tuple(nodes), tuple(normalisation))
 
 
-def after_pre_head(value: ir.Value) -> tuple[ir.Value, list[tuple[str, NDArray[Any]]]]:
-    """The end of the chain of casts, transposes and arithmetic with constants that starts at `value`, and its steps."""
+def skip_preprocessing(value: ir.Value) -> tuple[ir.Value, list[tuple[str, NDArray[Any]]]]:
+    """Follow casts, transposes and arithmetic with constants from `value`: the last value, and the steps to it."""
     steps: list[tuple[str, NDArray[Any]]] = []
     while len(value.uses()) == 1 and not value.is_graph_output():
         (use,) = value.uses()
         node = use.node
         constants = [constant(other) for index, other in enumerate(node.inputs) if index != use.idx]
-        if node.op_type not in PRE_HEAD or any(array is None for array in constants):
+        if node.op_type not in PREPROCESSING or any(array is None for array in constants):
             break
         steps += [(node.op_type, array) for array in constants if array is not None]
         value = node.outputs[0]
@@ -82,38 +81,38 @@ def after_pre_head(value: ir.Value) -> tuple[ir.Value, list[tuple[str, NDArray[A
 
 
 def core_outputs(graph: ir.Graph) -> tuple[ir.Value, ...]:
-    """The tensors that the post head starts from: the logits, by name or by what follows them."""
-    named = [value for node in graph for value in node.outputs if value.name == LOGITS]
-    return tuple(dict.fromkeys(start for value in named or graph.outputs for start in before_post_head(value)))
+    """The inputs of the postprocessing: found by the name "logits", else by the operators behind them."""
+    ends = [value for node in graph for value in node.outputs if value.name == LOGITS] or graph.outputs
+    return tuple(dict.fromkeys(logits for value in ends for logits in before_postprocessing(value)))
 
 
-def before_post_head(value: ir.Value) -> Iterator[ir.Value]:
-    """The tensors that the chain of resizes, argmax, casts and joined heads which ends in `value` starts from."""
+def before_postprocessing(value: ir.Value) -> Iterator[ir.Value]:
+    """Follow resizes, argmax, casts and joined heads back from `value` to the tensors that they read."""
     node = value.producer()
-    if node is not None and node.op_type in POST_HEAD:
-        yield from before_post_head(cast(ir.Value, node.inputs[0]))
+    if node is not None and node.op_type in POSTPROCESSING:
+        yield from before_postprocessing(cast(ir.Value, node.inputs[0]))
     elif node is not None and (node.name or "").startswith(HEADS):
         for operand in node.inputs:
             if operand is not None and constant(operand) is None:
-                yield from before_post_head(operand)
+                yield from before_postprocessing(operand)
     else:
         yield value
 
 
 def ancestors(outputs: tuple[ir.Value, ...], stop: ir.Value) -> set[ir.Node]:
-    """Every node that `outputs` depend on, not looking past `stop`."""
-    found: set[ir.Node] = set()
+    """Every node that `outputs` depend on; the search does not go past `stop`."""
+    nodes: set[ir.Node] = set()
     waiting = [value for value in outputs if value is not stop]
     while waiting:
         node = waiting.pop().producer()
-        if node is not None and node not in found:
-            found.add(node)
+        if node is not None and node not in nodes:
+            nodes.add(node)
             waiting += [value for value in node.inputs if value is not None and value is not stop]
-    return found
+    return nodes
 
 
 def constant(value: ir.Value | None) -> NDArray[Any] | None:
-    """The value of an initializer or Constant, looking through Identity; None for anything that is computed."""
+    """The array of an initializer or Constant, also behind Identity nodes; None if the value is computed."""
     while value is not None and (node := value.producer()) is not None and node.op_type == "Identity":
         value = node.inputs[0]
     tensor = None if value is None else ir.convenience.get_const_tensor(value)
@@ -125,8 +124,54 @@ def is_float(value: ir.Value) -> bool:
     return bool(value.dtype == ir.DataType.FLOAT)
 
 
-def typed(model: ir.Model) -> ir.Model:
-    """`model` with the inferred type and shape on every value."""
+def infer_types(model: ir.Model) -> ir.Model:
+    """Give every value of `model` its inferred type and shape, in place."""
     if any(value.dtype is None or value.shape is None for node in model.graph for value in node.outputs if value.name):
         ShapeInferencePass()(model)
     return model
+
+
+def made_by(value: ir.Value | None, op_type: str) -> bool:
+    """Whether a node of type `op_type` produces `value`."""
+    node = None if value is None else value.producer()
+    return node is not None and node.op_type == op_type
+
+
+def first_input(node: ir.Node) -> ir.Value:
+    """The first input of a node that has one."""
+    return cast(ir.Value, node.inputs[0])
+
+
+def is_read_once(value: ir.Value) -> bool:
+    """Whether exactly one node reads `value`, and it is no output of the graph."""
+    return len(value.uses()) == 1 and not value.is_graph_output()
+
+
+def new_node(
+    op_type: str,
+    inputs: Sequence[ir.Value | None],
+    attributes: Mapping[str, Any] | None = None,
+    *,
+    name: str,
+    dtype: ir.DataType | None,
+    shape: Sequence[Any] | ir.Shape | None,
+    output: str = "",
+) -> ir.Node:
+    """A node with one output of known type and shape, named `output` or like the node."""
+    return ir.node(op_type, inputs, attributes, outputs=[ir.val(output or name, dtype, shape)], name=name)
+
+
+def add_constant(graph: ir.Graph, name: str, values: Any) -> ir.Value:
+    """Add the initializer `name` to `graph`."""
+    value = ir.val(name, const_value=ir.tensor(np.asarray(values), name=name))
+    graph.register_initializer(value)
+    return value
+
+
+def insert_behind(graph: ir.Graph, value: ir.Value, nodes: Sequence[ir.Node]) -> None:
+    """Insert `nodes` right behind the node that produces `value`; first in the graph if `value` is an input."""
+    producer = value.producer()
+    if producer is None:
+        graph.insert_before(graph[0], nodes)
+    else:
+        graph.insert_after(producer, nodes)

@@ -10,8 +10,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from edgeseg.errors import MismatchError
 from edgeseg.graph.batch_axis import BATCH, batch_axis_of, batch_first, length, refusal
-from edgeseg.graph.core import constant, typed
-from edgeseg.graph.qdq import add_constant
+from edgeseg.graph.core import add_constant, constant, infer_types
 
 
 def with_dynamic_batch(model: ir.Model) -> ir.Model:
@@ -19,7 +18,7 @@ def with_dynamic_batch(model: ir.Model) -> ir.Model:
 
     MismatchError, naming the node, where images of a batch would mix; do not use the model after that.
     """
-    typed(model)
+    infer_types(model)
     image = next(value for value in model.graph.inputs if value.name not in model.graph.initializers)
     if image.shape is None or len(image.shape) != 4 or length(image, 0) != 1:
         raise MismatchError(

@@ -1,9 +1,9 @@
-"""What a tensor is, whatever its name: a hash of the operators, weights and wiring that it is computed by.
+"""An id for each tensor that does not depend on names: a hash of the operators and weights that compute it.
 
-A Merkle tree over the core. It leaves out names, metadata, integer constants (shapes, sizes, axes), Resize's scales,
-attributes that follow the input size, and the pre and post head. So one model has one set of ids at every input size,
-with every head and on every machine. The constants of the normalisation are in the id of the core's input, since they
-decide what enters the network.
+The ids form a Merkle tree over the core. They leave out names, metadata, integer constants (shapes, sizes, axes),
+Resize's scales, attributes that follow the input size, preprocessing and postprocessing. So one model has the same ids
+at every input size, with every output head and on every machine. The constants of the normalisation are part of the
+id of the core's input, since they decide what enters the network.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ID_LENGTH = 16
 
 
 def tensor_ids(model: ir.Model) -> dict[str, str]:
-    """Name -> id of every float tensor of the core, its input first."""
+    """Tensor name -> id, for every float tensor of the core, its input first."""
     core = core_from_model(model)
     ids = value_ids(core)
     return {str(value.name): ids[value] for value in core.activations()}
@@ -36,7 +36,7 @@ def graph_id(model: ir.Model) -> str:
 
 
 def value_ids(core: Core) -> dict[ir.Value, str]:
-    """Value -> id, for all that the core computes."""
+    """Value -> id, for every value of the core."""
     steps = (part for op, array in core.normalisation for part in (op, array.tobytes()))
     ids = {core.input: digest("input", *steps)}
     for node in core.nodes:
@@ -49,13 +49,12 @@ def value_ids(core: Core) -> dict[ir.Value, str]:
 
 
 def input_ids(node: ir.Node, ids: dict[ir.Value, str]) -> list[str]:
-    """The ids of what goes into `node`, in order; sizes count as nothing."""
-    known = node.inputs[: SIZE_INPUTS.get(node.op_type, len(node.inputs))]
-    return [operand_id(value, ids) for value in known]
+    """The ids of the inputs of `node`, in order, without those that hold sizes."""
+    return [operand_id(value, ids) for value in node.inputs[: SIZE_INPUTS.get(node.op_type, len(node.inputs))]]
 
 
 def operand_id(value: ir.Value | None, ids: dict[ir.Value, str]) -> str:
-    """The id of one operand: of an activation, of a float weight's shape and bytes, or of nothing."""
+    """The id of one operand: an activation, a float weight (its shape and bytes), or "integer"."""
     if value is None:
         return ""
     if value in ids:
@@ -69,14 +68,13 @@ def operand_id(value: ir.Value | None, ids: dict[ir.Value, str]) -> str:
 
 
 def attribute_texts(node: ir.Node) -> list[str]:
-    """Name and value of each attribute that does not follow the input size, sorted."""
+    """name=value of each attribute that does not depend on the input size, sorted."""
     left_out = SIZE_ATTRIBUTES | (POOL_ATTRIBUTES if node.op_type == "AveragePool" else set())
-    kept = [attribute for name, attribute in node.attributes.items() if name not in left_out]
-    return sorted(f"{attribute.name}={attribute.value}" for attribute in kept)
+    return sorted(f"{name}={attribute.value}" for name, attribute in node.attributes.items() if name not in left_out)
 
 
 def digest(*parts: str | bytes) -> str:
-    """A short SHA-256 of `parts`, each with its length, so that no two lists of parts run together."""
+    """A short SHA-256 of `parts`. The length of each part is hashed, so that different lists give different digests."""
     total = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part

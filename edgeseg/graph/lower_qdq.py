@@ -1,8 +1,8 @@
-"""The canonical Q/DQ form rewritten for CPU runtimes: unsigned codes, and pairs on outputs so that nodes fuse.
+"""Rewrite the canonical Q/DQ form for CPU runtimes: unsigned codes, and pairs on outputs so that nodes fuse.
 
 x86 multiplies unsigned by signed bytes. A tensor that cannot be negative gets uint8 with zero point 0 and twice the
-resolution (scale * 127 / 255: the same largest value); every other one gets uint8 with zero point 128 and the same
-scale, which is the same set of values. Weights stay as they are.
+resolution (scale * 127 / 255: the same largest value). Every other tensor gets uint8 with zero point 128 and the same
+scale, which covers the same values. Weights do not change.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import cast
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from edgeseg.graph.core import Core, constant, core_from_model, is_float
+from edgeseg.graph.core import Core, constant, core_from_model, is_float, made_by
 from edgeseg.graph.fold_input_normalisation import fold_input_normalisation
-from edgeseg.graph.move_qdq import drop_pairs_of_float_sums, hoist_pairs
+from edgeseg.graph.move_qdq import drop_pairs_of_float_sums, hoist_pairs, is_quantised
 from edgeseg.graph.qdq import (
     DEQUANTIZE,
     LEVELS,
@@ -32,48 +33,39 @@ from edgeseg.graph.tokens import transpose_before_flattening
 
 UNSIGNED_LEVELS = 255
 NON_NEGATIVE = {"Relu", "Sigmoid", "Softmax", "Abs", "HardSigmoid"}
-KEEPS_SIGN = {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "Transpose"}
-KEEPS_SIGN |= {
-    "Resize",
-    "Reshape",
-    "Flatten",
-    "Squeeze",
-    "Unsqueeze",
-    "Slice",
-    "Split",
-    "Identity",
-    QUANTIZE,
-    DEQUANTIZE,
+KEEPS_SIGN = {
+    *("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "Transpose", "Resize"),
+    *("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Split", "Identity", QUANTIZE, DEQUANTIZE),
 }
 COMBINES_SIGN = {"Concat", "Add", "Mul"}
-KEEPS_CHANNELS = {"Concat", "MaxPool", "AveragePool", "Resize"}  # each channel of what comes out is one that went in
+KEEPS_CHANNELS = {"Concat", "MaxPool", "AveragePool", "Resize"}  # each output channel is an input channel
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a runtime wants pairs besides the canonical places.
+    """Where a runtime needs pairs in addition to the canonical places.
 
-    inputs, outputs: operators whose activations get pairs on that side. A ReLU or ReLU6 behind an output belongs to it.
-    float_inputs: operators that read the tensor before its pair where they would pad it and code 0 is not its zero.
-    movers: operators that only move or pick values, which a pair is put before.
-    float_sums: additions whose sum nobody quantises read float, too.
-    tokens_last: maps are transposed before they are flattened to tokens.
-    frame_codes: the first convolutions read the frame's bytes, and a border of its mean colour in place of padding.
+    inputs, outputs: operators whose activations get pairs on that side, behind a ReLU or ReLU6 where there is one.
+    float_inputs: operators that read the float tensor if they pad it and the code 0 does not stand for zero.
+    shape_only_ops: operators that compute no value; pairs move before them.
+    float_sums: drop the pairs before an addition whose sum stays float.
+    tokens_last: transpose a map before it is flattened to tokens.
+    uint8_input: the first convolutions read the uint8 frame, with a border of the mean colour instead of padding.
     """
 
     inputs: frozenset[str] = frozenset()
     outputs: frozenset[str] = frozenset()
     float_inputs: frozenset[str] = frozenset()
-    movers: frozenset[str] = frozenset()
+    shape_only_ops: frozenset[str] = frozenset()
     float_sums: bool = False
     tokens_last: bool = False
-    frame_codes: bool = False
+    uint8_input: bool = False
 
 
 def lower_qdq(model: ir.Model, layout: Layout, scales: Mapping[str, float] | None = None) -> ir.Model:
-    """Rewrite the canonical `model` in place for a CPU runtime.
+    """Rewrite the canonical `model` for a CPU runtime, in place.
 
-    scales: tensor name -> symmetric int8 scale, for the pairs that `layout` adds; a tensor without one gets none.
+    scales: tensor name -> symmetric int8 scale, for the pairs that `layout` adds; a tensor without one gets no pair.
     """
     core = core_from_model(model)
     scales = scales or {}
@@ -82,21 +74,22 @@ def lower_qdq(model: ir.Model, layout: Layout, scales: Mapping[str, float] | Non
     for value in extra_tensors(core, layout):
         if value.name in scales:
             insert_pair(model.graph, value, Encoding(scales[value.name]))
-    hoist_pairs(model, layout.movers)
+    hoist_pairs(model, layout.shape_only_ops)
     if layout.tokens_last:
         transpose_before_flattening(model)
-    if layout.frame_codes:
+    if layout.uint8_input:
         fold_input_normalisation(model.graph, core.input)
     for pair in list(pairs(model)):
         recode(model.graph, pair)
         for node, index in pair.dequantize.outputs[0].uses():
             if node.op_type in layout.float_inputs and pads_codes(node, pair):
                 node.replace_input_with(index, pair.tensor)
+    RemoveUnusedNodesPass()(model)
     return model
 
 
 def recode(graph: ir.Graph, pair: Pair) -> None:
-    """Give a canonical pair unsigned codes."""
+    """Change a canonical pair to unsigned codes, in place."""
     scale, zero = cast("tuple[ir.Value, ir.Value]", tuple(pair.quantize.inputs[1:3]))
     encoding = unsigned_encoding(float(cast(np.ndarray, constant(scale))), non_negative=is_non_negative(pair.tensor))
     for old in (scale, zero):
@@ -108,20 +101,20 @@ def recode(graph: ir.Graph, pair: Pair) -> None:
 
 
 def pads_codes(node: ir.Node, pair: Pair) -> bool:
-    """Whether the pooling `node` adds a border, and the code for zero of what it reads is not 0."""
+    """Whether the pooling `node` pads its input, and the zero point of `pair` is not 0."""
     padded = any(node.attributes.get_ints("pads", ())) or node.attributes.get_string("auto_pad", "NOTSET") != "NOTSET"
     return padded and bool(np.any(constant(pair.quantize.inputs[2])))
 
 
 def unsigned_encoding(scale: float, *, non_negative: bool) -> Encoding:
-    """The uint8 encoding that covers what symmetric int8 with `scale` covers, of a tensor with that sign."""
+    """The uint8 encoding with the range of symmetric int8 at `scale`, or its upper half if `non_negative`."""
     if non_negative:
         return Encoding(scale * LEVELS / UNSIGNED_LEVELS, 0, np.uint8)
     return Encoding(scale, 128, np.uint8)
 
 
 def is_non_negative(value: ir.Value | None) -> bool:
-    """Whether the operators that `value` comes from leave nothing below zero."""
+    """Whether the operators before `value` leave no value below zero."""
     node = None if value is None else value.producer()
     if node is None:
         array = constant(value)
@@ -129,7 +122,7 @@ def is_non_negative(value: ir.Value | None) -> bool:
     if node.op_type in NON_NEGATIVE:
         return True
     if node.op_type == "Resize" and node.attributes.get_string("mode", "nearest") == "cubic":
-        return False  # it swings below the least of its values
+        return False  # it overshoots
     if node.op_type in KEEPS_SIGN:
         return is_non_negative(node.inputs[0])
     if node.op_type == "Clip":
@@ -138,17 +131,16 @@ def is_non_negative(value: ir.Value | None) -> bool:
 
 
 def extra_tensors(core: Core, layout: Layout) -> list[ir.Value]:
-    """The activations without a pair that `layout` wants one on, in the graph's order; none that is normalised."""
+    """The activations that `layout` adds a pair on, in the graph's order; none that is normalised."""
     wanted = {value for node in core.nodes for value in wanted_tensors(node, core, layout)}
-    return [
-        value for value in core.activations() if value in wanted and not has_pair(value) and not is_normalised(value)
-    ]
+    unpaired = [value for value in core.activations() if value in wanted and not is_quantised(value)]
+    return [value for value in unpaired if not is_normalised(value)]
 
 
 def is_normalised(value: ir.Value) -> bool:
-    """Whether each channel of `value` is multiplied by a factor of its own, as a batch norm does.
+    """Whether each channel of `value` is then multiplied by its own factor, as by a batch norm.
 
-    A single scale for all channels loses the small ones, and the factors make them as large as the others.
+    One scale for all channels would lose the small ones, which the factors make as large as the others.
     """
     return any(
         is_normalisation(node) or (node.op_type in KEEPS_CHANNELS and is_normalised(node.outputs[0]))
@@ -157,36 +149,33 @@ def is_normalised(value: ir.Value) -> bool:
 
 
 def is_normalisation(node: ir.Node) -> bool:
-    """Whether `node` multiplies each channel by a factor of its own."""
+    """Whether `node` multiplies each channel by its own factor."""
     factors = [constant(value) for value in node.inputs] if node.op_type in ("Mul", "Div") else []
     return node.op_type == "BatchNormalization" or any(array is not None and array.size > 1 for array in factors)
 
 
 def unfused_nodes(core: Core, layout: Layout) -> frozenset[str]:
-    """The names of the layers that have no integer kernel in `layout`, for their output is normalised."""
+    """The names of the layers without an integer kernel in `layout`, because their output is normalised."""
     weighted = [node for node in core.nodes if node.op_type in WEIGHTED and node.op_type in layout.outputs]
     return frozenset(str(node.name) for node in weighted if is_normalised(with_activation(node.outputs[0])))
 
 
 def wanted_tensors(node: ir.Node, core: Core, layout: Layout) -> Iterator[ir.Value]:
-    """The activations of `node` that `layout` wants pairs on; none where it adds a bias or multiplies by a constant."""
+    """The activations of `node` that `layout` puts pairs on; none if it adds or multiplies by a constant."""
     if node.op_type in ("Add", "Mul") and any(constant(value) is not None for value in node.inputs):
         return
     if node.op_type in layout.inputs:
         for value in node.inputs:
-            if value is not None and constant(value) is None and is_float(value) and not is_dequantized(value):
+            if value is not None and constant(value) is None and is_float(value) and not made_by(value, DEQUANTIZE):
                 yield value
     output = with_activation(node.outputs[0])
-    if (
-        node.op_type in layout.outputs
-        and output not in core.outputs
-        and (node.op_type not in WEIGHTED or is_int8(node))
-    ):
+    computes_int8 = node.op_type not in WEIGHTED or is_int8(node)
+    if node.op_type in layout.outputs and output not in core.outputs and computes_int8:
         yield output
 
 
 def with_activation(value: ir.Value) -> ir.Value:
-    """The output of the ReLU or ReLU6 that alone reads `value`, else `value`."""
+    """The output of the ReLU or ReLU6 that is the only reader of `value`, else `value`."""
     consumers = list(value.consumers())
     if len(consumers) != 1:
         return value
@@ -195,22 +184,11 @@ def with_activation(value: ir.Value) -> ir.Value:
 
 
 def is_clipped_at_zero(node: ir.Node) -> bool:
-    """Whether `node` is a Clip that leaves nothing below zero, such as a ReLU6."""
-    least = constant(node.inputs[1]) if node.op_type == "Clip" and len(node.inputs) > 1 else None
-    return least is not None and bool(np.all(least >= 0))
+    """Whether `node` is a Clip with a minimum of at least 0, such as a ReLU6."""
+    minimum = constant(node.inputs[1]) if node.op_type == "Clip" and len(node.inputs) > 1 else None
+    return minimum is not None and bool(np.all(minimum >= 0))
 
 
 def is_int8(node: ir.Node) -> bool:
     """Whether the weight of `node` is quantised."""
-    return is_dequantized(node.inputs[1])
-
-
-def is_dequantized(value: ir.Value | None) -> bool:
-    """Whether `value` comes out of a DequantizeLinear."""
-    node = None if value is None else value.producer()
-    return node is not None and node.op_type == DEQUANTIZE
-
-
-def has_pair(value: ir.Value) -> bool:
-    """Whether `value` is quantised, or is itself what a pair gives."""
-    return is_dequantized(value) or any(node.op_type == QUANTIZE for node in value.consumers())
+    return made_by(node.inputs[1], DEQUANTIZE)

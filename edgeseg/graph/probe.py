@@ -1,8 +1,7 @@
-"""A float graph that reports on its own activations: a few small outputs a tensor in place of the tensor.
+"""Add outputs to a float graph that summarise its activations: minimum, maximum, mean and a sample per tensor.
 
-Extremes are exact and come from the whole tensor; the sample is every `step`-th value of the flattened tensor. What is
-reduced inside the graph need not leave it, so memory stays that of plain inference. What a weight sums over, channel by
-channel, is reduced by channel.
+The extremes cover the whole tensor; the sample is every `step`-th value of the flattened tensor. The reduction happens
+inside the graph, so memory stays that of inference. Tensors that a constant weight multiplies are reduced by channel.
 """
 
 from __future__ import annotations
@@ -14,21 +13,21 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeseg.errors import FormatError
-from edgeseg.graph.core import Core, constant, core_from_model
-from edgeseg.graph.qdq import WEIGHTED, add_constant
+from edgeseg.graph.core import Core, add_constant, constant, core_from_model, insert_behind, new_node
+from edgeseg.graph.qdq import WEIGHTED
 
 SAMPLE = 4096
 REDUCTIONS = ("ReduceMin", "ReduceMax", "ReduceMean")
-AXES_ARE_AN_INPUT = 18  # the opset from which REDUCTIONS take their axes so
+AXES_ARE_AN_INPUT = 18  # from this opset on, REDUCTIONS take their axes as an input
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One probed tensor: its name, and the names of the outputs that tell what it holds.
+    """The name of a probed tensor, and the names of the outputs that summarise it.
 
-    minimum, maximum, mean: scalars, or (C,) by channel. sample: at most SAMPLE values. by_channel: so for a tensor that
-    enters a convolution or matrix product with a constant weight. A NaN shows in the mean alone: ONNX Runtime's
-    extremes pass over it.
+    minimum, maximum, mean: scalars, or (C,) if by_channel. sample: at most SAMPLE values. by_channel: true for the
+    input of a convolution or matrix product with a constant weight. A NaN is visible in the mean only: the minimum and
+    maximum of ONNX Runtime ignore it.
     """
 
     tensor: str
@@ -45,7 +44,7 @@ class Probe:
 
 
 def probe_activations(model: ir.Model) -> list[Probe]:
-    """Replace the outputs of `model` by probes of every float activation of its core, in place."""
+    """Replace the outputs of `model` by probes of all float activations of its core, in place."""
     graph = model.graph
     core = core_from_model(model)
     axes = channel_axes(core)
@@ -56,7 +55,7 @@ def probe_activations(model: ir.Model) -> list[Probe]:
 
 
 def channel_axes(core: Core) -> dict[ir.Value, int]:
-    """Tensor -> the axis that a constant weight sums over: 1 before a convolution, the last before a matrix product."""
+    """Tensor -> its channel axis, if a constant weight sums over it: 1 for a convolution, the last for a product."""
     axes: dict[ir.Value, int] = {}
     for node in core.nodes:
         value = node.inputs[0] if node.inputs else None
@@ -66,14 +65,14 @@ def channel_axes(core: Core) -> dict[ir.Value, int]:
 
 
 class Prober:
-    """Adds probes to `graph`, which is of that `opset`."""
+    """Adds probes to `graph`. opset: that of the graph."""
 
     def __init__(self, graph: ir.Graph, opset: int) -> None:
         self.graph, self.opset = graph, opset
         self.flat = add_constant(graph, "probe/flat", np.array([-1], np.int64))
 
     def probe(self, value: ir.Value, axis: int | None, name: str) -> Probe:
-        """Add the probes of one tensor; `axis` is that of its channels, if they are wanted."""
+        """Add the probe of one tensor. axis: the channel axis to reduce by, or None."""
         probe = Probe(
             tensor=str(value.name),
             minimum=f"{name}/minimum",
@@ -82,17 +81,13 @@ class Prober:
             sample=f"{name}/sample",
             by_channel=axis is not None,
         )
-        nodes = self.sampling(value, name)  # first, since it refuses shapes that are not static
+        nodes = self.sampling(value, name)  # first, because it refuses dynamic shapes
         nodes += [self.reduction(op, value, axis, part) for op, part in zip(REDUCTIONS, probe.outputs)]
-        producer = value.producer()
-        if producer is None:
-            self.graph.insert_before(self.graph[0], nodes)
-        else:
-            self.graph.insert_after(producer, nodes)
+        insert_behind(self.graph, value, nodes)
         return probe
 
     def reduction(self, op: str, value: ir.Value, axis: int | None, name: str) -> ir.Node:
-        """`op` over all axes but `axis`, as an output of the graph."""
+        """A node `op` over all axes but `axis`; its output becomes an output of the graph."""
         sides = [int(side) for side in value.shape or ()]
         axes = [] if axis is None else [other for other in range(len(sides)) if other != axis]
         inputs: list[ir.Value] = [value]
@@ -101,38 +96,38 @@ class Prober:
             inputs.append(add_constant(self.graph, f"{name}/axes", np.array(axes, np.int64)))
         elif axes:
             attributes["axes"] = axes
-        node = ir.node(op, inputs, attributes, name=name)
-        return self.reported(node, [] if axis is None else [sides[axis]])
+        return self.output_node(op, inputs, attributes, name, [] if axis is None else [sides[axis]])
 
     def sampling(self, value: ir.Value, name: str) -> list[ir.Node]:
-        """The nodes that take the sample, as an output of the graph."""
+        """The nodes that take the sample; it becomes an output of the graph."""
         size = element_count(value)
         step = sample_step(size, int(value.shape[-1]) if value.shape else 1)
         bounds = [
-            add_constant(self.graph, f"{name}/{part}", np.array([n], np.int64)) for part, n in slicing(size, step)
+            add_constant(self.graph, f"{name}/{part}", np.array([number], np.int64))
+            for part, number in (("start", 0), ("end", size), ("axis", 0), ("step", step))
         ]
-        line = ir.node("Reshape", [value, self.flat], name=f"{name}/line")
-        line.outputs[0].name = f"{name}/line"
-        sample = ir.node("Slice", [line.outputs[0], *bounds], name=f"{name}/sample")
-        return [line, self.reported(sample, [len(range(0, size, step))])]
+        line = new_node("Reshape", [value, self.flat], name=f"{name}/line", dtype=None, shape=None)
+        sample = [*line.outputs, *bounds]
+        return [line, self.output_node("Slice", sample, {}, f"{name}/sample", [len(range(0, size, step))])]
 
-    def reported(self, node: ir.Node, shape: list[int]) -> ir.Node:
-        """`node`, whose output becomes one of the graph, by the node's name."""
-        output = node.outputs[0]
-        output.name, output.dtype, output.shape = node.name, ir.DataType.FLOAT, ir.Shape(shape)
-        self.graph.outputs.append(output)
+    def output_node(
+        self,
+        op: str,
+        inputs: list[ir.Value],
+        attributes: dict[str, int | list[int]],
+        name: str,
+        shape: list[int],
+    ) -> ir.Node:
+        """A new float node whose output, of the same name, becomes an output of the graph."""
+        node = new_node(op, inputs, attributes, name=name, dtype=ir.DataType.FLOAT, shape=shape)
+        self.graph.outputs.append(node.outputs[0])
         return node
 
 
-def slicing(size: int, step: int) -> list[tuple[str, int]]:
-    """Start, end, axis and step of the sample, by name."""
-    return [("start", 0), ("end", size), ("axis", 0), ("step", step)]
-
-
 def sample_step(size: int, width: int) -> int:
-    """The smallest step that takes at most SAMPLE of `size` values and has no factor in common with `width`.
+    """The smallest step that samples at most SAMPLE of `size` values and is coprime to `width`.
 
-    So the sample does not fall on the same few columns of every row.
+    Otherwise the sample would hit the same few columns of every row.
     """
     step = max(1, -(-size // SAMPLE))
     while math.gcd(step, width) > 1:
@@ -141,7 +136,7 @@ def sample_step(size: int, width: int) -> int:
 
 
 def element_count(value: ir.Value) -> int:
-    """How many values the tensor has. FormatError where its shape is not static."""
+    """The number of values of the tensor. FormatError if its shape is not static."""
     shape = value.shape
     if shape is None or not all(isinstance(side, int) for side in shape):
         raise FormatError(

@@ -21,7 +21,7 @@ from edgeseg.engines.agreement import OTHERWISE
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.diagnose import RECALIBRATE, FailingLayer, diagnose
 from edgeseg.errors import AgreementError
-from edgeseg.graph.cut import flow_of, node_of
+from edgeseg.graph.truncate import data_flow, node_of
 from edgeseg.spec import Output, Precision
 
 pytest.importorskip("onnxruntime")
@@ -144,7 +144,7 @@ def failing(
     source: Artifact, tensor: str, values: Any = 1.0, engine: str = "onnxruntime", **options: Any
 ) -> FailingLayer:
     model = ir.from_proto(read_onnx(source.path))
-    flow_of(model)
+    data_flow(model)
     return FailingLayer(open_engine(engine), source, node_of(model, tensor), np.asarray(values, np.float32), **options)
 
 

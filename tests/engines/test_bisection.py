@@ -34,7 +34,7 @@ from edgeseg.engines.reference import plain_outputs
 from edgeseg.engines.subgraphs import Deviation, SubgraphComparator
 from edgeseg.engines.verify import agreement_of
 from edgeseg.errors import AgreementError, MismatchError
-from edgeseg.graph.cut import bypass_pairs, cut_graph, flow_of
+from edgeseg.graph.truncate import bypass_pairs, data_flow, truncate_graph
 from edgeseg.provenance import Agreement, Provenance
 from edgeseg.spec import Output, Precision
 
@@ -102,15 +102,15 @@ def outputs_of(model: ir.Model) -> dict[str, np.ndarray]:
 
 def test_a_cut_graph_gives_the_tensors_of_the_whole_and_needs_no_more(residual: Artifact, table: RangeTable) -> None:
     int8 = quantised(residual, table, "canonical")
-    names = [name for name in flow_of(ir.from_proto(read_onnx(int8.path))).parents if name != "logits"]
+    names = [name for name in data_flow(ir.from_proto(read_onnx(int8.path))).parents if name != "logits"]
     whole = ir.from_proto(read_onnx(int8.path))
     whole.graph.outputs.extend(value for node in whole.graph for value in node.outputs if value.name in names)
     want = outputs_of(whole)
     for name in names:
-        cut = cut_graph(ir.from_proto(read_onnx(int8.path)), [name])
+        cut = truncate_graph(ir.from_proto(read_onnx(int8.path)), [name])
         onnx.checker.check_model(ir.to_proto(cut))
         np.testing.assert_array_equal(outputs_of(cut)[name], want[name])
-    assert {node.op_type for node in cut_graph(ir.from_proto(read_onnx(int8.path)), ["stem"]).graph} == {
+    assert {node.op_type for node in truncate_graph(ir.from_proto(read_onnx(int8.path)), ["stem"]).graph} == {
         *("Cast", "Transpose", "Sub", "Mul", "QuantizeLinear", "DequantizeLinear", "Conv"),
     }
 
@@ -125,8 +125,8 @@ def test_without_its_pairs_a_graph_is_the_float_one_but_for_the_weights(residual
 
 def test_a_flow_passes_over_rounded_copies_and_what_is_no_float(tmp_path: Path) -> None:
     mask = ir.from_proto(read_onnx(float_onnx(tmp_path, Output.MASK).path))
-    flow = flow_of(mask)
-    assert flow.ends == ("logits",)
+    flow = data_flow(mask)
+    assert flow.outputs == ("logits",)
     assert (flow.parents["float"], flow.parents["c0"], flow.parents["x1"]) == ((), ("x0",), ("c0",))
     assert list(flow.parents)[-1] == "logits"
 

@@ -11,11 +11,11 @@ from small_onnx import HEIGHT, WIDTH, frames, onnx_model
 
 from edgeseg.calib.quantize import quantize_canonical
 from edgeseg.graph.core import core_from_model
-from edgeseg.graph.cut import cut_graph
 from edgeseg.graph.lower_qdq import Layout, lower_qdq
+from edgeseg.graph.truncate import truncate_graph
 
 COLOUR = np.array([124, 116, 104], np.float32)
-BORDERED = Layout(frame_codes=True)
+BORDERED = Layout(uint8_input=True)
 
 
 def network(pads=((1, 1, 1, 1),), colour=COLOUR, perm=(0, 3, 1, 2), bias=True, **conv: object) -> ir.Model:
@@ -55,7 +55,9 @@ def lowered(model: ir.Model, layout: Layout = BORDERED, *, middle: bool = True) 
 
 def run(model: ir.Model, frame: np.ndarray) -> list[np.ndarray]:
     """What the first convolutions give, computed as the graph is written."""
-    model = cut_graph(ir.from_proto(ir.to_proto(model)), [f"c{number}" for number in range(len(model.graph.outputs))])
+    model = truncate_graph(
+        ir.from_proto(ir.to_proto(model)), [f"c{number}" for number in range(len(model.graph.outputs))]
+    )
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     data = ir.to_proto(model).SerializeToString()

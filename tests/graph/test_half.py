@@ -200,21 +200,20 @@ def test_equal_input_gives_equal_bytes():
 
 def test_an_int8_graph_is_refused(tmp_path: Path, residual, table):
     artifact = int8_from_ranges(residual.path, table, target="canonical", out=tmp_path / "int8.onnx")
-    with pytest.raises(MismatchError, match=r"int8 already: it has .*QuantizeLinear") as caught:
+    with pytest.raises(MismatchError) as caught:
         to_float16(ir.load(artifact.path))
-    assert "fp32 ONNX" in caught.value.hint
+    assert caught.value.code == "ES-QUANTISED"
 
 
 def test_a_half_graph_is_refused():
-    with pytest.raises(MismatchError, match=r"picture_half/Cast gives FLOAT16") as caught:
+    with pytest.raises(MismatchError, match="picture_half/Cast"):
         to_float16(to_float16(float_model()))
-    assert "fp32 ONNX" in caught.value.hint
 
 
 def test_an_unknown_node_is_refused():
-    with pytest.raises(UnknownNameError, match="unknown node: stem/Con") as caught:
+    with pytest.raises(UnknownNameError) as caught:
         to_float16(float_model(), keep=frozenset({"stem/Con"}))
-    assert caught.value.hint == "did you mean stem/Conv?"
+    assert "stem/Conv" in caught.value.hint
 
 
 @pytest.mark.parametrize("output", Output)

@@ -92,9 +92,8 @@ def test_the_core_lies_between_normalisation_and_post_head():
 def test_a_graph_of_two_inputs_is_refused():
     pair = [(name, TensorProto.FLOAT, [1, 3]) for name in "ab"]
     model = onnx_model([helper.make_node("Add", ["a", "b"], ["y"])], pair, [("y", TensorProto.FLOAT, [1, 3])], {})
-    with pytest.raises(FormatError, match="this graph has 2 inputs, a segmentation model has one") as caught:
+    with pytest.raises(FormatError, match="2 inputs"):
         graph_id(ir.from_proto(model))
-    assert "edgeseg export" in caught.value.hint
 
 
 @pytest.mark.slow

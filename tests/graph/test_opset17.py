@@ -20,8 +20,7 @@ from edgeseg.graph.core import core_from_model
 from edgeseg.graph.deploy import append_mask_tail
 from edgeseg.graph.dynamic_batch import with_dynamic_batch
 from edgeseg.graph.float16 import to_float16
-from edgeseg.graph.opset17 import lowered_to_opset17
-from edgeseg.graph.trt8_operators import OPERATORS_8_5, OPERATORS_8_6, unread_nodes
+from edgeseg.graph.opset17 import OPERATORS_8_5, OPERATORS_8_6, lowered_to_opset17, unsupported_nodes
 from edgeseg.models import FAMILIES
 from edgeseg.spec import Output
 
@@ -74,7 +73,7 @@ def test_the_numbers_stay_the_same(form, output):
 
     found = lowered(model())
     assert_same(run(found, frames(1)), run(model(), frames(1)), form)
-    assert list(unread_nodes(found)) == []
+    assert list(unsupported_nodes(found)) == []
 
 
 @pytest.fixture(
@@ -101,7 +100,7 @@ def test_every_family_uses_operators_of_tensorrt_8_6_alone(exported, form, outpu
         return FORMS[form](append_mask_tail(loaded, spec) if output is Output.MASK else loaded)
 
     found = lowered(model())
-    assert [node.op_type for node in unread_nodes(found)] == []
+    assert [node.op_type for node in unsupported_nodes(found)] == []
     shape = (1, spec.input.height, spec.input.width, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     assert_same(run(found, images), run(model(), images), form)
@@ -114,7 +113,7 @@ def test_the_lists_of_operators():
     assert {"Conv", "Resize", "QuantizeLinear", "DequantizeLinear", "ArgMax", "Erf"} < OPERATORS_8_5
     assert not OPERATORS_8_6 & {"Gelu", "Mish", "MaxUnpool", "BitShift", "Det"}
     model = graph_of([node("Mish")], opset=18)
-    assert [each.name for each in unread_nodes(model)] == ["a/Mish"]
+    assert [each.name for each in unsupported_nodes(model)] == ["a/Mish"]
 
 
 def graph_of(nodes: list[Any], opset: int, **constants: np.ndarray) -> ir.Model:
@@ -197,40 +196,40 @@ def test_old_graphs_stay_as_old_as_they_are():
 
 
 REFUSED = {
-    "Gelu a/Gelu came with opset 20": (20, [node("Gelu")], {}),
-    "GridSample a/GridSample was defined anew in opset 20": (
+    "a new operator: a/Gelu": (20, [node("Gelu")], {}),
+    "a new definition: a/GridSample": (
         20,
         [node("GridSample", "g", mode="linear")],
         {"g": np.zeros((1, 8, 8, 2), np.float32)},
     ),
-    "Resize a/Resize has antialias=1": (
+    "antialias: a/Resize": (
         18,
         [node("Resize", "", "f", mode="linear", antialias=1)],
         {"f": np.float32([1, 1, 0.5, 0.5])},
     ),
-    "Resize a/Resize has keep_aspect_ratio_policy=not_larger": (
+    "aspect ratio: a/Resize": (
         18,
         [node("Resize", "", "", "s", keep_aspect_ratio_policy="not_larger")],
         {"s": ints([1, 3, 16, 16])},
     ),
-    "Resize a/Resize has coordinate_transformation_mode=half_pixel_symmetric": (
+    "coordinates: a/Resize": (
         19,
         [node("Resize", "", "f", coordinate_transformation_mode="half_pixel_symmetric")],
         {"f": np.float32([1, 1, 2, 2])},
     ),
-    "Pad a/Pad wraps around": (19, [node("Pad", "p", mode="wrap")], {"p": ints([0, 0, 1, 1, 0, 0, 1, 1])}),
-    "AveragePool a/AveragePool has dilations=(2, 2)": (
+    "wrap: a/Pad": (19, [node("Pad", "p", mode="wrap")], {"p": ints([0, 0, 1, 1, 0, 0, 1, 1])}),
+    "dilations: a/AveragePool": (
         19,
         [node("AveragePool", kernel_shape=[3, 3], dilations=[2, 2])],
         {},
     ),
-    "ReduceMean a/ReduceMean has no axes": (18, [node("ReduceMean", noop_with_empty_axes=1)], {}),
-    "ReduceMean a/ReduceMean computes its axes": (
+    "no axes: a/ReduceMean": (18, [node("ReduceMean", noop_with_empty_axes=1)], {}),
+    "computed axes: a/ReduceMean": (
         18,
         [helper.make_node("Shape", ["x"], ["a"], "s", start=1, end=2), node("ReduceMean", "a")],
         {},
     ),
-    "QuantizeLinear a/QuantizeLinear has block_size=8": (
+    "blocks: a/QuantizeLinear": (
         21,
         [
             node("QuantizeLinear", "s", "z", out=("q",), axis=3, block_size=8),
@@ -238,7 +237,7 @@ REFUSED = {
         ],
         {"s": np.ones((1, 3, 32, 8), np.float32), "z": np.zeros((1, 3, 32, 8), np.int8)},
     ),
-    "Cast a/Cast computes in BFLOAT16": (
+    "bfloat16: a/Cast": (
         18,
         [node("Cast", out=("h",), to=TensorProto.BFLOAT16), helper.make_node("Cast", ["h"], ["logits"], "c", to=1)],
         {},
@@ -246,13 +245,13 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("message", REFUSED)
-def test_what_opset_17_cannot_say_is_refused_by_name(message):
-    opset, nodes, constants = REFUSED[message]
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_opset_17_cannot_express_is_refused_with_the_node(case):
+    opset, nodes, constants = REFUSED[case]
     with pytest.raises(MismatchError) as caught:
         lowered_to_opset17(graph_of(nodes, opset, **constants))
-    assert caught.value.message.startswith(f"this graph cannot be lowered to opset 17: {message}")
-    assert "TensorRT 10" in caught.value.hint
+    assert caught.value.code == "ES-OPSET"
+    assert case.partition(": ")[2] in caught.value.message
 
 
 def test_codes_of_float16_are_refused():
@@ -262,7 +261,7 @@ def test_codes_of_float16_are_refused():
         helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"], "b/DQ"),
         helper.make_node("Cast", ["d"], ["logits"], "c", to=1),
     ]
-    with pytest.raises(MismatchError, match="QuantizeLinear b/Q quantises from or to another type than float32"):
+    with pytest.raises(MismatchError, match="b/Q"):
         lowered_to_opset17(graph_of(nodes, 19, s=np.float16(0.5), z=np.int8(0)))
 
 
@@ -271,5 +270,5 @@ def test_operators_from_elsewhere_are_refused():
     model = graph_of([node("Relu")], 18)
     relu = next(each for each in model.graph if each.op_type == "Relu")
     relu.domain, relu.op_type = other.domain, other.op_type
-    with pytest.raises(MismatchError, match="Gelu a/Relu is not of the standard"):
+    with pytest.raises(MismatchError, match="a/Relu"):
         lowered_to_opset17(model)

@@ -7,9 +7,7 @@ from typing import cast
 import numpy as np
 import onnx_ir as ir
 
-from edgeseg.graph.core import constant, typed
-from edgeseg.graph.move_qdq import is_read_once
-from edgeseg.graph.qdq import add_constant
+from edgeseg.graph.core import add_constant, constant, infer_types, is_read_once
 
 
 def normalise_branches(model: ir.Model) -> bool:
@@ -19,7 +17,7 @@ def normalise_branches(model: ir.Model) -> bool:
     """
     found = [node for node in model.graph if node.op_type == "BatchNormalization" and is_behind_branches(node)]
     for norm in found:
-        move_before_concat(typed(model).graph, norm)
+        move_before_concat(infer_types(model).graph, norm)
     return bool(found)
 
 

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from edgeseg.graph.adopt.heads import PLANAR, Head, argmax_before
 from edgeseg.graph.adopt.picture import Picture
 from edgeseg.graph.adopt.scores import Scores, argmax_layout, operand, scores_before, without_enlargement
-from edgeseg.graph.core import HEADS
-from edgeseg.graph.qdq import add_constant
+from edgeseg.graph.core import HEADS, add_constant
 from edgeseg.spec import Output
 
 TO_PLANAR = (0, 3, 1, 2)
