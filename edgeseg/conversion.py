@@ -17,7 +17,6 @@ from edgeseg.autotune.plot import draw_pareto
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.images import images_from
 from edgeseg.calib.range import RangeTable
-from edgeseg.calib.warnings import log_caveat
 from edgeseg.check_images import check_images
 from edgeseg.engines import default_engine, open_engine, runnable_engines
 from edgeseg.engines.agreement import warn_of_noise
@@ -30,7 +29,7 @@ from edgeseg.overwriting import check_names_free, check_table_replaceable
 from edgeseg.progress import Progress, silent
 from edgeseg.recipe import bundled_ranges
 from edgeseg.spec import Output, Precision
-from edgeseg.weights import BUNDLED, weights_path
+from edgeseg.weights import weights_path
 
 if TYPE_CHECKING:
     from edgeseg.export.parity import Parity
@@ -90,7 +89,7 @@ class ConversionRequest:
         """A range table that was made before, where that is to be used."""
         if self.calibrated_on or not self.needs_ranges:
             return None
-        return self.ranges or (bundled_ranges(str(self.model)) if self.model in BUNDLED else None)
+        return self.ranges or bundled_ranges(self.model)
 
 
 def convert(
@@ -141,7 +140,12 @@ def convert(
         # the table beside an ONNX of the same weights is theirs
         if request.calibrated_on and not overwrite and not (out / onnx.path.name).exists():
             check_table_replaceable(table_file, onnx)
-        table = ranges_of(request, onnx, table_file, progress)
+        table = None
+        if request.needs_ranges:
+            partial = table_file.with_name(f"{table_file.name}.partial")
+            table = range_table(
+                model, onnx, ranges=ranges, images=images, limit=limit, partial=partial, progress=progress
+            )
         built, decision = kept(chosen(sources(request, onnx, table, scratch), choice, progress), out)
         onnx = onnx.at(onnx.path.replace(out / onnx.path.name))
         if request.calibrated_on and table is not None:
@@ -196,33 +200,31 @@ def sources(request: ConversionRequest, onnx: LoadedModel, table: RangeTable | N
     ]
 
 
-def ranges_of(request: ConversionRequest, onnx: LoadedModel, path: Path, progress: Progress) -> RangeTable | None:
-    """The ranges that were made before, or those of the images; `path` is where the table will lie.
+def range_table(
+    model: str | Path,
+    onnx: LoadedModel,
+    *,
+    ranges: Path | None = None,
+    images: str | Path | None = None,
+    limit: int = 100,
+    partial: Path | None = None,
+    progress: Progress = silent,
+) -> RangeTable | None:
+    """The ranges of `onnx`, the float ONNX of `model`: of the file `ranges`, else of `limit` of the `images`.
 
-    MismatchError for those of another network.
+    Without both it is the table that comes with a bundled model; None where there is none. partial: as in
+    `ranges_from_images`. MismatchError where the table is of another network.
     """
-    if request.calibrated_on and request.images is not None:
-        partial = path.with_name(f"{path.name}.partial")
-        return calibrated(onnx, request.images, request.limit, partial, progress)
-    if request.table_path is None:
+    if ranges is None and images is not None:
+        table = ranges_from_images(onnx, images_from(images, onnx.spec, limit), progress=progress, partial=partial)
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+        return table
+    path = ranges or bundled_ranges(model)
+    if path is None:
         return None
-    table = RangeTable.open(request.table_path)
+    table = RangeTable.open(path)
     table.check(onnx.graph(), onnx.spec.name)
-    return table
-
-
-def calibrated(
-    onnx: LoadedModel, images: str | Path, limit: int, partial: Path | None, progress: Progress
-) -> RangeTable:
-    """The range table over `limit` of the images. An interrupted one goes on from `partial` the next time."""
-    chosen = images_from(images, onnx.spec, limit)
-    table = ranges_from_images(
-        onnx, chosen, progress=lambda done: progress("calibrate", done, len(chosen)), partial=partial
-    )
-    if partial is not None:
-        partial.unlink(missing_ok=True)
-    for caveat in chosen.caveats():
-        log_caveat(caveat)
     return table
 
 

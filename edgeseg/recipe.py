@@ -1,4 +1,4 @@
-"""A deployable engine as a TOML that a person can read: what is converted, for what, from which ranges.
+"""A recipe: a TOML that describes one deployable engine.
 
 model = "bisenetv2-street"
 engine = "openvino"
@@ -19,7 +19,7 @@ from edgeseg.spec import Precision, size_from_text
 
 @dataclass(frozen=True)
 class Recipe:
-    """What `edgeseg convert RECIPE.toml` does. Fields that are left out are chosen as for a model's name."""
+    """The arguments of `edgeseg convert RECIPE.toml`. Missing fields have the defaults of `edgeseg convert MODEL`."""
 
     model: str
     engine: str | None = None
@@ -28,7 +28,7 @@ class Recipe:
 
 
 def recipe_from_file(path: str | Path) -> Recipe:
-    """Read a TOML. FormatError for text that is none, UnknownNameError for a key that is none."""
+    """Read a recipe. FormatError where it is not a valid TOML of that form, UnknownNameError for an unknown key."""
     path = Path(path)
     data = toml_from_file(path, hint="see the recipes in engines/")
     known = {field.name for field in fields(Recipe)}
@@ -36,9 +36,9 @@ def recipe_from_file(path: str | Path) -> Recipe:
         if key not in known:
             raise UnknownNameError.among(f"key in {path.name}", key, known)
     if not isinstance(data.get("model"), str):
-        raise FormatError(f"{path} names no model", hint='add a line such as model = "bisenetv2-street"')
+        raise FormatError(f"{path} has no model", hint='add a line such as model = "bisenetv2-street"')
     if not isinstance(data.get("engine", ""), str):
-        raise FormatError(f"{path} names no engine", hint='write a line such as engine = "openvino"')
+        raise FormatError(f"the engine in {path} is not a name", hint='write a line such as engine = "openvino"')
     try:
         precision = Precision(data["precision"]) if "precision" in data else None
     except ValueError:
@@ -47,14 +47,7 @@ def recipe_from_file(path: str | Path) -> Recipe:
     return Recipe(data["model"], data.get("engine"), precision, size)
 
 
-def bundled_recipes() -> list[str]:
-    """The names of the recipes that come with edgeseg, without `.toml`."""
-    folder = resources.files("edgeseg.recipes")
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
-
-
-def bundled_ranges(model: str) -> Path | None:
-    """The committed range table of a bundled model, if there is one."""
-    entry = resources.files("edgeseg.ranges") / f"{model}.json"
-    path = Path(str(entry))
-    return path if path.is_file() else None
+def bundled_ranges(model: str | Path) -> Path | None:
+    """The range table that comes with edgeseg for the bundled model of that name; None where there is none."""
+    entries = resources.files("edgeseg.ranges").iterdir()
+    return next((Path(str(entry)) for entry in entries if entry.name == f"{model}.json"), None)

@@ -7,18 +7,20 @@ import pytest
 
 from edgeseg.engines import open_engine
 from edgeseg.errors import EdgeSegError, FormatError, SizeError, UnknownNameError
-from edgeseg.recipe import Recipe, bundled_ranges, bundled_recipes, recipe_from_file
+from edgeseg.recipe import Recipe, bundled_ranges, recipe_from_file
 from edgeseg.spec import Precision
 from edgeseg.weights import BUNDLED
 
+RECIPES = [Path(str(entry)) for entry in resources.files("edgeseg.recipes").iterdir() if entry.name.endswith(".toml")]
 
-@pytest.mark.parametrize("name", bundled_recipes())
-def test_a_bundled_recipe_says_what_its_name_says(name: str) -> None:
-    recipe = recipe_from_file(Path(str(resources.files("edgeseg.recipes") / f"{name}.toml")))
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_bundled_recipe_matches_its_name(path: Path) -> None:
+    recipe = recipe_from_file(path)
     assert recipe.model in BUNDLED
     assert recipe.engine is not None
     assert recipe.precision in open_engine(recipe.engine).precisions
-    assert name == f"{recipe.model}.{recipe.engine}.{recipe.precision}"
+    assert path.stem == f"{recipe.model}.{recipe.engine}.{recipe.precision}"
 
 
 def test_a_recipe_is_read(tmp_path: Path) -> None:
@@ -30,25 +32,22 @@ def test_a_recipe_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "message", "hint"),
+    ("text", "error", "value"),
     [
-        ("model =", FormatError, "is not TOML", "engines/"),
-        ('engine = "openvino"', FormatError, "names no model", "model ="),
-        ('model = "m"\nmodle = "n"', UnknownNameError, "unknown key in r.toml: modle", "did you mean model?"),
-        ('model = "m"\nprecision = "int9"', UnknownNameError, "unknown precision: int9", "did you mean int8?"),
-        ('model = "m"\nsize = "big"', SizeError, "not a size: big", "WIDTHxHEIGHT"),
+        ("model =", FormatError, "r.toml"),
+        ('engine = "openvino"', FormatError, "model"),
+        ('model = "m"\nmodle = "n"', UnknownNameError, "modle"),
+        ('model = "m"\nprecision = "int9"', UnknownNameError, "int9"),
+        ('model = "m"\nsize = "big"', SizeError, "big"),
     ],
 )
-def test_a_wrong_recipe_is_refused(
-    tmp_path: Path, text: str, error: type[EdgeSegError], message: str, hint: str
-) -> None:
+def test_a_wrong_recipe_is_refused(tmp_path: Path, text: str, error: type[EdgeSegError], value: str) -> None:
     path = tmp_path / "r.toml"
     path.write_text(text)
-    with pytest.raises(error) as caught:
+    with pytest.raises(error, match=value):
         recipe_from_file(path)
-    assert message in caught.value.message
-    assert hint in caught.value.hint
 
 
 def test_there_is_no_table_for_a_model_that_is_not_bundled() -> None:
     assert bundled_ranges("nothing") is None
+    assert bundled_ranges("../calib/icnet-camvid") is None

@@ -1,4 +1,4 @@
-"""Ranges from images, and INT8 from ranges. The observers are listed here; nothing is imported."""
+"""Activation ranges from calibration images, and INT8 ONNX from ranges. OBSERVERS lists how a range is chosen."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from typing import TYPE_CHECKING
 from edgeseg.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from edgeseg.calib.observer import Observer
+    from edgeseg.calib.observers import Observer
     from edgeseg.calib.range import Range, TensorStats
 
-OBSERVERS = {
-    "average": "edgeseg.calib.average",
-    "entropy": "edgeseg.calib.entropy",
-    "minmax": "edgeseg.calib.minmax",
-    "mse": "edgeseg.calib.mse",
-    "percentile": "edgeseg.calib.percentile",
+OBSERVERS = {  # name -> module:class
+    "average": "edgeseg.calib.observers:MovingAverage",
+    "entropy": "edgeseg.calib.observers:Entropy",
+    "minmax": "edgeseg.calib.observers:MinMax",
+    "mse": "edgeseg.calib.observers:MeanSquaredError",
+    "percentile": "edgeseg.calib.observers:Percentile",
 }
 
 
 def open_observer(name: str) -> type[Observer]:
-    """The observer class `name`. UnknownNameError, with the nearest name, where there is none."""
+    """The observer class `name`. UnknownNameError, with the nearest name, where no observer has that name."""
     if name not in OBSERVERS:
         raise UnknownNameError.among("observer", name, OBSERVERS)
-    observer: type[Observer] = importlib.import_module(OBSERVERS[name]).OBSERVER
+    module, _, class_name = OBSERVERS[name].partition(":")
+    observer: type[Observer] = getattr(importlib.import_module(module), class_name)
     return observer
 
 
 def range_from_stats(stats: TensorStats, observer: str = "percentile") -> Range:
-    """The range that the observer of that name chooses for a tensor of a range table."""
+    """The range that the observer of that name chooses for a row of a range table."""
     return open_observer(observer).from_stats(stats).range()

@@ -1,8 +1,8 @@
-"""Bias correction: what rounding the weights adds to a layer's mean output is taken off its bias.
+"""Bias correction: subtract from each bias what rounding the weights adds to the layer's mean output.
 
-Nagel et al. 2019 (arXiv 1906.04721, section 4.2). Rounding changes a weight by eps, so the mean output of a channel by
-E[eps . x] = eps . E[x], the sum over kernel and input channels. E[x] by channel is in the range table, measured on the
-float network, so that no image is needed. Zeros around the picture are not thought of: they count in few positions.
+Nagel et al. 2019 (arXiv 1906.04721, section 4.2). Rounding changes a weight by eps, and so the mean output of a channel
+by E[eps . x] = eps . E[x], the sum over kernel and input channels. The range table has E[x] by channel, measured on the
+float network, so no image is needed. Zero padding is ignored: it affects few positions.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Floats = NDArray[np.float64]
 def correct_biases(quantised: ir.Model, model: ir.Model, table: RangeTable) -> ir.Model:
     """Correct the biases of the canonical graph `quantised`, in place. model: the float graph that it was made from.
 
-    A convolution or Gemm without a bias gets one; a MatMul has one where a constant is added right behind it, and
-    otherwise stays as it is, for an addition would cost time. MismatchError where `table` is of another network, or
-    knows no channels.
+    A convolution or Gemm without a bias gets one. The bias of a MatMul is a constant that is added directly to its
+    output; without one the MatMul is not corrected, because an addition would cost time. MismatchError where `table` is
+    of another network or has no statistics by channel.
     """
     table.check(model)
     check_channels(table)
@@ -37,32 +37,34 @@ def correct_biases(quantised: ir.Model, model: ir.Model, table: RangeTable) -> i
     for node in list(quantised_nodes(quantised)):
         source = before[node.outputs[0].name]
         mean = means.get(str(cast(ir.Value, source.inputs[0]).name))
-        if mean is not None and is_understood(source):
+        if mean is not None and sums_over_channels(source):
             add_to_bias(quantised.graph, node, -shift_of_mean(source, rounding_error(source, node), mean))
     return quantised
 
 
 def has_channels(table: RangeTable) -> bool:
-    """Whether `table` knows figures by channel; one of an older version does not."""
+    """Whether `table` has statistics by channel; a table of an older version has none."""
     return any(stats.channels for stats in table.tensors.values())
 
 
 def check_channels(table: RangeTable) -> None:
-    """Raise MismatchError where `table` knows no channels."""
+    """Raise MismatchError where `table` has no statistics by channel."""
     if not has_channels(table):
         raise MismatchError(
-            f"the range table of {table.model} has no figures by channel", hint="edgeseg calibrate, to make it anew"
+            f"the range table of {table.model} has no statistics by channel",
+            hint="make it again with edgeseg calibrate",
+            code="ES-RANGES-CHANNELS",
         )
 
 
 def channel_means(model: ir.Model, table: RangeTable) -> dict[str, Floats]:
-    """Tensor name -> mean by channel, (C,), for the tensors whose channels the table knows."""
+    """Tensor name -> mean by channel, (C,), for the tensors that have statistics by channel."""
     rows = ((name, table.tensors.get(key)) for name, key in tensor_ids(model).items())
     return {name: row.channels.mean.astype(np.float64) for name, row in rows if row is not None and row.channels}
 
 
 def quantised_nodes(model: ir.Model) -> Iterator[ir.Node]:
-    """The convolutions and products with int8 weights."""
+    """The convolutions and matrix products with int8 weights."""
     for node in model.graph:
         weight = node.inputs[1] if node.op_type in WEIGHTED else None
         producer = None if weight is None else weight.producer()
@@ -70,8 +72,8 @@ def quantised_nodes(model: ir.Model) -> Iterator[ir.Node]:
             yield node
 
 
-def is_understood(node: ir.Node) -> bool:
-    """Whether the channels of what enters `node` are the rows of its weight: not for stacks and transposed inputs."""
+def sums_over_channels(node: ir.Node) -> bool:
+    """Whether the weight of `node` sums over the channels of its input: not for stacks and transposed inputs."""
     if node.op_type == "Conv":
         return True
     transposed = node.op_type == "Gemm" and node.attributes.get_int("transA", 0)
@@ -79,17 +81,17 @@ def is_understood(node: ir.Node) -> bool:
 
 
 def rounding_error(source: ir.Node, node: ir.Node) -> Floats:
-    """The weight of `node`, dequantised, less that of its float `source`."""
+    """The dequantised weight of `node` minus the weight of its float `source`."""
     dequantize = cast(ir.Node, cast(ir.Value, node.inputs[1]).producer())
     codes, scales = (cast("NDArray[np.float32]", constant(value)) for value in dequantize.inputs[:2])
     axis = dequantize.attributes.get_int("axis", 1)
-    along = np.expand_dims(scales, [other for other in range(codes.ndim) if other != axis % codes.ndim])
-    error: Floats = codes.astype(np.float64) * along - cast("NDArray[np.float32]", constant(source.inputs[1]))
+    scales = np.expand_dims(scales, [other for other in range(codes.ndim) if other != axis % codes.ndim])
+    error: Floats = codes.astype(np.float64) * scales - cast("NDArray[np.float32]", constant(source.inputs[1]))
     return error
 
 
 def shift_of_mean(source: ir.Node, error: Floats, mean: Floats) -> Floats:
-    """What the weight `error` adds to the mean of each output channel, (O,)."""
+    """The change of the mean of each output channel, (O,), by the weight `error`."""
     if source.op_type == "Conv":
         groups = source.attributes.get_int("group", 1)
         summed = error.sum(axis=tuple(range(2, error.ndim)))  # (O, I / groups)
@@ -104,9 +106,9 @@ def shift_of_mean(source: ir.Node, error: Floats, mean: Floats) -> Floats:
 def add_to_bias(graph: ir.Graph, node: ir.Node, change: Floats) -> None:
     """Add `change` (O,) to the bias of `node`."""
     if node.op_type == "MatMul":
-        reader = adder(node)
-        if reader is not None:
-            change_constant(graph, *reader, change)
+        addition = constant_addition(node)
+        if addition is not None:
+            change_constant(graph, *addition, change)
     elif len(node.inputs) > 2 and node.inputs[2] is not None:
         beta = node.attributes.get_float("beta", 1.0) if node.op_type == "Gemm" else 1.0
         change_constant(graph, node, 2, change / beta)
@@ -114,8 +116,8 @@ def add_to_bias(graph: ir.Graph, node: ir.Node, change: Floats) -> None:
         append_bias(graph, node, change)
 
 
-def adder(node: ir.Node) -> tuple[ir.Node, int] | None:
-    """The Add that alone reads `node`, and which of its inputs is a constant; None where there is none."""
+def constant_addition(node: ir.Node) -> tuple[ir.Node, int] | None:
+    """The Add that is the only reader of `node`, and the index of its constant input; None without such an Add."""
     uses = list(node.outputs[0].uses())
     if len(uses) != 1 or uses[0].node.op_type != "Add" or constant(uses[0].node.inputs[1 - uses[0].idx]) is None:
         return None
@@ -123,7 +125,7 @@ def adder(node: ir.Node) -> tuple[ir.Node, int] | None:
 
 
 def change_constant(graph: ir.Graph, node: ir.Node, index: int, change: Floats) -> None:
-    """Put the constant input `index` of `node` plus `change` in its place, for this node alone."""
+    """Replace the constant input `index` of `node` by its sum with `change`, for this node only."""
     old = cast(ir.Value, node.inputs[index])
     values = cast("NDArray[np.float32]", constant(old)) + change
     node.replace_input_with(index, add_constant(graph, bias_name(node), values.astype(np.float32)))
@@ -132,7 +134,7 @@ def change_constant(graph: ir.Graph, node: ir.Node, index: int, change: Floats) 
 
 
 def append_bias(graph: ir.Graph, node: ir.Node, bias: Floats) -> None:
-    """Replace `node`, which has no bias, by one that has this."""
+    """Replace `node`, which has no bias, by a node with `bias`."""
     inputs = [*node.inputs[:2], add_constant(graph, bias_name(node), bias.astype(np.float32))]
     new = ir.node(node.op_type, inputs, node.attributes, name=node.name)
     old, output = node.outputs[0], new.outputs[0]

@@ -1,13 +1,12 @@
-"""The calibration cache of TensorRT 8: the ranges as text, beside a float ONNX that has no pairs.
+"""The calibration cache of TensorRT 8: the ranges as text, for a float ONNX without Q/DQ pairs.
 
 For TensorRT 8.5 (JetPack 5) and 8.6, whose builder places int8 itself: `trtexec --onnx=F.onnx --int8 --fp16 --calib=C`.
-The first line names release and calibrator; TensorRT passes over a cache whose first line is not its own. Then comes a
-line a tensor: its name in the ONNX, and the bits of the float32 scale (largest magnitude / 127), as hex digits with
-the highest first.
+The first line names release and calibrator; TensorRT ignores a cache with another first line. Each further line is a
+tensor: its name in the ONNX, and the bits of the float32 scale (largest magnitude / 127) as big-endian hex digits.
 
-TensorRT keeps float whatever reads or writes a tensor without a scale. So what must stay float is kept so by leaving
-out what it gives: the logits, gates, Softmax and products of two activations (attention), and what lies inside a
-LayerNorm. What enters a quantised layer has a scale, whatever it comes from.
+TensorRT computes in float what reads or writes a tensor without a scale. Outputs that must stay float therefore have no
+line: the logits, gates, Softmax and products of two activations (attention), and the inside of a LayerNorm. Every input
+of a quantised layer has a scale.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ def calibration_cache_from_ranges(
 ) -> str:
     """The cache for the float ONNX at `model_path`, with a line feed at the end of each line.
 
-    version: the first line; placement.CACHES has those of known releases. float_nodes: names of convolutions and
-    matrix products that stay float besides. MismatchError where the table is of another network.
+    version: the first line; placement.CACHES has those of known releases. float_nodes: names of further convolutions
+    and matrix products that stay float. MismatchError where the table is of another network.
     """
     path = Path(model_path)
     model = ir.from_proto(read_onnx(path))
@@ -51,12 +50,12 @@ def int8_tensors(model: ir.Model, float_nodes: frozenset[str] = frozenset()) -> 
     """The tensors of the float `model` that TensorRT may hold in int8, in the graph's order."""
     core = core_from_model(model)
     placement = placement_from_model(model, float_nodes=float_nodes)
-    found = set(placement.tensors)
+    int8 = set(placement.tensors)
     for node in core.nodes:
         dynamic = [value for value in node.inputs if value is not None and constant(value) is None]
-        if node in placement.weighted or (node.op_type in FOLLOWS and all(value in found for value in dynamic)):
-            found.update(value for value in node.outputs if not is_gate(value))
-    return [value for value in core.activations() if value in found and value not in core.outputs]
+        if node in placement.weighted or (node.op_type in FOLLOWS and all(value in int8 for value in dynamic)):
+            int8.update(value for value in node.outputs if not is_gate(value))
+    return [value for value in core.activations() if value in int8 and value not in core.outputs]
 
 
 def hex_from_float(value: float) -> str:

@@ -1,93 +1,97 @@
-"""Run the float graph over images and note what every tensor holds; go on where that was cut short."""
+"""Run the float graph over images and collect the statistics of every tensor; an interrupted run can be resumed."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from itertools import islice
 from pathlib import Path
 
 from edgeseg.artifact import Onnx
-from edgeseg.calib.calibration import Calibration
-from edgeseg.calib.pictures import Pictures, Rgb
+from edgeseg.calib.calibration import Calibration, ImageRecord
+from edgeseg.calib.images import CalibrationImages, Rgb
 from edgeseg.calib.range import RangeTable
-from edgeseg.calib.warnings import Warn, log_caveat
+from edgeseg.calib.warnings import Warn, log_warning
 from edgeseg.errors import DataError, EdgeSegError
-from edgeseg.interrupt import interrupts_held
+from edgeseg.progress import Progress, silent
 
-EVERY = 16
-Progress = Callable[[int], None]
+CHECKPOINT_IMAGES = 16
 
 logger = logging.getLogger(__name__)
 
 
 def ranges_from_images(
     onnx: Onnx,
-    images: Iterable[Rgb] | Callable[[], Iterable[Rgb]],
+    images: Iterable[Rgb],
     *,
-    progress: Progress | None = None,
-    warn: Warn = log_caveat,
+    progress: Progress = silent,
+    warn: Warn = log_warning,
     partial: Path | None = None,
 ) -> RangeTable:
     """The range table of the float deploy graph `onnx` over `images`, (H, W, 3) uint8 at the input's size.
 
-    images: read once, one at a time; none is kept. progress: called with the number of images done. warn: called at
-    the end with each doubt about the images or the network; they are logged unless given.
-    partial: where to keep what was seen so far, each EVERY images and at Ctrl-C, and where to go on from. It is the
-    caller's to remove when the table is safe. With it, `images` are such as can be read twice.
-    The same images in the same order give the same table, to the byte, interrupted or not.
+    images: read one at a time; none is kept. With `partial` they must be iterable more than once.
+    warn: called at the end with each warning about the images or the network; logs it by default.
+    partial: a file that receives the statistics so far, every CHECKPOINT_IMAGES images and at KeyboardInterrupt, and
+    from which a run resumes. The caller removes it once the table is saved.
+    The same images in the same order give the same table, byte for byte, interrupted or not.
     """
     calibration = Calibration(onnx)
-    again = images if callable(images) else lambda: images
-    rest = iter(again()) if partial is None else unseen(calibration, again, partial)
-    if calibration.pictures.images and progress is not None:
-        progress(calibration.pictures.images)
-    with interrupts_held() as hold:
-        try:
-            for rgb in rest:
-                found = calibration.run(rgb)
-                with hold:
-                    calibration.add(rgb, found)
-                    if partial is not None and calibration.pictures.images % EVERY == 0:
-                        calibration.table().write(partial)
-                if progress is not None:
-                    progress(calibration.pictures.images)
-        except KeyboardInterrupt:
-            if partial is not None and calibration.pictures.images:
+    total = len(images) if isinstance(images, Sized) else None
+    remaining = iter(images) if partial is None else remaining_images(calibration, images, partial)
+    if calibration.images.count:
+        progress("calibrate", calibration.images.count, total)
+    is_consistent = True
+    try:
+        for rgb in remaining:
+            outputs = calibration.run(rgb)
+            is_consistent = False
+            calibration.add(rgb, outputs)
+            is_consistent = True
+            if partial is not None and calibration.images.count % CHECKPOINT_IMAGES == 0:
                 calibration.table().write(partial)
-            raise
-    if not calibration.pictures.images:
-        raise DataError("no images to calibrate with", hint="name a folder with at least one image; 64 are enough")
-    for caveat in calibration.caveats():
-        warn(caveat)
+            progress("calibrate", calibration.images.count, total)
+    except KeyboardInterrupt:
+        # An interrupt inside `add` leaves half of an image in the statistics: the last checkpoint is the newest state.
+        if partial is not None and calibration.images.count and is_consistent:
+            calibration.table().write(partial)
+        raise
+    if not calibration.images.count:
+        hint = "name a folder with at least one image; 64 are enough"
+        raise DataError("no images to calibrate with", hint=hint, code="ES-DATA-EMPTY")
+    for warning in calibration.warnings():
+        warn(warning)
+    if isinstance(images, CalibrationImages):
+        for warning in images.warnings():
+            warn(warning)
     return calibration.table()
 
 
-def unseen(calibration: Calibration, images: Callable[[], Iterable[Rgb]], partial: Path) -> Iterator[Rgb]:
-    """The images that `calibration` has still to see, once it knows what the file `partial` tells of the first ones."""
-    rest = iter(images())
+def remaining_images(calibration: Calibration, images: Iterable[Rgb], partial: Path) -> Iterator[Rgb]:
+    """The images after those that the file `partial` covers, once `calibration` has resumed from it."""
+    remaining = iter(images)
     table = read_partial(partial)
     if table is None:
-        return rest
-    if calibration.fits(table):
-        for rgb in islice(rest, table.images):
-            calibration.pictures.check(rgb)
-            calibration.pictures.add(rgb)
-        if (calibration.pictures.images, calibration.pictures.sha256) == (table.images, table.images_sha256):
-            logger.info("goes on after %d images, from %s", table.images, partial)
-            calibration.go_on(table)
-            return rest
-    logger.warning("%s is of another network or of other images: calibration starts anew", partial)
-    calibration.pictures = Pictures(calibration.pictures.spec)
-    return iter(images())
+        return remaining
+    if calibration.can_resume_from(table):
+        for rgb in islice(remaining, table.images):
+            calibration.images.check(rgb)
+            calibration.images.add(rgb)
+        if (calibration.images.count, calibration.images.sha256) == (table.images, table.images_sha256):
+            logger.info("resuming after %d images, from %s", table.images, partial)
+            calibration.resume_from(table)
+            return remaining
+    logger.warning("%s is of another network or of other images: starting from the first image", partial)
+    calibration.images = ImageRecord(calibration.images.spec)
+    return iter(images)
 
 
 def read_partial(partial: Path) -> RangeTable | None:
-    """The table in the file at `partial`; None where there is none that can be read."""
+    """The table in the file `partial`; None where the file does not exist or cannot be read."""
     if not partial.exists():
         return None
     try:
         return RangeTable.open(partial)
-    except EdgeSegError as problem:
-        logger.warning("%s: calibration starts anew (%s)", partial, problem.message)
+    except EdgeSegError as error:
+        logger.warning("%s cannot be used: starting from the first image (%s)", partial, error.message)
         return None

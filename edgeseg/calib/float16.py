@@ -1,4 +1,4 @@
-"""FP16 from ranges: the float graph with a float16 core, where what was seen says that float16 can hold it."""
+"""FP16 from ranges: the float graph with a float16 core, except where values or weights exceed float16."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from edgeseg.artifact import LoadedModel, Onnx, load_onnx, written_onnx
 from edgeseg.calib.range import FP16_MAX, RangeTable
-from edgeseg.calib.warnings import Warn, log_caveat
+from edgeseg.calib.warnings import Warn, log_warning
 from edgeseg.errors import FormatError, MismatchError
 from edgeseg.files import sha256_from_file
 from edgeseg.graph.core import Core, core_from_model
@@ -20,29 +20,30 @@ from edgeseg.measure.diagnostic import Diagnostic
 from edgeseg.provenance import RangeSource
 from edgeseg.spec import Precision
 
-# Two bits of room: the next picture may hold larger values than those of the calibration, and the partial sums of a
+# Two bits of headroom: other images may have larger values than those of the calibration, and the partial sums of a
 # product may be larger than the product.
 SAFE_ABSMAX = FP16_MAX / 4
-NAMED = 4  # as many names as a message lists
+MAX_NAMES = 4  # in a message
 
 
-def fp16_from_ranges(onnx: Onnx, table: RangeTable | None, *, out: str | Path, warn: Warn = log_caveat) -> LoadedModel:
+def fp16_from_ranges(onnx: Onnx, table: RangeTable | None, *, out: str | Path, warn: Warn = log_warning) -> LoadedModel:
     """Write the float ONNX `onnx` with a float16 core.
 
-    What makes or reads a tensor that exceeded SAFE_ABSMAX in `table` stays float32, and so does what has weights that
-    float16 cannot hold; `warn` hears of both, and of a missing table. MismatchError where it is of another network.
+    Nodes that write or read a tensor above SAFE_ABSMAX in `table` stay float32, and so do nodes whose weights float16
+    cannot represent. `warn` is called for both, and for a missing table. MismatchError where `table` is of another
+    network.
     """
     source = load_onnx(onnx)
     path = source.path
     if source.precision is not Precision.FP32:
-        raise FormatError(f"{path.name} is {source.precision} already", hint="take the fp32 ONNX it was made from")
+        raise FormatError(f"{path.name} is {source.precision} already", hint="name the fp32 ONNX that it was made from")
     model = source.graph()
     core = core_from_model(model)
     large = large_tensors(model, core, table, source.spec.name) if table else []
     lossy = list(lossy_nodes(core))
-    for caveat in doubts_of_half(path.name, table, large, lossy):
-        warn(caveat)
-    keep = frozenset(str(node.name) for node in {*nodes_beside(core, large), *lossy})
+    for warning in fp16_warnings(path.name, table, large, lossy):
+        warn(warning)
+    float_nodes = frozenset(str(node.name) for node in {*neighbours(core, large), *lossy})
     provenance = replace(
         source.provenance,
         onnx_sha256=sha256_from_file(path),
@@ -50,56 +51,52 @@ def fp16_from_ranges(onnx: Onnx, table: RangeTable | None, *, out: str | Path, w
         ranges=RangeSource(table.images, table.images_sha256) if table else source.provenance.ranges,
     )
     artifact = replace(source.artifact, path=Path(out), precision=Precision.FP16, provenance=provenance)
-    return written_onnx(ir.to_proto(to_float16(model, keep=keep)), artifact)
+    return written_onnx(ir.to_proto(to_float16(model, keep=float_nodes)), artifact)
 
 
 def large_tensors(model: ir.Model, core: Core, table: RangeTable, name: str) -> list[ir.Value]:
-    """The activations that exceeded SAFE_ABSMAX, in the graph's order. name: of the model, for messages."""
+    """The activations that exceed SAFE_ABSMAX, in the graph's order. name: of the model, for messages."""
     table.check(model, name)
     ids = tensor_ids(model)
-    found: list[ir.Value] = []
+    large: list[ir.Value] = []
     for value in core.activations():
         stats = table.tensors.get(ids[str(value.name)])
         if stats is None:
             message = f"the range table of {table.model} has no range for tensor {value.name}"
-            raise MismatchError(message, hint="edgeseg calibrate it again")
+            raise MismatchError(message, hint="make it again with edgeseg calibrate")
         if not stats.absmax <= SAFE_ABSMAX:
-            found.append(value)
-    return found
+            large.append(value)
+    return large
 
 
-def nodes_beside(core: Core, values: Sequence[ir.Value]) -> Iterator[ir.Node]:
-    """The nodes of the core that make or read `values`, also through an Identity."""
-    beside = set(values)
+def neighbours(core: Core, values: Sequence[ir.Value]) -> Iterator[ir.Node]:
+    """The nodes of the core that write or read `values`, also through an Identity."""
+    connected = set(values)
     for node in core.nodes:
-        if node.op_type == "Identity" and node.inputs[0] in beside:
-            beside.add(node.outputs[0])
-        if any(value in beside for value in (*node.inputs, *node.outputs)):
+        if node.op_type == "Identity" and node.inputs[0] in connected:
+            connected.add(node.outputs[0])
+        if any(value in connected for value in (*node.inputs, *node.outputs)):
             yield node
 
 
-def doubts_of_half(
+def fp16_warnings(
     name: str, table: RangeTable | None, large: Sequence[ir.Value], lossy: Sequence[ir.Node]
 ) -> Iterator[Diagnostic]:
-    """What is doubtful about the file `name` in float16."""
+    """Warnings about the file `name` in float16."""
     if table is None:
-        hint = f"edgeseg calibrate {name} --images DIR, and give the table that it writes"
-        yield Diagnostic(
-            "fp16-unchecked", "whether values overflow float16 was not checked: there is no range table", hint
-        )
+        hint = f"run edgeseg calibrate {name} --images DIR, and name the table that it writes with --ranges"
+        yield Diagnostic("fp16-unchecked", "float16 overflow was not checked: there is no range table", hint)
     if large:
         names = listed([str(value.name) for value in large])
-        message = (
-            f"near or above float16's largest number, {FP16_MAX:.0f}, so what makes and reads it stays fp32: {names}"
-        )
-        yield Diagnostic("fp16-overflow", message, "a batch norm behind these layers would keep them small")
+        message = f"close to or above float16's largest number, {FP16_MAX:.0f}, so their layers stay fp32: {names}"
+        yield Diagnostic("fp16-overflow", message, "a batch norm after these layers would keep the values small")
     if lossy:
         names = listed([str(node.name) for node in lossy])
-        message = f"weights that float16 cannot hold, so the layer stays fp32: {names}"
-        yield Diagnostic("fp16-weights", message, "look for infinities, for huge or for vanishing weights there")
+        message = f"weights that float16 cannot represent, so these layers stay fp32: {names}"
+        yield Diagnostic("fp16-weights", message, "look for infinite, very large or very small weights there")
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first of `names`, and how many more there are."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    """The first MAX_NAMES of `names`, and the number of the others."""
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more

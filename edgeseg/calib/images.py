@@ -1,4 +1,4 @@
-"""Calibration images: which ones, and at the input's size by the spec's rule."""
+"""Calibration images: selected by seed and resized to the model's input."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from edgeseg.pixels.resize import resize_rgb
 from edgeseg.spec import ModelSpec
 
 Rgb = NDArray[np.uint8]
-MUCH = 2  # enlarged more than that, a picture has no detail of the input's scale
+MAX_ENLARGEMENT = 2  # an image that is enlarged more has no detail at the input's scale
 
 
-class Images:
-    """Pictures to calibrate with, at the size of a model's input; each is read when its turn comes, every time anew."""
+class CalibrationImages:
+    """Images at the size of a model's input. Each is read when it is needed, again for each iteration."""
 
     def __init__(self, readers: Sequence[Callable[[], Rgb]], spec: ModelSpec) -> None:
         self.readers, self.input = readers, spec.input
@@ -35,49 +35,50 @@ class Images:
         return len(self.readers)
 
     def __iter__(self) -> Iterator[Rgb]:
-        """Each picture, rgb (H, W, 3) at the input's size."""
+        """Each image, rgb (H, W, 3) at the input's size."""
         height, width = self.input.height, self.input.width
         self.small = 0
         for read in self.readers:
             rgb = read()
-            self.small += rgb.shape[0] * MUCH < height or rgb.shape[1] * MUCH < width
+            self.small += rgb.shape[0] * MAX_ENLARGEMENT < height or rgb.shape[1] * MAX_ENLARGEMENT < width
             yield resize_rgb(rgb, (height, width))
 
-    def caveats(self) -> list[Diagnostic]:
-        """What is doubtful about the pictures of the last reading."""
+    def warnings(self) -> list[Diagnostic]:
+        """Warnings about the images of the last iteration."""
         return small_images(self.small, len(self), f"{self.input.width}x{self.input.height}")
 
 
-def images_from(source: str | Path, spec: ModelSpec, limit: int | None = None, seed: int = 0) -> Images:
-    """The images of a folder and those below it, of a glob ("frames/*.png"), or of a data set's URI ("street:?seed=1").
+def images_from(source: str | Path, spec: ModelSpec, limit: int | None = None, seed: int = 0) -> CalibrationImages:
+    """The images of a folder and its subfolders, of a glob ("frames/*.png"), or of a data set's URI ("street:?seed=1").
 
-    limit: take that many, drawn by `seed`, so always the same ones; None for all. DataError where there are none.
+    limit: select at most that many by `seed`, always the same ones; None for all. DataError where there are no images.
     """
-    return Images(drawn(readers_of(source), limit, seed), spec)
+    return CalibrationImages(drawn(image_readers(source), limit, seed), spec)
 
 
-def other_images(source: str | Path, spec: ModelSpec, taken: int, limit: int, seed: int = 0) -> Images:
-    """At most `limit` of the images that `images_from` with a limit of `taken` leaves; it may be none."""
-    readers = readers_of(source)
+def other_images(source: str | Path, spec: ModelSpec, taken: int, limit: int, seed: int = 0) -> CalibrationImages:
+    """At most `limit` of the images that `images_from` with a limit of `taken` leaves out; possibly none."""
+    readers = image_readers(source)
     used = set(drawn(range(len(readers)), taken, seed))
-    return Images(drawn([read for index, read in enumerate(readers) if index not in used], limit, seed), spec)
+    others = [read for index, read in enumerate(readers) if index not in used]
+    return CalibrationImages(drawn(others, limit, seed), spec)
 
 
-def readers_of(source: str | Path) -> list[Callable[[], Rgb]]:
-    """What reads each image of a folder, glob or data set's URI."""
+def image_readers(source: str | Path) -> list[Callable[[], Rgb]]:
+    """A function that reads it, for each image of a folder, glob or data set's URI."""
     if str(source).partition(":")[0] in DATASETS:
         return [sample.rgb for sample in open_dataset(str(source))]
     return [partial(rgb_from_file, path) for path in image_paths(source)]
 
 
 def image_paths(source: str | Path) -> list[Path]:
-    """The image files of a folder and those below it, or of a glob, sorted. DataError where there are none."""
+    """The image files of a folder and its subfolders, or of a glob, sorted. DataError where there are none."""
     if glob.has_magic(str(source)) and not Path(source).exists():
-        found = [Path(name) for name in glob.glob(str(source), recursive=True)]  # noqa: PTH207 - it may be absolute
+        candidates = [Path(name) for name in glob.glob(str(source), recursive=True)]  # noqa: PTH207 - may be absolute
     else:
-        found = list(existing_folder(source).rglob("*"))
-    paths = sorted(path for path in found if path.suffix.lower() in IMAGE_ENDINGS)
+        candidates = list(existing_folder(source).rglob("*"))
+    paths = sorted(path for path in candidates if path.suffix.lower() in IMAGE_ENDINGS)
     if not paths:
-        known = ", ".join(IMAGE_ENDINGS)
-        raise DataError(f"no images in {source}", hint=f"name a folder with images: {known}")
+        hint = f"name a folder with images: {', '.join(IMAGE_ENDINGS)}"
+        raise DataError(f"no images in {source}", hint=hint, code="ES-DATA-EMPTY")
     return paths

@@ -1,14 +1,15 @@
-"""Where Q/DQ pairs go: the canonical places, and what each CPU runtime needs besides.
+"""Where Q/DQ pairs go: the canonical places, and the further places that each CPU runtime needs.
 
-Canonical, which is what TensorRT fuses: the input of every quantised convolution and matrix product, and one input of
-each residual addition, the one that does not come straight from a convolution (that one is fused with the addition).
+The canonical places are those that TensorRT fuses: the input of every quantised convolution and matrix product, and one
+input of each residual addition, the one that is not the direct output of a convolution (that one is fused with the
+addition).
 
-Float stay: the last convolution, whose output are the logits (argmax feels its rounding first, and it is cheap);
-convolutions that make a gate, on a single position whose outcome multiplies a map, as in squeeze-and-excite (tiny and
-sensitive); products of two activations, which is all of attention (the probabilities behind a Softmax are near 1/N and
-round to zero); LayerNorm and Softmax. A mean that is added to a map, and does not multiply it, is no gate: its
-convolution is quantised. Beside the canonical places no tensor is rounded that a batch norm reads, straight or out of
-a Concat: its channels may be of any size, and one scale would lose the small ones.
+These stay float: the last convolution, which gives the logits (argmax is most sensitive to its rounding, and it is
+cheap); convolutions of a gate, on a single position that multiplies a feature map, as in squeeze-and-excite (tiny and
+sensitive); products of two activations, which is all of attention (the probabilities after a Softmax are near 1/N and
+round to zero); LayerNorm and Softmax. A mean that is added to a map instead of multiplying it is not a gate: its
+convolution is quantised. Outside the canonical places, no tensor is rounded that a batch norm reads directly or through
+a Concat: its channels may have very different magnitudes, and one scale would lose the small ones.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ TARGETS: dict[str, Layout | None] = {
     "tensorrt": CANONICAL,
     "tensorrt_rtx": CANONICAL,
     "pytorch": CANONICAL,
-    # ONNX Runtime has an integer kernel for a node only where both of its sides are quantised.
+    # ONNX Runtime has an integer kernel for a node only where both its inputs and its outputs are quantised.
     "onnxruntime": Layout(inputs=BOTH_SIDES, outputs=BOTH_SIDES | WEIGHTED, uint8_input=True),
-    # OpenVINO fuses the canonical places, and a pair with the node that makes its tensor. Its CPU plugin (2026.4.1)
-    # computes wrong numbers for a padded AveragePool that counts its padding and reads signed codes, and takes longer
-    # for codes with a zero point other than 0 and 128.
+    # OpenVINO fuses the canonical places, and a pair with the node that writes its tensor. Its CPU plugin (2026.4.1)
+    # computes wrong values for a padded AveragePool that counts its padding and reads signed codes, and is slower for
+    # codes with a zero point other than 0 and 128.
     "openvino": Layout(
         inputs=frozenset({"Concat"}),
         float_inputs=frozenset({"AveragePool"}),
@@ -44,7 +45,7 @@ TARGETS: dict[str, Layout | None] = {
         uint8_input=True,
     ),
 }
-# TensorRT 8 can take a cache of ranges beside the float ONNX: its first line names the release and the calibrator.
+# TensorRT 8 can read a cache of ranges with the float ONNX: its first line names the release and the calibrator.
 CACHES = {"tensorrt8.5": "TRT-8502-EntropyCalibration2", "tensorrt8.6": "TRT-8601-EntropyCalibration2"}
 SAME_CODES = SHAPE_ONLY_OPS | {"Resize", "Identity"}
 
@@ -58,14 +59,14 @@ class Placement:
 
 
 def layout_for(target: str) -> Layout | None:
-    """How `target` wants its pairs; None for the canonical form. UnknownNameError where there is no such target."""
+    """The Q/DQ layout of `target`; None for the canonical form. UnknownNameError where no target has that name."""
     if target not in TARGETS:
         raise UnknownNameError.among("quantisation target", target, TARGETS)
     return TARGETS[target]
 
 
 def placement_from_model(model: ir.Model, *, float_nodes: frozenset[str] = frozenset()) -> Placement:
-    """The canonical places in the float graph `model`. float_nodes: names of nodes that stay float besides."""
+    """The canonical places in the float graph `model`. float_nodes: names of further nodes that stay float."""
     core = core_from_model(model)
     weighted = tuple(node for node in core.nodes if is_quantised(node, core) and node.name not in float_nodes)
     chosen = {cast(ir.Value, node.inputs[0]) for node in weighted}
@@ -74,7 +75,7 @@ def placement_from_model(model: ir.Model, *, float_nodes: frozenset[str] = froze
 
 
 def is_quantised(node: ir.Node, core: Core) -> bool:
-    """Whether `node` is a convolution or matrix product with a constant weight that does not stay float."""
+    """Whether `node` is a convolution or matrix product with a constant weight, and not one that stays float."""
     if node.op_type not in WEIGHTED or constant(node.inputs[1]) is None:
         return False
     output = node.outputs[0]
@@ -82,7 +83,7 @@ def is_quantised(node: ir.Node, core: Core) -> bool:
 
 
 def is_gate(value: ir.Value) -> bool:
-    """Whether `value` is of a single position, and what comes of it, still on one position, multiplies a map."""
+    """Whether `value` has a single position and multiplies a map, directly or after nodes on one position."""
     if not is_single_position(value):
         return False
     readers = [(node, output) for node in value.consumers() for output in node.outputs]
@@ -95,12 +96,12 @@ def is_map(value: ir.Value) -> bool:
 
 
 def is_single_position(value: ir.Value) -> bool:
-    """Whether `value` is (N, C, 1, 1), as is what looks at the whole picture."""
+    """Whether `value` is (N, C, 1, 1), like a mean over the whole image."""
     return value.shape is not None and len(value.shape) == 4 and value.shape[2:] == (1, 1)
 
 
 def residual_input(node: ir.Node, core: Core, weighted: tuple[ir.Node, ...]) -> ir.Value | None:
-    """The input of a residual addition that gets a pair; None where `node` is none."""
+    """The input of a residual addition that gets a pair; None where `node` is not a residual addition."""
     if node.op_type != "Add" or any(constant(value) is not None for value in node.inputs):
         return None
     first, second = cast("tuple[ir.Value, ir.Value]", node.inputs)
@@ -111,15 +112,15 @@ def residual_input(node: ir.Node, core: Core, weighted: tuple[ir.Node, ...]) -> 
 
 
 def is_fused_sum(value: ir.Value) -> bool:
-    """Whether an addition of `value` is fused with what gives it: a convolution, but not one whose output is spread."""
+    """Whether an addition of `value` is fused with its producer: a convolution whose output is not broadcast."""
     producer = value.producer()
     return producer is not None and producer.op_type == "Conv" and not is_single_position(value)
 
 
 def scale_source(value: ir.Value, core: Core) -> ir.Value:
-    """The tensor whose range `value` shares: what entered the poolings, resizes and reshapes that it comes out of.
+    """The tensor whose range `value` shares: the input of the poolings, resizes and reshapes that give `value`.
 
-    It is of the core: what lies before that has no range.
+    It lies in the core: tensors before the core have no range.
     """
     while value is not core.input and (node := value.producer()) is not None and node.op_type in SAME_CODES:
         value = cast(ir.Value, node.inputs[0])

@@ -1,8 +1,8 @@
-"""A pooling of the picture as part of the convolution behind it, so that convolutions alone read the picture.
+"""Fold a pooling of the image into the convolution after it, so that only convolutions read the image.
 
-A mean over 2x2 positions that do not overlap, and a convolution of 3x3 behind it, are one convolution of 6x6 with four
-times the stride, whose weights stand in squares of four. It multiplies more, and yet is faster in int8: nobody reads
-and writes a picture of floats before it, and nothing is rounded in between.
+A mean over non-overlapping 2x2 positions followed by a 3x3 convolution is a 6x6 convolution with twice the stride,
+whose weights repeat in 2x2 squares. It multiplies more and yet is faster in int8: no float image is written and read
+before it, and nothing is rounded in between.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from edgeseg.graph.core import add_constant, constant
 
-LARGEST = 2  # positions that a pooling takes together along a side
+MAX_KERNEL = 2  # positions along a side of the pooling
 
 
-def is_plain(node: ir.Node) -> bool:
-    """Whether `node` is a convolution over all channels, with constants of its own, that says by how much it pads."""
+def is_foldable_conv(node: ir.Node) -> bool:
+    """Whether `node` is a convolution with one group, explicit padding, and constants that no other node reads."""
     return (
         node.op_type == "Conv"
         and node.attributes.get_int("group", 1) == 1
@@ -28,25 +28,25 @@ def is_plain(node: ir.Node) -> bool:
     )
 
 
-def fold_poolings(graph: ir.Graph, picture: ir.Value) -> None:
-    """Fold the poolings that read `picture` (N, C, H, W) into the convolutions behind them, in place, if possible."""
-    for pooling in list(picture.consumers()):
+def fold_poolings(graph: ir.Graph, image: ir.Value) -> None:
+    """Fold the poolings that read `image` (N, C, H, W) into the convolutions after them, in place, where possible."""
+    for pooling in list(image.consumers()):
         readers = list(pooling.outputs[0].consumers())
-        foldable = is_mean_of_squares(pooling, picture) and not pooling.outputs[0].is_graph_output()
-        if foldable and all(is_plain(node) and is_dense(node) for node in readers):
+        foldable = is_mean_of_squares(pooling, image) and not pooling.outputs[0].is_graph_output()
+        if foldable and all(is_foldable_conv(node) and is_dense(node) for node in readers):
             for node in readers:
-                enlarge(graph, node, tuple(pooling.attributes.get_ints("kernel_shape", ())))
-                node.replace_input_with(0, picture)
+                enlarge_kernel(graph, node, tuple(pooling.attributes.get_ints("kernel_shape", ())))
+                node.replace_input_with(0, image)
             graph.remove(pooling, safe=True)
 
 
-def is_mean_of_squares(node: ir.Node, picture: ir.Value) -> bool:
-    """Whether `node` averages squares of at most LARGEST that cover `picture` and do not overlap."""
+def is_mean_of_squares(node: ir.Node, image: ir.Value) -> bool:
+    """Whether `node` averages rectangles of at most MAX_KERNEL a side that cover `image` without overlap."""
     kernel = tuple(node.attributes.get_ints("kernel_shape", ())) if node.op_type == "AveragePool" else ()
-    sides = () if picture.shape is None else picture.shape[2:]
+    sides = () if image.shape is None else image.shape[2:]
     return (
         len(kernel) == 2
-        and max(kernel) <= LARGEST
+        and max(kernel) <= MAX_KERNEL
         and kernel == tuple(node.attributes.get_ints("strides", (1, 1)))
         and not any(node.attributes.get_ints("pads", ()))
         and node.attributes.get_string("auto_pad", "NOTSET") == "NOTSET"
@@ -56,13 +56,13 @@ def is_mean_of_squares(node: ir.Node, picture: ir.Value) -> bool:
 
 
 def is_dense(node: ir.Node) -> bool:
-    """Whether the convolution `node` of planes reads neighbouring positions."""
+    """Whether `node` is a 2-D convolution without dilation."""
     weight = constant(node.inputs[1])
     return weight is not None and weight.ndim == 4 and set(node.attributes.get_ints("dilations", ())) <= {1}
 
 
-def enlarge(graph: ir.Graph, node: ir.Node, by: tuple[int, ...]) -> None:
-    """Let `node` make of what was pooled `by` (rows, columns) what it makes of the mean."""
+def enlarge_kernel(graph: ir.Graph, node: ir.Node, by: tuple[int, ...]) -> None:
+    """Let `node` read the image before a mean pooling of `by` (rows, columns) with the same output."""
     old = cast(ir.Value, node.inputs[1])
     weight = cast("NDArray[np.float32]", constant(old))
     spread = np.kron(weight, np.full((1, 1, *by), 1 / np.prod(by), np.float32))

@@ -1,4 +1,4 @@
-"""Which ONNX an engine of a precision is compiled from."""
+"""The ONNX that an engine of a given precision is compiled from."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def onnx_of_precision(
     out: Path,
     float_nodes: frozenset[str] = frozenset(),
 ) -> LoadedModel:
-    """The ONNX of the types that an engine of `precision` computes in: the float `onnx`, or one written to `out`.
+    """The ONNX with the types of `precision`: the float `onnx` itself, or a new file `out`.
 
-    target: the engine. float_nodes: names of layers that stay float in an int8 ONNX. MismatchError where int8 has no
+    target: the engine. float_nodes: names of layers that stay float in an int8 ONNX. MismatchError for int8 without
     ranges.
     """
     if precision is Precision.FP16:
@@ -31,6 +31,6 @@ def onnx_of_precision(
     if precision is not Precision.INT8:
         return onnx
     if table is None:
-        message = f"int8 needs ranges, and there is no table for {onnx.path.stem}"
-        raise MismatchError(message, hint="calibrate: add --images FOLDER")
+        message = f"int8 needs ranges, and there is no range table for {onnx.path.stem}"
+        raise MismatchError(message, hint="calibrate: add --images FOLDER", code="ES-RANGES-MISSING")
     return int8_from_ranges(onnx, table, target=target, out=out, float_nodes=float_nodes)

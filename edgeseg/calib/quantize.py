@@ -1,4 +1,4 @@
-"""INT8 from ranges: the float graph with the Q/DQ pairs that its target fuses."""
+"""INT8 from ranges: the float graph with the Q/DQ pairs that the target fuses."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import onnx_ir as ir
 from edgeseg.artifact import Artifact, LoadedModel, Onnx, load_onnx, written_onnx
 from edgeseg.calib import range_from_stats
 from edgeseg.calib.bias import correct_biases, has_channels
-from edgeseg.calib.equalize import equalized
+from edgeseg.calib.equalize import equalize_channels
 from edgeseg.calib.placement import Placement, layout_for, placement_from_model, scale_source
 from edgeseg.calib.range import Range, RangeTable
-from edgeseg.calib.uint8_input import centred
+from edgeseg.calib.uint8_input import fold_normalisation
 from edgeseg.errors import FormatError, MismatchError
 from edgeseg.files import sha256_from_file
 from edgeseg.graph.check_qdq import check_canonical
@@ -28,20 +28,20 @@ from edgeseg.spec import Precision
 
 @dataclass(frozen=True)
 class Method:
-    """How the codes are chosen. observer: of the table OBSERVERS.
+    """How scales, weights and biases are chosen. observer: a name of OBSERVERS.
 
-    equalize, bias_correction: what calib.equalize and calib.bias do; both need a range table with channels.
-    frame_codes: what calib.frame_codes does, for targets whose layout has it.
+    equalize, bias_correction: see calib.equalize and calib.bias; both need a range table with channels.
+    uint8_input: see calib.uint8_input; only for targets whose layout has it.
     """
 
     observer: str = "mse"
     equalize: bool = False
     bias_correction: bool = False
-    frame_codes: bool = True
+    uint8_input: bool = True
 
     @property
     def corrections(self) -> tuple[str, ...]:
-        """The names of those that are made."""
+        """The names of the corrections that are made."""
         return tuple(name for name in ("equalize", "bias_correction") if getattr(self, name))
 
     def to_dict(self) -> dict[str, object]:
@@ -50,14 +50,14 @@ class Method:
 
 
 def best_method(source: Artifact, table: RangeTable) -> Method:
-    """What keeps most labels (benchmarks/int8_methods.py), as far as the table knows enough.
+    """The method that keeps most labels (benchmarks/int8_methods.py), as far as the table has the statistics for it.
 
-    Weights that were tuned for int8 have learnt the rounding of the plain ranges, which corrections would undo.
+    Weights from quantisation-aware training have learnt the rounding of uncorrected ranges: corrections would undo it.
     """
     if tuned := source.provenance.qat_observer:
-        return Method(tuned, frame_codes=False)
-    known = has_channels(table)
-    return Method(equalize=known, bias_correction=known)
+        return Method(tuned, uint8_input=False)
+    by_channel = has_channels(table)
+    return Method(equalize=by_channel, bias_correction=by_channel)
 
 
 def int8_from_ranges(
@@ -69,15 +69,16 @@ def int8_from_ranges(
     method: Method | None = None,
     float_nodes: frozenset[str] = frozenset(),
 ) -> LoadedModel:
-    """Write the float ONNX `onnx` as INT8 for `target`, a line of placement.TARGETS.
+    """Write the float ONNX `onnx` as INT8 for `target`, a key of placement.TARGETS.
 
-    method: `best_method` unless given. float_nodes: names of convolutions and matrix products that stay float, besides
-    those the placement leaves float. MismatchError where the table is of another network, or lacks what `method` needs.
+    method: `best_method` by default. float_nodes: names of convolutions and matrix products that stay float in addition
+    to those of the placement. MismatchError where the table is of another network or lacks statistics that `method`
+    needs.
     """
     source = load_onnx(onnx)
     if source.precision is not Precision.FP32:
         raise FormatError(
-            f"{source.path.name} is {source.precision} already", hint="quantize the fp32 ONNX it was made from"
+            f"{source.path.name} is {source.precision} already", hint="name the fp32 ONNX that it was made from"
         )
     model = source.graph()
     table.check(model, source.spec.name)
@@ -94,27 +95,27 @@ def quantized_model(
 ) -> ir.Model:
     """The float graph `model` as INT8 for `target`; arguments as for `int8_from_ranges`.
 
-    Where `float_nodes` are named, the pairs that a target wants besides go only beside the layers that are left.
+    With `float_nodes`, the target's further pairs go only next to the quantised layers.
     """
-    layout, moved = layout_for(target), table
+    layout, transferred = layout_for(target), table
     if method.equalize:
-        model, moved = equalized(model, table)
-    kept = float_nodes if layout is None else float_nodes | unfused_nodes(core_from_model(model), layout)
-    if layout is not None and layout.uint8_input and method.frame_codes:
-        model, moved = centred(model, moved, placement_from_model(model, float_nodes=kept))
-    scales = scales_from_table(model, moved, method.observer)
-    quantised = quantize_canonical(ir.from_proto(ir.to_proto(model)), scales, kept)
+        model, transferred = equalize_channels(model, table)
+    stay_float = float_nodes if layout is None else float_nodes | unfused_nodes(core_from_model(model), layout)
+    if layout is not None and layout.uint8_input and method.uint8_input:
+        model, transferred = fold_normalisation(model, transferred, placement_from_model(model, float_nodes=stay_float))
+    scales = scales_from_table(model, transferred, method.observer)
+    quantised = quantize_canonical(ir.from_proto(ir.to_proto(model)), scales, stay_float)
     if method.bias_correction:
-        correct_biases(quantised, model, moved)
+        correct_biases(quantised, model, transferred)
     check_canonical(quantised)
     if layout is not None:
-        beside = tensors_beside(placement_from_model(model, float_nodes=kept)) if float_nodes else scales.keys()
-        lower_qdq(quantised, layout, {name: scale for name, scale in scales.items() if name in beside})
+        tensors = tensors_next_to(placement_from_model(model, float_nodes=stay_float)) if float_nodes else scales.keys()
+        lower_qdq(quantised, layout, {name: scale for name, scale in scales.items() if name in tensors})
     return quantised
 
 
-def tensors_beside(placement: Placement) -> set[str]:
-    """What the quantised layers read and write, with and without the activation behind them."""
+def tensors_next_to(placement: Placement) -> set[str]:
+    """The inputs and outputs of the quantised layers, the outputs before and after their activation."""
     nodes = placement.weighted
     values = [value for node in nodes for value in (node.inputs[0], node.outputs[0], with_activation(node.outputs[0]))]
     return {str(value.name) for value in values if value is not None}
@@ -125,8 +126,8 @@ def quantize_canonical(
 ) -> ir.Model:
     """Put the canonical pairs and int8 weights into the float graph `model`, in place."""
     placement = placement_from_model(model, float_nodes=float_nodes)
-    chosen = {str(value.name): scales[str(value.name)] for value in placement.tensors}
-    return insert_qdq(model, chosen, placement.weighted)
+    pair_scales = {str(value.name): scales[str(value.name)] for value in placement.tensors}
+    return insert_qdq(model, pair_scales, placement.weighted)
 
 
 def scales_from_table(model: ir.Model, table: RangeTable, observer: str) -> dict[str, float]:
@@ -135,7 +136,8 @@ def scales_from_table(model: ir.Model, table: RangeTable, observer: str) -> dict
     missing = [name for name, key in ids.items() if key not in table.tensors]
     if missing:
         raise MismatchError(
-            f"the range table of {table.model} has no range for tensor {missing[0]}", hint="edgeseg calibrate it again"
+            f"the range table of {table.model} has no range for tensor {missing[0]}",
+            hint="make it again with edgeseg calibrate",
         )
     core = core_from_model(model)
     sources = {str(value.name): str(scale_source(value, core).name) for value in core.activations()}
@@ -143,7 +145,7 @@ def scales_from_table(model: ir.Model, table: RangeTable, observer: str) -> dict
     return {name: scale_from_range(range_from_stats(stat, observer)) for name, stat in stats.items()}
 
 
-def scale_from_range(found: Range) -> float:
-    """The symmetric int8 scale that covers `found`; 1 for a tensor that was zero throughout, or nearly so."""
-    scale = found.absmax / LEVELS
+def scale_from_range(interval: Range) -> float:
+    """The symmetric int8 scale that covers `interval`; 1 for a tensor of zeros or almost zeros."""
+    scale = interval.absmax / LEVELS
     return scale if scale >= SMALLEST_SCALE else 1.0

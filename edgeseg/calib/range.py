@@ -1,7 +1,7 @@
-"""The range table: what every float tensor of a model was seen to hold. One table serves every size, head and runtime.
+"""The range table: statistics of every float tensor of a model. One table serves every size, head and runtime.
 
-It is a small JSON file: per tensor the exact extremes and a histogram, so that the observer can be chosen, and float16
-overflow be looked for, without the images.
+It is a small JSON file: per tensor the exact extremes and a histogram. With it the observer can be chosen, and float16
+overflow be checked, without the images.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from edgeseg.spec import SCHEMA, checked_schema
 
 FP16_MAX = 65504.0
 FP32_MAX = float(np.finfo(np.float32).max)
-MAKE_AGAIN = "edgeseg calibrate MODEL.onnx --images DIR, to make a table for it"
+MAKE_AGAIN = "make a table with edgeseg calibrate MODEL.onnx --images DIR"
 
 
 @dataclass(frozen=True)
 class Range:
-    """The interval that the 8-bit codes of a tensor have to cover."""
+    """The interval that the 8-bit codes of a tensor must cover."""
 
     minimum: float
     maximum: float
@@ -44,10 +44,10 @@ class Range:
 
 @dataclass(frozen=True)
 class ChannelStats:
-    """What each channel of a tensor held, (C,). mean: over all positions and images. absmax: the largest magnitude.
+    """Statistics by channel, (C,). mean: over all positions and images. absmax: the largest magnitude.
 
-    The channels are those that the weight sums over: axis 1 of what enters a convolution, the last axis of what enters
-    a matrix product.
+    The channels are those that the weight sums over: axis 1 of the input of a convolution, the last axis of the input
+    of a matrix product.
     """
 
     mean: NDArray[np.float32]
@@ -56,10 +56,10 @@ class ChannelStats:
 
 @dataclass(frozen=True)
 class TensorStats:
-    """What one tensor held over all images. minimum, maximum: exact. histogram: of a regular sample of its values.
+    """One row: a tensor's statistics over all images. minimum, maximum: exact. histogram: of a regular sample.
 
-    average_minimum, average_maximum: moving averages of each image's extremes; None in tables made without them.
-    channels: only of tensors that enter a convolution or matrix product with a constant weight.
+    average_minimum, average_maximum: moving averages of each image's extremes; None in tables of older versions.
+    channels: only of inputs of convolutions and matrix products with a constant weight.
     """
 
     name: str
@@ -75,15 +75,10 @@ class TensorStats:
         """The largest magnitude."""
         return max(abs(self.minimum), abs(self.maximum))
 
-    @property
-    def overflows_fp16(self) -> bool:
-        """Whether a value was seen that float16 cannot hold."""
-        return self.absmax > FP16_MAX
-
 
 @dataclass(frozen=True)
 class RangeTable:
-    """Tensor id -> what it held. model: name, for messages. images_sha256: of the pixels, in order."""
+    """tensors: tensor id -> statistics. model: its name, for messages. images_sha256: of all pixels, in order."""
 
     graph_id: str
     model: str
@@ -93,15 +88,12 @@ class RangeTable:
 
     def check(self, model: ir.Model, name: str = "this model") -> None:
         """Raise MismatchError unless the table was made with the network of `model`, at any input size."""
-        found = graph_id(model)
-        if found != self.graph_id:
-            raise MismatchError(
-                f"the range table is of {self.model} (graph {self.graph_id}), not of {name} (graph {found})",
-                hint=MAKE_AGAIN,
-            )
+        if (graph := graph_id(model)) != self.graph_id:
+            message = f"the range table is of {self.model} (graph {self.graph_id}), not of {name} (graph {graph})"
+            raise MismatchError(message, hint=MAKE_AGAIN, code="ES-RANGES-OTHER")
 
-    def moved(self, source: ir.Model, model: ir.Model) -> RangeTable:
-        """The same ranges for `model`, which has the tensors of `source`, by name, and other weights.
+    def transferred(self, source: ir.Model, model: ir.Model) -> RangeTable:
+        """The same ranges for `model`, which has the tensor names of `source` and other weights.
 
         MismatchError unless the table is of `source`.
         """
@@ -111,7 +103,7 @@ class RangeTable:
         return dataclasses.replace(self, graph_id=graph_id(model), tensors=rows)
 
     def to_json(self) -> str:
-        """JSON with one line a tensor; equal tables give equal text."""
+        """JSON with one line per tensor; equal tables give equal text."""
         head = {
             "schema": SCHEMA,
             "model": self.model,
@@ -124,7 +116,7 @@ class RangeTable:
 
     @classmethod
     def from_json(cls, text: str) -> RangeTable:
-        """Read `to_json`'s text. FormatError where it is none; MismatchError where its schema is newer."""
+        """Read the text of `to_json`. FormatError for other text, MismatchError for a newer schema."""
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as problem:
@@ -132,10 +124,10 @@ class RangeTable:
         data = checked_schema(data, "range table")
         try:
             return cls(
-                graph_id=text_of(data, "graph_id"),
-                model=text_of(data, "model"),
-                images=count_of(data, "images"),
-                images_sha256=text_of(data, "images_sha256"),
+                graph_id=checked_text(data, "graph_id"),
+                model=checked_text(data, "model"),
+                images=checked_count(data, "images"),
+                images_sha256=checked_text(data, "images_sha256"),
                 tensors={key: stats_from_dict(row) for key, row in data["tensors"].items()},
             )
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as problem:
@@ -148,17 +140,17 @@ class RangeTable:
         try:
             return cls.from_json(path.read_text(encoding="utf-8"))
         except UnicodeDecodeError as problem:
-            raise FormatError(f"{path} is no range table", hint=MAKE_AGAIN) from problem
+            raise FormatError(f"{path} is not a range table", hint=MAKE_AGAIN) from problem
 
     def write(self, path: str | Path) -> Path:
-        """Write the table, whole or not at all."""
+        """Write the table completely or not at all."""
         with whole_file(path) as partial:
             partial.write_bytes(self.to_json().encode())
         return Path(path)
 
 
 def dict_from_stats(stats: TensorStats) -> dict[str, Any]:
-    """Plain data of one row. What is not known is left out."""
+    """Plain data of one row, without the statistics that are None."""
     row: dict[str, Any] = {"name": stats.name, "minimum": stats.minimum, "maximum": stats.maximum}
     if stats.average_minimum is not None and stats.average_maximum is not None:
         row |= {"average_minimum": stats.average_minimum, "average_maximum": stats.average_maximum}
@@ -170,41 +162,43 @@ def dict_from_stats(stats: TensorStats) -> dict[str, Any]:
 
 
 def stats_from_dict(row: dict[str, Any]) -> TensorStats:
-    """Read `dict_from_stats`'s data. FormatError or ValueError where they are no range that a tensor can have."""
-    minimum, maximum = interval_of(row, "minimum", "maximum")
-    known = "average_minimum" in row and "average_maximum" in row
-    lowest, highest = interval_of(row, "average_minimum", "average_maximum") if known else (None, None)
+    """Read the data of `dict_from_stats`. FormatError or ValueError where it cannot be a tensor's statistics."""
+    minimum, maximum = checked_interval(row, "minimum", "maximum")
+    has_averages = "average_minimum" in row and "average_maximum" in row
+    averages: tuple[float | None, float | None] = (None, None)
+    if has_averages:
+        averages = checked_interval(row, "average_minimum", "average_maximum")
     channels = channels_from_dict(row["channels"]) if "channels" in row else None
     histogram = Histogram.from_dict(row["histogram"])
-    return TensorStats(text_of(row, "name"), minimum, maximum, histogram, lowest, highest, channels)
+    return TensorStats(checked_text(row, "name"), minimum, maximum, histogram, *averages, channels)
 
 
-def interval_of(row: dict[str, Any], least: str, largest: str) -> tuple[float, float]:
-    """Two entries of `row` as the ends of a range. ValueError unless they are float32 numbers in that order."""
-    ends = tuple(row[key] for key in (least, largest))
+def checked_interval(row: dict[str, Any], low: str, high: str) -> tuple[float, float]:
+    """Two entries of `row`. ValueError unless they are float32 numbers in ascending order."""
+    ends = tuple(row[key] for key in (low, high))
     if not all(isinstance(end, (int, float)) and not isinstance(end, bool) and abs(end) <= FP32_MAX for end in ends):
-        raise ValueError(f"{least} and {largest} are not both finite numbers")
+        raise ValueError(f"{low} and {high} are not both finite numbers")
     if ends[0] > ends[1]:
-        raise ValueError(f"{least} is above {largest}")
+        raise ValueError(f"{low} is above {high}")
     return float(ends[0]), float(ends[1])
 
 
-def text_of(row: dict[str, Any], key: str) -> str:
-    """An entry of `row` that is text. ValueError where it is something else."""
+def checked_text(row: dict[str, Any], key: str) -> str:
+    """A text entry of `row`. ValueError where it is something else."""
     if not isinstance(row[key], str):
-        raise ValueError(f"{key} is no text")
+        raise ValueError(f"{key} is not text")
     return str(row[key])
 
 
-def count_of(row: dict[str, Any], key: str) -> int:
-    """An entry of `row` that counts something. ValueError where it does not."""
+def checked_count(row: dict[str, Any], key: str) -> int:
+    """An entry of `row` that is a count. ValueError where it is something else."""
     if type(row[key]) is not int or row[key] < 0:
-        raise ValueError(f"{key} is no count")
+        raise ValueError(f"{key} is not a count")
     return int(row[key])
 
 
 def channels_from_dict(data: dict[str, str]) -> ChannelStats:
-    """Read a row's channels. FormatError where means and magnitudes are not of the same channels, or no numbers."""
+    """Read the statistics by channel. FormatError where means and magnitudes differ in number or are not finite."""
     mean, absmax = floats_from_text(data["mean"]), floats_from_text(data["absmax"])
     if mean.shape != absmax.shape:
         raise FormatError(f"the range table has {mean.size} means for {absmax.size} channels", hint=MAKE_AGAIN)
@@ -214,10 +208,10 @@ def channels_from_dict(data: dict[str, str]) -> ChannelStats:
 
 
 def text_from_floats(values: NDArray[Any]) -> str:
-    """float32, the lowest byte first, in base64."""
+    """Little-endian float32 in base64."""
     return base64.b64encode(values.astype("<f4").tobytes()).decode()
 
 
 def floats_from_text(text: str) -> NDArray[np.float32]:
-    """The numbers in `text_from_floats`'s text."""
+    """The numbers in the text of `text_from_floats`."""
     return np.frombuffer(base64.b64decode(text, validate=True), "<f4").astype(np.float32)

@@ -1,4 +1,4 @@
-"""What is doubtful about a calibration, as values that a command prints and a program reads."""
+"""Warnings about a calibration: commands print them, programs read their codes."""
 
 from __future__ import annotations
 
@@ -14,41 +14,40 @@ Warn = Callable[[Diagnostic], None]
 logger = logging.getLogger(__name__)
 
 
-def log_caveat(caveat: Diagnostic) -> None:
-    """Log a doubt as a warning."""
-    logger.warning("%s (%s)", caveat.message, caveat.hint)
+def log_warning(warning: Diagnostic) -> None:
+    """Log a warning with its hint."""
+    logger.warning("%s (%s)", warning.message, warning.hint)
 
 
 def few_images(images: int) -> list[Diagnostic]:
-    """A doubt where there are so few images that the next one may well hold larger values."""
+    """A warning where `images` are so few that the next image may well have larger values."""
     if images >= FEW:
         return []
-    message = f"the ranges rest on {images} image{'s' if images > 1 else ''}"
-    return [Diagnostic("few-images", message, f"calibrate with more; {ENOUGH} are enough")]
+    message = f"the ranges come from only {images} image{'s' if images > 1 else ''}"
+    return [Diagnostic("few-images", message, f"calibrate on more images; {ENOUGH} are enough")]
 
 
-def flat_images(flat: int, images: int) -> list[Diagnostic]:
-    """A doubt where half of the pictures or more, `flat` of them, are one colour all over."""
-    if 2 * flat < images:
+def uniform_images(uniform: int, images: int) -> list[Diagnostic]:
+    """A warning where `uniform` of the `images`, half of them or more, have a single colour."""
+    if 2 * uniform < images:
         return []
-    message = "every picture is one colour" if flat == images else f"{flat} of {images} pictures are one colour"
-    hint = "look at the pictures: the camera may have been covered, or the folder be that of the labels"
+    message = f"{uniform} of {images} images have a single colour"
+    hint = "look at the images: the camera may have been covered, or the folder may hold labels"
     return [Diagnostic("flat-images", message, hint)]
 
 
-def constant_logits(answers: int, pictures: int) -> list[Diagnostic]:
-    """A doubt where different pictures, `pictures` of them, gave but one answer."""
-    if answers != 1 or pictures < 2:
+def constant_logits(answers: int, inputs: int) -> list[Diagnostic]:
+    """A warning where different images, `inputs` of them, all gave the same logits."""
+    if answers != 1 or inputs < 2:
         return []
-    hint = "the weights may be untrained, or zero: look at a mask before you deploy this"
-    return [Diagnostic("constant-logits", "the logits do not depend on the picture", hint)]
+    hint = "the weights may be untrained or zero: look at a mask before you deploy this model"
+    return [Diagnostic("constant-logits", "the logits do not depend on the image", hint)]
 
 
 def small_images(small: int, images: int, size: str) -> list[Diagnostic]:
-    """A doubt where half of the pictures or more, `small` of them, were enlarged a lot to `size`."""
+    """A warning where `small` of the `images`, half of them or more, were enlarged a lot to `size`."""
     if not small or 2 * small < images:
         return []
-    message = f"{small} of {images} pictures are less than half as large as the input, {size}"
-    return [
-        Diagnostic("small-images", message, "use pictures of the camera's own size: enlarged ones have no fine detail")
-    ]
+    message = f"{small} of {images} images are less than half as large as the input, {size}"
+    hint = "use images of the camera's own size: enlarged images have no fine detail"
+    return [Diagnostic("small-images", message, hint)]

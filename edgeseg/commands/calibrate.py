@@ -16,13 +16,15 @@ def command(
         str, typer.Option("--images", metavar="DIR", help="Images like those of the camera, or a data set's URI.")
     ],
     limit: Limit = 100,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Draws the images where there are more than that.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Selects the images where there are more than --limit.")
+    ] = 0,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="The range table.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Run ONNX over images and keep what every tensor held: one range table for every size, head and runtime.
+    """Run ONNX over images and write the range of every tensor: one table for every size, head and runtime.
 
-    What was cut short goes on when the same command is given again.
+    An interrupted calibration resumes when the same command is run again.
     """
     from edgeseg.artifact import artifact_from_onnx
     from edgeseg.calib.calibrate import ranges_from_images
@@ -32,36 +34,33 @@ def command(
     from edgeseg.measure.diagnostic import Diagnostic
 
     path = output or onnx.with_name(f"{onnx.stem}.ranges.json")
-    chosen = images_from(images, artifact_from_onnx(onnx).spec, limit, seed)
     partial = writable_folder(path.parent) / f"{path.name}.partial"
-    caveats: list[Diagnostic] = []
+    warnings: list[Diagnostic] = []
     try:
-        with shown_progress() as show:
+        with shown_progress() as progress:
             table = ranges_from_images(
                 onnx,
-                chosen,
-                progress=lambda done: show("calibrate", done, len(chosen)),
-                warn=caveats.append,
+                images_from(images, artifact_from_onnx(onnx).spec, limit, seed),
+                progress=progress,
+                warn=warnings.append,
                 partial=partial,
             )
     except KeyboardInterrupt:
         if partial.exists():
-            note(f"stopped; the same command goes on from {partial}")
+            note(f"interrupted; the same command resumes from {partial}")
         raise
     table.write(path)
     partial.unlink(missing_ok=True)
-    caveats += chosen.caveats()
-    for caveat in caveats:
-        note(f"warning: {caveat.message} ({caveat.hint})")
+    for warning in warnings:
+        note(f"warning: {warning.message} ({warning.hint})")
     if as_json:
-        warnings = [caveat.to_dict() for caveat in caveats]
         print_json(
             {
                 "ranges": str(path),
                 "images": table.images,
                 "images_sha256": table.images_sha256,
                 "tensors": len(table.tensors),
-                "warnings": warnings,
+                "warnings": [warning.to_dict() for warning in warnings],
             }
         )
     else:

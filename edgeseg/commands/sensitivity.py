@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from edgeseg.autotune.estimate import Estimate
     from edgeseg.autotune.evaluation_set import EvaluationSet
     from edgeseg.autotune.sensitivity import Effect, Sensitivity
-    from edgeseg.calib.range import RangeTable
     from edgeseg.progress import Progress
 
 LEVELS = ("blocks", "layers")
@@ -57,12 +56,12 @@ def command(
 
     engine = engine or default_engine()
     check_decidable(open_engine(engine))
-    table = table_from_options(model, images, ranges)
+    check_ranges_available(model, images, ranges)
     found: Found = {level: [] for level in LEVELS[: 1 + layers]}
     stopped, drawn = False, []
     with scratch_in(output) as scratch:
         with shown_progress() as progress:
-            question = question_from_options(model, engine, table, data, images, limit, scratch, progress)
+            question = question_from_options(model, engine, ranges, data, images, limit, scratch, progress)
             question = dataclasses.replace(
                 question, panel=fewer(question.panel, judge), run=RunOptions(threads=threads)
             )
@@ -87,39 +86,31 @@ def command(
     wrote(None, f"edgeseg convert {model} --engine {engine} --precision auto{judged}")
 
 
-def table_from_options(model: str, images: str | None, ranges: Path | None) -> RangeTable | None:
-    """The ranges that were made before; None where `images` are to give them. MismatchError without either."""
-    from edgeseg.calib.range import RangeTable
+def check_ranges_available(model: str, images: str | None, ranges: Path | None) -> None:
+    """Raise MismatchError, before anything is built, where int8 would have no ranges."""
     from edgeseg.errors import MismatchError
     from edgeseg.recipe import bundled_ranges
-    from edgeseg.weights import BUNDLED
 
-    if images is not None:
-        return None
-    path = ranges or (bundled_ranges(model) if model in BUNDLED else None)
-    if path is None:
-        message = f"int8 needs ranges, and there is no table for {Path(model).name}"
+    if images is None and ranges is None and bundled_ranges(model) is None:
+        message = f"int8 needs ranges, and there is no range table for {Path(model).name}"
         hint = "calibrate: add --images FOLDER, or name a table: --ranges FILE"
         raise MismatchError(message, hint=hint, code="ES-RANGES-MISSING")
-    return RangeTable.open(path)
 
 
 def question_from_options(
-    model: str, engine: str, table: RangeTable | None, data: str | None, images: str | None, limit: int,
+    model: str, engine: str, ranges: Path | None, data: str | None, images: str | None, limit: int,
     scratch: Path, progress: Progress,
 ) -> SearchRequest:  # fmt: skip
     """What is to be measured: the float ONNX of MODEL in `scratch`, its ranges and the pictures."""
     from edgeseg.autotune.autotune import SearchRequest
     from edgeseg.autotune.evaluation_set import evaluation_set_from_options
-    from edgeseg.conversion import calibrated, float_onnx
+    from edgeseg.conversion import float_onnx, range_table
     from edgeseg.engines import open_engine
 
     progress("export", 0, None)
     onnx, _ = float_onnx(model, scratch, images=images)
     panel = evaluation_set_from_options(onnx.spec, data, images, limit)
-    if table is None:
-        assert images is not None  # without them there is a table
-        table = calibrated(onnx, images, limit, None, progress)
+    table = range_table(model, onnx, ranges=ranges, images=images, limit=limit, progress=progress)
     return SearchRequest(onnx, table, open_engine(engine), panel)
 
 

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.errors import MismatchError
 
 if TYPE_CHECKING:
-    from edgeseg.artifact import LoadedModel
-    from edgeseg.calib.range import RangeTable
-    from edgeseg.progress import Progress
+    pass
 
 FIELDS = ("batch", "learning_rate", "scale", "colour", "seed", "steps", "minutes", "every")
 CALIBRATION_IMAGES = 100
@@ -27,8 +25,10 @@ def tune(
     The ranges are those of the file `ranges`, those that come with a bundled model, or those of 100 pictures of the
     first data set.
     """
+    from edgeseg.calib.calibrate import ranges_from_images
+    from edgeseg.calib.images import images_from
     from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
-    from edgeseg.conversion import float_onnx
+    from edgeseg.conversion import float_onnx, range_table
     from edgeseg.train.qat.config import QatConfig
     from edgeseg.train.qat.finetune import check_kept, draw_for, finetune_int8
     from edgeseg.train.request import check_scale
@@ -49,7 +49,9 @@ def tune(
             if source is not None and source.name in (onnx.path.name, f"{onnx.path.stem}.ranges.json"):
                 check_kept(source, out)
         draw = draw_for(config, onnx.spec)
-        table = table_for(model, onnx, ranges, data[0][0], progress)
+        table = range_table(model, onnx, ranges=ranges, progress=progress)
+        if table is None:
+            table = ranges_from_images(onnx, images_from(data[0][0], onnx.spec, CALIBRATION_IMAGES), progress=progress)
         if restart:
             (out / f"{onnx.path.stem}.qat.pt").unlink(missing_ok=True)
         try:
@@ -67,17 +69,3 @@ def tune(
         print_table(["model", "steps", "loss"], [[result.onnx.spec.name, result.steps, f"{loss:.4f}"]])
     wrote(result.ranges)
     wrote(result.onnx.path, f"edgeseg convert {result.onnx.path} --ranges {result.ranges} --precision int8")
-
-
-def table_for(model: str, onnx: LoadedModel, ranges: Path | None, data: str, progress: Progress) -> RangeTable:
-    """The ranges that the activations are clipped to."""
-    from edgeseg.calib.calibrate import ranges_from_images
-    from edgeseg.calib.images import images_from
-    from edgeseg.calib.range import RangeTable
-    from edgeseg.recipe import bundled_ranges
-
-    known = ranges or bundled_ranges(model)
-    if known is not None:
-        return RangeTable.open(known)
-    images = images_from(data, onnx.spec, CALIBRATION_IMAGES)
-    return ranges_from_images(onnx, images, progress=lambda done: progress("calibrate", done, CALIBRATION_IMAGES))

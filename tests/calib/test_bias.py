@@ -27,7 +27,7 @@ SCALE = 2.0**-5  # of every activation: a power of two, so that its multiples pa
 
 
 def table_from_means(model: ir.Model, means: dict[str, np.ndarray]) -> RangeTable:
-    """A table of `model` that knows of nothing but `means` by channel."""
+    """A table of `model` whose only statistics are `means` by channel."""
     rows = {
         key: TensorStats(name, -4, 4, Histogram(), channels=channels_from_mean(means.get(name)))
         for name, key in tensor_ids(model).items()
@@ -47,7 +47,7 @@ def run(model: ir.Model, x: np.ndarray) -> np.ndarray:
 
 
 def forms(proto, x: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the float graph, the quantised one and the corrected one make of `x`, which is `mean` everywhere."""
+    """The outputs of the float, the quantised and the corrected graph for `x`, which is `mean` everywhere."""
     model, plain, corrected = (ir.from_proto(proto) for _ in range(3))
     scales = {str(value.name): SCALE for value in core_from_model(model).activations()}
     for each in (plain, corrected):
@@ -80,16 +80,16 @@ codes = st.integers(0, 2**32 - 1).map(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.sampled_from([1, 2, 6]), st.sampled_from([1, 3]), st.booleans(), st.integers(0, 99), codes)
-def test_a_picture_that_is_its_mean_everywhere_comes_out_as_in_float(groups, kernel, bias, seed, codes):
+def test_an_image_that_is_its_mean_everywhere_gives_the_float_output(groups, kernel, bias, seed, codes):
     mean = codes * SCALE
     x = np.broadcast_to(mean[:, None, None], (1, 6, 7, 7)).astype(np.float32)
     expected, _, corrected = forms(conv_model(groups, kernel, bias=bias, seed=seed), x, mean)
     np.testing.assert_allclose(corrected, expected, atol=1e-4)  # float32 sums of up to 54 products of about 1
 
 
-def test_without_correction_it_does_not():
+def test_without_correction_it_gives_another_output():
     mean = np.full(6, 100 * SCALE)
     x = np.full((1, 6, 7, 7), 100 * SCALE, np.float32)
     assert_corrected(*forms(conv_model(1, 3, bias=False, seed=0), x, mean))
@@ -144,7 +144,7 @@ def test_a_real_net_keeps_its_mean_logits(tmp_path, source):
     table = ranges_from_images(source.path, images)
 
     def mean_logits(path) -> np.ndarray:
-        options = onnxruntime.SessionOptions()  # as it is written: 1.23 adds an error of its own where it fuses
+        options = onnxruntime.SessionOptions()  # no fusions: those of 1.23 add an error of their own
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         return np.mean([session.run(None, {"rgb": image[None]})[0].mean(axis=(0, 2, 3)) for image in images], axis=0)
@@ -155,7 +155,7 @@ def test_a_real_net_keeps_its_mean_logits(tmp_path, source):
     method = Method("minmax", bias_correction=True)
     corrected = int8_from_ranges(source.path, table, out=tmp_path / "bias.onnx", method=method, **options)
     before, after = (np.abs(mean_logits(artifact.path) - expected).sum() for artifact in (plain, corrected))
-    assert after < 0.8 * before  # rounding of activations remains, and the zeros around pictures
+    assert after < 0.8 * before  # rounding of activations remains, and zero padding
     assert corrected.provenance.ranges.corrections == ("bias_correction",)
 
 
@@ -163,8 +163,8 @@ def test_a_table_without_channels(tmp_path, source):
     table = ranges_from_images(source.path, frames(2))
     rows = {key: dataclasses.replace(stats, channels=None) for key, stats in table.tensors.items()}
     old = dataclasses.replace(table, tensors=rows)
-    with pytest.raises(MismatchError, match="the range table of small has no figures by channel") as caught:
+    with pytest.raises(MismatchError) as error:
         int8_from_ranges(
             source.path, old, target="tensorrt", out=tmp_path / "int8.onnx", method=Method(bias_correction=True)
         )
-    assert "edgeseg calibrate" in caught.value.hint
+    assert error.value.code == "ES-RANGES-CHANNELS"

@@ -55,7 +55,7 @@ def test_the_sample_falls_on_every_column(size, width):
 
 def test_the_same_images_give_the_same_bytes(tmp_path, table):
     path = residual_onnx(tmp_path, prefix="other/").path
-    again = ranges_from_images(path, lambda: iter(frames(3)))
+    again = ranges_from_images(path, frames(3))
     first = table.to_json().replace('"name": "', '"name": "other/').replace('"other/logits"', '"logits"')
     assert again.to_json() == first
     assert again.images_sha256 == table.images_sha256
@@ -70,9 +70,12 @@ def test_one_table_serves_other_sizes_and_heads(tmp_path, table):
 
 
 def test_progress_counts_images(tmp_path):
-    seen = []
-    ranges_from_images(residual_onnx(tmp_path).path, frames(2), progress=seen.append)
-    assert seen == [1, 2]
+    steps = []
+    path = residual_onnx(tmp_path).path
+    ranges_from_images(path, frames(2), progress=lambda *step: steps.append(step))
+    assert steps == [("calibrate", 1, 2), ("calibrate", 2, 2)]
+    ranges_from_images(path, iter(frames(1)), progress=lambda *step: steps.append(step))
+    assert steps[2:] == [("calibrate", 1, None)]
 
 
 def test_the_table_survives_its_file(tmp_path, table):
@@ -80,50 +83,44 @@ def test_the_table_survives_its_file(tmp_path, table):
     again = RangeTable.open(path)
     assert again.to_json() == table.to_json() == path.read_text()
     assert (again.images, again.model) == (3, SPEC.name)
-    assert not any(stats.overflows_fp16 for stats in again.tensors.values())
 
 
 def test_a_table_of_another_network_is_refused(table):
-    with pytest.raises(MismatchError) as caught:
+    with pytest.raises(MismatchError, match=table.graph_id) as error:
         table.check(ir.from_proto(residual_model(seed=5)), "bigger")
-    assert caught.value.message.startswith(
-        f"the range table is of small (graph {table.graph_id}), not of bigger (graph "
-    )
-    assert caught.value.hint.startswith("edgeseg calibrate")
+    assert error.value.code == "ES-RANGES-OTHER"
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "message"),
+    ("change", "error", "value"),
     [
-        (lambda text: text[:-9], FormatError, "the range table is not JSON"),
-        (lambda text: "[]", FormatError, "this is no range table: it has no schema number"),
-        (lambda text: text.replace('"schema": 2', '"schema": 9'), MismatchError, "this range table has schema 9"),
-        (lambda text: text.replace('"images"', '"pictures"'), FormatError, "the range table is incomplete: 'images'"),
-        (lambda text: text.replace('"counts": "', '"counts": "?'), FormatError, "the range table is incomplete"),
+        (lambda text: text[:-9], FormatError, "JSON"),
+        (lambda text: "[]", FormatError, "schema"),
+        (lambda text: text.replace('"schema": 2', '"schema": 9'), MismatchError, "9"),
+        (lambda text: text.replace('"images"', '"pictures"'), FormatError, "'images'"),
+        (lambda text: text.replace('"counts": "', '"counts": "?'), FormatError, "histogram|incomplete|base64"),
     ],
 )
-def test_a_damaged_table_is_refused(table, change, error, message):
-    with pytest.raises(error) as caught:
+def test_a_damaged_table_is_refused(table, change, error, value):
+    with pytest.raises(error, match=value):
         RangeTable.from_json(change(table.to_json()))
-    assert caught.value.message.startswith(message)
-    assert caught.value.hint
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path):
+def test_a_binary_file_is_refused(tmp_path):
     path = tmp_path / "t.json"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(FormatError, match=r"t\.json is no range table"):
+    with pytest.raises(FormatError, match=r"t\.json"):
         RangeTable.open(path)
 
 
 def test_no_images(tmp_path):
-    with pytest.raises(DataError, match="no images to calibrate with") as caught:
+    with pytest.raises(DataError) as error:
         ranges_from_images(residual_onnx(tmp_path).path, [])
-    assert "folder" in caught.value.hint
+    assert error.value.code == "ES-DATA-EMPTY"
 
 
 def test_an_image_of_another_size(tmp_path):
-    with pytest.raises(SizeError, match=r"calibration image 0 is uint8 \(16, 16, 3\), small takes uint8 \(32, 64, 3\)"):
+    with pytest.raises(SizeError, match=r"\(16, 16, 3\).*\(32, 64, 3\)"):
         ranges_from_images(residual_onnx(tmp_path).path, np.zeros((1, 16, 16, 3), np.uint8))
 
 
@@ -133,9 +130,9 @@ def test_damaged_weights_are_named_by_their_tensor(tmp_path):
     weight = next(tensor for tensor in model.graph.initializer if tensor.name == "fuse.b")
     weight.CopyFrom(numpy_helper.from_array(np.full(16, np.nan, np.float32), "fuse.b"))
     write_onnx(model, artifact)
-    with pytest.raises(DataError, match=r"weight fuse\.b of residual\.onnx holds NaN") as caught:
+    with pytest.raises(DataError, match=r"fuse\.b") as error:
         ranges_from_images(artifact.path, frames(1))
-    assert "checkpoint" in caught.value.hint
+    assert error.value.code == "ES-DATA-NOT-FINITE"
 
 
 def folder_of_images(folder: Path, count: int) -> Path:
@@ -151,7 +148,7 @@ def test_images_come_at_the_input_size_in_rgb(tmp_path):
     assert [tuple(image[0, 0]) for image in images] == [(0, 0, 0), (10, 0, 0), (20, 0, 0)]
 
 
-def test_the_choice_is_by_seed_and_keeps_the_order():
+def test_images_are_selected_by_seed_in_their_order():
     paths = [Path(f"{i:03}.png") for i in range(100)]
     some = drawn(paths, 10)
     assert some == drawn(paths, 10) == sorted(some)
@@ -161,22 +158,21 @@ def test_the_choice_is_by_seed_and_keeps_the_order():
 
 
 def test_an_empty_folder(tmp_path):
-    with pytest.raises(DataError, match=f"no images in {tmp_path}") as caught:
+    with pytest.raises(DataError, match=str(tmp_path)) as error:
         images_from(tmp_path, SPEC)
-    assert ".png" in caught.value.hint
+    assert error.value.code == "ES-DATA-EMPTY"
 
 
 def test_no_folder(tmp_path):
-    with pytest.raises(FileProblem, match="no such folder"):
+    with pytest.raises(FileProblem, match="none"):
         images_from(tmp_path / "none", SPEC)
 
 
 @pytest.mark.parametrize("data", [b"", b"not an image"])
 def test_an_unreadable_image_is_named(tmp_path, data):
     (tmp_path / "broken.jpg").write_bytes(data)
-    with pytest.raises(FormatError, match=r"this image cannot be read: .*broken\.jpg") as caught:
+    with pytest.raises(FormatError, match=r"broken\.jpg"):
         list(images_from(tmp_path, SPEC))
-    assert "remove it" in caught.value.hint
 
 
 def test_json_is_compact(table):

@@ -15,7 +15,7 @@ from small_onnx import SPEC, frames, onnx_model
 from edgeseg.artifact import Artifact, read_onnx, write_onnx
 from edgeseg.calib import OBSERVERS, range_from_stats
 from edgeseg.calib.calibrate import ranges_from_images
-from edgeseg.calib.equalize import SMALLEST_SHARE, equalized, joints
+from edgeseg.calib.equalize import SMALLEST_SHARE, conv_pairs, equalize_channels
 from edgeseg.calib.quantize import Method, int8_from_ranges
 from edgeseg.calib.range import RangeTable
 from edgeseg.errors import MismatchError
@@ -27,7 +27,7 @@ LAYERS = {"plain": (8, 1), "grouped": (8, 2), "widened": (16, 8)}  # output chan
 
 
 def uneven_model(layers: list[str], activation: str = "Relu", seed: int = 0, twice: bool = False):
-    """An even net whose channels were stretched by up to a thousand against each other, and back in the next layer."""
+    """A network whose channels were scaled by up to a thousand against each other, and back in the next layer."""
     builder = Builder(seed, "")
     x = builder.node("Cast", ["rgb"], "float", to=TensorProto.FLOAT)
     x = builder.node("Transpose", [x], "planar", perm=[0, 3, 1, 2])
@@ -75,7 +75,7 @@ def uneven_onnx(folder, *arguments, **options) -> Artifact:
 def both_forms(artifact: Artifact) -> tuple[ir.Model, RangeTable, ir.Model, RangeTable]:
     model = ir.from_proto(read_onnx(artifact.path))
     table = ranges_from_images(artifact.path, frames(4))
-    return model, table, *equalized(model, table)
+    return model, table, *equalize_channels(model, table)
 
 
 def run(model: ir.Model, image: np.ndarray) -> np.ndarray:
@@ -89,17 +89,17 @@ def run(model: ir.Model, image: np.ndarray) -> np.ndarray:
 layers = st.lists(st.sampled_from(["plain", "grouped", "depthwise"]), min_size=1, max_size=4)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(layers, st.booleans(), st.sampled_from(["Relu", ""]), st.integers(0, 99))
 def test_the_float_graph_computes_the_same(tmp_path_factory, layers, widened, activation, seed):
     layers = ["widened", *layers] if widened else layers
     artifact = uneven_onnx(tmp_path_factory.mktemp("net"), layers, activation, seed)
-    model, _, evened, _ = both_forms(artifact)
-    assert len(list(joints(model))) == len(layers)
+    model, _, equalized, _ = both_forms(artifact)
+    assert len(list(conv_pairs(model))) == len(layers)
     image = frames(1, seed=seed)[0]
-    expected, found = run(model, image), run(evened, image)
+    expected, actual = run(model, image), run(equalized, image)
     # each layer sums up to 144 products, rounded to 2**-24 of the largest; a few layers of them
-    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(actual, expected, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.fixture
@@ -107,48 +107,48 @@ def source(tmp_path) -> Artifact:
     return uneven_onnx(tmp_path, ["plain", "depthwise", "plain"])
 
 
-def test_the_moved_table_says_what_calibrating_again_would(tmp_path, source):
-    model, _, evened, moved = both_forms(source)
-    again_artifact = dataclasses.replace(source, path=tmp_path / "evened.onnx")
-    write_onnx(ir.to_proto(evened), again_artifact)
+def test_the_transferred_table_is_that_of_another_calibration(tmp_path, source):
+    model, _, equalized, transferred = both_forms(source)
+    again_artifact = dataclasses.replace(source, path=tmp_path / "equalized.onnx")
+    write_onnx(ir.to_proto(equalized), again_artifact)
     again = ranges_from_images(again_artifact.path, frames(4))
-    assert moved.graph_id == again.graph_id
-    assert set(moved.tensors) == set(again.tensors)
-    entering = [str(joint.between[-1].name) for joint in joints(model)]
+    assert transferred.graph_id == again.graph_id
+    assert set(transferred.tensors) == set(again.tensors)
+    entering = [str(pair.between[-1].name) for pair in conv_pairs(model)]
     assert entering == ["act0", "act1", "act2"]
-    for key in (tensor_ids(evened)[name] for name in entering):
-        told, seen = moved.tensors[key], again.tensors[key]
-        # a factor and its inverse, rounded to float32 in the weights before and behind
-        np.testing.assert_allclose(told.channels.absmax, seen.channels.absmax, rtol=1e-4)
-        np.testing.assert_allclose(told.channels.mean, seen.channels.mean, rtol=1e-4)
-        assert told.maximum == pytest.approx(seen.maximum, rel=1e-4)
-        assert told.minimum == seen.minimum == 0
+    for key in (tensor_ids(equalized)[name] for name in entering):
+        computed, measured = transferred.tensors[key], again.tensors[key]
+        # a factor and its inverse, rounded to float32 in the weights of both convolutions
+        np.testing.assert_allclose(computed.channels.absmax, measured.channels.absmax, rtol=1e-4)
+        np.testing.assert_allclose(computed.channels.mean, measured.channels.mean, rtol=1e-4)
+        assert computed.maximum == pytest.approx(measured.maximum, rel=1e-4)
+        assert computed.minimum == measured.minimum == 0
 
 
 def test_channels_get_nearer_to_each_other_and_the_range_stays(source):
-    model, table, evened, moved = both_forms(source)
-    before, after = tensor_ids(model), tensor_ids(evened)
-    for joint in joints(model):
-        name = str(joint.between[-1].name)
-        old, new = table.tensors[before[name]].channels.absmax, moved.tensors[after[name]].channels.absmax
+    model, table, equalized, transferred = both_forms(source)
+    before, after = tensor_ids(model), tensor_ids(equalized)
+    for pair in conv_pairs(model):
+        name = str(pair.between[-1].name)
+        old, new = table.tensors[before[name]].channels.absmax, transferred.tensors[after[name]].channels.absmax
         assert new.max() == pytest.approx(old.max(), rel=1e-5)  # rounding of the factors
         assert spread(new) < 0.8 * spread(old)
-    depthwise = moved.tensors[after["act1"]].channels.absmax
-    # its weight has a scale a channel: all even, but for what is below the smallest share
+    depthwise = transferred.tensors[after["act1"]].channels.absmax
+    # its weight has a scale per channel: all are equal except those below the smallest share
     assert np.median(depthwise) == pytest.approx(depthwise.max(), rel=1e-4)
 
 
 def spread(magnitudes: np.ndarray) -> float:
-    """The standard deviation of the magnitudes' logarithms; all that is too small to count is alike."""
+    """The standard deviation of the magnitudes' logarithms, with all small ones at SMALLEST_SHARE."""
     return float(np.log(np.maximum(magnitudes / magnitudes.max(), SMALLEST_SHARE)).std())
 
 
 @pytest.mark.parametrize("observer", OBSERVERS)
-def test_no_observer_clips_what_it_knows_nothing_of(source, observer):
-    _, _, evened, moved = both_forms(source)
-    ids = tensor_ids(evened)
+def test_no_observer_clips_equalized_channels(source, observer):
+    _, _, equalized, transferred = both_forms(source)
+    ids = tensor_ids(equalized)
     for name in ("act0", "act1", "act2"):
-        stats = moved.tensors[ids[name]]
+        stats = transferred.tensors[ids[name]]
         assert range_from_stats(stats, observer).absmax > 0.95 * stats.absmax
 
 
@@ -176,31 +176,33 @@ def test_a_dead_channel_stays_within_bounds(tmp_path):
         names[name].raw_data = values.tobytes()
     artifact = Artifact(tmp_path / "dead.onnx", SPEC)
     write_onnx(proto, artifact)
-    model, _, evened, _ = both_forms(artifact)
-    before, after = (constant(next(joints(each)).second.inputs[1]) for each in (model, evened))
+    model, _, equalized, _ = both_forms(artifact)
+    before, after = (constant(next(conv_pairs(each)).second.inputs[1]) for each in (model, equalized))
     assert np.abs(after).max() / np.abs(before).max() <= 1 / SMALLEST_SHARE
     assert np.isfinite(after).all()
 
 
 @pytest.mark.parametrize(("activation", "twice"), [("Clip", False), ("Sigmoid", False), ("Relu", True)])
-def test_what_is_no_joint_stays_as_it_is(tmp_path, activation, twice):
+def test_other_convolutions_are_unchanged(tmp_path, activation, twice):
     artifact = uneven_onnx(tmp_path, ["plain", "plain"], activation, twice=twice)
-    model, table, evened, moved = both_forms(artifact)
-    assert list(joints(model)) == []
-    assert ir.to_proto(evened) == ir.to_proto(model)
-    assert moved == table
+    model, table, equalized, transferred = both_forms(artifact)
+    assert list(conv_pairs(model)) == []
+    assert ir.to_proto(equalized) == ir.to_proto(model)
+    assert transferred == table
 
 
 def test_a_table_of_another_network_or_without_channels(tmp_path, source):
-    model, table, evened, _ = both_forms(source)
-    with pytest.raises(MismatchError, match="the range table is of small"):
-        equalized(evened, table)
+    model, table, equalized, _ = both_forms(source)
+    with pytest.raises(MismatchError) as error:
+        equalize_channels(equalized, table)
     rows = {key: dataclasses.replace(stats, channels=None) for key, stats in table.tensors.items()}
-    with pytest.raises(MismatchError, match="has no figures by channel"):
-        equalized(model, dataclasses.replace(table, tensors=rows))
+    assert error.value.code == "ES-RANGES-OTHER"
+    with pytest.raises(MismatchError) as error:
+        equalize_channels(model, dataclasses.replace(table, tensors=rows))
+    assert error.value.code == "ES-RANGES-CHANNELS"
 
 
-def test_a_net_without_a_joint_can_be_equalised(tmp_path):
+def test_a_network_without_conv_pairs_can_be_equalised(tmp_path):
     source = residual_onnx(tmp_path)
     table = ranges_from_images(source.path, frames(4))
     artifact = int8_from_ranges(

@@ -33,8 +33,7 @@ def test_int8_gives_the_labels_of_the_float_graph(tmp_path, residual, table, tar
         residual.path, table, target=target, out=tmp_path / "int8.onnx", method=Method(observer)
     )
     images = frames(4, seed=7)
-    expected, found = logits_of(residual.path, images), logits_of(artifact.path, images)
-    agreement = (expected.argmax(1) == found.argmax(1)).mean()
+    agreement = (logits_of(residual.path, images).argmax(1) == logits_of(artifact.path, images).argmax(1)).mean()
     assert agreement > 0.9  # random weights leave thin margins between classes; a wrong scale gives 0.2 to 0.5
 
 
@@ -49,7 +48,7 @@ def test_a_corrected_file_gives_the_labels_of_the_float_graph(tmp_path, residual
     assert agreement > 0.9  # as above
 
 
-def test_the_file_says_where_it_comes_from(tmp_path, residual, table):
+def test_the_file_records_its_provenance(tmp_path, residual, table):
     out = tmp_path / "int8.onnx"
     assert int8_from_ranges(residual.path, table, target="tensorrt", out=out).artifact == Artifact.open(out)
     artifact = Artifact.open(out)
@@ -99,31 +98,29 @@ def test_nodes_can_be_kept_float(tmp_path, residual, table):
 
 def test_a_table_of_another_network(tmp_path, table):
     other = residual_onnx(tmp_path, "other.onnx", seed=3)
-    with pytest.raises(MismatchError, match="the range table is of small") as caught:
+    with pytest.raises(MismatchError) as error:
         int8_from_ranges(other.path, table, target="tensorrt", out=tmp_path / "int8.onnx")
-    assert "edgeseg calibrate" in caught.value.hint
+    assert error.value.code == "ES-RANGES-OTHER"
     assert not (tmp_path / "int8.onnx").exists()
 
 
 def test_an_int8_file_is_not_quantised_again(tmp_path, residual, table):
     artifact = int8_from_ranges(residual.path, table, target="tensorrt", out=tmp_path / "int8.onnx")
-    with pytest.raises(FormatError, match=r"int8\.onnx is int8 already") as caught:
+    with pytest.raises(FormatError, match=r"int8\.onnx"):
         int8_from_ranges(artifact.path, table, target="tensorrt", out=tmp_path / "again.onnx")
-    assert "fp32" in caught.value.hint
 
 
 def test_unknown_target(tmp_path, residual, table):
-    with pytest.raises(UnknownNameError, match="unknown quantisation target: openvin0") as caught:
+    with pytest.raises(UnknownNameError, match="openvin0"):
         int8_from_ranges(residual.path, table, target="openvin0", out=tmp_path / "int8.onnx")
-    assert caught.value.hint == "did you mean openvino?"
 
 
-def test_what_keeps_most_labels_is_taken_as_far_as_the_table_knows(residual, table):
+def test_the_best_method_needs_statistics_by_channel(residual, table):
     assert best_method(residual, table) == Method("mse", equalize=True, bias_correction=True)
     rows = {key: dataclasses.replace(stats, channels=None) for key, stats in table.tensors.items()}
     assert best_method(residual, dataclasses.replace(table, tensors=rows)) == Method("mse")
 
 
-def test_weights_that_learnt_a_rounding_keep_it(residual, table):
+def test_weights_from_quantisation_aware_training_keep_their_observer(residual, table):
     tuned = dataclasses.replace(residual, provenance=Provenance(qat={"observer": "percentile"}))
-    assert best_method(tuned, table) == Method("percentile", frame_codes=False)
+    assert best_method(tuned, table) == Method("percentile", uint8_input=False)

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import edgeseg.calib
 from edgeseg.calib import OBSERVERS, open_observer, range_from_stats
 from edgeseg.calib.histogram import BINS, Histogram
-from edgeseg.calib.observer import Observer
+from edgeseg.calib.observers import Observer
 from edgeseg.calib.range import Range, RangeTable, TensorStats
 from edgeseg.errors import FormatError, UnknownNameError
 
@@ -30,7 +27,7 @@ def bin_width(values: np.ndarray) -> float:
 
 
 @given(VALUES, VALUES)
-def test_the_histogram_forgets_the_order_and_loses_no_value(first, second):
+def test_the_histogram_is_independent_of_order_and_counts_every_value(first, second):
     one, other = histogram_of(first, second), histogram_of(second, first)
     assert np.array_equal(one.counts, other.counts)
     assert one.exponent == other.exponent
@@ -48,9 +45,8 @@ def test_the_histogram_survives_its_text(values):
 
 def test_a_histogram_with_too_many_bins_is_refused():
     data = {**histogram_of(np.arange(9.0)).to_dict(), "first": BINS - 1}
-    with pytest.raises(FormatError, match="more than 256 bins") as caught:
+    with pytest.raises(FormatError, match="256"):
         Histogram.from_dict(data)
-    assert "edgeseg calibrate" in caught.value.hint
 
 
 @pytest.mark.parametrize("draw", ["normal", "laplace", "exponential", "uniform"])
@@ -59,11 +55,11 @@ def test_percentile_agrees_with_numpy(draw):
     observer = open_observer("percentile")()
     for part in np.split(values, 10):
         observer.observe(part)
-    found = observer.range()
+    interval = observer.range()
     low, high = np.percentile(values, [0.01, 99.99])
     # a histogram is right to one bin
-    assert abs(found.maximum - high) <= bin_width(values)
-    assert abs(found.minimum - low) <= bin_width(values)
+    assert abs(interval.maximum - high) <= bin_width(values)
+    assert abs(interval.minimum - low) <= bin_width(values)
 
 
 def test_minmax_is_exact():
@@ -118,14 +114,14 @@ def test_entropy_is_near_the_original_on_2048_bins(draw):
     values = getattr(np.random.default_rng(0), draw)(size=200_000).astype(np.float32)
     observer = open_observer("entropy")()
     observer.observe(values)
-    # our bins are 16 times as coarse, and what lies inside one is taken from its neighbours
+    # our bins are 16 times as coarse, and the distribution inside one is estimated from its neighbours
     assert observer.range().absmax == pytest.approx(limit_of_the_original(np.abs(values)), rel=0.15)
 
 
 def limit_of_the_original(magnitudes: np.ndarray) -> float:
     """The search of the talk, bin by bin and level by level."""
     counts, edges = np.histogram(magnitudes, 2048, (0, magnitudes.max()))
-    found = []
+    candidates = []
     for bins in range(128, 2049, 8):
         original = counts[:bins].astype(float)
         original[-1] += counts[bins:].sum()
@@ -135,8 +131,8 @@ def limit_of_the_original(magnitudes: np.ndarray) -> float:
             merged[filled] = counts[part].sum() / max(len(filled), 1)
         some = original > 0
         p, q = original[some] / original.sum(), merged[some] / merged.sum()
-        found.append((np.inf if (q <= 0).any() else (p * np.log(p / q)).sum(), edges[bins]))
-    return float(min(found)[1])
+        candidates.append((np.inf if (q <= 0).any() else (p * np.log(p / q)).sum(), edges[bins]))
+    return float(min(candidates)[1])
 
 
 def test_entropy_clips_a_lone_outlier_and_keeps_a_uniform_range():
@@ -150,13 +146,11 @@ def test_entropy_clips_a_lone_outlier_and_keeps_a_uniform_range():
     assert 3 < ranges[1] < 10
 
 
-def test_the_table_names_every_observer_there_is():
-    folder = Path(edgeseg.calib.__file__).parent
-    files = {path.stem for path in folder.glob("*.py") if "\nOBSERVER = " in path.read_text(encoding="utf-8")}
-    assert files == {module.rpartition(".")[2] for module in OBSERVERS.values()}
+def test_the_table_lists_every_observer():
+    assert {open_observer(name) for name in OBSERVERS} == set(Observer.__subclasses__())
 
 
-# what every observer keeps to
+# laws of every observer
 
 
 def observed(name: str, *images: np.ndarray) -> Observer:
@@ -167,17 +161,17 @@ def observed(name: str, *images: np.ndarray) -> Observer:
 
 
 def stats_of(observer: Observer) -> TensorStats:
-    seen = observer.extremes
-    extremes = (seen.minimum, seen.maximum)
-    return TensorStats("x", *extremes, observer.histogram, seen.average_minimum, seen.average_maximum)
+    extremes = observer.extremes
+    averages = (extremes.average_minimum, extremes.average_maximum)
+    return TensorStats("x", extremes.minimum, extremes.maximum, observer.histogram, *averages)
 
 
 @pytest.mark.parametrize("name", OBSERVERS)
 @given(images=st.lists(VALUES, min_size=1, max_size=4))
-def test_a_range_lies_within_what_was_seen(name, images):
-    found = observed(name, *images).range()
+def test_a_range_lies_within_the_observed_extremes(name, images):
+    interval = observed(name, *images).range()
     low, high = min(image.min() for image in images), max(image.max() for image in images)
-    assert low <= found.minimum <= found.maximum <= high
+    assert low <= interval.minimum <= interval.maximum <= high
 
 
 @pytest.mark.parametrize("name", OBSERVERS)

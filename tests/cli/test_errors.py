@@ -56,9 +56,9 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "an empty calibration folder": ((*CONVERT, "--images", "empty"), "ES-DATA", "empty", ""),
     "no calibration folder": (("calibrate", ONNX, "--images", "nothing"), "ES-FILE-MISSING", "nothing", ""),
     "an image that is none": ((*CONVERT, "--images", "broken"), "ES-FORMAT", "broken/0.png", ""),
-    "ranges of another model": ((*CONVERT, "--ranges", "small.json"), "ES-MISMATCH", "small", "edgeseg calibrate"),
+    "ranges of another model": ((*CONVERT, "--ranges", "small.json"), "ES-RANGES-OTHER", "small", "edgeseg calibrate"),
     "ranges of another model to quantize": (
-        ("quantize", ONNX, "--ranges", "small.json"), "ES-MISMATCH", "small", "edgeseg calibrate",
+        ("quantize", ONNX, "--ranges", "small.json"), "ES-RANGES-OTHER", "small", "edgeseg calibrate",
     ),
     "unknown quantisation target": (
         ("quantize", "small.onnx", "--ranges", "small.json", "--target", "openvno"), "ES-NAME", "openvno", "openvino",

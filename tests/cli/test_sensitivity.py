@@ -21,7 +21,7 @@ RANGES = ("--ranges", "ranges.json")
 # what is typed; what the error says; what the hint says
 WRONG: dict[str, tuple[tuple[str, ...], str, str]] = {
     "no ranges and no images": (
-        (*WORDS, "--data", STREETS), "int8 needs ranges, and there is no table for street.onnx", "--images FOLDER",
+        (*WORDS, "--data", STREETS), "no range table for street.onnx", "--images FOLDER",
     ),
     "data with other classes": (
         ("sensitivity", "float.onnx", "--ranges", "float.json", "--engine", "onnxruntime", "--data", STREETS),

@@ -38,7 +38,7 @@ from edgeseg.train.qat.graph import weight_steps  # noqa: E402
 from edgeseg.train.qat.rounding import WeightRounding, rounded_activation  # noqa: E402
 from edgeseg.train.qat.tuner import Tuner  # noqa: E402
 
-PLAIN = Method("percentile", frame_codes=False)  # what is learnt: ranges, and the first weights, as they are
+PLAIN = Method("percentile", uint8_input=False)  # what is learnt: ranges, and the first weights, as they are
 QUICK = QatConfig(steps=4, batch=2, learning_rate=1e-3, distill=1.0, supervise=1.0, balance=0.5, every=3)
 # Both sides are torch, but a convolution that will be learnt from may sum in another order (1e-6 of an activation).
 # Once in a while that carries a value over the border between two codes; of a logit, one code of one input is little.

@@ -68,10 +68,10 @@ def finetune_int8(
     resumed = tuner.done if tuner.resume(checkpoint) else 0
     losses = run(tuner, checkpoint, progress)
     tuned = onnx_with_weights(proto, tuner.weights)
-    moved = table.moved(ir.from_proto(proto), ir.from_proto(tuned))
+    transferred = table.transferred(ir.from_proto(proto), ir.from_proto(tuned))
     artifact = dataclasses.replace(source, path=out / onnx.name, provenance=provenance_of(tuner, source, table))
     write_onnx(tuned, artifact)
-    ranges = moved.write(out / f"{onnx.stem}.ranges.json")
+    ranges = transferred.write(out / f"{onnx.stem}.ranges.json")
     return QatResult(artifact, ranges, tuner.done, tuner.seconds, tuple(losses), resumed)
 
 

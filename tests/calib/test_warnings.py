@@ -1,4 +1,4 @@
-"""Images and networks that a calibration cannot rest on: an error or a warning each, that says what to do."""
+"""Images and networks that are unsuitable for calibration give an error or a warning with a hint."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
     return runner(monkeypatch, capfd)
 
 
-def caveats_of(path: Path, images: Any) -> list[Diagnostic]:
-    found: list[Diagnostic] = []
-    ranges_from_images(path, images, warn=found.append)
-    return found
+def warnings_of(path: Path, images: Any) -> list[Diagnostic]:
+    warnings: list[Diagnostic] = []
+    ranges_from_images(path, images, warn=warnings.append)
+    return warnings
 
 
 def changed(folder: Path, **values: np.ndarray | float) -> Path:
@@ -48,47 +48,44 @@ def changed(folder: Path, **values: np.ndarray | float) -> Path:
     return artifact.path
 
 
-def test_enough_pictures_that_differ_raise_no_doubt(tmp_path):
-    assert caveats_of(residual_onnx(tmp_path).path, frames(8)) == []
+def test_enough_different_images_give_no_warning(tmp_path):
+    assert warnings_of(residual_onnx(tmp_path).path, frames(8)) == []
 
 
-@pytest.mark.parametrize(("images", "text"), [(1, "1 image"), (7, "7 images")])
-def test_few_images(tmp_path, images, text):
-    (caveat,) = caveats_of(residual_onnx(tmp_path).path, frames(images))
-    assert (caveat.code, caveat.message) == ("few-images", f"the ranges rest on {text}")
-    assert "64 are enough" in caveat.hint
+def test_few_images(tmp_path):
+    (warning,) = warnings_of(residual_onnx(tmp_path).path, frames(7))
+    assert warning.code == "few-images"
+    assert "7 images" in warning.message
 
 
-def test_doubts_are_logged_where_nobody_takes_them(tmp_path, caplog):
+def test_warnings_are_logged_by_default(tmp_path, caplog):
     ranges_from_images(residual_onnx(tmp_path).path, frames(1))
-    assert "the ranges rest on 1 image (calibrate with more; 64 are enough)" in caplog.text
+    assert "1 image (" in caplog.text
 
 
 @pytest.mark.parametrize("colour", [0, 255, (10, 20, 30)])
-def test_pictures_of_one_colour(tmp_path, colour):
+def test_images_of_a_single_colour(tmp_path, colour):
     images = [BLACK + np.asarray(colour, np.uint8)] * 8
-    (caveat,) = caveats_of(residual_onnx(tmp_path).path, images)
-    assert (caveat.code, caveat.message) == ("flat-images", "every picture is one colour")
-    assert "camera" in caveat.hint
+    (warning,) = warnings_of(residual_onnx(tmp_path).path, images)
+    assert warning.code == "flat-images"
 
 
-def test_half_of_the_pictures_of_one_colour(tmp_path):
+def test_half_of_the_images_of_a_single_colour(tmp_path):
     path = residual_onnx(tmp_path).path
-    (caveat,) = caveats_of(path, [*frames(4), *[BLACK] * 4])
-    assert caveat.message == "4 of 8 pictures are one colour"
-    assert caveats_of(path, [*frames(6), *[BLACK] * 2]) == []
+    (warning,) = warnings_of(path, [*frames(4), *[BLACK] * 4])
+    assert "4 of 8 images" in warning.message
+    assert warnings_of(path, [*frames(6), *[BLACK] * 2]) == []
 
 
-def test_logits_that_are_the_same_for_every_picture(tmp_path):
+def test_logits_that_are_the_same_for_every_image(tmp_path):
     path = changed(tmp_path, logits_w=0)
-    (caveat,) = caveats_of(path, frames(8))
-    assert (caveat.code, caveat.message) == ("constant-logits", "the logits do not depend on the picture")
-    assert "weights" in caveat.hint
-    (flat,) = caveats_of(path, [BLACK] * 8)  # of one picture nothing can be told
-    assert flat.code == "flat-images"
+    (warning,) = warnings_of(path, frames(8))
+    assert warning.code == "constant-logits"
+    (warning,) = warnings_of(path, [BLACK] * 8)  # equal images must give equal logits
+    assert warning.code == "flat-images"
 
 
-def test_an_output_that_is_wired_to_nothing(tmp_path):
+def test_an_output_that_does_not_depend_on_the_input(tmp_path):
     shape = [1, 5, 16, 32]
     nodes = [helper.make_node("Cast", ["rgb"], ["unused"], to=TensorProto.FLOAT)]
     nodes.append(helper.make_node("Identity", ["bias"], ["logits"]))
@@ -96,28 +93,28 @@ def test_an_output_that_is_wired_to_nothing(tmp_path):
     constants = {"bias": np.zeros(shape, np.float32)}
     artifact = Artifact(tmp_path / "dead.onnx", SPEC)
     write_onnx(onnx_model(nodes, inputs, [("logits", TensorProto.FLOAT, shape)], constants), artifact)
-    with pytest.raises(FormatError, match=r"of dead\.onnx is a constant: it does not depend on the picture") as caught:
+    with pytest.raises(FormatError, match=r"dead\.onnx") as error:
         ranges_from_images(artifact.path, frames(8))
-    assert "export" in caught.value.hint
+    assert error.value.code == "ES-FORMAT-CONSTANT"
 
 
 @pytest.mark.parametrize("where", [0, (3, 2, 1, 1)])
 def test_a_weight_that_is_nan(tmp_path, where):
     weight = np.zeros((16, 16, 3, 3), np.float32)
     weight[where] = np.nan
-    with pytest.raises(DataError, match=r"weight fuse\.w of residual\.onnx holds NaN") as caught:
+    with pytest.raises(DataError, match=r"fuse\.w") as error:
         ranges_from_images(changed(tmp_path, fuse_w=weight), frames(1))
-    assert "export a good checkpoint" in caught.value.hint
+    assert error.value.code == "ES-DATA-NOT-FINITE"
 
 
 def test_an_activation_that_is_infinite(tmp_path):
-    with pytest.raises(DataError, match="tensor fuse holds NaN or infinity on image 0") as caught:
+    with pytest.raises(DataError, match=r"tensor fuse .*image 0") as error:
         ranges_from_images(changed(tmp_path, fuse_w=1e38), frames(1))
-    assert "export a good checkpoint" in caught.value.hint
+    assert error.value.code == "ES-DATA-NOT-FINITE"
 
 
 def test_a_single_nan_among_the_values_is_found(tmp_path):
-    """ONNX Runtime's ReduceMin and ReduceMax pass over it, and so may the sample."""
+    """ONNX Runtime's ReduceMin and ReduceMax ignore NaN, and the sample may miss it."""
     model = residual_model(width=256, height=128)
     gate = next(node for node in model.graph.node if node.name == "left.relu/Relu")
     gate.CopyFrom(helper.make_node("Sqrt", gate.input, gate.output, gate.name))
@@ -134,16 +131,16 @@ def test_a_single_nan_among_the_values_is_found(tmp_path):
     artifact = Artifact(tmp_path / "net.onnx", SPEC.resized(256, 128))
     write_onnx(model, artifact)
     assert ranges_from_images(artifact.path, [np.full_like(image, 120)]).images == 1
-    with pytest.raises(DataError, match=r"tensor left\.relu holds NaN or infinity on image 1"):
+    with pytest.raises(DataError, match=r"tensor left\.relu .*image 1"):
         ranges_from_images(artifact.path, [np.full_like(image, 120), image])
 
 
 def test_a_table_of_another_network_makes_no_int8(tmp_path):
     table = ranges_from_images(residual_onnx(tmp_path, seed=1).path, frames(8))
     other = residual_onnx(tmp_path, "other.onnx", seed=2)
-    with pytest.raises(MismatchError, match=r"the range table is of small .* not of small") as caught:
+    with pytest.raises(MismatchError) as error:
         int8_from_ranges(other.path, table, target="openvino", out=tmp_path / "int8.onnx")
-    assert "edgeseg calibrate" in caught.value.hint
+    assert error.value.code == "ES-RANGES-OTHER"
 
 
 def folder_of(images: Any, folder: Path) -> None:
@@ -152,35 +149,32 @@ def folder_of(images: Any, folder: Path) -> None:
         cv2.imwrite(str(folder / f"{index}.png"), rgb)
 
 
-def test_pictures_much_smaller_than_the_input(tmp_path):
+def test_images_much_smaller_than_the_input(tmp_path):
     folder_of([frame[:15, :31] for frame in frames(3)], tmp_path / "images")
     images = images_from(tmp_path / "images", SPEC)
     assert len(list(images)) == len(images) == 3
-    (caveat,) = images.caveats()
-    assert caveat.message == "3 of 3 pictures are less than half as large as the input, 64x32"
-    assert "camera" in caveat.hint
+    (warning,) = images.warnings()
+    assert "3 of 3 images" in warning.message
+    assert "64x32" in warning.message
 
 
-def test_the_command_tells_every_doubt_and_lists_it(run, tmp_path):
+def test_the_command_prints_every_warning_and_lists_it(run, tmp_path):
     residual_onnx(tmp_path)
     folder_of([BLACK[:10, :10]] * 2, tmp_path / "images")
     done = run("calibrate", "residual.onnx", "--images", "images", "--json")
     codes = [warning["code"] for warning in done.json()["warnings"]]
     assert codes == ["few-images", "flat-images", "small-images"]
-    told = done.lines("warning")
-    assert told[0] == "the ranges rest on 2 images (calibrate with more; 64 are enough)"
-    assert told[1].startswith("every picture is one colour (")
-    assert len(told) == 3
+    assert len(done.lines("warning")) == 3
 
 
-def test_the_command_draws_by_seed(run, tmp_path):
+def test_the_command_selects_images_by_seed(run, tmp_path):
     residual_onnx(tmp_path)
     folder_of(frames(20), tmp_path / "images")
     words = ("calibrate", "residual.onnx", "--images", "images", "--limit", "9", "--json", "--seed")
-    found = [run(*words, seed).json() for seed in ("0", "0", "1")]
-    assert found[0] == found[1]
-    assert found[0]["images_sha256"] != found[2]["images_sha256"]
-    assert found[0]["warnings"] == []
+    results = [run(*words, seed).json() for seed in ("0", "0", "1")]
+    assert results[0] == results[1]
+    assert results[0]["images_sha256"] != results[2]["images_sha256"]
+    assert results[0]["warnings"] == []
 
 
 def test_the_observers_are_listed_from_their_table(run):
@@ -190,14 +184,13 @@ def test_the_observers_are_listed_from_their_table(run):
     assert ", ".join(OBSERVERS) in text
 
 
-def test_an_operator_that_nobody_knows_is_named(tmp_path: Path) -> None:
+def test_an_unknown_operator_is_named(tmp_path: Path) -> None:
     artifact = residual_onnx(tmp_path)
     model = read_onnx(artifact.path)
     gate = next(node for node in model.graph.node if node.op_type == "Relu")
     gate.op_type, gate.domain = "Swoosh", "my.ops"
     model.opset_import.append(helper.make_opsetid("my.ops", 1))
     write_onnx(model, artifact)
-    with pytest.raises(FormatError) as caught:
+    with pytest.raises(FormatError, match=r"my\.ops\.Swoosh") as error:
         ranges_from_images(artifact.path, frames(8))
-    assert caught.value.message.endswith("is a my.ops.Swoosh, which is no operator of ONNX")
-    assert "standard ONNX operators" in caught.value.hint
+    assert error.value.code == "ES-OPERATOR"

