@@ -30,7 +30,7 @@ setup(
     package_dir={"edgeseg.recipes": "engines", "edgeseg.ranges": "calib"},
     package_data={
         "edgeseg": ["py.typed"],
-        "edgeseg.engines.tensorrt.kernels": ["*.cu", "*.h"],
+        "edgeseg.engines.tensorrt.kernels": ["*.cu"],
         "edgeseg.weights": ["*.safetensors", "*.md", "*.LICENSE", "*.json"],
         "edgeseg.recipes": ["*.toml"],
         "edgeseg.ranges": ["*.json"],

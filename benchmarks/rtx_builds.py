@@ -29,7 +29,7 @@ from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.engine import BuildJob
 from edgeseg.engines.options import BuildOptions
 from edgeseg.engines.tensorrt.compat import RTX, import_release
-from edgeseg.engines.tensorrt.compiling import order_from_job
+from edgeseg.engines.tensorrt.engines import request_from_job
 from edgeseg.engines.tensorrt.memory import needed_mib
 from edgeseg.measure.load import LoadMeter
 from edgeseg.recipe import bundled_ranges
@@ -88,7 +88,9 @@ def build_one(options: argparse.Namespace) -> None:
     asked = BuildOptions(batch=BATCHES[options.batch])
     source = load_onnx(options.one)
     release = import_release(RTX)
-    expected = needed_mib(order_from_job(release, BuildJob(source, options.one, source.precision, asked)), is_rtx=True)
+    expected = needed_mib(
+        request_from_job(release, BuildJob(source, options.one, source.precision, asked)), is_rtx=True
+    )
     before, began = resident_mib("VmRSS"), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         plan = engine_from_onnx(options.one, RTX, out_dir=Path(folder), options=asked)

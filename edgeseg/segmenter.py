@@ -180,8 +180,8 @@ class Segmenter:
 
     def _collect(self, begun: InferenceFuture, decoder: SemanticDecoder, future: PredictionFuture) -> Prediction:
         """Wait for what a device has begun."""
+        result = begun.result()  # without the lock: other threads may begin images meanwhile
         with self._lock:
-            result = begun()
             self._record(future, {"total": result.milliseconds})
         future.overlay = result.overlay
         return decoder.prediction_from_labels(result.labels)

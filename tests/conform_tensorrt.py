@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from emulated_cuda import EmulatedCuda
 from fake_tensorrt import FakeTensorRt
 from small_onnx import HEIGHT, WIDTH, float_onnx, frames, int8_onnx
 from stub_bindings import load_bindings
@@ -21,8 +22,7 @@ from edgeseg.artifact import Artifact, load_onnx
 from edgeseg.engines import open_engine
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.options import BuildOptions
-from edgeseg.engines.tensorrt import backend, builder, compiling, device
-from edgeseg.engines.tensorrt.cuda.emulated import EmulatedCuda
+from edgeseg.engines.tensorrt import backend, builder, device, engines
 from edgeseg.spec import Precision
 
 OPTIONS = {
@@ -35,26 +35,26 @@ OPTIONS = {
 
 def removed_name() -> None:
     """Set what ended with 8.6."""
-    original = builder.configured
+    original = builder.builder_config
 
-    def configured(*args: Any) -> Any:
+    def builder_config(*args: Any) -> Any:
         config = original(*args)
         config.max_workspace_size = 1 << 30
         return config
 
-    builder.configured = configured
+    builder.builder_config = builder_config
 
 
 def wrong_keyword() -> None:
     """Call a method with a keyword that it never had."""
-    original = builder.opened_builder
+    original = builder.builder_of
 
-    def opened_builder(*args: Any) -> Any:
-        found = original(*args)
-        found.create_network(flag=0)
-        return found
+    def builder_of(*args: Any) -> Any:
+        made = original(*args)
+        made.create_network(flag=0)
+        return made
 
-    builder.opened_builder = opened_builder
+    builder.builder_of = builder_of
 
 
 FAULTS = {"removed-name": removed_name, "wrong-keyword": wrong_keyword}
@@ -83,7 +83,7 @@ def built_and_run(real: Any, work: Path, precision: Precision, options: BuildOpt
     cuda.close = lambda: None  # type: ignore[method-assign]  # one device for all that open it
     work.mkdir(exist_ok=True)
     source = float_onnx(work) if precision is Precision.FP32 else int8_onnx(work)
-    job = compiling.BuildJob(load_onnx(source.path), source.path, precision, options)
+    job = engines.BuildJob(load_onnx(source.path), source.path, precision, options)
     told: list[float] = []
     plan = engine_from_onnx(source.path, "tensorrt", precision=precision, out_dir=work / "out", options=options,
                             reference=float_onnx(work).path, frames=frames(2),
@@ -102,7 +102,7 @@ def built_and_run(real: Any, work: Path, precision: Precision, options: BuildOpt
         "float_layers": sorted({each.name for each in fake.told["float_layers"] if is_float(each, real)}),
         "flags": sorted(str(flag).rpartition(".")[2] for flag in fake.told["flags"]),
         "workspace": fake.told.get("workspace"),
-        "trtexec": compiling.dry_line("tensorrt", job),
+        "trtexec": engines.dry_run_line("tensorrt", job),
         "opset": max(entry.version for entry in fake.model().opset_import),
         "fell_back": list(plan.build.fell_back),
     }

@@ -1,4 +1,4 @@
-"""A TensorRT that does nothing but refuse: every name, argument and keyword is held against the real bindings.
+"""A TensorRT that computes nothing: every name, argument and keyword is checked against the real bindings.
 
 `Fake(cls)` stands for an object of the class `cls` of a release. It has the members of `cls` and no others, and its
 methods take what the signatures in the docstrings of pybind11 say. What it answers is given to it, or is a plain value
@@ -321,9 +321,11 @@ def install(monkeypatch: Any, real: Any, name: str = "tensorrt", **options: Any)
     """Make `import tensorrt` give a FakeTensorRt, on a device that numpy emulates."""
     import sys
 
-    from edgeseg.engines.tensorrt import backend, device
-    from edgeseg.engines.tensorrt.cuda.emulated import EmulatedCuda
+    from emulated_cuda import EmulatedCuda, use_cpu_kernels
 
+    from edgeseg.engines.tensorrt import backend, device
+
+    use_cpu_kernels(monkeypatch)
     cuda = EmulatedCuda(memory_mib=8192)
     monkeypatch.setattr(cuda, "close", lambda: None)  # one device for all that open it
     fake = FakeTensorRt(real, cuda, **options)

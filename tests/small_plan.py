@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edgeseg.artifact import Layer
-from edgeseg.engines.tensorrt.dump import layers_from_log
-from edgeseg.engines.tensorrt.layer import PlanLayer
+from edgeseg.engines.tensorrt.build_log import layers_from_log
+from edgeseg.engines.tensorrt.plan_layers import PlanLayer
 
 Tensors = list[tuple[str, list[int], str]]  # name, shape, type as TensorRT calls it
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgeseg.datasets.labels import CITYSCAPES_LABELS
 from edgeseg.engines.tensorrt.cuda import Buffer, Cuda, open_cuda
-from edgeseg.engines.tensorrt.kernels import PixelKernels, RgbPicture
+from edgeseg.engines.tensorrt.kernels import PixelKernels, RgbFrame
 from edgeseg.pixels.overlay import overlay_labels
 from edgeseg.pixels.resize import resize_rgb
 from edgeseg.pixels.upsample import labels_from_logits
@@ -50,7 +50,7 @@ class Device:
 
     def resize(self, rgb: Array) -> Found:
         """A 1080p picture to SIZE."""
-        picture = RgbPicture(self.put(rgb).address, (rgb.shape[0], rgb.shape[1]))
+        picture = RgbFrame(self.put(rgb).address, (rgb.shape[0], rgb.shape[1]))
         target = self.cuda.buffer(3 * SIZE[0] * SIZE[1])
         return self.compared(
             lambda: self.kernels.resize(picture, target.address, SIZE, self.stream), target, resize_rgb(rgb, SIZE)
@@ -60,7 +60,7 @@ class Device:
         """Labels at the network's resolution over a picture of SIZE, into another one."""
         rgb, labels = StreetCamera(1, SIZE[1], SIZE[0]).render(0)
         low = np.ascontiguousarray(labels[::8, ::8])
-        picture, at, target = RgbPicture(self.put(rgb).address, SIZE), self.put(low).address, self.cuda.buffer(rgb.size)
+        picture, at, target = RgbFrame(self.put(rgb).address, SIZE), self.put(low).address, self.cuda.buffer(rgb.size)
         sides = (low.shape[0], low.shape[1])
         return self.compared(
             lambda: self.kernels.overlay(picture, at, sides, self.palette, target.address, self.stream),

@@ -11,7 +11,7 @@ from edgeseg.engines.engine import BuildJob
 from edgeseg.engines.options import BuildOptions
 from edgeseg.engines.tensorrt.builder import plan_from_request
 from edgeseg.engines.tensorrt.compat import RTX, TENSORRT, Release, import_release
-from edgeseg.engines.tensorrt.compiling import order_from_job
+from edgeseg.engines.tensorrt.engines import request_from_job
 from edgeseg.errors import EdgeSegError, UnavailableError
 from edgeseg.files import sha256_from_file
 from edgeseg.spec import Precision
@@ -65,6 +65,6 @@ def built(source: Artifact, engine: str, made_for: str, work: Work, name: str) -
     if made_for != "default":
         release = AnyRtx(RTX, import_release(RTX).trt)
         job = BuildJob(load_onnx(source.path), plan.path, source.precision, BuildOptions(gpus=(made_for,)))
-        plan.path.write_bytes(plan_from_request(release, order_from_job(release, job), None).data)
+        plan.path.write_bytes(plan_from_request(release, request_from_job(release, job), None).data)
         plan.write_sidecar()
     return plan

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 # In order of preference: an engine for a GPU goes before those for a CPU.
 ENGINES = {
-    "tensorrt": "edgeseg.engines.tensorrt.full",
-    "tensorrt_rtx": "edgeseg.engines.tensorrt.rtx",
-    "openvino": "edgeseg.engines.openvino",
-    "onnxruntime": "edgeseg.engines.onnxruntime",
-    "pytorch": "edgeseg.engines.pytorch",
+    "tensorrt": "edgeseg.engines.tensorrt.engines:TENSORRT_ENGINE",
+    "tensorrt_rtx": "edgeseg.engines.tensorrt.engines:RTX_ENGINE",
+    "openvino": "edgeseg.engines.openvino:ENGINE",
+    "onnxruntime": "edgeseg.engines.onnxruntime:ENGINE",
+    "pytorch": "edgeseg.engines.pytorch:ENGINE",
 }
 
 
@@ -26,7 +26,8 @@ def open_engine(name: str) -> Engine:
     """The engine `name`, whether or not its runtime is installed. UnknownNameError where there is none."""
     if name not in ENGINES:
         raise UnknownNameError.among("engine", name, ENGINES)
-    engine: Engine = importlib.import_module(ENGINES[name]).ENGINE
+    module, _, attribute = ENGINES[name].partition(":")
+    engine: Engine = getattr(importlib.import_module(module), attribute)
     return engine
 
 

@@ -14,10 +14,10 @@ COMPUTING = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 # A runtime fuses these into the layer before them and may name the result after them.
 FOLLOWING = {"Add", "Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "QuantizeLinear", "Relu", "Sigmoid", "Tanh"}
 
-Request = tuple[str, str]  # the name of the ONNX node that computes, the precision it asks for
+LayerRequest = tuple[str, str]  # the name of the ONNX node that computes, the precision it asks for
 
 
-def requests_from_onnx(model: Any, floating: Precision | None = None) -> dict[str, Request]:
+def requests_from_onnx(model: Any, floating: Precision | None = None) -> dict[str, LayerRequest]:
     """Node and tensor names -> the computing node they stand for, and its requested precision.
 
     A node whose two factors both come from a DequantizeLinear, moved at most, requests int8, any other `floating`, or
@@ -26,7 +26,7 @@ def requests_from_onnx(model: Any, floating: Precision | None = None) -> dict[st
     """
     producers = {output: node for node in model.graph.node for output in node.output}
     types = types_from_onnx(model) if floating is None else {}
-    requests: dict[str, Request] = {}
+    requests: dict[str, LayerRequest] = {}
     for node in model.graph.node:
         if node.op_type in COMPUTING:
             stated = floating or types.get(node.input[0], Precision.FP32)
@@ -67,7 +67,7 @@ def maker(name: str, producers: Mapping[str, Any]) -> Any:
     return node
 
 
-def layer_from_names(names: Iterable[str], op: str, obtained: str, requests: Mapping[str, Request]) -> Layer:
+def layer_from_names(names: Iterable[str], op: str, obtained: str, requests: Mapping[str, LayerRequest]) -> Layer:
     """A runtime's layer, under the name of the ONNX node it computes.
 
     names: what the runtime says the layer was made of, its own name first.

@@ -16,7 +16,7 @@ from typing import Any
 from edgeseg.artifact import Artifact, Layer
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.engine import BuildJob, BuildResult, Engine
-from edgeseg.engines.layers import Request, layer_from_names, requests_from_onnx
+from edgeseg.engines.layers import LayerRequest, layer_from_names, requests_from_onnx
 from edgeseg.engines.options import RunOptions
 from edgeseg.engines.tensorrt.cuda.libcuda import gpu_count
 from edgeseg.sessions import import_onnxruntime, open_session
@@ -111,7 +111,7 @@ def engine_file_from_onnx(job: BuildJob) -> BuildResult:
     return BuildResult(tuple(layer_from_node(node, requests) for node in graph.node))
 
 
-def layer_from_node(node: Any, requests: Mapping[str, Request]) -> Layer:
+def layer_from_node(node: Any, requests: Mapping[str, LayerRequest]) -> Layer:
     """A node of an optimised graph as a layer."""
     names = [SUFFIX.sub("", node.name), *node.output]
     return layer_from_names(names, node.op_type, obtained_precision(node), requests)

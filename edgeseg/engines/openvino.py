@@ -15,7 +15,7 @@ import numpy as np
 from edgeseg.artifact import Artifact, Layer
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.engine import BuildJob, BuildResult, Engine
-from edgeseg.engines.layers import Request, layer_from_names, requests_from_onnx
+from edgeseg.engines.layers import LayerRequest, layer_from_names, requests_from_onnx
 from edgeseg.engines.options import RunOptions
 from edgeseg.errors import UnavailableError
 from edgeseg.measure.device import has_native_bf16
@@ -161,7 +161,7 @@ def engine_file_from_onnx(job: BuildJob) -> BuildResult:
     return BuildResult(tuple(layer for node in operations for layer in layers_from_operation(node, known, requests)))
 
 
-def layers_from_operation(node: Any, known: set[str], requests: Mapping[str, Request]) -> list[Layer]:
+def layers_from_operation(node: Any, known: set[str], requests: Mapping[str, LayerRequest]) -> list[Layer]:
     """One operation of the compiled model as a layer; none where it is no work.
 
     What OpenVINO inserts goes by its type: its own names for that carry a counter that differs at each build.

@@ -1,10 +1,11 @@
-"""One image through a device that resizes, infers and labels by itself: what is asked for, and what comes back."""
+"""One image through a device that resizes, infers and labels by itself: the request and its result."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,13 @@ from edgeseg.pixels.planes import Planes
 
 
 class Pixels(Protocol):
-    """An image in host memory, as `edgeseg.video.frame.Frame` is one: RGB is made when it is asked for."""
+    """An image in host memory, such as `edgeseg.video.frame.Frame`, which makes RGB on demand."""
 
     def rgb(self) -> NDArray[np.uint8]:
         """(H, W, 3)."""
 
     def planes(self) -> Planes | None:
-        """The same image as it was decoded, where it was."""
+        """The same image as its decoder gave it; None if it was not decoded to planes."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class InferenceRequest:
 
 @dataclass(frozen=True)
 class OverlayStyle:
-    """How an overlay is drawn. palette: rgb by class. opacity: of its colours over the image, 0 to 1."""
+    """How to draw an overlay. palette: rgb by class. opacity: of its colours over the image, 0 to 1."""
 
     palette: tuple[tuple[int, int, int], ...]
     opacity: float
@@ -40,11 +41,11 @@ class OverlayStyle:
 
 @dataclass(frozen=True)
 class InferenceResult:
-    """What a device made of an image, in arrays of its own.
+    """The result of one image, in arrays of its own.
 
-    labels: (H, W) uint8 of the size that was asked for. overlay: (H, W, 3) uint8 rgb of the image's own size; None
-    where no style was given. milliseconds: from `begin` to the labels in host memory; how long they lay there
-    afterwards does not count.
+    labels: (H, W) uint8 of the requested size. overlay: (H, W, 3) uint8 rgb of the image's own size; None without a
+    style. milliseconds: from `begin` until the labels are in host memory; the time until somebody asks for them does
+    not count.
     """
 
     labels: NDArray[np.uint8]
@@ -52,16 +53,30 @@ class InferenceResult:
     milliseconds: float
 
 
-InferenceFuture: TypeAlias = Callable[[], InferenceResult]
-"""Waits for the result of one image; the same result each time."""
+class InferenceFuture:
+    """The result of an image under way. Threads may share it. collect: waits for the device, and is called once."""
+
+    def __init__(self, collect: Callable[[], InferenceResult]) -> None:
+        self._collect, self._lock = collect, threading.Lock()
+        self._result: InferenceResult | None = None
+
+    def result(self) -> InferenceResult:
+        """Wait for the result; every call gives the same."""
+        with self._lock:
+            if self._result is None:
+                self._result = self._collect()
+            return self._result
 
 
 class FusedRunner(Protocol):
-    """Resize, network, upsampling, argmax and overlay in one piece on a device. Used by one thread at a time."""
+    """Resize, network, upsampling, argmax and overlay in one piece on a device.
+
+    One thread at a time begins images; any thread may wait for a result meanwhile.
+    """
 
     @property
     def slots(self) -> int:
-        """How many images may be under way; at least 1."""
+        """The number of images that may be under way; at least 1."""
 
     def begin(self, pixels: Pixels, request: InferenceRequest, style: OverlayStyle | None = None) -> InferenceFuture:
         """Queue one image of any size on the device. style: draw an overlay, too."""

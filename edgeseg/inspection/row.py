@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.artifact import Layer
-from edgeseg.engines.tensorrt.layer import PlanLayer, PlanTensor
-from edgeseg.engines.tensorrt.obtained import computes, multiplied, working
+from edgeseg.engines.tensorrt.plan_layers import PlanLayer, PlanTensor, is_product, product_precision, working_layers
 
 COPY_OPS = re.compile(r"reformat|copy|shuffle|cast|noop|reshape|transpose|concat", re.IGNORECASE)
 COPYING = {"Move", "Tran", "Cast", "Resh", "Conc", "Slic", "Copy", "Pad"}  # the words of "__myl_ReshConcResh"
@@ -71,7 +70,7 @@ def rows_from_plan(plan: Sequence[PlanLayer], layers: Iterable[Layer] = ()) -> t
     """The rows of a plan, without those of its layers that only wait. layers: those of its artifact."""
     requested = {layer.name: layer.requested for layer in layers if layer.requested}
     left = set(requested)
-    return tuple(row_from_layer(layer, requested, left) for layer in working(plan))
+    return tuple(row_from_layer(layer, requested, left) for layer in working_layers(plan))
 
 
 def rows_from_layers(layers: Iterable[Layer]) -> tuple[Row, ...]:
@@ -94,7 +93,7 @@ def row_from_layer(layer: PlanLayer, requested: Mapping[str, str], left: set[str
     own = tuple(node for node in layer.nodes if node in left)
     left -= set(own)
     label = " + ".join(own) or label_from_nodes(layer, requested)
-    return Row(layer, label, kind, own, requested.get(own[0], "") if own else "", multiplied(layer))
+    return Row(layer, label, kind, own, requested.get(own[0], "") if own else "", product_precision(layer))
 
 
 def label_from_nodes(layer: PlanLayer, computing: Container[str]) -> str:
@@ -106,7 +105,7 @@ def label_from_nodes(layer: PlanLayer, computing: Container[str]) -> str:
 
 def kind_of(layer: PlanLayer) -> str:
     """What a layer is for."""
-    if computes(layer):
+    if is_product(layer):
         return "compute"
     if layer.nodes and all(is_qdq(node) for node in layer.nodes):
         return "quantize"

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from edgeseg.artifact import Artifact, Layer, read_onnx, sidecar_path
 from edgeseg.engines.layers import requests_from_onnx
-from edgeseg.engines.tensorrt.dump import layers_from_log
+from edgeseg.engines.tensorrt.build_log import layers_from_log
 from edgeseg.engines.tensorrt.inspector import layers_from_inspector
-from edgeseg.engines.tensorrt.layer import PlanLayer
-from edgeseg.engines.tensorrt.obtained import layers_from_plan
+from edgeseg.engines.tensorrt.plan_layers import PlanLayer, layers_from_plan
 from edgeseg.errors import FormatError, MismatchError
 from edgeseg.files import existing_file
 from edgeseg.inspection.row import Row, rows_from_layers, rows_from_plan

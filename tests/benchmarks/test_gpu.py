@@ -12,12 +12,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from emulated_cuda import library_path
 from fake_tensorrt import install
 from small_onnx import float_onnx, street_onnx
 
 from edgeseg.artifact import Artifact, artifact_from_onnx
 from edgeseg.engines.tensorrt.cuda.cuda import no_driver
-from edgeseg.engines.tensorrt.kernels.cpu import library_path
 from edgeseg.errors import FileProblem, UnavailableError
 from edgeseg.spec import Precision
 

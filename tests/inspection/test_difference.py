@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_plan import HEAD, LAYERS, STEM, small_plan
 
-from edgeseg.engines.tensorrt.layer import PlanLayer
+from edgeseg.engines.tensorrt.plan_layers import PlanLayer
 from edgeseg.inspection.difference import Change, difference
 from edgeseg.inspection.row import Row, rows_from_plan
 

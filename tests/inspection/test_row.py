@@ -6,7 +6,7 @@ import pytest
 from small_plan import HEAD, LAYERS, STEM, small_plan
 
 from edgeseg.artifact import Layer
-from edgeseg.engines.tensorrt.layer import PlanLayer
+from edgeseg.engines.tensorrt.plan_layers import PlanLayer
 from edgeseg.inspection.row import kind_of, modules_from_nodes, rows_from_layers, rows_from_plan
 from edgeseg.inspection.table import table_from_rows, totals
 

@@ -1,1 +1,1 @@
-"""TensorRT and TensorRT-RTX: the only folder that imports them or a CUDA layer, and that on use."""
+"""TensorRT and TensorRT-RTX. Only this folder imports them or a CUDA layer, and only when they are used."""

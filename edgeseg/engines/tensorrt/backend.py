@@ -1,25 +1,17 @@
-"""A plan that runs on the GPU: one engine, and as many execution contexts as pictures are under way."""
+"""A plan that runs on the GPU: one engine, and one execution context per image under way."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from functools import partial
-from typing import Any
 
 from edgeseg.artifact import Artifact
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.options import RunOptions
-from edgeseg.engines.request import (
-    FusedRunner,
-    InferenceFuture,
-    InferenceRequest,
-    InferenceResult,
-    OverlayStyle,
-    Pixels,
-)
+from edgeseg.engines.request import FusedRunner, InferenceFuture, InferenceRequest, OverlayStyle, Pixels
 from edgeseg.engines.tensorrt.compat import import_release
 from edgeseg.engines.tensorrt.cuda import open_cuda
+from edgeseg.engines.tensorrt.errors import NO_REASON, OUT_OF_MEMORY
 from edgeseg.engines.tensorrt.execution_context import ExecutionContext
 from edgeseg.engines.tensorrt.io_binding import bindings_of
 from edgeseg.engines.tensorrt.loaded_engine import LoadedEngine, shared_engine
@@ -28,45 +20,45 @@ from edgeseg.predictions.decoder import Decoder, SemanticDecoder
 
 logger = logging.getLogger(__name__)
 
-LANES = 2  # one uploads while the other computes
+CONTEXTS = 2  # one uploads while the other computes
 
 
 class TensorRtBackend(Backend):
     """Usable from any thread, by one at a time. Output arrays are page-locked memory, ready after `synchronize()`.
 
-    Several backends of one file run beside each other, and share the engine.
+    Several backends of one file can run at the same time; they share the engine.
     """
 
     def __init__(self, name: str, artifact: Artifact, run: RunOptions) -> None:
         self._release = import_release(name)
-        self._artifact, self._lanes = artifact, list[ExecutionContext]()
-        self._most_lanes = LANES
-        self._opened: LoadedEngine | None = None
+        self._artifact, self._contexts = artifact, list[ExecutionContext]()
+        self._max_contexts = CONTEXTS
+        self._loaded: LoadedEngine | None = None
         self._cuda = open_cuda(run.device)
         try:
             with self._cuda.current():
-                self._opened = shared_engine(self._release, artifact, self._cuda, run.device)
-                self._lanes.append(self._new_lane())
+                self._loaded = shared_engine(self._release, artifact, self._cuda, run.device)
+                self._contexts.append(self._new_context())
         except BaseException:
             self._cuda.close()
             raise
-        slots = self._lanes[0].slots.values()
-        inputs, outputs = (tuple(slot.spec for slot in slots if slot.is_input is kind) for kind in (True, False))
+        bindings = self._contexts[0].bindings.values()
+        inputs, outputs = (tuple(each.spec for each in bindings if each.is_input is kind) for kind in (True, False))
         super().__init__(f"{artifact.path.name} ({name})", inputs, outputs)
 
     @property
     def slots(self) -> int:
-        """`FusedRunner.slots`; fewer where the device has no room for as many contexts."""
-        return self._most_lanes
+        """`FusedRunner.slots`; 1 if the device has no memory for a second context."""
+        return self._max_contexts
 
     def fused(self, decoder: Decoder) -> FusedRunner | None:
-        """`Backend.fused`; None, which is logged, where the pixel kernels cannot be compiled here."""
-        # The kernels label as that decoder does, from the plan's first output.
+        """`Backend.fused`; None, with a warning, if the pixel kernels cannot be compiled here."""
+        # The kernels do what this decoder does, with the plan's first output.
         if type(decoder) is not SemanticDecoder or decoder.output not in ("", self.outputs[0].name):
             return None
         try:
             with self._cuda.current():
-                self._lanes[0].open_pipeline()
+                self._contexts[0].open_pipeline()
         except UnavailableError as problem:
             logger.warning("%s: images are resized and labelled on the CPU: %s", self.name, problem)
             return None
@@ -74,79 +66,65 @@ class TensorRtBackend(Backend):
 
     def begin(self, pixels: Pixels, request: InferenceRequest, style: OverlayStyle | None = None) -> InferenceFuture:
         """`FusedRunner.begin`."""
-        given = self._artifact.spec.input
+        size = self._artifact.spec.input
         with self._cuda.current():
-            future = self._free_lane().begin(pixels, request, style, (given.height, given.width))
-        return partial(self._finished, future)
+            return self._free_context().begin(pixels, request, style, (size.height, size.width))
 
     def synchronize(self) -> None:
         """Wait until the last call has finished."""
         if not self._closed:
             with self._cuda.current():
-                self._lanes[0].wait()
+                self._contexts[0].wait()
 
     def stage_milliseconds(self, feed: Mapping[str, Array]) -> dict[str, float]:
-        """How long the upload, the network and the download of one call take on the device: "h2d", "compute", "d2h"."""
+        """The time of the upload, the network and the download of one call on the device: "h2d", "compute", "d2h"."""
         with self._cuda.current():
-            return self._lanes[0].stage_milliseconds(feed)
+            return self._contexts[0].stage_milliseconds(feed)
 
     def _infer(self, feed: Mapping[str, Array]) -> Mapping[str, Array]:
         with self._cuda.current():
-            return self._lanes[0].infer(feed)
+            return self._contexts[0].infer(feed)
 
-    def _finished(self, future: InferenceFuture) -> InferenceResult:
-        with self._cuda.current():
-            return future()
-
-    def _free_lane(self) -> ExecutionContext:
-        """A lane without a picture under way, a new one where all have one; the oldest where there are enough."""
-        free = next((lane for lane in self._lanes if not lane.is_busy), None)
+    def _free_context(self) -> ExecutionContext:
+        """A context without an image under way: a new one if all are busy, and the oldest if there are enough."""
+        free = next((context for context in self._contexts if not context.is_busy), None)
         if free is not None:
             return free
-        if len(self._lanes) < self._most_lanes:
-            self._add_lane()
+        if len(self._contexts) < self._max_contexts:
+            try:
+                self._contexts.append(self._new_context())
+            except UnavailableError as problem:
+                self._max_contexts = len(self._contexts)
+                logger.warning("%s: one image at a time: %s", self.name, problem)
         else:
-            self._lanes.append(self._lanes.pop(0))
-        return self._lanes[-1]
+            self._contexts.append(self._contexts.pop(0))
+        return self._contexts[-1]
 
-    def _add_lane(self) -> None:
-        """One lane more; where there is no room for it this is logged, and those that there are do."""
-        try:
-            self._lanes.append(self._new_lane())
-        except UnavailableError as problem:
-            self._most_lanes = len(self._lanes)
-            logger.warning("%s: one picture at a time: %s", self.name, problem)
-
-    def _new_lane(self) -> ExecutionContext:
-        """Another execution context. UnavailableError where the device has no room for it."""
-        assert self._opened is not None  # until it is closed
-        engine = self._opened.engine
+    def _new_context(self) -> ExecutionContext:
+        """Another execution context. UnavailableError if the device has no memory for it."""
+        assert self._loaded is not None  # until it is closed
+        engine, name = self._loaded.engine, self._artifact.path.name
         context = engine.create_execution_context()
         if context is None:
-            raise self._out_of_memory(engine)
-        slots = bindings_of(self._release, engine, context, self._cuda)
-        return ExecutionContext(
-            self._artifact.path.name, self._cuda, context, self._cuda.stream(), slots, self._failure
-        )
+            needed, (free, _) = self._release.device_memory_bytes(engine), self._cuda.memory()
+            raise UnavailableError(
+                f"{name} needs {needed >> 20} MiB of device memory; {free >> 20} MiB are free",
+                hint="close other programs that use the GPU, or build with a smaller --size or --batch",
+                code=OUT_OF_MEMORY,
+            )
+        bindings = bindings_of(self._release, engine, context, self._cuda)
+        return ExecutionContext(name, self._cuda, context, self._cuda.stream(), bindings, self._run_error)
 
-    def _failure(self) -> UnavailableError:
-        """A call that TensorRT did not take."""
-        errors = self._opened.log.errors if self._opened else []
-        reason = errors[-1] if errors else "TensorRT does not say why"
-        return UnavailableError(f"{self._artifact.path.name} failed to run: {reason}", hint="edgeseg doctor")
-
-    def _out_of_memory(self, engine: Any) -> UnavailableError:
-        """There is no room for an execution context."""
-        needed, (free, _) = self._release.device_memory_bytes(engine), self._cuda.memory()
-        return UnavailableError(
-            f"{self._artifact.path.name} needs {needed >> 20} MiB of device memory, and {free >> 20} MiB are free",
-            hint="close what else uses the GPU, or build with a smaller --size or --batch",
-        )
+    def _run_error(self) -> UnavailableError:
+        """The error of a call that TensorRT refused."""
+        errors = self._loaded.log.errors if self._loaded else []
+        message = f"{self._artifact.path.name} failed to run: {errors[-1] if errors else NO_REASON}"
+        return UnavailableError(message, hint="run edgeseg doctor", code="ES-MISSING-RUN")
 
     def _close(self) -> None:
         with self._cuda.current():
-            for lane in self._lanes:
-                lane.close()
-            self._lanes.clear()
-            self._opened = None
+            for context in self._contexts:
+                context.close()
+            self._contexts.clear()
+            self._loaded = None
         self._cuda.close()

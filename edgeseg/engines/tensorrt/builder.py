@@ -1,4 +1,4 @@
-"""From an ONNX to a serialised plan, on every release by one path: the ONNX states all types, TensorRT compiles."""
+"""From an ONNX to a serialised plan, in one way for every release: the ONNX states all types, and TensorRT compiles."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 from edgeseg.engines.options import BuildOptions
 from edgeseg.engines.tensorrt.compat import Release
+from edgeseg.engines.tensorrt.errors import build_error, builder_error, parse_error
 from edgeseg.engines.tensorrt.log import Log
 from edgeseg.engines.tensorrt.monitor import monitor_for
-from edgeseg.engines.tensorrt.refusals import build_error, builder_error, parse_error
-from edgeseg.engines.tensorrt.timings import Timings
+from edgeseg.engines.tensorrt.timing_cache import TimingCache
 from edgeseg.errors import SizeError, UnavailableError
 from edgeseg.interrupt import Hold, interrupts_held
 from edgeseg.progress import Progress, silent
@@ -20,15 +20,15 @@ from edgeseg.spec import Precision
 
 logger = logging.getLogger(__name__)
 MIB = 1 << 20
-SHOWN = 5  # of the layers that a DLA leaves to the GPU; the sidecar has them all
+LISTED_LAYERS = 5  # of those that a DLA leaves to the GPU, in the log; the sidecar lists all
 
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What is to be built.
+    """One build.
 
-    onnx: a checked `onnx.ModelProto` that the release's parser reads. profile: the smallest, usual and largest shape
-    of its one input; () where that is fixed.
+    onnx: a checked `onnx.ModelProto` that the release's parser reads. name: of its file. profile: the smallest, usual
+    and largest shape of its one input; () if that is fixed.
     """
 
     onnx: Any
@@ -40,7 +40,7 @@ class BuildRequest:
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan and what was said while it was made. fell_back: layers that a DLA left to the GPU."""
+    """A serialised plan and the log of its build. fell_back: layers that a DLA left to the GPU."""
 
     data: bytes
     log: Log
@@ -48,49 +48,48 @@ class Plan:
 
 
 def plan_from_request(
-    release: Release, order: BuildRequest, timings: Timings | None, progress: Progress = silent
+    release: Release, request: BuildRequest, timings: TimingCache | None, progress: Progress = silent
 ) -> Plan:
-    """Compile. It may take minutes, and stops at Ctrl-C; before 10.0, which cannot be stopped, when it is done.
+    """Compile, which may take minutes. Ctrl-C stops it; before 10.0 it takes effect when the build ends.
 
-    FormatError where the parser refuses a node or nothing can be compiled; UnavailableError where the device is not
-    there or too small.
+    FormatError if the parser or the builder rejects the ONNX; UnavailableError if the device is missing or too small.
     """
     log = Log(release.trt)
-    builder = opened_builder(release, log)
+    builder = builder_of(release, log)
     network = builder.create_network(release.network_flags())
     parser = release.trt.OnnxParser(network, log.sink)
-    if not parser.parse(order.onnx.SerializeToString()):
-        raise parse_error([parser.get_error(number) for number in range(parser.num_errors)], order.onnx, order.name)
-    config = configured(release, builder, network, order)
-    fell_back = put_on_dla(release, builder, config, network, order.options)
+    if not parser.parse(request.onnx.SerializeToString()):
+        raise parse_error([parser.get_error(number) for number in range(parser.num_errors)], request.onnx, request.name)
+    config = builder_config(release, builder, network, request)
+    fell_back = put_on_dla(release, builder, config, network, request.options)
     cache = timings.attach(release, config) if timings else None
-    with interrupts_held() as hold, hold:  # the bindings print and drop a Ctrl-C that comes while they call us
-        watch(release, config, log, hold, progress)
+    with interrupts_held() as hold, hold:  # the bindings drop a Ctrl-C that comes during their callbacks
+        report_progress(release, config, log, hold, progress)
         data = builder.build_serialized_network(network, config)
     if log.is_interrupted:
         raise KeyboardInterrupt
     if data is None:
-        raise build_error(log.errors, order.onnx, order.name, release.name)
+        raise build_error(log.errors, request.onnx, request.name, release.name)
     if timings and cache is not None:
-        timings.keep(cache)
+        timings.save(cache)
     return Plan(bytes(data), log, fell_back)
 
 
-def opened_builder(release: Release, log: Log) -> Any:
-    """TensorRT's builder. UnavailableError where it cannot be made: no driver, or no device."""
+def builder_of(release: Release, log: Log) -> Any:
+    """TensorRT's builder. UnavailableError without a driver or a device."""
     try:
         return release.trt.Builder(log.sink)
-    except (RuntimeError, TypeError) as problem:  # the bindings' way to say that the library gave them nothing
+    except (RuntimeError, TypeError) as problem:  # the bindings raise these if the library returns null
         raise builder_error(log.errors, release.name) from problem
 
 
-def configured(release: Release, builder: Any, network: Any, order: BuildRequest) -> Any:
-    """The builder's configuration for `order`."""
-    trt, options, config = release.trt, order.options, builder.create_builder_config()
+def builder_config(release: Release, builder: Any, network: Any, request: BuildRequest) -> Any:
+    """The builder's configuration for `request`."""
+    trt, options, config = release.trt, request.options, builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    for flag in release.precision_flags(order.precision):
+    for flag in release.precision_flags(request.precision):
         config.set_flag(flag)
-    if not release.is_strongly_typed and order.precision is not Precision.FP32:
+    if not release.is_strongly_typed and request.precision is not Precision.FP32:
         keep_stated_types(trt, network)
     if options.workspace_mib is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib * MIB)
@@ -102,72 +101,68 @@ def configured(release: Release, builder: Any, network: Any, order: BuildRequest
         config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
     if options.gpus:
         set_capabilities(release, config, options.gpus)
-    if order.profile:
-        add_profile(builder, config, network.get_input(0).name, order.profile)
+    if request.profile:
+        add_profile(builder, config, network.get_input(0).name, request.profile)
     return config
 
 
 def keep_stated_types(trt: Any, network: Any) -> None:
-    """Hold every layer that computes in float32 in the ONNX there: a weakly typed network may lower it else."""
+    """Fix every layer that is float32 in the ONNX to float32: a weakly typed network may choose less."""
     for layer in map(network.get_layer, range(network.num_layers)):
         outputs = [layer.get_output(number) for number in range(layer.num_outputs)]
-        fixed = layer.type in shape_layers(trt) or is_quantised(trt, layer)
-        if not fixed and outputs and all(each.dtype == trt.float32 for each in outputs):
+        if layer.type not in free_layer_types(trt) and outputs and all(each.dtype == trt.float32 for each in outputs):
             layer.precision = trt.float32
 
 
-def shape_layers(trt: Any) -> set[Any]:
-    """Kinds of layers whose precision is not for us to set: constants, shapes, casts, and the Q/DQ themselves."""
+def free_layer_types(trt: Any) -> set[Any]:
+    """Layers whose precision stays free: those that Q/DQ may make int8; constants, shapes, casts and the Q/DQ."""
     kind = trt.LayerType
-    return {kind.CONSTANT, kind.SHAPE, kind.CAST, kind.QUANTIZE, kind.DEQUANTIZE}
-
-
-def is_quantised(trt: Any, layer: Any) -> bool:
-    """Whether `layer` multiplies, so that Q/DQ around it may make it int8."""
-    kind = trt.LayerType
-    return layer.type in {kind.CONVOLUTION, kind.DECONVOLUTION, kind.MATRIX_MULTIPLY, kind.ELEMENTWISE}
+    products = {kind.CONVOLUTION, kind.DECONVOLUTION, kind.MATRIX_MULTIPLY, kind.ELEMENTWISE}
+    return products | {kind.CONSTANT, kind.SHAPE, kind.CAST, kind.QUANTIZE, kind.DEQUANTIZE}
 
 
 def set_capabilities(release: Release, config: Any, gpus: Sequence[str]) -> None:
-    """Which GPUs an RTX engine is made for. It answers False to one that it refuses, and would crash at the build."""
+    """Set the GPUs that an RTX plan is for. RTX returns False for one that it refuses, and would crash in the build."""
     config.num_compute_capabilities = len(gpus)
     for number, text in enumerate(gpus):
         if not config.set_compute_capability(release.compute_capability(text), number):
-            raise UnavailableError(
-                f"{release.name} refuses compute capability {text} beside {', '.join(gpus)}", hint="build one at a time"
-            )
+            message = f"{release.name} refuses one plan for the compute capabilities {', '.join(gpus)}"
+            raise UnavailableError(message, hint="build one plan for each: --gpu once", code="ES-MISSING-GPU")
 
 
 def add_profile(builder: Any, config: Any, name: str, shapes: Sequence[tuple[int, ...]]) -> None:
-    """The shapes that the input `name` may take: smallest, usual, largest."""
+    """Add the smallest, usual and largest shape of the input `name`."""
     profile = builder.create_optimization_profile()
     profile.set_shape(name, *shapes)
     if config.add_optimization_profile(profile) < 0:
         text = ", ".join("x".join(map(str, shape)) for shape in shapes)
-        raise SizeError(f"no engine takes the shapes {text}", hint="name smallest, usual and largest, in this order")
+        hint = "give --batch as fewest:usual:most"
+        raise SizeError(f"TensorRT refuses the shapes {text}", hint=hint, code="ES-SIZE-BATCH")
 
 
 def put_on_dla(release: Release, builder: Any, config: Any, network: Any, options: BuildOptions) -> tuple[str, ...]:
-    """Move what it can run to the DLA core of `options`; the names of the layers that stay on the GPU."""
+    """Put all layers that the DLA core of `options` can run on it; the names of those that stay on the GPU."""
     if options.dla is None:
         return ()
     if options.dla >= builder.num_DLA_cores:
-        there = f"{builder.num_DLA_cores} DLA cores" if builder.num_DLA_cores else "no DLA"
-        hint = "leave --dla out" if not builder.num_DLA_cores else f"use --dla 0 to {builder.num_DLA_cores - 1}"
-        raise UnavailableError(f"there is no DLA core {options.dla}: this device has {there}", hint=hint)
+        cores = int(builder.num_DLA_cores)
+        hint = f"use --dla 0 to {cores - 1}" if cores else "omit --dla"
+        message = f"this device has no DLA core {options.dla}; it has {cores} DLA cores"
+        raise UnavailableError(message, hint=hint, code="ES-MISSING-DLA")
     config.default_device_type = release.trt.DeviceType.DLA
     config.DLA_core = options.dla
     config.set_flag(release.trt.BuilderFlag.GPU_FALLBACK)
     layers = map(network.get_layer, range(network.num_layers))
-    left = tuple(layer.name for layer in layers if not config.can_run_on_DLA(layer))
-    listed = ", ".join([*left[:SHOWN], *(["..."] if len(left) > SHOWN else [])])
-    if left:
-        logger.warning("the DLA leaves %d of %d layers to the GPU: %s", len(left), network.num_layers, listed)
-    return left
+    fell_back = tuple(layer.name for layer in layers if not config.can_run_on_DLA(layer))
+    if fell_back:
+        names = ", ".join([*fell_back[:LISTED_LAYERS], *["..."][: len(fell_back) - LISTED_LAYERS]])
+        count = len(fell_back)
+        logger.warning("the DLA cannot run %d of %d layers; the GPU runs them: %s", count, network.num_layers, names)
+    return fell_back
 
 
-def watch(release: Release, config: Any, log: Log, hold: Hold, progress: Progress) -> None:
-    """Report the progress of the build; before 10.0, which has no monitor, only that it runs."""
+def report_progress(release: Release, config: Any, log: Log, hold: Hold, progress: Progress) -> None:
+    """Report the progress of the build; before 10.0, which has no progress monitor, only that it runs."""
     base = release.progress_monitor()
     progress("build", 0, None)
     if base is not None:
@@ -175,5 +170,5 @@ def watch(release: Release, config: Any, log: Log, hold: Hold, progress: Progres
 
 
 def shapes_from_options(height: int, width: int, options: BuildOptions) -> tuple[tuple[int, ...], ...]:
-    """The three shapes (N, H, W, 3) of a profile; () where one shape is all."""
+    """The three shapes (N, H, W, 3) of the profile; () for one image at a time."""
     return () if options.batch == (1, 1, 1) else tuple((count, height, width, 3) for count in options.batch)

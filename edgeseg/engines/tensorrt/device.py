@@ -1,4 +1,4 @@
-"""The GPU that a plan is built for or run on."""
+"""The GPU that a plan is built for or runs on."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def cuda_devices() -> tuple[str, ...]:
 
 
 def check_device(device: str = "cuda:0") -> None:
-    """UnavailableError, with what is missing, unless there is a GPU that Python can reach."""
+    """UnavailableError, which says what is missing, unless Python can use the GPU."""
     open_cuda(device).close()
 
 
 @contextmanager
 def current_device(device: str) -> Iterator[dict[str, Any]]:
-    """The GPU `device` current on this thread, for TensorRT builds on the current one; gives what is known of it.
+    """Make the GPU `device` current on this thread, since TensorRT builds on the current one; gives its facts.
 
-    For "auto", which is the first, that is nothing and no GPU is current where there is none; RTX can do without.
-    UnavailableError where one was asked for by name and is not there.
+    "auto" is the first GPU. Without a GPU it gives no facts and no GPU is current, which is enough for RTX.
+    UnavailableError if a GPU that is named is missing.
     """
     try:
         cuda = open_cuda("cuda:0" if device == AUTO else device)
@@ -45,7 +45,7 @@ def current_device(device: str) -> Iterator[dict[str, Any]]:
 
 
 def device_facts(cuda: Cuda) -> dict[str, Any]:
-    """What is known about a GPU that is current, with its free memory."""
+    """Name, compute capability and memory of the current GPU."""
     free, _ = cuda.memory()
     facts = {"gpu" if key == "device" else key: value for key, value in cuda.facts().items()}
     return {**facts, "free_mib": free >> 20}

@@ -1,4 +1,4 @@
-"""What TensorRT says while it works: kept for the layer dump and for errors, its warnings passed on."""
+"""TensorRT's log: collected for the layer dump and for errors, and passed on to Python's logging."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ logger = logging.getLogger(__name__)
 
 
 class Log:
-    """The messages of one TensorRT object tree. `sink` is what TensorRT is handed.
+    """The messages of one TensorRT builder or runtime. sink: the logger that TensorRT gets.
 
-    is_interrupted: Ctrl-C came while TensorRT was calling us.
+    is_interrupted: Ctrl-C came during a callback of TensorRT.
     """
 
     def __init__(self, trt: Any) -> None:
@@ -29,17 +29,17 @@ class Log:
         logger.log((logging.DEBUG, logging.INFO)[severity == 2], "%s", message)
 
     def safely(self, call: Callable[..., None], *args: Any) -> None:
-        """Call for TensorRT, whose bindings would drop what is raised: Ctrl-C is noted, an error told and forgotten."""
+        """Call from a callback, whose exceptions the bindings drop: Ctrl-C is noted, any other is only logged."""
         try:
             call(*args)
         except KeyboardInterrupt:
             self.is_interrupted = True
         except Exception:
-            logger.debug("while TensorRT was told something", exc_info=True)
+            logger.debug("a callback of TensorRT failed", exc_info=True)
 
 
 def sink_for(trt: Any, log: Log) -> Any:
-    """A logger of TensorRT's own class that hands every message to `log`."""
+    """A logger of TensorRT's class that passes every message to `log`."""
 
     class Sink(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether a build fits: better a clear refusal before it starts than an out-of-memory kill ten minutes later."""
+"""Whether a build fits into memory: an error before it starts is better than an out-of-memory kill minutes later."""
 
 from __future__ import annotations
 
@@ -11,75 +11,76 @@ import psutil
 
 from edgeseg.engines.tensorrt.builder import BuildRequest
 from edgeseg.engines.tensorrt.compat import Release
+from edgeseg.engines.tensorrt.errors import OUT_OF_MEMORY
 from edgeseg.errors import UnavailableError
 
 MIB = 1 << 20
 FLOAT_BYTES = 4
-# Of an RTX build (1.7.1) on the host, above the peak resident memory that was measured over the bundled nets
-# (benchmarks/rtx_builds.py).
+# Host memory of an RTX build (1.7.1), above the measured peak of all bundled nets (benchmarks/rtx_builds.py).
 RTX_BASE_MIB, RTX_WEIGHTS = 300, 8
-# Of full TensorRT these are estimates on the safe side, from its documentation: the CUDA context and the kernel
-# libraries, weights in the formats that are tried, and the tensors that a timed layer reads and writes.
+# Of TensorRT, estimated on the safe side from its documentation: the CUDA context and the kernel libraries, the weights
+# in the formats that the builder tries, and the tensors that a timed layer reads and writes.
 FULL_BASE_MIB, FULL_WEIGHTS, FULL_ACTIVATIONS = 1200, 4, 2
-LARGEST_WORKSPACE_MIB = 4096
+MAX_WORKSPACE_MIB = 4096
 
 
-def fitted(release: Release, order: BuildRequest, device: Mapping[str, Any]) -> BuildRequest:
-    """`order` with a workspace that leaves room for the rest. UnavailableError where the build does not fit.
+def with_workspace(release: Release, request: BuildRequest, device: Mapping[str, Any]) -> BuildRequest:
+    """`request` with a workspace that leaves memory for the rest. UnavailableError if the build does not fit.
 
-    device: its "free_mib", or nothing where there is no GPU.
+    device: its "free_mib", or nothing without a GPU.
     """
-    needed = needed_mib(order, is_rtx=release.is_rtx)
-    check_free(order.name, needed, psutil.virtual_memory().available >> 20, "memory")
+    needed = needed_mib(request, is_rtx=release.is_rtx)
+    check_free(request.name, needed, psutil.virtual_memory().available >> 20, "memory")
     free = device.get("free_mib")
     if free is None or release.is_rtx:
-        return order
-    check_free(order.name, needed + (order.options.workspace_mib or 0), int(free), "device memory")
-    if order.options.workspace_mib is not None:
-        return order
-    chosen = min((int(free) - needed) // 2, LARGEST_WORKSPACE_MIB)
-    return dataclasses.replace(order, options=dataclasses.replace(order.options, workspace_mib=max(1, chosen)))
+        return request
+    check_free(request.name, needed + (request.options.workspace_mib or 0), int(free), "device memory")
+    if request.options.workspace_mib is not None:
+        return request
+    chosen = min((int(free) - needed) // 2, MAX_WORKSPACE_MIB)
+    return dataclasses.replace(request, options=dataclasses.replace(request.options, workspace_mib=max(1, chosen)))
 
 
-def check_free(name: str, needed: int, free: int, what: str) -> None:
-    """UnavailableError where `needed` MiB are not free."""
+def check_free(name: str, needed: int, free: int, kind: str) -> None:
+    """UnavailableError if less than `needed` MiB are free."""
     if needed > free:
         raise UnavailableError(
-            f"building {name} takes about {needed} MiB, and {free} MiB of {what} are free",
-            hint="close other programs, add swap, or take a smaller --size, --batch or --workspace",
+            f"building {name} needs about {needed} MiB of {kind}; {free} MiB are free",
+            hint="close other programs, add swap, or use a smaller --size, --batch or --workspace",
+            code=OUT_OF_MEMORY,
         )
 
 
-def needed_mib(order: BuildRequest, *, is_rtx: bool) -> int:
-    """What a build takes, about, without its workspace."""
-    weights = weight_bytes(order.onnx) / MIB
+def needed_mib(request: BuildRequest, *, is_rtx: bool) -> int:
+    """The memory of a build, about, without its workspace."""
+    weights = weight_bytes(request.onnx) / MIB
     if is_rtx:
         return round(RTX_BASE_MIB + RTX_WEIGHTS * weights)
-    return round(FULL_BASE_MIB + FULL_WEIGHTS * weights + FULL_ACTIVATIONS * largest_layer_bytes(order) / MIB)
+    return round(FULL_BASE_MIB + FULL_WEIGHTS * weights + FULL_ACTIVATIONS * largest_layer_bytes(request) / MIB)
 
 
 def weight_bytes(onnx: Any) -> int:
-    """The constants of a graph, each as fp32: that is how the parser unpacks them."""
+    """The size of a graph's constants as fp32, to which the parser converts them."""
     return FLOAT_BYTES * int(sum(math.prod(constant.dims) for constant in onnx.graph.initializer))
 
 
-def largest_layer_bytes(order: BuildRequest) -> int:
-    """The most that one node reads and writes, in fp32, at the largest shape of the order."""
+def largest_layer_bytes(request: BuildRequest) -> int:
+    """The most that one node reads and writes, in fp32, at the largest shape of the request."""
     import onnx
 
-    graph = onnx.shape_inference.infer_shapes(order.onnx).graph
+    graph = onnx.shape_inference.infer_shapes(request.onnx).graph
     sizes = {value.name: elements(value) for value in [*graph.input, *graph.value_info, *graph.output]}
     nodes = (sum(sizes.get(name, 0) for name in (*node.input, *node.output)) for node in graph.node)
-    return FLOAT_BYTES * max(nodes, default=0) * growth(order)
+    return FLOAT_BYTES * max(nodes, default=0) * growth(request)
 
 
 def elements(value: Any) -> int:
-    """How many values a tensor has, an unknown side taken for 1."""
+    """The number of values of a tensor; an unknown side counts as 1."""
     return int(math.prod(max(1, side.dim_value) for side in value.type.tensor_type.shape.dim))
 
 
-def growth(order: BuildRequest) -> int:
-    """How much more the largest shape of a profile holds than the shape in the ONNX, at most."""
-    if not order.profile:
+def growth(request: BuildRequest) -> int:
+    """How many times larger the largest shape of the profile is than the shape in the ONNX."""
+    if not request.profile:
         return 1
-    return math.ceil(math.prod(order.profile[-1]) / elements(order.onnx.graph.input[0]))
+    return math.ceil(math.prod(request.profile[-1]) / elements(request.onnx.graph.input[0]))

@@ -1,4 +1,4 @@
-"""How far a build is, from IProgressMonitor, which there is from 10.0 on."""
+"""The progress of a build, from IProgressMonitor of TensorRT 10.0 and later."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from edgeseg.engines.tensorrt.log import Log
 from edgeseg.interrupt import Hold
 from edgeseg.progress import Progress
 
-STEPS = 1000  # TensorRT counts in phases within phases; we show thousandths of the whole
+STEPS = 1000  # TensorRT counts in nested phases; we report thousandths of the build
 
 
 class Phases:
-    """Phases within phases as one fraction: a phase takes one step of its parent."""
+    """Nested phases as one fraction: a phase takes one step of its parent."""
 
     def __init__(self) -> None:
         self._parent: dict[str, str | None] = {}
@@ -30,17 +30,17 @@ class Phases:
 
     def finish(self, name: str) -> None:
         """A phase is over."""
-        for known in (self._parent, self._steps, self._done):
-            known.pop(name, None)
+        for values in (self._parent, self._steps, self._done):
+            values.pop(name, None)
 
     def fraction(self) -> float:
-        """How much of the whole is done, 0 to 1; it never goes back."""
-        found = max((self._reached(name) for name in self._steps), default=0.0)
-        self._best = max(self._best, min(1.0, found))
+        """The share of the build that is done, 0 to 1; it never decreases."""
+        reached = max((self._reached(name) for name in self._steps), default=0.0)
+        self._best = max(self._best, min(1.0, reached))
         return self._best
 
     def _reached(self, name: str) -> float:
-        """The fraction of the whole at which the phase `name` stands."""
+        """The share of the build that is done when the phase `name` is where it is now."""
         within = min(1.0, self._done[name] / self._steps[name])
         parent = self._parent[name]
         while parent is not None and parent in self._steps:
@@ -50,7 +50,7 @@ class Phases:
 
 
 def monitor_for(base: Any, progress: Progress, log: Log, hold: Hold) -> Any:
-    """An object of the class `base`, IProgressMonitor, that tells `progress`. Ctrl-C makes it ask TensorRT to stop."""
+    """An object of the class `base`, IProgressMonitor, that reports to `progress` and stops the build at Ctrl-C."""
 
     class Monitor(base):  # type: ignore[misc]
         def __init__(self) -> None:

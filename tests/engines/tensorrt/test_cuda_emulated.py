@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from emulated_cuda import EmulatedCuda, library_path
 
 from edgeseg.engines.tensorrt.cuda import CudaError
-from edgeseg.engines.tensorrt.cuda.emulated import EmulatedCuda
-from edgeseg.engines.tensorrt.kernels import cpu
-from edgeseg.engines.tensorrt.kernels.arguments import Nearest, Overlay
+from edgeseg.engines.tensorrt.kernels.structs import Nearest, Overlay
 from edgeseg.errors import UnavailableError
 
 
@@ -20,10 +19,10 @@ def emulated() -> Iterator[EmulatedCuda]:
         yield cuda
 
 
-def refused(code: str, call: Callable[[], object]) -> None:
+def refused(status: str, call: Callable[[], object]) -> None:
     with pytest.raises(CudaError) as problem:
         call()
-    assert problem.value.code == code
+    assert problem.value.status == status
     assert problem.value.hint
 
 
@@ -84,7 +83,7 @@ def test_kernels_with_a_wrong_grid_struct_or_pointer_are_refused(
     emulated: EmulatedCuda, without: Callable[[str, str], None]
 ) -> None:
     try:
-        image = str(cpu.library_path()).encode()
+        image = str(library_path()).encode()
     except UnavailableError as problem:
         without("cc", problem.message)
     with emulated.current():

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from edgeseg.engines.tensorrt.inspector import layers_from_inspector, nodes_from_name
-from edgeseg.engines.tensorrt.obtained import layers_from_plan
+from edgeseg.engines.tensorrt.plan_layers import layers_from_plan
 from edgeseg.errors import FormatError
 
 
@@ -87,7 +87,7 @@ def test_nodes_from_fused_names(name: str, nodes: tuple[str, ...]) -> None:
      '{"Layers": [{"Name": "x", "Inputs": [{"Name": "y"}]}]}', "[" * 100_000],
 )  # fmt: skip
 def test_other_text_is_refused(text: str) -> None:
-    with pytest.raises(FormatError, match="not the layers of an engine inspector") as caught:
+    with pytest.raises(FormatError) as caught:
         layers_from_inspector(text)
     assert "--exportLayerInfo" in caught.value.hint
     assert "\n" not in caught.value.message

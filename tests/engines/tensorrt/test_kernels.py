@@ -13,12 +13,12 @@ import av
 import cv2
 import numpy as np
 import pytest
+from emulated_cuda import EmulatedCuda, library_path, use_cpu_kernels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeseg.engines.tensorrt.cuda.emulated import EmulatedCuda
-from edgeseg.engines.tensorrt.kernels import PixelKernels, RgbPicture, YuvPicture, arguments, cpu, nvcc, source
-from edgeseg.engines.tensorrt.kernels.picture import KR_KB, half
+from edgeseg.engines.tensorrt.kernels import PixelKernels, RgbFrame, YuvFrame, compile, structs
+from edgeseg.engines.tensorrt.kernels.device_frame import KR_KB, half
 from edgeseg.errors import SizeError, UnavailableError
 from edgeseg.pixels.overlay import overlay_labels
 from edgeseg.pixels.palette import IGNORE
@@ -45,7 +45,7 @@ class Bench:
         self.cuda.upload(buffer, np.ascontiguousarray(array), self.stream)
         return buffer.address
 
-    def resize(self, picture: RgbPicture | YuvPicture, size: tuple[int, int]) -> ARRAY:
+    def resize(self, picture: RgbFrame | YuvFrame, size: tuple[int, int]) -> ARRAY:
         target = self.cuda.buffer(3 * size[0] * size[1])
         self.kernels.resize(picture, target.address, size, self.stream)
         return self.cuda.array(target.address, (*size, 3), np.uint8)
@@ -61,7 +61,7 @@ class Bench:
 
     def overlay(self, rgb: ARRAY, labels: ARRAY, palette: ARRAY, opacity: float, *, bgr: bool) -> ARRAY:
         address = self.put(rgb)
-        picture = RgbPicture(address, rgb.shape[:2], bgr=bgr)
+        picture = RgbFrame(address, rgb.shape[:2], bgr=bgr)
         labels_at = self.put(labels)
         self.kernels.overlay(picture, labels_at, labels.shape, palette, address, self.stream, opacity=opacity)
         return self.cuda.array(address, rgb.shape, np.uint8)
@@ -70,13 +70,14 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
     try:
-        cpu.library_from_source()
+        library_path()
     except UnavailableError as problem:
         from conftest import skip_without
 
         skip_without("cc", problem.message)
     cuda = EmulatedCuda(memory_mib=4096)
-    with cuda, cuda.current():
+    with pytest.MonkeyPatch.context() as patch, cuda, cuda.current():
+        use_cpu_kernels(patch)
         yield Bench(cuda)
 
 
@@ -88,19 +89,19 @@ def noise(seed: int, *shape: int) -> ARRAY:
 @given(size_in=SIZE, size=SIZE, seed=SEED)
 def test_resize_is_that_of_the_runtime_to_the_bit(bench: Bench, size_in: Any, size: Any, seed: int) -> None:
     rgb = noise(seed, *size_in, 3)
-    np.testing.assert_array_equal(bench.resize(RgbPicture(bench.put(rgb), size_in), size), resize_rgb(rgb, size))
+    np.testing.assert_array_equal(bench.resize(RgbFrame(bench.put(rgb), size_in), size), resize_rgb(rgb, size))
 
 
 @pytest.mark.parametrize("size_in", [(1080, 1920), (720, 1280), (1024, 2048), (480, 640)])
 def test_resize_of_whole_frames(bench: Bench, size_in: tuple[int, int]) -> None:
     rgb = noise(1, *size_in, 3)
-    assert np.array_equal(bench.resize(RgbPicture(bench.put(rgb), size_in), (512, 1024)), resize_rgb(rgb, (512, 1024)))
+    assert np.array_equal(bench.resize(RgbFrame(bench.put(rgb), size_in), (512, 1024)), resize_rgb(rgb, (512, 1024)))
 
 
 def test_a_bgr_frame_with_gaps_between_its_rows(bench: Bench) -> None:
     rows = noise(2, 30, 128)
     bgr = rows[:, : 3 * 40].reshape(30, 40, 3)
-    picture = RgbPicture(bench.put(rows), (30, 40), pitch=128, bgr=True)
+    picture = RgbFrame(bench.put(rows), (30, 40), pitch=128, bgr=True)
     np.testing.assert_array_equal(bench.resize(picture, (17, 23)), resize_rgb(bgr[..., ::-1].copy(), (17, 23)))
 
 
@@ -119,9 +120,9 @@ def rgb_from_planes(y: ARRAY, u: ARRAY, v: ARRAY, matrix: Any, full_range: bool)
 def test_planes_become_rgb(bench: Bench, size: Any, seed: int, matrix: Any, full_range: bool, nv12: bool) -> None:
     y, u, v = noise(seed, *size), *noise(seed + 1, 2, half(size[0]), half(size[1]))
     if nv12:
-        picture = YuvPicture.nv12(size, bench.put(y), bench.put(np.stack([u, v], -1)), matrix, full_range)
+        picture = YuvFrame.nv12(size, bench.put(y), bench.put(np.stack([u, v], -1)), matrix, full_range)
     else:
-        picture = YuvPicture.i420(size, *map(bench.put, (y, u, v)), matrix, full_range)
+        picture = YuvFrame.i420(size, *map(bench.put, (y, u, v)), matrix, full_range)
     rgb = bench.resize(picture, size)
     # Half a step is rounding; the rest is what six coefficients of 20 bits add up to over 255 steps.
     assert np.abs(rgb - rgb_from_planes(y, u, v, matrix, full_range)).max() <= 0.5 + 1e-3
@@ -136,7 +137,7 @@ def test_planes_become_what_the_decoder_makes_of_them(bench: Bench, matrix: Any,
     frame.colorspace, frame.color_range = colorspace, 1
     theirs = frame.reformat(format="rgb24").to_ndarray().astype(int)
     planes = [bench.put(plane) for plane in (y, u, v)]
-    away = {name: np.abs(bench.resize(YuvPicture.i420((96, 128), *planes, name), (96, 128)) - theirs) for name in KR_KB}
+    away = {name: np.abs(bench.resize(YuvFrame.i420((96, 128), *planes, name), (96, 128)) - theirs) for name in KR_KB}
     assert away[matrix].max() <= 3  # FFmpeg has 13 bits where this has 20, and rounds down at several places
     assert min(away, key=lambda name: away[name].mean()) == matrix
 
@@ -207,7 +208,7 @@ def test_a_frame_goes_up_once_and_a_mask_comes_down_once_in_one_graph(bench: Ben
 
     def work() -> None:
         cuda.upload(up, frame, stream)
-        bench.kernels.resize(RgbPicture(up.address, (60, 80)), resized.address, (30, 40), stream)
+        bench.kernels.resize(RgbFrame(up.address, (60, 80)), resized.address, (30, 40), stream)
         cuda.submit(stream.handle, network)
         bench.kernels.labels(low.address, (3, 8, 10), down.address, (60, 80), stream)
         cuda.download(mask, down, stream)
@@ -225,27 +226,27 @@ def test_a_frame_goes_up_once_and_a_mask_comes_down_once_in_one_graph(bench: Ben
 
 @pytest.mark.parametrize("size", [(0, 10), (10, 40000)])
 def test_sides_that_no_index_holds_are_refused(bench: Bench, size: tuple[int, int]) -> None:
-    with pytest.raises(SizeError, match=r"a picture with a side of \d+ pixels"):
+    with pytest.raises(SizeError):
         bench.kernels.nearest(0, (10, 10), 0, size, bench.stream)
-    with pytest.raises(SizeError, match="256 classes"):
+    with pytest.raises(SizeError):
         bench.kernels.labels(0, (256, 4, 4), 0, (8, 8), bench.stream)
 
 
 def test_structs_are_those_of_the_source(bench: Bench) -> None:
-    library = cpu.library_from_source()
-    structs = {
-        "resize_rgb": arguments.ResizeRgb, "resize_yuv": arguments.ResizeYuv, "labels_float": arguments.Labels,
-        "labels_half": arguments.Labels, "labels_nearest": arguments.Nearest, "overlay": arguments.Overlay,
+    library = ctypes.CDLL(str(library_path()))
+    types = {
+        "resize_rgb": structs.ResizeRgb, "resize_yuv": structs.ResizeYuv, "labels_float": structs.Labels,
+        "labels_half": structs.Labels, "labels_nearest": structs.Nearest, "overlay": structs.Overlay,
     }  # fmt: skip
-    assert tuple(structs) == source.KERNELS
-    for name, struct in structs.items():
+    assert tuple(types) == compile.KERNELS
+    for name, struct in types.items():
         assert ctypes.c_uint.in_dll(library, f"{name}_bytes").value == ctypes.sizeof(struct), name
 
 
 def test_the_constants_are_those_of_the_source() -> None:
     from edgeseg.engines.tensorrt.kernels import kernels
 
-    text = source.SOURCE.read_text()
+    text = compile.SOURCE.read_text()
     assert f"const int ROWS = {kernels.ROWS};" in text
     assert f"__launch_bounds__({kernels.THREADS}, 8)" in text
 
@@ -258,8 +259,8 @@ def test_what_is_compiled_is_compiled_once(tmp_path: Path, monkeypatch: pytest.M
         calls.append(path)
         path.write_bytes(b"image")
 
-    assert source.compiled("sm_86.cubin", compile_to).read_bytes() == b"image"
-    assert source.compiled("sm_86.cubin", compile_to).is_relative_to(tmp_path)
+    assert compile.cached_binary("sm_86.cubin", compile_to).read_bytes() == b"image"
+    assert compile.cached_binary("sm_86.cubin", compile_to).is_relative_to(tmp_path)
     assert len(calls) == 1
 
 
@@ -268,10 +269,9 @@ def no_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with neither compiler nor cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setattr(nvcc, "TOOLKIT", tmp_path / "nvcc")
-    monkeypatch.setattr(nvcc, "PIP", ())
-    monkeypatch.setattr(nvcc.importlib, "import_module", _not_installed)
+    monkeypatch.setattr(compile, "TOOLKIT", tmp_path / "nvcc")
+    monkeypatch.setattr(compile, "PIP", ())
+    monkeypatch.setattr(compile.importlib, "import_module", _not_installed)
 
 
 def _not_installed(name: str) -> None:
@@ -279,51 +279,36 @@ def _not_installed(name: str) -> None:
 
 
 @pytest.mark.usefixtures("no_tools")
-def test_a_machine_without_compilers_is_told_what_to_install() -> None:
+def test_a_machine_without_compilers_gets_the_package_to_install() -> None:
     with pytest.raises(UnavailableError) as problem:
-        cpu.library_from_source()
-    assert str(problem.value) == "there is no C++ compiler (apt install g++, or set CXX)"
-    with pytest.raises(UnavailableError) as problem:
-        nvcc.cubin_from_source("8.6")
-    assert problem.value.message == (
-        "the GPU's kernels cannot be compiled for sm_86: there is no nvcc; there is no NVRTC"
-    )
-    assert "pip install cuda-bindings nvidia-cuda-nvrtc" in problem.value.hint
-
-
-def test_a_compiler_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    broken = tmp_path / "c++"
-    broken.write_text("#!/bin/sh\necho 'no such header' >&2\nexit 1\n")
-    broken.chmod(0o755)
-    monkeypatch.setenv("CXX", str(broken))
-    with pytest.raises(UnavailableError, match=r"cannot compile pixels\.cu: no such header"):
-        cpu.library_from_source()
-    assert not list((tmp_path / "cache").rglob("*.so"))
+        compile.cubin_from_source("8.6")
+    assert problem.value.code == "ES-MISSING-COMPILER"
+    assert "sm_86" in problem.value.message
+    assert "nvidia-cuda-nvrtc" in problem.value.hint
 
 
 @pytest.mark.parametrize("gpu", GPUS)
 def test_nvcc_compiles_every_kernel_without_spilling(
     gpu: str, tmp_path: Path, without: Callable[[str, str], None]
 ) -> None:
-    compiler = nvcc.find_nvcc()
+    compiler = compile.find_nvcc()
     if compiler is None or not shutil.which("c++"):
         without("nvcc", "there is no nvcc here, or no C++ compiler for it")
-    command = [str(compiler), "-cubin", f"-arch=sm_{gpu.replace('.', '')}", *nvcc.FLAGS, "-Xptxas", "-v"]
-    command += ["-o", str(tmp_path / "cubin"), str(source.SOURCE)]
+    command = [str(compiler), "-cubin", f"-arch=sm_{gpu.replace('.', '')}", *compile.FLAGS, "-Xptxas", "-v"]
+    command += ["-o", str(tmp_path / "cubin"), str(compile.SOURCE)]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
     assert "warning" not in made.stderr
-    assert made.stderr.count("0 bytes spill stores, 0 bytes spill loads") == len(source.KERNELS), made.stderr
+    assert made.stderr.count("0 bytes spill stores, 0 bytes spill loads") == len(compile.KERNELS), made.stderr
     image = (tmp_path / "cubin").read_bytes()
-    assert all(b".text." + name.encode() + b"\0" in image for name in source.KERNELS)
+    assert all(b".text." + name.encode() + b"\0" in image for name in compile.KERNELS)
 
 
 def test_nvrtc_compiles_the_same_kernels(tmp_path: Path) -> None:
     pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings is not installed")
     try:
-        nvcc._compile_with_nvrtc("sm_86", tmp_path / "cubin")
+        compile._compile_with_nvrtc("sm_86", tmp_path / "cubin")
     except UnavailableError as problem:
         pytest.skip(problem.message)
     image = (tmp_path / "cubin").read_bytes()
-    assert all(b".text." + name.encode() + b"\0" in image for name in source.KERNELS)
+    assert all(b".text." + name.encode() + b"\0" in image for name in compile.KERNELS)

@@ -10,9 +10,8 @@ from small_plan import HEAD, LAYERS, STEM, small_plan
 
 from edgeseg.artifact import Layer
 from edgeseg.engines.layers import requests_from_onnx
-from edgeseg.engines.tensorrt.dump import layers_from_log
-from edgeseg.engines.tensorrt.layer import PlanLayer, PlanTensor
-from edgeseg.engines.tensorrt.obtained import computes, layers_from_plan, multiplied
+from edgeseg.engines.tensorrt.build_log import layers_from_log
+from edgeseg.engines.tensorrt.plan_layers import PlanLayer, PlanTensor, is_product, layers_from_plan, product_precision
 
 REQUESTS = {STEM: (STEM, "int8"), "stem.1/Relu": (STEM, "int8"), HEAD: (HEAD, "fp32")}
 
@@ -61,8 +60,8 @@ def test_a_layer_of_two_products_gives_both_and_a_second_layer_of_one_gives_none
         ("resize", "Resize", "0x0", False),
     ],
 )
-def test_what_computes(name: str, op: str, tactic: str, expected: bool) -> None:
-    assert computes(PlanLayer(name, op, tactic=tactic)) is expected
+def test_what_is_product(name: str, op: str, tactic: str, expected: bool) -> None:
+    assert is_product(PlanLayer(name, op, tactic=tactic)) is expected
 
 
 @pytest.mark.parametrize(
@@ -80,7 +79,7 @@ def test_what_computes(name: str, op: str, tactic: str, expected: bool) -> None:
 )
 def test_in_which_type_a_layer_multiplies(inputs: list[str], constants: list[PlanTensor], expected: str) -> None:
     layer = PlanLayer("a", "gemm", inputs=tuple(map(tensor, inputs)), constants=tuple(constants))
-    assert multiplied(layer) == expected
+    assert product_precision(layer) == expected
 
 
 def test_a_real_build_obtains_what_its_onnx_asks_for() -> None:

@@ -13,9 +13,9 @@ from small_onnx import onnx_model
 
 from edgeseg.engines.options import BuildOptions
 from edgeseg.engines.tensorrt.builder import BuildRequest, shapes_from_options
+from edgeseg.engines.tensorrt.errors import first_line, node_label
 from edgeseg.engines.tensorrt.memory import needed_mib
 from edgeseg.engines.tensorrt.monitor import Phases
-from edgeseg.engines.tensorrt.refusals import described, first_line
 from edgeseg.errors import SizeError
 from edgeseg.spec import Precision
 
@@ -52,8 +52,8 @@ def test_a_phase_takes_one_step_of_its_parent() -> None:
 
 def test_a_node_is_told_with_its_operator_and_its_torch_module() -> None:
     node = helper.make_node("Conv", ["x", "w"], ["y"], "stage4.0.gather.0/Conv")
-    assert described(node) == "stage4.0.gather.0/Conv (Conv, torch module stage4.0.gather.0)"
-    assert described(helper.make_node("Relu", ["y"], ["z"])) == "z (Relu)"
+    assert node_label(node) == "stage4.0.gather.0/Conv (Conv, torch module stage4.0.gather.0)"
+    assert node_label(helper.make_node("Relu", ["y"], ["z"])) == "z (Relu)"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_node_is_told_with_its_operator_and_its_torch_module() -> None:
         ("IBuilder::buildSerializedNetwork: Error Code 10: Internal Error (Could not find any implementation)",
          "Internal Error (Could not find any implementation)"),
         ("\n\nplain words\nmore", "plain words"),
-        ("", "no reason given"),
+        ("", "TensorRT gives no reason"),
     ],
 )  # fmt: skip
 def test_a_complaint_is_one_line_without_places_in_somebody_elses_source(said: str, kept: str) -> None:

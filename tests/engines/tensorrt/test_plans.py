@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import psutil
 import pytest
+from emulated_cuda import EmulatedCuda
 from fake_tensorrt import FakeTensorRt, install
 from small_cli import runner
 from small_onnx import float_onnx, frames
@@ -21,8 +22,7 @@ from edgeseg.artifact import Artifact, sidecar_path
 from edgeseg.engines import open_engine
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.options import BuildOptions, RunOptions
-from edgeseg.engines.tensorrt import backend, compiling, device, pipeline
-from edgeseg.engines.tensorrt.cuda.emulated import EmulatedCuda
+from edgeseg.engines.tensorrt import backend, device, engines, pipeline
 from edgeseg.errors import EdgeSegError, FormatError, MismatchError, SizeError, UnavailableError
 from edgeseg.pixels.resize import resize_rgb
 from edgeseg.segmenter import open_segmenter
@@ -83,7 +83,7 @@ def test_what_a_dla_leaves_to_the_gpu_is_told_and_in_the_sidecar(
 ) -> None:
     install(monkeypatch, tensorrt_rtx, dla_cores=2)
     assert build(tmp_path, dla=1).build.fell_back == ("layer1", "layer2")
-    assert "the DLA leaves 2 of 3 layers to the GPU: layer1, layer2" in caplog.text
+    assert "2 of 3 layers; the GPU runs them: layer1, layer2" in caplog.text
 
 
 def test_a_build_runs_on_the_gpu_that_is_asked_for(
@@ -103,7 +103,7 @@ def test_a_build_runs_on_the_gpu_that_is_asked_for(
 
     monkeypatch.setattr(device, "open_cuda", opened)
     monkeypatch.setattr(device, "gpu_count", lambda: 2)
-    monkeypatch.setattr(compiling, "plan_from_request", builder)
+    monkeypatch.setattr(engines, "plan_from_request", builder)
     with pytest.raises(UnavailableError, match=r"building on \['cuda:1'\]"):
         build(tmp_path, device="cuda:1")
     assert not current
@@ -147,7 +147,7 @@ def test_a_plan_whose_gpu_is_another_kind_than_the_one_it_is_opened_on_is_refuse
     monkeypatch.setattr(backend, "open_cuda", {"cuda:0": fake.cuda, "cuda:1": other}.__getitem__)
     with pytest.raises(MismatchError) as problem:
         open_engine("tensorrt").open(plan, RunOptions("cuda:1"))
-    assert problem.value.code == "ES-MISMATCH"
+    assert problem.value.code == "ES-MISMATCH-GPU"
 
 
 @pytest.mark.parametrize("output", Output)
@@ -224,76 +224,69 @@ def test_stage_times_cover_upload_compute_and_download(fake: FakeTensorRt, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("step", "said", "kind", "message", "hint"),
+    ("step", "log", "code", "part"),
     [
-        ("builder", NO_DRIVER, UnavailableError, "finds no NVIDIA GPU with a driver that is new enough", "nvidia-smi"),
-        ("builder", "libnvinfer is broken", UnavailableError, "tensorrt cannot start: libnvinfer is broken", "doctor"),
-        ("parse", "No importer registered for op: Foo", FormatError,
-         "does not take the node conv1 (Conv) of float.onnx: No importer registered for op: Foo", "another engine"),
-        ("build", "Error Code 10: Could not find any implementation for node conv1.", FormatError,
-         "tensorrt cannot build float.onnx (node conv1 (Conv)): Could not find any implementation", "--precision fp32"),
-        ("build", "[virtualMemoryBuffer.cpp::resizePhysical::180] Error Code 2: OutOfMemory", UnavailableError,
-         "the device ran out of memory while float.onnx was built", "smaller --workspace"),
-        ("build", NO_DRIVER, UnavailableError, "finds no NVIDIA GPU", "install NVIDIA's driver"),
+        ("builder", NO_DRIVER, "ES-MISSING-DRIVER", "tensorrt"),
+        ("builder", "libnvinfer is broken", "ES-MISSING", "libnvinfer is broken"),
+        ("parse", "No importer registered for op: Foo", "ES-FORMAT-PARSE", "conv1 (Conv) of float.onnx"),
+        ("build", "Error Code 10: Could not find any implementation for node conv1.", "ES-FORMAT-BUILD",
+         "float.onnx (node conv1 (Conv)): Could not find"),
+        ("build", "[virtualMemoryBuffer.cpp::resizePhysical::180] Error Code 2: OutOfMemory", "ES-MISSING-MEMORY",
+         "float.onnx"),
+        ("build", NO_DRIVER, "ES-MISSING-DRIVER", "tensorrt"),
     ],
 )  # fmt: skip
-def test_a_build_that_fails_says_where_and_what_to_type(
-    step: str, said: str, kind: type[EdgeSegError], message: str, hint: str,
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
-) -> None:  # fmt: skip
-    install(monkeypatch, tensorrt_rtx, **{step: said})
-    with pytest.raises(kind) as caught:
+def test_a_build_that_fails_says_where(
+    step: str, log: str, code: str, part: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install(monkeypatch, tensorrt_rtx, **{step: log})
+    with pytest.raises(EdgeSegError) as caught:
         build(tmp_path)
-    assert message in caught.value.message
+    assert caught.value.code == code
+    assert part in caught.value.message
     assert "\n" not in caught.value.message
-    assert hint in caught.value.hint
     assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize(
-    ("step", "said", "kind", "message"),
+    ("step", "log", "code"),
     [
-        ("deserialize", "Serialization assertion stdVersionRead failed. Version tag does not match.",
-         MismatchError, "tensorrt does not take small.tensorrt.fp32.plan: Serialization assertion"),
+        ("deserialize", "Serialization assertion stdVersionRead failed. Version tag does not match.", "ES-MISMATCH"),
         ("deserialize", "The engine plan file is generated on an incompatible device, expecting compute capability 8.6",
-         MismatchError, "compute capability 8.6"),
-        ("deserialize", "Error Code 2: OutOfMemory", UnavailableError, "the device has too little memory for small"),
-        ("deserialize", NO_DRIVER, UnavailableError, "finds no NVIDIA GPU"),
-        ("deserialize", "unexpected end", FormatError, "does not take small.tensorrt.fp32.plan: unexpected end"),
-        ("runtime", NO_DRIVER, UnavailableError, "finds no NVIDIA GPU"),
-        ("context", "out of memory", UnavailableError, "needs 1 MiB of device memory, and 819"),
-        ("execute", "illegal address", UnavailableError, "failed to run: illegal address"),
+         "ES-MISMATCH"),
+        ("deserialize", "Error Code 2: OutOfMemory", "ES-MISSING-MEMORY"),
+        ("deserialize", NO_DRIVER, "ES-MISSING-DRIVER"),
+        ("deserialize", "unexpected end", "ES-FORMAT"),
+        ("runtime", NO_DRIVER, "ES-MISSING-DRIVER"),
+        ("context", "out of memory", "ES-MISSING-MEMORY"),
+        ("execute", "illegal address", "ES-MISSING-RUN"),
     ],
 )  # fmt: skip
-def test_a_plan_that_cannot_run_says_why(
-    step: str, said: str, kind: type[EdgeSegError], message: str, fake: FakeTensorRt, tmp_path: Path
-) -> None:
+def test_a_plan_that_cannot_run_says_why(step: str, log: str, code: str, fake: FakeTensorRt, tmp_path: Path) -> None:
     plan = build(tmp_path)
-    fake.problems[step] = said
-    with pytest.raises(kind) as caught, open_engine("tensorrt").open(Artifact.open(plan.path)) as backend:
+    fake.problems[step] = log
+    with pytest.raises(EdgeSegError) as caught, open_engine("tensorrt").open(Artifact.open(plan.path)) as backend:
         backend.infer({"rgb": frames(1)})
-    assert message in caught.value.message
+    assert caught.value.code == code
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "code", "value"),
     [
-        ({"build": {"version": "10.3.0"}}, "small.tensorrt.fp32.plan is for tensorrt 10.3.0, and this is 1.7.1.116"),
-        ({"device": {"compute_capability": "8.7"}}, "is for compute capability 8.7, and this GPU has cpu"),
-        (
-            {"build": {"options": {"gpus": ["8.6", "8.9"]}}},
-            "is for compute capability 8.6 and 8.9, and this GPU has cpu",
-        ),
+        ({"build": {"version": "10.3.0"}}, "ES-MISMATCH-VERSION", "10.3.0"),
+        ({"device": {"compute_capability": "8.7"}}, "ES-MISMATCH-GPU", "8.7"),
+        ({"build": {"options": {"gpus": ["8.6", "8.9"]}}}, "ES-MISMATCH-GPU", "8.6 and 8.9"),
     ],
 )
 def test_a_plan_of_another_release_or_gpu_offers_the_rebuild(
-    changes: dict[str, Any], message: str, fake: FakeTensorRt, tmp_path: Path
+    changes: dict[str, Any], code: str, value: str, fake: FakeTensorRt, tmp_path: Path
 ) -> None:
     plan = build(tmp_path)
     sidecar(plan, **changes)
     with pytest.raises(MismatchError) as caught:
         open_engine("tensorrt").open(Artifact.open(plan.path))
-    assert message in caught.value.message
+    assert caught.value.code == code
+    assert value in caught.value.message
     assert caught.value.hint == "edgeseg build float.onnx --engine tensorrt"
 
 
@@ -313,7 +306,7 @@ def test_a_portable_plan_and_one_for_any_gpu_are_left_to_tensorrt(
 def test_a_truncated_plan_is_refused_with_the_command_that_makes_it(fake: FakeTensorRt, tmp_path: Path) -> None:
     plan = build(tmp_path)
     plan.path.write_bytes(plan.path.read_bytes()[:-100])
-    with pytest.raises(MismatchError, match="its SHA-256 differs") as caught:
+    with pytest.raises(MismatchError) as caught:
         Artifact.open(plan.path)
     assert caught.value.hint == "edgeseg convert small --engine tensorrt --precision fp32"
 
@@ -323,17 +316,15 @@ def test_a_plan_without_its_sidecar_is_named(fake: FakeTensorRt, tmp_path: Path)
     sidecar_path(plan.path).unlink()
     with pytest.raises(FormatError) as caught:
         Artifact.open(plan.path)
-    assert caught.value.message == (
-        "small.tensorrt.fp32.plan is a TensorRT plan without its sidecar small.tensorrt.fp32.plan.json"
-    )
+    assert "small.tensorrt.fp32.plan.json" in caught.value.message
 
 
 def test_a_frame_outside_the_profile_is_refused_with_the_range(fake: FakeTensorRt, tmp_path: Path) -> None:
     with open_engine("tensorrt").open(build(tmp_path, batch=(1, 2, 3))) as backend:
         with pytest.raises(SizeError) as caught:
             backend.infer({"rgb": frames(4)})
-        assert "takes rgb from 1x32x64x3 to 3x32x64x3, and got 4x32x64x3" in caught.value.message
-        assert "--batch" in caught.value.hint
+        assert caught.value.code == "ES-SIZE-BATCH"
+        assert "3x32x64x3" in caught.value.message
         assert backend.infer({"rgb": frames(2)})["logits"].shape[0] == 2
 
 
@@ -343,27 +334,23 @@ def test_a_build_that_does_not_fit_is_refused_before_it_starts(
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=100 << 20))
     with pytest.raises(UnavailableError) as caught:
         build(tmp_path)
-    assert caught.value.message == "building float.onnx takes about 1200 MiB, and 100 MiB of memory are free"
+    assert caught.value.code == "ES-MISSING-MEMORY"
+    assert "100 MiB" in caught.value.message
     assert "network_flags" not in fake.told
 
 
 def test_a_workspace_that_the_device_does_not_have_is_refused(fake: FakeTensorRt, tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match=r"takes about 9\d\d\d MiB, and 8192 MiB of device memory are free"):
+    with pytest.raises(UnavailableError, match="8192 MiB") as caught:
         build(tmp_path, workspace_mib=8000)
+    assert caught.value.code == "ES-MISSING-MEMORY"
 
 
-@pytest.mark.parametrize(
-    ("cores", "message", "hint"),
-    [(0, "there is no DLA core 0: this device has no DLA", "leave --dla out"),
-     (2, "there is no DLA core 5: this device has 2 DLA cores", "use --dla 0 to 1")],
-)  # fmt: skip
-def test_a_dla_core_that_is_not_there(
-    cores: int, message: str, hint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("cores", [0, 2])
+def test_a_dla_core_that_is_not_there(cores: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install(monkeypatch, tensorrt_rtx, dla_cores=cores)
     with pytest.raises(UnavailableError) as caught:
         build(tmp_path, dla=5 if cores else 0)
-    assert (caught.value.message, caught.value.hint) == (message, hint)
+    assert caught.value.code == "ES-MISSING-DLA"
 
 
 def test_layers_that_did_not_get_the_precision_are_named_and_nothing_is_left(
@@ -404,19 +391,19 @@ def test_without_a_gpu_rtx_still_builds_and_its_onnx_is_judged_in_its_place(
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "part"),
     [
-        (["--engine", "openvino", "--level", "3"], "the engine openvino takes no option level"),
-        (["--engine", "tensorrt", "--gpu", "8.6"], "the engine tensorrt takes no option gpus"),
+        (["--engine", "openvino", "--level", "3"], "level"),
+        (["--engine", "tensorrt", "--gpu", "8.6"], "gpus"),
         (["--engine", "tensorrt", "--batch", "two"], "two"),
         (["--engine", "tensorrt", "--batch", "4:2:1"], "4:2:1"),
         (["--engine", "openvino", "--dry-run"], "--dry-run"),
-        (["--engine", "tensorrt_rtx", "--gpu", "8.7"], "tensorrt_rtx makes no engine for compute capability 8.7"),
+        (["--engine", "tensorrt_rtx", "--gpu", "8.7"], "8.7"),
     ],
 )
 def test_options_that_an_engine_does_not_take(
     words: list[str],
-    message: str,
+    part: str,
     fake: FakeTensorRt,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -425,7 +412,7 @@ def test_options_that_an_engine_does_not_take(
     done = runner(monkeypatch, capfd)("build", float_onnx(tmp_path).path, "-o", tmp_path / "out", *words)
     assert done.code == 2
     (error,) = done.lines("error")
-    assert message in error
+    assert part in error
     assert len(done.lines("hint")) == 1
 
 

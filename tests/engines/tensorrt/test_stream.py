@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -20,7 +21,7 @@ from small_streams import Drawn, Kept
 from edgeseg.artifact import Artifact
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.tensorrt import pipeline
-from edgeseg.engines.tensorrt.kernels import PixelKernels, YuvPicture
+from edgeseg.engines.tensorrt.kernels import PixelKernels, YuvFrame
 from edgeseg.errors import DataError, UnavailableError
 from edgeseg.pixels.planes import Planes
 from edgeseg.predictions import semantic
@@ -116,7 +117,7 @@ def rgb_of_planes(fake: FakeTensorRt, planes: Planes) -> Array:
         buffers = [fake.cuda.buffer(plane.size) for plane in planes.arrays]
         for buffer, plane in zip(buffers, planes.arrays):
             fake.cuda.upload(buffer, np.ascontiguousarray(plane), stream_)
-        make = YuvPicture.nv12 if planes.layout == "NV12" else YuvPicture.i420
+        make = YuvFrame.nv12 if planes.layout == "NV12" else YuvFrame.i420
         picture = make(size, *[buffer.address for buffer in buffers], planes.matrix, planes.full_range)
         kernels.resize(picture, target.address, size, stream_)
         return fake.cuda.array(target.address, (*size, 3), np.uint8).copy()
@@ -305,7 +306,7 @@ def test_latency_ends_with_the_mask_however_long_that_lies_there(device: Segment
     assert 0 < sample < 400  # a tenth of a millisecond at most on an idle machine
 
 
-def test_a_device_with_room_for_one_context_takes_one_picture_at_a_time(
+def test_a_device_with_memory_for_one_context_takes_one_image_at_a_time(
     device: Segmenter, cpu: Segmenter, fake: FakeTensorRt, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake.problems["context"] = "out of memory"
@@ -313,7 +314,34 @@ def test_a_device_with_room_for_one_context_takes_one_picture_at_a_time(
     results = predicted(device)(iter(Drawn(6)))
     assert [result.frame.index for result in results] == list(range(6))
     assert device.slots == 1
-    assert caplog.text.count("one picture at a time: guess.tensorrt.fp32.plan needs 1 MiB") == 1
+    assert caplog.text.count("one image at a time") == 1
+
+
+def test_an_image_can_be_begun_while_another_thread_waits_for_its_own(
+    device: Segmenter, fake: FakeTensorRt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rgb, wait = Drawn.picture(), fake.cuda.wait
+    expected = device.segment(rgb).labels
+    first = device.submit(rgb)
+    waits, go_on = threading.Event(), threading.Event()
+
+    def waiting(stream_: Any) -> None:
+        if threading.current_thread() is worker:
+            waits.set()
+            assert go_on.wait(30)
+        wait(stream_)
+
+    worker = threading.Thread(target=first.result)
+    monkeypatch.setattr(fake.cuda, "wait", waiting)
+    worker.start()
+    assert waits.wait(30)
+    try:
+        np.testing.assert_array_equal(device.segment(rgb).labels, expected)
+        assert worker.is_alive()
+    finally:
+        go_on.set()
+        worker.join()
+    np.testing.assert_array_equal(first.result().labels, expected)
 
 
 def test_an_opacity_that_is_none_is_refused_each_time(device: Segmenter) -> None:

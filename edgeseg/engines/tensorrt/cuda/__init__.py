@@ -1,10 +1,11 @@
-"""The dozen CUDA calls that running an engine takes, behind one class, on whichever library is installed."""
+"""The CUDA calls that run an engine, behind one class, through pycuda or cuda-python."""
 
 from __future__ import annotations
 
 import importlib
 import re
 
+from edgeseg.engines.devices import MISSING
 from edgeseg.engines.tensorrt.cuda.cuda import Buffer, Cuda, CudaError, Graph, Stream
 from edgeseg.errors import UnavailableError, UnknownNameError
 
@@ -17,9 +18,9 @@ CUDA_LAYERS = {  # by preference; each module ends in `open_layer(index)`
 
 
 def open_cuda(device: str = "cuda:0", name: str | None = None) -> Cuda:
-    """The GPU `device`, through the layer `name` or else the first that works here.
+    """The GPU `device`, through the layer `name` or by default the first that works here.
 
-    UnavailableError where no layer is installed, where there is no driver, and where there is no such GPU.
+    UnavailableError without a layer, without a driver, or without that GPU.
     """
     index = device_index(device)
     if name is not None and name not in CUDA_LAYERS:
@@ -31,17 +32,16 @@ def open_cuda(device: str = "cuda:0", name: str | None = None) -> Cuda:
             return module.open_layer(index)  # type: ignore[no-any-return]
         except ModuleNotFoundError:
             continue
-        except UnavailableError as found:
-            problem = problem or found
-    raise problem or UnavailableError(
-        f"{name or 'a CUDA layer (pycuda or cuda-python)'} is not installed",
-        hint=f"pip install {name or 'cuda-python'}" + (", or pip install pycuda where nvcc is" if not name else ""),
-    )
+        except UnavailableError as layer_problem:
+            problem = problem or layer_problem
+    message = f"{name} is not installed" if name else "neither pycuda nor cuda-python is installed"
+    hint = f"pip install {name or 'cuda-python'}"
+    raise problem or UnavailableError(message, hint=hint, code="ES-MISSING-CUDA")
 
 
 def device_index(device: str) -> int:
     """The N of "cuda:N"; "cuda" alone is the first GPU."""
     match = re.fullmatch(r"cuda(?::(\d+))?", device)
     if not match:
-        raise UnavailableError(f"{device} is not a GPU", hint="name one as in --device cuda:0")
+        raise UnavailableError(f"{device} is not a CUDA device", hint="use --device cuda:0", code=MISSING)
     return int(match[1] or 0)

@@ -1,4 +1,4 @@
-"""What running an engine asks of CUDA, and what every layer shares."""
+"""The CUDA calls that run an engine, and the parts that all layers share."""
 
 from __future__ import annotations
 
@@ -23,18 +23,22 @@ Facts = dict[str, str | int]
 MIB = 1 << 20
 OUT_OF_MEMORY = "CUDA_ERROR_OUT_OF_MEMORY"
 HINTS = {
-    "CUDA_ERROR_INVALID_CONTEXT": "put the calls into `with cuda.current():`, in each thread",
-    "CUDA_ERROR_ILLEGAL_ADDRESS": "start the process anew: this one has lost the GPU",
-    "CUDA_ERROR_NO_BINARY_FOR_GPU": "the kernels are for another GPU: compile them for this one",
+    "CUDA_ERROR_INVALID_CONTEXT": "call within `with cuda.current():`, in each thread",
+    "CUDA_ERROR_ILLEGAL_ADDRESS": "restart the process: this one has lost the GPU",
+    "CUDA_ERROR_NO_BINARY_FOR_GPU": "compile the kernels for this GPU",
 }
 
 
 class CudaError(UnavailableError):
-    """A CUDA call that failed. code: its name in the driver API, as in CUDA_ERROR_INVALID_VALUE."""
+    """A CUDA call that failed. status: its name in the driver API, such as CUDA_ERROR_INVALID_VALUE."""
 
-    def __init__(self, call: str, code: str) -> None:
-        super().__init__(f"{call} failed: {code}", hint=HINTS.get(code, "edgeseg doctor shows the driver and the GPU"))
-        self.code = code
+    class_code = "ES-MISSING-CUDA"
+
+    def __init__(self, call: str, status: str) -> None:
+        super().__init__(
+            f"{call} failed: {status}", hint=HINTS.get(status, "run edgeseg doctor, which lists the driver and the GPU")
+        )
+        self.status = status
 
 
 @dataclass(eq=False)
@@ -46,7 +50,7 @@ class Buffer:
     owner: Cuda
 
     def free(self) -> None:
-        """Give the memory back, from any thread; a second time does nothing."""
+        """Free the memory, from any thread; a second call does nothing."""
         self.owner.free(self)
 
 
@@ -60,7 +64,7 @@ class Stream:
 
 @dataclass(eq=False)
 class Graph:
-    """Captured work. native: the layer's own object, there once the block of `capture` has ended."""
+    """Captured work. native: the layer's own object, set when the block of `capture` has ended."""
 
     native: Any = None
 
@@ -75,12 +79,12 @@ class Cuda(ABC):
     def __init__(self) -> None:
         self._buffers: dict[int, Buffer] = {}
         self._capturing: set[int] = set()
-        self._last: list[Callable[[], object]] = []  # what `close` calls, the newest first
+        self._on_close: list[Callable[[], object]] = []  # called in reverse order
         self._closed = False
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """The GPU's context on the calling thread; may be nested, and entered by several threads at once."""
+        """Make the GPU's context current on the calling thread. Blocks may be nested, and run in several threads."""
         self._push()
         try:
             yield
@@ -89,23 +93,24 @@ class Cuda(ABC):
 
     @abstractmethod
     def facts(self) -> Facts:
-        """device: its name. compute_capability: "8.6". cuda_driver: the CUDA it serves, "12.4". memory_mib."""
+        """device: its name. compute_capability: "8.6". cuda_driver: the newest CUDA it supports, "12.4". memory_mib."""
 
     @abstractmethod
     def memory(self) -> tuple[int, int]:
-        """Bytes of device memory that are free, and that there are."""
+        """Free and total bytes of device memory."""
 
     def buffer(self, nbytes: int) -> Buffer:
-        """New device memory, its content undefined."""
+        """New device memory with undefined content."""
         try:
             buffer = Buffer(self._allocate(nbytes), nbytes, self)
         except CudaError as problem:
-            if problem.code != OUT_OF_MEMORY:
+            if problem.status != OUT_OF_MEMORY:
                 raise
             free = self.memory()[0] // MIB
             raise UnavailableError(
-                f"out of device memory: asked for {-(-nbytes // MIB)} MiB, {free} MiB free",
-                hint="take a smaller --size, --batch or --workspace, or stop what else uses the GPU",
+                f"out of device memory: {-(-nbytes // MIB)} MiB needed, {free} MiB free",
+                hint="use a smaller --size, --batch or --workspace, or close other programs that use the GPU",
+                code="ES-MISSING-MEMORY",
             ) from problem
         self._buffers[buffer.address] = buffer
         return buffer
@@ -119,14 +124,14 @@ class Cuda(ABC):
 
     @abstractmethod
     def pinned(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
-        """A page-locked array, its content undefined: what asynchronous copies read and write."""
+        """A page-locked array with undefined content, for asynchronous copies."""
 
     @abstractmethod
     def stream(self) -> Stream:
         """A new stream that does not wait for the default one."""
 
     def upload(self, buffer: Buffer, array: Array, stream: Stream) -> None:
-        """Queue the copy of `array` to the start of `buffer`. Leave it alone until the stream is waited for."""
+        """Queue the copy of `array` to the start of `buffer`. Do not change it until the stream is done."""
         self._upload(buffer.address, _fitting(array, buffer), stream)
 
     def download(self, array: Array, buffer: Buffer, stream: Stream) -> None:
@@ -135,15 +140,15 @@ class Cuda(ABC):
 
     @abstractmethod
     def event(self) -> Any:
-        """A new event that keeps time."""
+        """A new event with a time stamp."""
 
     @abstractmethod
     def record(self, event: Any, stream: Stream) -> None:
-        """Queue the moment of `event`. In a capture it is taken at each launch of the graph."""
+        """Queue the time stamp of `event`. A captured one is taken at each launch of the graph."""
 
     @abstractmethod
     def elapsed_ms(self, start: Any, end: Any) -> float:
-        """Milliseconds between two recorded events whose stream was waited for."""
+        """Milliseconds between two recorded events of a stream that is done."""
 
     @abstractmethod
     def wait(self, stream: Stream) -> None:
@@ -151,9 +156,9 @@ class Cuda(ABC):
 
     @contextmanager
     def capture(self, stream: Stream) -> Iterator[Graph]:
-        """Put what the block queues on `stream` into a graph, and do not run it.
+        """Capture the work that the block queues on `stream` as a graph, without running it.
 
-        Allocate, and run everything once, before: neither memory nor lazily loaded kernels can be had in a capture.
+        Allocate, and run everything once, before: a capture can neither allocate memory nor load kernels.
         """
         graph = Graph()
         self._begin_capture(stream)
@@ -169,7 +174,7 @@ class Cuda(ABC):
 
     @abstractmethod
     def launch(self, graph: Graph, stream: Stream) -> None:
-        """Queue all the work of `graph`: the same addresses and arguments as when it was captured."""
+        """Queue all the work of `graph`, with the addresses and arguments of the capture."""
 
     @abstractmethod
     def load_kernels(self, image: bytes, names: Sequence[str]) -> dict[str, Any]:
@@ -177,17 +182,17 @@ class Cuda(ABC):
 
     @abstractmethod
     def run(self, kernel: Any, grid: Dim3, block: Dim3, arguments: Structure, stream: Stream) -> None:
-        """Queue a kernel whose one parameter is the struct `arguments`; its values are taken now."""
+        """Queue a kernel whose one parameter is the struct `arguments`, which is copied."""
 
     def close(self) -> None:
-        """Free everything and let the context go; a second time does nothing."""
+        """Free everything and release the context; a second call does nothing."""
         if self._closed:
             return
         with self.current():
             for buffer in list(self._buffers.values()):
                 self.free(buffer)
-            while self._last:
-                self._last.pop()()
+            while self._on_close:
+                self._on_close.pop()()
         self._closed = True
         self._release()
 
@@ -231,27 +236,27 @@ class Cuda(ABC):
 def no_driver() -> UnavailableError:
     """The error of a machine without NVIDIA's driver."""
     return UnavailableError(
-        "this machine has no NVIDIA driver: libcuda cannot be loaded",
-        hint="install the driver (nvidia-smi shows it), start the container with --gpus all, or use another --engine",
-        code=MISSING,
+        "this machine has no NVIDIA driver: libcuda is missing",
+        hint="install the driver (nvidia-smi checks it), start the container with --gpus all, or use another --engine",
+        code="ES-MISSING-DRIVER",
     )
 
 
 def no_device(index: int, count: int) -> UnavailableError:
-    """The error of an `index` that is not below `count`."""
-    hint = "name one of them: --device cuda:0" if count else "nvidia-smi and CUDA_VISIBLE_DEVICES say why"
-    return UnavailableError(f"there is no cuda:{index}: this machine has {count} of them", hint=hint, code=MISSING)
+    """The error for GPU `index` on a machine with `count` GPUs."""
+    hint = f"use --device cuda:0 to cuda:{count - 1}" if count else "check nvidia-smi and CUDA_VISIBLE_DEVICES"
+    return UnavailableError(f"this machine has no cuda:{index}; it has {count} GPUs", hint=hint, code=MISSING)
 
 
 def _fitting(array: Array, buffer: Buffer) -> Array:
     if array.nbytes > buffer.nbytes or not array.flags.c_contiguous:
         layout = "contiguous" if array.flags.c_contiguous else "strided"
-        raise ValueError(f"a {layout} array of {array.nbytes} bytes for a buffer of {buffer.nbytes}")
+        raise ValueError(f"cannot copy a {layout} array of {array.nbytes} bytes: the buffer has {buffer.nbytes} bytes")
     return array
 
 
 def array_at(address: int, shape: Sequence[int], dtype: DTypeLike) -> Array:
-    """The array at a host address, which somebody else keeps alive."""
+    """The array at a host address, whose memory the caller keeps alive."""
     nbytes = math.prod(shape) * np.dtype(dtype).itemsize
     array: Array = np.ctypeslib.as_array((c_uint8 * nbytes).from_address(address)).view(dtype).reshape(shape)
     return array

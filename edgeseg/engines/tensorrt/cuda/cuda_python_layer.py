@@ -1,4 +1,4 @@
-"""CUDA through cuda-python, which pip installs as a wheel: cuda.bindings, or `cuda.cuda` before 12.6."""
+"""CUDA through cuda-python, which has wheels: cuda.bindings, or `cuda.cuda` before 12.6."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from edgeseg.engines.tensorrt.cuda.cuda import (
 
 
 def open_layer(index: int) -> Cuda:
-    """GPU `index`. ModuleNotFoundError where cuda-python is not installed."""
+    """GPU `index`. ModuleNotFoundError if cuda-python is not installed."""
     driver = _driver()
     try:
         (code,) = driver.cuInit(0)
-    except RuntimeError as problem:  # libcuda is loaded here; a missing function is a driver that is too old
+    except RuntimeError as problem:  # this loads libcuda; a function is missing if the driver is too old
         raise no_driver() from problem
     count = 0 if int(code) else int(_result(driver, "cuDeviceGetCount"))
     if index >= count:
@@ -47,10 +47,10 @@ def _driver() -> Any:
 
 
 def _result(driver: Any, name: str, *arguments: Any) -> Any:
-    """What `name` returns behind its success code; CudaError where it fails."""
-    code, *results = getattr(driver, name)(*arguments)
-    if int(code):
-        raise CudaError(name, driver.CUresult(code).name)
+    """The results of `name` without its status; CudaError if it fails."""
+    status, *results = getattr(driver, name)(*arguments)
+    if int(status):
+        raise CudaError(name, driver.CUresult(status).name)
     return results[0] if len(results) == 1 else tuple(results)
 
 
@@ -77,27 +77,27 @@ class CudaPythonLayer(Cuda):
         }
 
     def memory(self) -> tuple[int, int]:
-        """What is free, and all there is."""
+        """Free and total bytes."""
         free, total = self._call("cuMemGetInfo")
         return int(free), int(total)
 
     def pinned(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
-        """An array that copies run from while the CPU goes on."""
+        """Page-locked memory, for asynchronous copies."""
         nbytes = math.prod(shape) * np.dtype(dtype).itemsize
         address = int(self._call("cuMemHostAlloc", nbytes, self._driver.CU_MEMHOSTALLOC_PORTABLE))
-        self._last.append(lambda: self._call("cuMemFreeHost", address))
+        self._on_close.append(lambda: self._call("cuMemFreeHost", address))
         return array_at(address, shape, dtype)
 
     def stream(self) -> Stream:
         """A stream of its own."""
         stream = self._call("cuStreamCreate", int(self._driver.CUstream_flags.CU_STREAM_NON_BLOCKING))
-        self._last.append(lambda: self._call("cuStreamDestroy", stream))
+        self._on_close.append(lambda: self._call("cuStreamDestroy", stream))
         return Stream(int(stream), stream)
 
     def event(self) -> Any:
         """An event with timing."""
         event = self._call("cuEventCreate", int(self._driver.CUevent_flags.CU_EVENT_DEFAULT))
-        self._last.append(lambda: self._call("cuEventDestroy", event))
+        self._on_close.append(lambda: self._call("cuEventDestroy", event))
         return event
 
     def record(self, event: Any, stream: Stream) -> None:
@@ -123,12 +123,12 @@ class CudaPythonLayer(Cuda):
     def load_kernels(self, image: bytes, names: Sequence[str]) -> dict[str, Any]:
         """Load a cubin."""
         module = self._call("cuModuleLoadData", image)
-        self._last.append(lambda: self._call("cuModuleUnload", module))
+        self._on_close.append(lambda: self._call("cuModuleUnload", module))
         return {name: self._call("cuModuleGetFunction", module, name.encode()) for name in names}
 
     def run(self, kernel: Any, grid: Dim3, block: Dim3, arguments: Structure, stream: Stream) -> None:
         """Queue a kernel."""
-        parameters = (c_void_p * 1)(addressof(arguments))  # an array of pointers to the parameters: here to one
+        parameters = (c_void_p * 1)(addressof(arguments))  # an array of pointers to the parameters, here one
         self._call("cuLaunchKernel", kernel, *grid, *block, 0, stream.native, addressof(parameters), 0)
 
     def _call(self, name: str, *arguments: Any) -> Any:
@@ -167,7 +167,7 @@ class CudaPythonLayer(Cuda):
             executable = self._call("cuGraphInstantiate", graph, 0)
         finally:
             self._call("cuGraphDestroy", graph)
-        self._last.append(lambda: self._call("cuGraphExecDestroy", executable))
+        self._on_close.append(lambda: self._call("cuGraphExecDestroy", executable))
         return executable
 
     def _drop_capture(self, stream: Stream) -> None:

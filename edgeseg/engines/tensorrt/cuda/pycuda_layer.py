@@ -1,4 +1,4 @@
-"""CUDA through pycuda; what it lacks comes from the driver library itself."""
+"""CUDA through pycuda, and through the driver library for calls that pycuda lacks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from edgeseg.engines.tensorrt.cuda.libcuda import EXTERNAL, THREAD_LOCAL, LibCud
 
 PORTABLE = 1  # CU_MEMHOSTALLOC_PORTABLE
 NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING
-# What pycuda says for an error: the text of cuGetErrorString (or the code's own words before CUDA 6).
+# The texts of cuGetErrorString, which pycuda raises, with the names of the errors.
 CODES = {
     "out of memory": OUT_OF_MEMORY,
     "invalid device context": "CUDA_ERROR_INVALID_CONTEXT",
@@ -39,7 +39,7 @@ CODES = {
 
 
 def open_layer(index: int) -> Cuda:
-    """GPU `index`. ModuleNotFoundError where pycuda is not installed."""
+    """GPU `index`. ModuleNotFoundError if pycuda is not installed."""
     try:
         from pycuda import driver
     except ModuleNotFoundError:
@@ -59,7 +59,7 @@ def open_layer(index: int) -> Cuda:
 class PycudaLayer(Cuda):
     """A GPU through pycuda.
 
-    pycuda frees what it made in destructors, which need the context on their thread: all of it is kept until `close`.
+    pycuda frees its objects in destructors, which need the context on their thread: this keeps them until `close`.
     """
 
     def __init__(self, driver: Any, index: int) -> None:
@@ -68,10 +68,10 @@ class PycudaLayer(Cuda):
         self._device = driver.Device(index)
         self._libcuda = LibCuda()
         self._allocations: dict[int, Any] = {}
-        with _told(driver):
+        with _cuda_errors(driver):
             self._context = self._device.retain_primary_context()
-        self._kept: list[Any] = []
-        self._last.append(self._kept.clear)
+        self._objects: list[Any] = []
+        self._on_close.append(self._objects.clear)
 
     def facts(self) -> Facts:
         """The device, as the driver describes it."""
@@ -84,29 +84,29 @@ class PycudaLayer(Cuda):
         }
 
     def memory(self) -> tuple[int, int]:
-        """What is free, and all there is."""
-        with _told(self._driver):
+        """Free and total bytes."""
+        with _cuda_errors(self._driver):
             free, total = self._driver.mem_get_info()
         return int(free), int(total)
 
     def pinned(self, shape: Sequence[int], dtype: DTypeLike) -> Array:
-        """An array that copies run from while the CPU goes on."""
-        with _told(self._driver):
+        """Page-locked memory, for asynchronous copies."""
+        with _cuda_errors(self._driver):
             array: Array = self._driver.pagelocked_empty(tuple(shape), np.dtype(dtype), mem_flags=PORTABLE)
-        self._kept.append(array)
+        self._objects.append(array)
         return array
 
     def stream(self) -> Stream:
         """A stream of its own."""
-        with _told(self._driver):
+        with _cuda_errors(self._driver):
             stream = self._driver.Stream(NON_BLOCKING)
-        self._kept.append(stream)
+        self._objects.append(stream)
         return Stream(int(stream.handle), stream)
 
     def event(self) -> int:
         """An event with timing."""
-        event = self._libcuda.made("cuEventCreate", c_uint(0))
-        self._last.append(lambda: self._libcuda.call("cuEventDestroy_v2", event))
+        event = self._libcuda.create("cuEventCreate", c_uint(0))
+        self._on_close.append(lambda: self._libcuda.call("cuEventDestroy_v2", event))
         return event
 
     def record(self, event: int, stream: Stream) -> None:
@@ -122,7 +122,7 @@ class PycudaLayer(Cuda):
 
     def wait(self, stream: Stream) -> None:
         """Wait for the stream alone."""
-        with _told(self._driver):
+        with _cuda_errors(self._driver):
             stream.native.synchronize()
 
     def launch(self, graph: Graph, stream: Stream) -> None:
@@ -131,14 +131,14 @@ class PycudaLayer(Cuda):
 
     def load_kernels(self, image: bytes, names: Sequence[str]) -> dict[str, Any]:
         """Load a cubin."""
-        with _told(self._driver):
+        with _cuda_errors(self._driver):
             module = self._driver.module_from_buffer(image)
-            self._kept.append(module)
+            self._objects.append(module)
             return {name: module.get_function(name) for name in names}
 
     def run(self, kernel: Any, grid: Dim3, block: Dim3, arguments: Structure, stream: Stream) -> None:
         """Queue a kernel."""
-        with _told(self._driver):
+        with _cuda_errors(self._driver):
             kernel(np.void(bytes(arguments)), grid=grid, block=block, stream=stream.native)
 
     def _push(self) -> None:
@@ -150,32 +150,32 @@ class PycudaLayer(Cuda):
         self._driver.Context.pop()
 
     def _release(self) -> None:
-        """Let the context go on whichever thread this is.
+        """Release the context, from any thread.
 
-        pycuda's `detach` does nothing on another thread than the opening one, unless the context is current; and it
-        leaves a primary context on the driver's stack, because the driver pops only contexts that it destroys.
+        On another thread than the opening one pycuda's `detach` does nothing unless the context is current. It leaves a
+        primary context on the driver's stack, because the driver pops only contexts that it destroys.
         """
         self._context.push()
         self._context.detach()
         if self._driver.Context.get_current() is None:
-            self._libcuda.made("cuCtxPopCurrent_v2")
+            self._libcuda.create("cuCtxPopCurrent_v2")
 
     def _allocate(self, nbytes: int) -> int:
-        with _told(self._driver):
+        with _cuda_errors(self._driver):
             allocation = self._driver.mem_alloc(nbytes)
         self._allocations[int(allocation)] = allocation
         return int(allocation)
 
     def _free(self, address: int) -> None:
-        with _told(self._driver):
+        with _cuda_errors(self._driver):
             self._allocations.pop(address).free()
 
     def _upload(self, address: int, array: Array, stream: Stream) -> None:
-        with _told(self._driver):
+        with _cuda_errors(self._driver):
             self._driver.memcpy_htod_async(address, array, stream.native)
 
     def _download(self, array: Array, address: int, stream: Stream) -> None:
-        with _told(self._driver):
+        with _cuda_errors(self._driver):
             self._driver.memcpy_dtoh_async(array, address, stream.native)
 
     def _begin_capture(self, stream: Stream) -> None:
@@ -183,7 +183,7 @@ class PycudaLayer(Cuda):
 
     def _end_capture(self, stream: Stream) -> int:
         graph = self._libcuda.end_capture(stream.handle)
-        self._last.append(lambda: self._libcuda.call("cuGraphExecDestroy", graph))
+        self._on_close.append(lambda: self._libcuda.call("cuGraphExecDestroy", graph))
         return graph
 
     def _drop_capture(self, stream: Stream) -> None:
@@ -191,8 +191,8 @@ class PycudaLayer(Cuda):
 
 
 @contextmanager
-def _told(driver: Any) -> Iterator[None]:
-    """CudaError in place of pycuda's, whose text is "cuMemAlloc failed: out of memory"."""
+def _cuda_errors(driver: Any) -> Iterator[None]:
+    """Raise pycuda's errors, such as "cuMemAlloc failed: out of memory", as CudaError."""
     try:
         yield
     except driver.Error as problem:

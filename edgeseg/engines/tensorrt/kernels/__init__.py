@@ -1,8 +1,8 @@
-"""What a GPU does to pixels before and after a network, from one source for GPUs and, in tests, for the CPU."""
+"""The pixel work around a network on the GPU: resize, labels and overlay, from one source that tests run on the CPU."""
 
 from __future__ import annotations
 
+from edgeseg.engines.tensorrt.kernels.device_frame import RgbFrame, YuvFrame
 from edgeseg.engines.tensorrt.kernels.kernels import PixelKernels
-from edgeseg.engines.tensorrt.kernels.picture import RgbPicture, YuvPicture
 
-__all__ = ["PixelKernels", "RgbPicture", "YuvPicture"]
+__all__ = ["PixelKernels", "RgbFrame", "YuvFrame"]

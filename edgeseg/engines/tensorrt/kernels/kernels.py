@@ -1,8 +1,7 @@
-"""The pixel kernels on a device: their grids and arguments, and the small tables that they read."""
+"""The pixel kernels on a device: their grids and parameters, and the tables that they read."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable
 from ctypes import Structure
 from typing import Any, Literal
@@ -11,47 +10,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.engines.tensorrt.cuda.cuda import Buffer, Cuda, Stream
-from edgeseg.engines.tensorrt.kernels.arguments import Labels, Nearest, Overlay
-from edgeseg.engines.tensorrt.kernels.cpu import library_path
-from edgeseg.engines.tensorrt.kernels.nvcc import cubin_from_source
-from edgeseg.engines.tensorrt.kernels.picture import Picture, RgbPicture, Size
-from edgeseg.engines.tensorrt.kernels.source import KERNELS
-from edgeseg.engines.tensorrt.kernels.taps import resize_taps
+from edgeseg.engines.tensorrt.kernels.compile import KERNELS, cubin_from_source
+from edgeseg.engines.tensorrt.kernels.device_frame import DeviceFrame, RgbFrame, Size
+from edgeseg.engines.tensorrt.kernels.structs import Labels, Nearest, Overlay
 from edgeseg.errors import SizeError
 from edgeseg.pixels.overlay import blend_tables
 from edgeseg.pixels.palette import Palette
 
-THREADS = 128  # of a block, side by side: what pixels.cu is compiled for
-ROWS = 4  # of a mask that one thread works: ROWS in pixels.cu
-LONGEST = 32767  # pixels of a side: indices are 16 bits wide, and products of two sides 32
-
-
-def image_from_source(compute_capability: str) -> bytes:
-    """What `Cuda.load_kernels` takes: a cubin, or for the emulated device, "cpu", the path of a library."""
-    if compute_capability == "cpu":
-        return os.fsencode(library_path())
-    return cubin_from_source(compute_capability)
+THREADS = 128  # of a block, in a row: __launch_bounds__ in pixels.cu
+ROWS = 4  # of a mask per thread: ROWS in pixels.cu
+MAX_SIDE = 32767  # pixels: indices have 16 bits, and products of two sides 32
+TAP_ONE = 2048  # the weight 1 of a resize tap
 
 
 class PixelKernels:
-    """Kernels that queue their work on a stream. Memory is named by its device address; whose it is stays its owner's.
+    """Kernels that queue their work on a stream. Memory is given by its device address and stays its owner's.
 
     Needs the context on the calling thread. The first call with a new pair of sizes or a new palette uploads a table,
     so make it before a capture.
     """
 
-    def __init__(self, cuda: Cuda, image: bytes | None = None) -> None:
+    def __init__(self, cuda: Cuda) -> None:
         self._cuda = cuda
-        image = image_from_source(str(cuda.facts()["compute_capability"])) if image is None else image
-        self._kernels = cuda.load_kernels(image, KERNELS)
+        self._kernels = cuda.load_kernels(cubin_from_source(str(cuda.facts()["compute_capability"])), KERNELS)
         self._tables: dict[Hashable, Buffer] = {}
 
-    def resize(self, picture: Picture, target: int, size: Size, stream: Stream) -> None:
-        """Bring `picture` to `size` (H, W) as contiguous rgb (H, W, 3) uint8 at `target`, as `resize_rgb` does."""
-        _check_sides(*picture.size, *size)
-        rows = self._taps(picture.size[0], size[0], stream, columns=False)
-        columns = self._taps(picture.size[1], size[1], stream, columns=True)
-        self._run(picture.kernel, size, picture.arguments(target, rows, columns, size), stream)
+    def resize(self, frame: DeviceFrame, target: int, size: Size, stream: Stream) -> None:
+        """Resize `frame` to `size` (H, W) as contiguous rgb (H, W, 3) uint8 at `target`, as `resize_rgb` does."""
+        _check_sides(*frame.size, *size)
+        rows = self._taps(frame.size[0], size[0], stream, columns=False)
+        columns = self._taps(frame.size[1], size[1], stream, columns=True)
+        self._run(frame.kernel, size, frame.arguments(target, rows, columns, size), stream)
 
     def labels(
         self,
@@ -68,20 +57,20 @@ class PixelKernels:
         classes, height, width = shape
         _check_sides(height, width, *size)
         if not 1 <= classes <= 255:
-            raise SizeError(f"{classes} classes for uint8 labels", hint="use a model with 1 to 255 classes")
+            raise SizeError(f"uint8 labels cannot hold {classes} classes", hint="use a model with 1 to 255 classes")
         scales = (_scale(*sides, align_corners) for sides in zip((height, width), size))
         values = Labels(logits, target, classes, height, width, *size, *scales, 0.0 if align_corners else 0.5)
         kernel = {"fp32": "labels_float", "fp16": "labels_half"}[dtype]
         self._run(kernel, (-(-size[0] // ROWS), size[1]), values, stream)
 
     def nearest(self, labels: int, labels_size: Size, target: int, size: Size, stream: Stream) -> None:
-        """Labels (h, w) brought to `size`, as `labels_nearest` does."""
+        """Resize labels (h, w) to `size`, as `labels_nearest` does."""
         _check_sides(*labels_size, *size)
         self._run("labels_nearest", size, Nearest(labels, target, *labels_size, *size), stream)
 
     def overlay(
         self,
-        picture: RgbPicture,
+        frame: RgbFrame,
         labels: int,
         labels_size: Size,
         palette: Palette,
@@ -90,16 +79,16 @@ class PixelKernels:
         *,
         opacity: float = 0.5,
     ) -> None:
-        """`picture` with the colours of labels (h, w) blended in, as `overlay_labels` does, in the picture's order.
+        """Blend the colours of labels (h, w) into `frame`, as `overlay_labels` does, in the frame's colour order.
 
-        target: (H, W, 3) without gaps; the picture's own address where that has none.
+        target: (H, W, 3) without gaps; it may be the frame's own address if that has no gaps.
         """
-        _check_sides(*labels_size, *picture.size)
+        _check_sides(*labels_size, *frame.size)
         blends = self._table(
             ("blend", palette.tobytes(), opacity), lambda: np.column_stack(blend_tables(palette, opacity)), stream
         )
-        sides = (picture.row_bytes, *labels_size, *picture.size, picture.bgr)
-        self._run("overlay", picture.size, Overlay(picture.address, target, labels, blends, *sides), stream)
+        sides = (frame.row_bytes, *labels_size, *frame.size, frame.bgr)
+        self._run("overlay", frame.size, Overlay(frame.address, target, labels, blends, *sides), stream)
 
     def _run(self, kernel: str, size: Size, values: Structure, stream: Stream) -> None:
         grid = (-(-size[1] // THREADS), size[0], 1)
@@ -111,23 +100,42 @@ class PixelKernels:
         )
 
     def _table(self, key: Hashable, make: Callable[[], NDArray[Any]], stream: Stream) -> int:
-        """The address of a table that is made and uploaded when it is first asked for."""
+        """The address of a table, which the first call makes and uploads."""
         if key not in self._tables:
             table = np.ascontiguousarray(make())
             buffer = self._cuda.buffer(table.nbytes)
             self._cuda.upload(buffer, table, stream)
-            self._cuda.wait(stream)  # `table` is left alone until here
+            self._cuda.wait(stream)  # the copy reads `table` until then
             self._tables[key] = buffer
         return self._tables[key].address
 
 
 def _scale(size_in: int, size_out: int, align_corners: bool) -> np.float32:
-    """Source pixels a target pixel, in float32 as torch has it."""
+    """Source pixels per target pixel, in float32 as in torch."""
     if align_corners:
         return np.float32(size_in - 1) / np.float32(max(size_out - 1, 1))
     return np.float32(size_in) / np.float32(size_out)
 
 
 def _check_sides(*sides: int) -> None:
-    if not 1 <= min(sides) <= max(sides) <= LONGEST:
-        raise SizeError(f"a picture with a side of {max(sides)} pixels", hint=f"scale it to at most {LONGEST}")
+    if not 1 <= min(sides) <= max(sides) <= MAX_SIDE:
+        side = max(sides) if min(sides) > 0 else min(sides)
+        raise SizeError(f"an image has a side of {side} pixels", hint=f"scale it to 1 to {MAX_SIDE} pixels")
+
+
+def resize_taps(size_in: int, size_out: int, *, columns: bool) -> NDArray[np.uint16]:
+    """The weights of cv2.INTER_LINEAR for uint8 along one axis: fixed point of 11 bits, from float32 positions.
+
+    (size_out, 4): two source indices and their weights in 1/2048, for each output row or, with `columns`, column. At
+    the borders OpenCV gives a column the whole weight of one source, and a row two weights of the same source, whose
+    products are rounded down separately.
+    """
+    position = ((np.arange(size_out) + 0.5) * (size_in / size_out) - 0.5).astype(np.float32)
+    lower = np.floor(position)
+    weight = position - lower
+    if columns:
+        weight[(lower < 0) | (lower >= size_in - 1)] = 0
+        lower = lower.clip(0, size_in - 1)
+    first, second = lower.clip(0, size_in - 1), (lower + 1).clip(0, size_in - 1)
+    weights = np.rint((1 - weight) * np.float32(TAP_ONE)), np.rint(weight * np.float32(TAP_ONE))
+    return np.ascontiguousarray(np.stack([first, second, *weights], 1), np.uint16)

@@ -1,6 +1,6 @@
-// The pixels' way to a network and back: resize, upsample with argmax, overlay. Compiled by nvcc or NVRTC for GPUs, and
-// over shim.h by a C++ compiler for tests. Both must leave a * b + c uncontracted (-fmad=false, -ffp-contract=off):
-// then every result is that of edgeseg/pixels, bit for bit. Each struct has its twin in arguments.py.
+// The pixel work around a network: resize, upsample with argmax, overlay. nvcc or NVRTC compiles it for GPUs, and a C++
+// compiler with cuda_shim.h for tests. Both must not contract a * b + c (-fmad=false, -ffp-contract=off): then every
+// result is bit for bit that of edgeseg/pixels. Each struct has its twin in structs.py.
 
 typedef unsigned char u8;
 typedef unsigned short u16;
@@ -16,7 +16,7 @@ __device__ float float_from_half(u16 half) {
     return value;
 }
 #else
-#include "shim.h"
+#include "cuda_shim.h"  // of the tests
 #endif
 
 __device__ int this_x() { return blockIdx.x * blockDim.x + threadIdx.x; }
@@ -103,7 +103,7 @@ struct Labels {
     float row_scale, column_scale, centre;  // centre: of a pixel, 0.5; 0 with align_corners
 };
 
-const int ROWS = 4;  // of one column, that a thread works: it loads a logit once for all those beside it. More spill registers.
+const int ROWS = 4;  // of one column per thread, which share the logits that it loads; more rows spill registers
 
 struct Source {
     int lower;

@@ -1,4 +1,4 @@
-// What pixels.cu asks of CUDA, for a C++ compiler: the threads of a grid run one after another.
+// What pixels.cu needs of CUDA, for a C++ compiler: the threads of a grid run one after another.
 #pragma once
 
 #include <algorithm>

@@ -1,13 +1,21 @@
-"""CUDA with numpy in place of a GPU, for tests: it works at once, and refuses what a GPU refuses."""
+"""CUDA with numpy in place of a GPU: it computes at once, and refuses what a GPU refuses.
+
+The kernels run as a C++ library that is compiled from the same source.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import math
 import os
+import platform
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +32,12 @@ from edgeseg.engines.tensorrt.cuda.cuda import (
     Graph,
     Stream,
 )
+from edgeseg.engines.tensorrt.kernels import kernels
+from edgeseg.engines.tensorrt.kernels.compile import SOURCE, cached_binary, cubin_from_source
+from edgeseg.errors import UnavailableError
 
+SHIM = Path(__file__).with_name("cuda_shim.h")
+FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC", "-ffp-contract=off", "-Wall", "-Werror", f"-I{SHIM.parent}")
 INVALID_CONTEXT = "CUDA_ERROR_INVALID_CONTEXT"
 ILLEGAL_ADDRESS = "CUDA_ERROR_ILLEGAL_ADDRESS"
 NOT_IN_A_CAPTURE = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"
@@ -215,3 +228,33 @@ class _Kernel:
         self.name = name
         self.grid = library[f"{name}_grid"]
         self.nbytes = ctypes.c_uint.in_dll(library, f"{name}_bytes").value
+
+
+def use_cpu_kernels(patch: Any) -> None:
+    """Give emulated devices the kernels of `library_path`. patch: a pytest.MonkeyPatch."""
+
+    def image(compute_capability: str) -> bytes:
+        is_emulated = compute_capability == "cpu"
+        return os.fsencode(library_path()) if is_emulated else cubin_from_source(compute_capability)
+
+    patch.setattr(kernels, "cubin_from_source", image)
+
+
+def library_path() -> Path:
+    """The kernels as functions over a whole grid. UnavailableError without a C++ compiler."""
+    shim = hashlib.sha256(SHIM.read_bytes()).hexdigest()[:16]
+    return cached_binary(f"{platform.machine()}-{shim}.so", _compile)
+
+
+def _compile(library: Path) -> None:
+    command = [_compiler(), *FLAGS, "-x", "c++", str(SOURCE), "-o", str(library)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise AssertionError(f"{command[0]} cannot compile {SOURCE.name}: {done.stderr}")
+
+
+def _compiler() -> str:
+    for name in (os.environ.get("CXX"), "c++", "g++", "clang++"):
+        if name and (compiler := shutil.which(name)):
+            return compiler
+    raise UnavailableError("no C++ compiler is installed", hint="apt install g++, or set CXX")

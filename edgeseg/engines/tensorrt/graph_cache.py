@@ -1,4 +1,4 @@
-"""Work that is queued again and again: plainly the first time, then recorded as a CUDA graph and replayed."""
+"""Work that is queued again and again: directly the first time, then captured as a CUDA graph and replayed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Hashable
 from edgeseg.engines.tensorrt.cuda import Cuda, Graph, Stream
 
 
-class Recordings:
-    """Graphs of one stream, by what they depend on: shapes, sizes. Needs the context on the calling thread."""
+class CudaGraphCache:
+    """CUDA graphs of one stream, by what they depend on: shapes and sizes. Needs the context on the calling thread."""
 
     def __init__(self, cuda: Cuda, stream: Stream) -> None:
         self._cuda, self._stream = cuda, stream
@@ -18,10 +18,10 @@ class Recordings:
         return len(self._graphs)
 
     def run(self, key: Hashable, queue: Callable[[], None]) -> None:
-        """Do what `queue` puts on the stream. The first time it loads and uploads what a graph must not hold."""
+        """Do the work that `queue` puts on the stream. The first call loads and uploads what a graph cannot contain."""
         if key not in self._graphs:
             queue()
-            self._graphs[key] = None  # behind it: what failed is not recorded
+            self._graphs[key] = None  # only after success: work that failed is never captured
             return
         graph = self._graphs[key]
         if graph is None:
@@ -31,5 +31,5 @@ class Recordings:
         self._cuda.launch(graph, self._stream)
 
     def clear(self) -> None:
-        """Forget all: the addresses in them are valid no more."""
+        """Drop all graphs: the addresses in them are no longer valid."""
         self._graphs.clear()

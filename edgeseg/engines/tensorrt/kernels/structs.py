@@ -1,4 +1,4 @@
-"""The kernels' structs, field by field as in pixels.cu; pointers first, so that neither side pads."""
+"""The kernels' parameters, field by field as in pixels.cu; pointers come first, so that neither side pads."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 
 def _fields(pointers: str, integers: str, floats: str = "") -> list[tuple[str, Any]]:
-    kinds = ((pointers, c_void_p), (integers, c_int), (floats, c_float))
-    return [(name, kind) for names, kind in kinds for name in names.split()]
+    groups = ((pointers, c_void_p), (integers, c_int), (floats, c_float))
+    return [(name, ctype) for names, ctype in groups for name in names.split()]
 
 
 class ResizeRgb(Structure):
-    """A packed picture to the network's size."""
+    """A packed frame to the network's size."""
 
     _fields_ = _fields("source target rows columns", "pitch height width bgr")
 
 
 class ResizeYuv(Structure):
-    """A picture of planes to the network's size."""
+    """A frame of planes to the network's size."""
 
     _fields_ = _fields(
         "y u v target rows columns",
@@ -39,6 +39,6 @@ class Nearest(Structure):
 
 
 class Overlay(Structure):
-    """Labels over a frame."""
+    """Labels drawn over a frame."""
 
     _fields_ = _fields("frame target labels blends", "pitch height width rows columns bgr")
