@@ -11,10 +11,10 @@ from edgeseg.engines.options import RunOptions
 from edgeseg.engines.request import FusedRunner, InferenceFuture, InferenceRequest, OverlayStyle, Pixels
 from edgeseg.engines.tensorrt.compat import import_release
 from edgeseg.engines.tensorrt.cuda import open_cuda
-from edgeseg.engines.tensorrt.errors import NO_REASON, OUT_OF_MEMORY
 from edgeseg.engines.tensorrt.execution_context import ExecutionContext
 from edgeseg.engines.tensorrt.io_binding import bindings_of
 from edgeseg.engines.tensorrt.loaded_engine import LoadedEngine, shared_engine
+from edgeseg.engines.tensorrt.log_errors import NO_REASON, OUT_OF_MEMORY
 from edgeseg.errors import UnavailableError
 from edgeseg.predictions.decoder import Decoder, SemanticDecoder
 
@@ -119,7 +119,7 @@ class TensorRtBackend(Backend):
         """The error of a call that TensorRT refused."""
         errors = self._loaded.log.errors if self._loaded else []
         message = f"{self._artifact.path.name} failed to run: {errors[-1] if errors else NO_REASON}"
-        return UnavailableError(message, hint="run edgeseg doctor", code="ES-MISSING-RUN")
+        return UnavailableError(message, hint="run edgeseg doctor", code="ES-RUN")
 
     def _close(self) -> None:
         with self._cuda.current():

@@ -37,7 +37,7 @@ def layers_from_log(lines: Iterable[str]) -> tuple[PlanLayer, ...]:
         else:
             in_dump = False
     if not dump:
-        raise FormatError("the build log contains no layers", hint=HINT, code="ES-FORMAT-LOG")
+        raise FormatError("the build log contains no layers", hint=HINT, code="ES-FORMAT-LAYERS")
     return tuple(layer_from_line(line, number) for number, line in dump)
 
 
@@ -66,7 +66,7 @@ def layer_from_line(line: str, number: int) -> PlanLayer:
     except (KeyError, ValueError) as problem:
         text = line if len(line) <= 80 else line[:80] + "..."
         message = f"line {number} of the build log is not a layer: {text}"
-        raise FormatError(message, hint=HINT, code="ES-FORMAT-LOG") from problem
+        raise FormatError(message, hint=HINT, code="ES-FORMAT-LAYERS") from problem
 
 
 def fields(text: str) -> dict[str, str]:

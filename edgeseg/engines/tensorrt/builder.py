@@ -9,8 +9,8 @@ from typing import Any
 
 from edgeseg.engines.options import BuildOptions
 from edgeseg.engines.tensorrt.compat import Release
-from edgeseg.engines.tensorrt.errors import build_error, builder_error, parse_error
 from edgeseg.engines.tensorrt.log import Log
+from edgeseg.engines.tensorrt.log_errors import build_error, builder_error, parse_error
 from edgeseg.engines.tensorrt.monitor import monitor_for
 from edgeseg.engines.tensorrt.timing_cache import TimingCache
 from edgeseg.errors import SizeError, UnavailableError

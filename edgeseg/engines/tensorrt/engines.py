@@ -16,8 +16,8 @@ from edgeseg.engines.tensorrt.build_log import layers_from_log
 from edgeseg.engines.tensorrt.builder import BuildRequest, Plan, plan_from_request, shapes_from_options
 from edgeseg.engines.tensorrt.compat import RTX, TENSORRT, Release, assumed_release, import_release
 from edgeseg.engines.tensorrt.device import check_device, cuda_devices, current_device
-from edgeseg.engines.tensorrt.errors import builder_error
 from edgeseg.engines.tensorrt.inspector import layers_from_inspector
+from edgeseg.engines.tensorrt.log_errors import builder_error
 from edgeseg.engines.tensorrt.memory import with_workspace
 from edgeseg.engines.tensorrt.plan_layers import PlanLayer, layers_from_plan
 from edgeseg.engines.tensorrt.timing_cache import timing_cache_for

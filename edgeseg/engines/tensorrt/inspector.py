@@ -26,7 +26,7 @@ def layers_from_inspector(text: str) -> tuple[PlanLayer, ...]:
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as problem:
         start = " ".join(text[:60].split())
         message = f"not the JSON of an engine inspector: {start}"
-        raise FormatError(message, hint=HINT, code="ES-FORMAT-INSPECTOR") from problem
+        raise FormatError(message, hint=HINT, code="ES-FORMAT-LAYERS") from problem
 
 
 def layer_from_data(data: str | Mapping[str, Any]) -> PlanLayer:

@@ -10,7 +10,8 @@ from weakref import WeakValueDictionary
 from edgeseg.artifact import Artifact
 from edgeseg.engines.tensorrt.compat import Release
 from edgeseg.engines.tensorrt.cuda import Cuda
-from edgeseg.engines.tensorrt.errors import (
+from edgeseg.engines.tensorrt.log import Log
+from edgeseg.engines.tensorrt.log_errors import (
     DRIVER,
     MEMORY,
     NO_REASON,
@@ -19,7 +20,6 @@ from edgeseg.engines.tensorrt.errors import (
     driver_error,
     first_line,
 )
-from edgeseg.engines.tensorrt.log import Log
 from edgeseg.errors import EdgeSegError, FormatError, MismatchError, UnavailableError
 
 VERSION = re.compile(r"version|serialized with|older|newer|magic tag|lean runtime", re.IGNORECASE)

@@ -11,7 +11,7 @@ import psutil
 
 from edgeseg.engines.tensorrt.builder import BuildRequest
 from edgeseg.engines.tensorrt.compat import Release
-from edgeseg.engines.tensorrt.errors import OUT_OF_MEMORY
+from edgeseg.engines.tensorrt.log_errors import OUT_OF_MEMORY
 from edgeseg.errors import UnavailableError
 
 MIB = 1 << 20

@@ -13,7 +13,7 @@ from small_onnx import onnx_model
 
 from edgeseg.engines.options import BuildOptions
 from edgeseg.engines.tensorrt.builder import BuildRequest, shapes_from_options
-from edgeseg.engines.tensorrt.errors import first_line, node_label
+from edgeseg.engines.tensorrt.log_errors import first_line, node_label
 from edgeseg.engines.tensorrt.memory import needed_mib
 from edgeseg.engines.tensorrt.monitor import Phases
 from edgeseg.errors import SizeError

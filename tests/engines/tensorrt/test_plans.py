@@ -228,7 +228,7 @@ def test_stage_times_cover_upload_compute_and_download(fake: FakeTensorRt, tmp_p
     [
         ("builder", NO_DRIVER, "ES-MISSING-DRIVER", "tensorrt"),
         ("builder", "libnvinfer is broken", "ES-MISSING", "libnvinfer is broken"),
-        ("parse", "No importer registered for op: Foo", "ES-FORMAT-PARSE", "conv1 (Conv) of float.onnx"),
+        ("parse", "No importer registered for op: Foo", "ES-OPERATOR", "conv1 (Conv) of float.onnx"),
         ("build", "Error Code 10: Could not find any implementation for node conv1.", "ES-FORMAT-BUILD",
          "float.onnx (node conv1 (Conv)): Could not find"),
         ("build", "[virtualMemoryBuffer.cpp::resizePhysical::180] Error Code 2: OutOfMemory", "ES-MISSING-MEMORY",
@@ -259,7 +259,7 @@ def test_a_build_that_fails_says_where(
         ("deserialize", "unexpected end", "ES-FORMAT"),
         ("runtime", NO_DRIVER, "ES-MISSING-DRIVER"),
         ("context", "out of memory", "ES-MISSING-MEMORY"),
-        ("execute", "illegal address", "ES-MISSING-RUN"),
+        ("execute", "illegal address", "ES-RUN"),
     ],
 )  # fmt: skip
 def test_a_plan_that_cannot_run_says_why(step: str, log: str, code: str, fake: FakeTensorRt, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def parse_error(errors: Sequence[Any], onnx: Any, name: str) -> FormatError:
         place = f"the node {node_label(nodes[error.node()])} of {name}" if 0 <= error.node() < len(nodes) else name
         reason = first_line(error.desc())
     hint = "remove the operator from the network, or use another engine: edgeseg doctor lists them"
-    return FormatError(f"TensorRT cannot parse {place}: {reason}", hint=hint, code="ES-FORMAT-PARSE")
+    return FormatError(f"TensorRT cannot parse {place}: {reason}", hint=hint, code="ES-OPERATOR")
 
 
 def build_error(errors: Sequence[str], onnx: Any, name: str, engine: str) -> EdgeSegError:
