@@ -59,7 +59,7 @@ def command(
 ) -> None:
     """Segment every frame of SOURCE with MODEL and write the results. Ctrl-C ends it, and leaves whole files."""
     from edgeseg.commands.signals import stopped_by_signals
-    from edgeseg.commands.terminal import shown_progress, wrote
+    from edgeseg.commands.terminal import note, shown_progress, wrote
     from edgeseg.streaming import stream
     from edgeseg.video.sink import open_sinks
     from edgeseg.video.source import open_source, opens_last
@@ -90,6 +90,8 @@ def command(
     for sink in sinks:
         for path in sink.files():
             wrote(path)
+            for line in sink.notes:
+                note(f"note: {line}")
     wrote(None, f"edgeseg bench {segmenter.artifact.path}")
 
 

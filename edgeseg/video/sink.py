@@ -30,10 +30,12 @@ class FrameSink(ABC):
     """Takes results. What was written is whole after `close`, however the stream ended.
 
     wants: what it reads of a `Result`: its overlay, its prediction alone, or both. Only where a sink wants an overlay
-    is one rendered. place: the file, folder or pattern that it writes to; None where it writes nothing.
+    is one rendered. place: the file, folder or pattern that it writes to; None where it writes nothing. notes: what the
+    user should know about the files, one line each.
     """
 
     wants: ClassVar[Wants] = "overlay"
+    notes: tuple[str, ...] = ()
 
     def __init__(self, name: str, place: Path | None = None) -> None:
         self.name = name

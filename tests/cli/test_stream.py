@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -196,9 +195,7 @@ def test_a_full_disk_keeps_what_was_written(model: str, output: str, tmp_path: P
     )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
-    with av.open(str(tmp_path / output)) as container:
-        frames = sum(1 for _ in container.decode(video=0))
-    assert 5 < frames < 200
+    assert 5 < len(list(open_source(tmp_path / output))) < 200
     assert list(tmp_path.glob("*partial*")) == []
 
 
@@ -216,8 +213,7 @@ def test_what_kill_9_leaves_can_be_played(model: str, tmp_path: Path) -> None:
         process.kill()
         process.wait()
     (partial,) = tmp_path.glob("out.partial-*.mp4")
-    with av.open(str(partial)) as container:
-        assert sum(1 for _ in container.decode(video=0)) > 5
+    assert len(list(open_source(partial))) > 5  # the last packet may be cut
 
 
 def test_unreadable_images_can_be_left_out(run: Run, model: str) -> None:

@@ -16,7 +16,7 @@ from small_clips import corners, quarters
 from small_streams import result_of, write_frames
 
 from edgeseg.errors import FileProblem, FormatError, UnavailableError
-from edgeseg.video import sink_window
+from edgeseg.video import sink_file, sink_window
 from edgeseg.video.frame import Frame
 from edgeseg.video.sink import StopStream, open_sink
 from edgeseg.video.sink_file import even_size, i420_from_rgb
@@ -88,18 +88,35 @@ def test_an_encoder_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     with pytest.raises(UnavailableError) as caught, open_sink(f"{path}?encoder=mjpeg", INFO) as sink:
         sink.write(result_of(frames([0.0])[0]))  # mjpeg takes full range alone
-    assert caught.value.message.startswith(f"the encoder mjpeg cannot make {path}: ")
-    assert caught.value.hint == "leave ?encoder= away for mpeg4, or write .mkv"
+    assert caught.value.code == "ES-ENCODER"
     assert list(tmp_path.iterdir()) == []
 
 
+def encoding_of(path: Path) -> tuple[str, int]:
+    """The codec and the number of frames of a video."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return stream.codec_context.name, stream.frames
+
+
 @pytest.mark.skipif("libx264" not in av.codec.codecs_available, reason="this PyAV has no libx264")
-def test_another_encoder_can_be_named(tmp_path: Path) -> None:
-    with open_sink(f"{tmp_path}/out.mp4?encoder=libx264", INFO) as sink:
-        write_frames(sink, frames([n / 25 for n in range(5)]))
-    with av.open(str(tmp_path / "out.mp4")) as container:
-        assert container.streams.video[0].codec_context.name == "h264"
-        assert container.streams.video[0].frames == 5
+@pytest.mark.parametrize("ending", [".mp4", ".mov"])
+def test_a_video_is_h264_unless_an_encoder_is_named(tmp_path: Path, ending: str) -> None:
+    for uri, codec in (("a", "h264"), ("b?encoder=mpeg4", "mpeg4"), ("c?encoder=libx265", "hevc")):
+        path = tmp_path / f"{uri[0]}{ending}"
+        with open_sink(f"{path}{uri[1:]}", INFO) as sink:
+            write_frames(sink, frames([n / 25 for n in range(5)]))
+        assert encoding_of(path) == (codec, 5)
+        assert sink.notes == ()
+
+
+def test_without_an_h264_encoder_a_video_is_mpeg4_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink_file, "_encoder_opens", lambda encoder: encoder == "mpeg4")
+    with open_sink(tmp_path / "out.mp4", INFO) as sink:
+        write_frames(sink, frames([0.0, 0.04]))
+    assert encoding_of(tmp_path / "out.mp4") == ("mpeg4", 2)
+    assert len(sink.notes) == 1
+    assert open_sink(tmp_path / "other.avi", INFO).notes == ()  # AVI is always MPEG-4
 
 
 def test_a_folder_is_no_video_and_a_file_no_folder(tmp_path: Path) -> None:
