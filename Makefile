@@ -11,7 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 # The runtime without torch is tested on these, where they are installed.
 RUNTIMES ?= 3.10 3.13
 
-.PHONY: demo test check fast bindings runtime gpu system-deps format clean
+.PHONY: demo test check fast docs bindings runtime gpu system-deps format clean
 
 demo: $(STAMP)
 	$(BIN)/edgeseg demo $(SOURCE) -o demo
@@ -29,6 +29,10 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The documentation, as a site in site/: open site/index.html.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 # The Python bindings of several TensorRT releases, 1 MB each, which our calls are held against; none of them runs.
 bindings: $(STAMP)
@@ -63,4 +67,4 @@ $(STAMP): setup.py requirements.txt constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) .venv-* build dist demo *.egg-info
+	rm -rf $(VENV) .venv-* build dist demo site *.egg-info

@@ -9,6 +9,7 @@ DESKTOP = "platform_machine == 'x86_64' or platform_machine == 'AMD64'"
 EXPORT = ["matplotlib", "onnxscript>=0.5", "torch>=2.9,<2.14"]
 DEBUG = ["polygraphy>=0.53"]  # finds the first layer that an engine computes wrongly
 OPENVINO = ["openvino>=2025.0"]
+DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.28"]
 
 
 def requirements() -> list[str]:
@@ -38,12 +39,14 @@ setup(
     install_requires=[*requirements(), *(f"{package}; {DESKTOP}" for package in (*EXPORT, *OPENVINO))],
     extras_require={
         "debug": DEBUG,
+        "docs": DOCS,
         "export": EXPORT,
         "openvino": OPENVINO,
         "rtx": ["cuda-python>=12.6", "tensorrt-rtx>=1.2"],
         "tensorrt": ["pycuda", "tensorrt>=8.6"],
         "test": [
             *DEBUG,
+            *DOCS,
             "hypothesis",
             "import-linter",
             "mypy",

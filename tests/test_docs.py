@@ -3,35 +3,80 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
+import shutil
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
+from small_cli import Run, runner
+from small_clips import make_clip, make_images
 
 import edgeseg
-from edgeseg.cli import COMMANDS, LazyGroup
+from edgeseg.cli import COMMANDS, LazyGroup, app
 from edgeseg.recipe import bundled_ranges
 from edgeseg.weights import BUNDLED, weights_path
 
 ROOT = Path(edgeseg.__file__).parents[1]
 README = ROOT / "README.md"
+PAGES = (README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "calib" / "README.md")
 MAX_WEIGHTS_BYTES = 40 << 20
+MAX_IMAGE_BYTES = 200_000
+
+# The commands that a test runs, in this order, as they are printed, in a folder with street.jpg, drive.mp4 and frames/.
+RUN = (
+    "edgeseg doctor",
+    "edgeseg convert bisenetv2-camvid",
+    "edgeseg stream docs/images/street.jpg bisenetv2-camvid -o overlay.png",
+    "edgeseg bench bisenetv2-camvid",
+    "edgeseg stream drive.mp4 bisenetv2-camvid -o overlay.mp4 -o masks/ -o out.jsonl",
+    'edgeseg data "street:?seed=1&scenes=4" --json',
+    "edgeseg export bisenetv2-camvid -o board/",
+    "edgeseg calibrate board/bisenetv2-camvid.onnx --images frames/ -o board/ranges.json",
+    "edgeseg quantize board/bisenetv2-camvid.onnx --ranges board/ranges.json --target tensorrt",
+    "edgeseg quantize board/bisenetv2-camvid.onnx --ranges board/ranges.json --target tensorrt8.5 -o board/int8.calib",
+)
+# Why no test runs the others: a pattern for the beginning of the command, and the reason.
+NOT_RUN = {
+    r"pip install|make |scp |sudo |tegrastats|python3? -m venv|~/edgeseg/": "changes the machine, or is for a Jetson",
+    r"/usr/src/tensorrt|ONNX=board": "needs TensorRT of a Jetson",
+    r"(POLYGRAPHY_\w+=1 )?polygraphy": "Polygraphy is an extra; tests/engines run its comparator",
+    r"edgeseg \S+ .*\.tensorrt\.|edgeseg convert board/": "needs TensorRT, which tests/engines/tensorrt emulate",
+    r"edgeseg .*(PATH|DRIVES|EDGESEG_DATA)": "needs a data set; tests/datasets and tests/train have small ones",
+    r"edgeseg .*(MODEL|SOURCE|model\.onnx|model_final|run/)": "stands for a file of the reader",
+    r"edgeseg train": "trains for minutes; tests/train run short trainings",
+    r"edgeseg .*--precision auto": "searches for minutes; tests/autotune run short searches",
+    r"edgeseg sensitivity": "takes minutes; tests/autotune run it on a small network",
+    r"edgeseg eval bisenetv2-street": "evaluates for a minute; tests/test_evaluation.py do so on fewer images",
+    r"edgeseg convert engines/.*\.toml": "builds another engine; tests/test_recipe.py read every recipe",
+    r"edgeseg export bisenetv2-camvid -o \.|edgeseg quantize bisenetv2-camvid": "as the same commands in board/",
+    r"edgeseg --(install|show)-completion": "depends on the shell; test_completion_knows_the_commands asks for bash",
+}
+
+runner = pytest.fixture(runner)
 
 pytestmark = pytest.mark.skipif(not README.exists(), reason="an installed package has no README beside it")
 
 
 def blocks(language: str, page: Path = README) -> list[str]:
     """The code blocks of a page."""
-    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def printed_commands(page: Path) -> list[str]:
+    """The commands of a page's blocks: every line of `sh`, and of `console` those behind a `$ `."""
+    lines = [line for block in blocks("sh", page) for line in block.replace("\\\n", " ").splitlines()]
+    lines += [line[2:] for block in blocks("console", page) for line in block.splitlines() if line.startswith("$ ")]
+    commands = [" ".join(line.partition(" #")[0].split()) for line in lines]
+    return [command for command in commands if command]
 
 
 def command_lines() -> list[str]:
-    """Every `edgeseg ...` that README, docs/, calib/README.md and the models' cards tell to type, without comments."""
-    pages = (README, ROOT / "calib" / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-    found = [line for page in pages for line in lines_of(page)]
+    """Every `edgeseg ...` that the pages and the models' cards tell to type, without comments."""
+    found = [line for page in PAGES for line in lines_of(page)]
     for card in sorted((ROOT / "edgeseg" / "weights").glob("*.md")):
         found += re.findall(r"^    (edgeseg .*)$", card.read_text(encoding="utf-8").replace("\\\n", ""), re.M)
     return list(dict.fromkeys(found))
@@ -39,23 +84,117 @@ def command_lines() -> list[str]:
 
 def lines_of(page: Path) -> list[str]:
     """The commands in the code blocks and between the backticks of a page."""
-    lines = [line.partition("#")[0].strip() for block in blocks("sh", page) for line in block.splitlines()]
-    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    lines += re.findall(r"`(edgeseg [^`]+)`", text)
-    lines += re.findall(r"edgeseg \w+ MODEL[^\n]*", page.read_text(encoding="utf-8"))
-    return [line for line in lines if line.startswith("edgeseg ")]
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    lines = [*printed_commands(page), *(line for line in re.findall(r"`(edgeseg [^`]+)`", text))]
+    return [line for line in lines if line.startswith("edgeseg ") and not line.startswith("edgeseg -")]
 
 
 def command_of(name: str) -> Any:
     return LazyGroup().get_command(None, name)
 
 
-def test_readme_is_short() -> None:
-    assert len(README.read_text(encoding="utf-8").splitlines()) <= 40
+def test_every_printed_command_is_run_or_has_a_reason() -> None:
+    printed = {command for page in PAGES for command in printed_commands(page)}
+    assert len(printed) > 20
+    unexplained = {
+        command for command in printed if command not in RUN and not any(re.match(start, command) for start in NOT_RUN)
+    }
+    assert unexplained == set()
+    assert set(RUN) <= printed
+    assert [start for start in NOT_RUN if not any(re.match(start, command) for command in printed)] == []
 
 
-def test_readme_has_commands_to_check() -> None:
-    assert len(command_lines()) >= 5
+@pytest.mark.slow
+def test_the_printed_commands_run(runner: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs" / "images").mkdir(parents=True)
+    shutil.copy(ROOT / "docs" / "images" / "street.jpg", tmp_path / "docs" / "images")
+    make_clip(tmp_path / "drive.mp4", 3)
+    make_images(tmp_path / "frames", 2, 480, 384)
+    for command in RUN:
+        done = runner(*shlex.split(command)[1:])
+        assert done.code == 0, f"{command}: {done.err}"
+    for path in (
+        "overlay.png",
+        "overlay.mp4",
+        "masks",
+        "out.jsonl",
+        "engines/bisenetv2-camvid.onnx",
+        "board/int8.calib",
+    ):
+        assert (tmp_path / path).exists()
+
+
+def test_completion_knows_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("_EDGESEG_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "edgeseg str")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    monkeypatch.setattr("sys.argv", ["edgeseg"])
+    with pytest.raises(SystemExit):
+        app(prog_name="edgeseg")
+    assert capsys.readouterr().out.split() == ["stream"]
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_lead_to_a_file_and_a_heading(page: Path) -> None:
+    text = re.sub(r"`[^`]*`", "", page.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)]+))?\)", text)
+    made = {"cli.md", "python.md"}  # by docs/site_pages.py
+    for path, anchor in links:
+        target = page.parent / path if path else page
+        assert target.exists() or path in made, path
+        if anchor and target.exists():
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+            assert anchor in slugs, f"{path}#{anchor}"
+
+
+def test_the_images_are_small() -> None:
+    sizes = {path.name: path.stat().st_size for path in (ROOT / "docs" / "images").iterdir()}
+    assert {name for name, size in sizes.items() if size > MAX_IMAGE_BYTES} == set()
+
+
+def records(device: str, name: str) -> list[list[list[str]]]:
+    """The rows of each table of a committed benchmark."""
+    path = ROOT / "benchmarks" / "results" / device / f"{name}.json"
+    return [table["rows"] for table in json.loads(path.read_text(encoding="utf-8"))["tables"]]
+
+
+def readme_rows(start: str) -> dict[tuple[str, str], list[str]]:
+    """The rows of README's table whose head starts so, by their first two cells."""
+    text = README.read_text(encoding="utf-8")
+    table = text[text.index(f"| {start} |") :].partition("\n\n")[0]
+    rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return {(row[0], row[1]): row[1:] for row in rows}
+
+
+def test_the_figures_of_the_models_in_the_readme_are_those_of_the_record() -> None:
+    rows = records("intel-xeon-2c", "auto")[0]
+    measured = {(row[0], row[2]): row for row in rows if row[1] == "openvino"}
+    models = {row: cells for (row, _), cells in readme_rows("model").items()}
+    assert {*models, "bisenetv2-street"} == set(BUNDLED)
+    for name, (miou, int8_miou, ms, int8_ms, *_) in models.items():
+        exact, quantised = measured[name, "fp32"], measured[name, "int8"]
+        assert (miou, int8_miou) == (exact[3], quantised[3])
+        assert (ms, int8_ms) == (f"{float(exact[5]):.1f}", f"{float(quantised[5]):.1f}")
+
+
+def test_the_figures_of_other_tools_in_the_readme_are_those_of_the_record() -> None:
+    names = {"OpenVINO": "openvino", "ONNX Runtime": "onnxruntime", "ModelOpt (made for TensorRT)": "modelopt"}
+    names |= {"NNCF": "nncf", "ONNX Runtime static": "onnxruntime static", "edgeseg": "edgeseg"}
+    tables = records("intel-xeon-2c", "quantizers")
+    rows = readme_rows("quantiser")
+    assert len(rows) == 5
+    for (tool, runtime), (_, *cells) in rows.items():
+        for cell, table in zip(cells, tables, strict=True):
+            (row,) = (row for row in table if row[:2] == [names[tool], names[runtime]])
+            assert cell == f"{row[3].split()[0]}, {row[6]}"
+    (loops,) = records("amd-epyc-2c", "stream_vs_naive")
+    text = README.read_text(encoding="utf-8")
+    for loop, figure in (("edgeseg", "28.6"), ("naive", "5.6")):
+        assert figure in {row[2] for row in loops if row[1] == loop}
+        assert figure in text
 
 
 @pytest.mark.parametrize("line", command_lines())

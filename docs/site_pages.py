@@ -1,0 +1,140 @@
+"""A hook of mkdocs: the pages of the site that are made when it is built, so that no copy of them can fall behind.
+
+`cli.md` comes from the commands themselves, `python.md` from `edgeseg.__all__`, and the table in
+`troubleshooting.md` from `edgeseg.errors.CODES`. Pages of the repository outside docs/ become pages of the site, too.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import edgeseg
+from edgeseg.cli import COMMANDS, LazyGroup
+from edgeseg.errors import CODES, EdgeSegError
+
+ROOT = Path(__file__).resolve().parents[1]
+OUTSIDE = {
+    "calib.md": "calib/README.md",
+    "benchmarks.md": "benchmarks/README.md",
+    "results.md": "benchmarks/RESULTS.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
+}
+CODES_MARK = "<!-- codes -->"
+GROUPS = {"Arguments": "argument", "Options": "option"}
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the pages that are not in docs/."""
+    from mkdocs.structure.files import File
+
+    made = {"cli.md": cli_page(), "python.md": api_page()}
+    made |= {page: site_links((ROOT / path).read_text(encoding="utf-8"), path) for page, path in OUTSIDE.items()}
+    for page, text in made.items():
+        files.append(File.generated(config, page, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Point links from docs/ to files outside it at their pages on the site, and fill in the table of error codes."""
+    if page.file.src_uri in OUTSIDE:
+        return markdown
+    markdown = markdown.replace(CODES_MARK, codes_table())
+    return site_links(markdown, f"docs/{page.file.src_uri}")
+
+
+def site_links(markdown: str, path: str) -> str:
+    """`markdown`, the text of the repository's file `path`, with its relative links as the site has them."""
+    pages = {(ROOT / source).resolve(): page for page, source in OUTSIDE.items()}
+
+    def site_link(link: re.Match[str]) -> str:
+        target, anchor = link[1], link[2] or ""
+        file = ((ROOT / path).parent / target).resolve()
+        if file in pages:
+            return f"]({pages[file]}{anchor})"
+        if not path.startswith("docs/") and file.is_relative_to(ROOT / "docs"):
+            return f"]({file.relative_to(ROOT / 'docs').as_posix()}{anchor})"
+        return link[0]
+
+    return re.sub(r"\]\((?!\w+:)([^)#\s]+)(#[^)]*)?\)", site_link, markdown)
+
+
+def cli_page() -> str:
+    """The reference of the command line: what `--help` says, as a page."""
+    lines = [
+        "# Command line",
+        "",
+        "Every command with its arguments and options, made from the commands themselves.",
+        "",
+    ]
+    for name in COMMANDS:
+        command = LazyGroup().get_command(None, name)
+        context = command.context_class(command, info_name=f"edgeseg {name}")
+        usage = " ".join(command.collect_usage_pieces(context))
+        lines += [f"## edgeseg {name}", "", f"    edgeseg {name} {usage}", "", *prose(command.help or ""), ""]
+        for title, kind in GROUPS.items():
+            rows = [
+                record
+                for parameter in command.get_params(context)
+                if parameter.param_type_name == kind and (record := parameter.get_help_record(context))
+            ]
+            if rows:
+                lines += [f"| {title} | |", "| --- | --- |"]
+                lines += [f"| {cell(spelling, code=True)} | {cell(text)} |" for spelling, text in rows]
+                lines += [""]
+    return "\n".join(lines)
+
+
+def prose(text: str) -> list[str]:
+    """The paragraphs of a help text; those that start with a `\\b`, or are indented, as code."""
+    paragraphs = inspect.cleandoc(text).replace("\f", "").split("\n\n")
+    lines: list[str] = []
+    for paragraph in paragraphs:
+        if paragraph.startswith("\b") or paragraph.startswith("  "):
+            code = inspect.cleandoc(paragraph.lstrip("\b\n"))
+            lines += ["```text", code, "```", ""]
+        else:
+            lines += [*map(escaped, paragraph.splitlines()), ""]
+    return lines
+
+
+def cell(text: str, *, code: bool = False) -> str:
+    """`text` for one cell of a table."""
+    text = " ".join(text.split()).replace("|", "\\|")
+    return f"`{text}`" if code else escaped(text)
+
+
+def escaped(text: str) -> str:
+    """`text` without what Markdown reads as markup."""
+    return re.sub(r"([*_\[\]<>`])", r"\\\1", text)
+
+
+def api_page() -> str:
+    """The reference of the Python package: every public name, functions first."""
+    names = sorted(edgeseg.__all__, key=str.casefold)
+    errors = [name for name in names if is_error(name)]
+    functions = [name for name in names if inspect.isfunction(getattr(edgeseg, name))]
+    classes = [name for name in names if name not in (*errors, *functions)]
+    lines = ["# Python", "", "The public names of `edgeseg`. Importing it loads no framework.", ""]
+    for title, group in (("Functions", functions), ("Types", classes), ("Errors", errors)):
+        lines += [f"## {title}", ""]
+        for name in group:
+            public = getattr(edgeseg, name)
+            lines += [f"::: {public.__module__}.{public.__qualname__}"]
+            lines += [f"    options: {{heading: edgeseg.{name}, toc_label: {name}}}", ""]
+    return "\n".join(lines)
+
+
+def is_error(name: str) -> bool:
+    """Whether a public name is that of an exception."""
+    public = getattr(edgeseg, name)
+    return inspect.isclass(public) and issubclass(public, EdgeSegError)
+
+
+def codes_table() -> str:
+    """The codes of all errors with their meaning."""
+    lines = ["| code | meaning |", "| --- | --- |"]
+    return "\n".join([*lines, *(f"| `{code}` | {cell(meaning)} |" for code, meaning in CODES.items())])
