@@ -73,8 +73,16 @@ def cli_page() -> str:
     for name in COMMANDS:
         command = LazyGroup().get_command(None, name)
         context = command.context_class(command, info_name=f"edgeseg {name}")
-        usage = " ".join(command.collect_usage_pieces(context))
-        lines += [f"## edgeseg {name}", "", f"    edgeseg {name} {usage}", "", *prose(command.help or ""), ""]
+        context.help_option_names = ["-h", "--help"]
+        usage = " ".join(command.collect_usage_pieces(context)).replace("[[", "[").replace("]]", "]")
+        lines += [
+            f"## edgeseg {name}",
+            "",
+            f"    edgeseg {name} {re.sub('[{}]', '', usage)}",
+            "",
+            *prose(command.help or ""),
+            "",
+        ]
         for title, kind in GROUPS.items():
             rows = [
                 record
