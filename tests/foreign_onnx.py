@@ -22,7 +22,7 @@ from edgeseg.synthetic.camera import SMALLEST, StreetCamera
 
 HEIGHT, WIDTH = 32, 64
 CLASSES = 5
-TOLD = AdoptionRequest(color="rgb", normalize="imagenet")
+STATED = AdoptionRequest(color="rgb", normalize="imagenet")
 FLOAT, UINT8, INT64 = TensorProto.FLOAT, TensorProto.UINT8, TensorProto.INT64
 
 
@@ -107,10 +107,10 @@ def street_frames(width: int, height: int) -> list[np.ndarray]:
 
 
 def adopted(
-    folder: Path, net: Net, wishes: AdoptionRequest = TOLD, change: Callable[[Any], None] | None = None
+    folder: Path, net: Net, request: AdoptionRequest = STATED, change: Callable[[Any], None] | None = None
 ) -> Adoption:
     """What adopt makes of `net`."""
-    return adopt_onnx(net.save(folder / "net.onnx", change), wishes, folder / "out", frames=street_frames)
+    return adopt_onnx(net.save(folder / "net.onnx", change), request, folder / "out", frames=street_frames)
 
 
 FRAME = street_frames(WIDTH, HEIGHT)[0]
@@ -125,7 +125,7 @@ def run(made: Adoption, rgb: np.ndarray = FRAME) -> np.ndarray:
 
 def fact(made: Adoption, what: str) -> str:
     """The value and reason of one line of the table."""
-    return next(f"{fact.value}: {fact.reason}" for fact in made.facts if fact.what == what)
+    return next(f"{fact.value}: {fact.reason}" for fact in made.properties if fact.what == what)
 
 
 def operators(made: Adoption) -> list[str]:
@@ -138,13 +138,13 @@ def left(folder: Path) -> list[tuple[Path, bytes]]:
     return [(path, path.read_bytes()) for path in sorted((folder / "out").glob("*"))]
 
 
-def refused(kind: type[EdgeSegError], message: str, hint: str, folder: Path, net: Net, **options: Any) -> None:
-    """Hold that `net` is refused so, and that nothing is left behind."""
+def refused(code: str, detail: str, folder: Path, net: Net, **options: Any) -> None:
+    """Check that adopting `net` fails with `code` and names `detail`, an option or value, and writes no file."""
     change, before = options.pop("change", None), left(folder)
-    with pytest.raises(kind) as caught:
-        adopted(folder, net, dataclasses.replace(TOLD, **options), change)
-    assert message in caught.value.message
-    assert hint in caught.value.hint
+    with pytest.raises(EdgeSegError) as caught:
+        adopted(folder, net, dataclasses.replace(STATED, **options), change)
+    assert caught.value.code == code
+    assert detail in str(caught.value)
     assert left(folder) == before
 
 

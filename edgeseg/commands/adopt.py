@@ -64,7 +64,7 @@ def command(
     from edgeseg.graph.adopt.request import AdoptionRequest
     from edgeseg.labels import labels_from_file, unnamed_labels
 
-    wishes = AdoptionRequest(
+    request = AdoptionRequest(
         color=color.lower() if color else None,
         normalize=normalize.lower() if normalize else None,
         mean=three_or_none("--mean", mean),
@@ -77,13 +77,13 @@ def command(
         name=name,
         licence=licence,
     )
-    checked = CheckFrames(images, wishes.labels)
-    made = adopt_onnx(file, wishes, folder, frames=checked)
+    checked = CheckFrames(images, request.labels)
+    made = adopt_onnx(file, request, folder, frames=checked)
     warning = NOISE_WARNING if made.warning and checked.are_noise else made.warning
     if as_json:
         print_json({**described(made), "warning": warning or None})
     else:
-        rows = [[fact.what, fact.value, fact.reason] for fact in made.facts]
+        rows = [[fact.what, fact.value, fact.reason] for fact in made.properties]
         print_table(["what", "value", "reason"], [*rows, ["agreement", *agreement_text(made)]])
     if warning:
         note(f"warning: {warning}")
@@ -128,6 +128,6 @@ def described(made: Adoption) -> dict[str, Any]:
         "output": str(made.artifact.output),
         "spec": made.artifact.spec.to_dict(),
         "provenance": made.artifact.provenance.to_dict(),
-        "facts": [asdict(fact) for fact in made.facts],
+        "facts": [asdict(fact) for fact in made.properties],
         "agreement": asdict(made.agreement),
     }

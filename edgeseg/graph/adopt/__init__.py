@@ -1,7 +1,7 @@
-"""A segmentation ONNX from elsewhere to a deploy graph that carries its spec.
+"""Turn a segmentation ONNX from elsewhere into a deploy graph with a spec.
 
-    file -> Source -> Picture (its input) -> folded graph -> Heads (its outputs) -> frame in, logits or mask out
+    file -> Source -> NetworkInput -> simplified graph -> Heads (its outputs) -> frame in, logits or mask out
 
-What the graph says is read off it; what it cannot say is asked for, with the option to type. The result is held
-against the file that it came from.
+Properties are read from the graph where possible; the user states the others, and an error names the option to add.
+The result is compared with the original file.
 """

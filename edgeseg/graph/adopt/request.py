@@ -1,4 +1,4 @@
-"""What the user said about an ONNX, and what became known about it."""
+"""What a user states about an ONNX to adopt, and the properties it is adopted with."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from edgeseg.spec import LabelSet
 
 @dataclass(frozen=True)
 class AdoptionRequest:
-    """What the user said; None or empty where the graph is to say it.
+    """What the user states about the file; None or empty where the graph decides.
 
-    color: "rgb" or "bgr". normalize: a line of normalise.PRESETS. mean, std: in the order of `color`, for values in
-    0..1 or in 0..255. size: (width, height). layout: "nchw" or "nhwc". outputs: names of the heads to keep.
+    color: "rgb" or "bgr". normalize: a key of normalise.PRESETS. mean, std: in the order of `color`, for values in
+    0..1 or in 0..255. size: (width, height). layout: "nchw" or "nhwc". outputs: names of the outputs to keep.
     """
 
     color: str | None = None
@@ -29,8 +29,8 @@ class AdoptionRequest:
 
 
 @dataclass(frozen=True)
-class Fact:
-    """One thing that is now known, and why."""
+class Property:
+    """A property of the adopted model, with the reason for its value."""
 
     what: str
     value: str

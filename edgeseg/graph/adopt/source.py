@@ -1,4 +1,4 @@
-"""The ONNX file itself: read whole, checked, and refused where a deploy graph cannot be made of it."""
+"""Read and check the ONNX file, and refuse it if it cannot become a deploy graph."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from edgeseg.errors import FormatError
 from edgeseg.files import existing_file, sha256_from_file
 
 OLDEST_OPSET = 7
+SMALLER = "edge models are far smaller: is this the right file?"
 STANDARD = ("", "ai.onnx")
 QUANTISED = {
     *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"),
@@ -23,7 +24,7 @@ OTHER_FLOATS = {"FLOAT16": "float16", "BFLOAT16": "bfloat16", "DOUBLE": "float64
 
 @dataclass(frozen=True)
 class Source:
-    """A float ONNX of standard operators, with all its weights in memory. proto: an `onnx.ModelProto`."""
+    """A float ONNX with standard operators and all weights in memory. proto: an `onnx.ModelProto`."""
 
     path: Path
     proto: Any
@@ -36,11 +37,11 @@ class Source:
 
 
 def open_source(path: str | Path) -> Source:
-    """The ONNX at `path`. FormatError, naming the node, where it is none that can be adopted."""
+    """Read the ONNX at `path`. FormatError, with the node, if it cannot be adopted."""
     path = existing_file(path)
     proto = proto_from_file(path)
     if any(entry.key == METADATA_KEY for entry in proto.metadata_props):
-        raise FormatError(f"{path.name} carries a model spec already", hint=f"edgeseg convert {path}")
+        raise FormatError(f"{path.name} has a model spec already", hint=f"edgeseg convert {path}")
     if proto.functions:
         import onnx.inliner
 
@@ -52,12 +53,12 @@ def open_source(path: str | Path) -> Source:
 
 
 def proto_from_file(path: Path) -> Any:
-    """The `onnx.ModelProto` at `path`, with the external data that lies beside it."""
+    """The `onnx.ModelProto` at `path`, with its external data."""
     import onnx
     from google.protobuf.message import DecodeError
 
     if path.stat().st_size > MAX_ONNX_BYTES:
-        raise FormatError(f"{path} is larger than 2 GiB", hint="edge models are far smaller: is this the right file?")
+        raise FormatError(f"{path} is larger than 2 GiB", hint=SMALLER, code="ES-TOO-LARGE")
     try:
         proto = onnx.load(path, load_external_data=False)
         load_external_data(proto, path)
@@ -70,7 +71,7 @@ def proto_from_file(path: Path) -> Any:
 
 
 def load_external_data(proto: Any, path: Path) -> None:
-    """Bring the weights that lie in files beside `path` into `proto`. FormatError where one is not there."""
+    """Load the weights in external files next to `path` into `proto`. FormatError if a file is missing."""
     from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_model, uses_external_data
 
     names = {ExternalDataInfo(tensor).location for tensor in proto.graph.initializer if uses_external_data(tensor)}
@@ -80,37 +81,40 @@ def load_external_data(proto: Any, path: Path) -> None:
         if not data.resolve().is_relative_to(path.parent.resolve()):
             raise FormatError(f"{path.name} keeps its weights outside its folder: {name}", hint="export it as one file")
         if not data.is_file():
-            raise FormatError(f"{path.name} keeps its weights in {name}, which is not there", hint=f"copy it to {data}")
+            message = f"{path.name} keeps its weights in {name}, which is missing"
+            raise FormatError(message, hint=f"copy it to {data}", code="ES-FILE-MISSING")
         size += data.stat().st_size
     if size > MAX_ONNX_BYTES:
-        raise FormatError(f"{path.name} and its weights are larger than 2 GiB", hint="edge models are far smaller")
+        raise FormatError(f"{path.name} and its weights are larger than 2 GiB", hint=SMALLER, code="ES-TOO-LARGE")
     load_external_data_for_model(proto, str(path.parent))
 
 
 def check_opset(proto: Any, path: Path) -> None:
-    """FormatError unless the standard operators are of a version that ONNX Runtime still runs."""
+    """FormatError if the opset is older than ONNX Runtime supports."""
     opset = standard_opset(proto)
     if opset < OLDEST_OPSET:
-        message = f"{path.name} is of opset {opset}; {OLDEST_OPSET} is the oldest that runs"
-        raise FormatError(message, hint="export it again, with opset 17 or newer")
+        message = f"{path.name} has opset {opset}; the oldest that runs is {OLDEST_OPSET}"
+        raise FormatError(message, hint="export it again, with opset 17 or newer", code="ES-OPSET")
 
 
 def check_operators(proto: Any, path: Path) -> None:
-    """FormatError, naming the node, where an operator is not a float one of the standard."""
+    """FormatError, with the node, unless all operators are standard float operators without control flow."""
     for node in every_node(proto.graph):
         name = f"{path.name}: node {node.name or node.output[0]} is {node.op_type}"
         if node.domain not in STANDARD:
-            raise FormatError(f"{name} of {node.domain}, no standard operator", hint="export it with standard ones")
+            raise FormatError(f"{name} of {node.domain}", hint="export it with standard operators", code="ES-OPERATOR")
         if node.op_type in QUANTISED:
             message = f"{name}: this graph is quantised already, and edgeseg places Q/DQ itself"
-            raise FormatError(message, hint="name the float ONNX that it was made from")
+            hint = "adopt the float ONNX that it was made from"
+            raise FormatError(message, hint=hint, code="ES-QUANTISED")
         if node.op_type in CONTROL_FLOW:
-            message = f"{name}, whose branches cannot be placed"
-            raise FormatError(message, hint="fix the input size and simplify it (python -m onnxsim), then adopt that")
+            message = f"{name}, and control flow cannot be quantised"
+            hint = "fix the input size and simplify the model (python -m onnxsim), then adopt the result"
+            raise FormatError(message, hint=hint, code="ES-OPERATOR")
 
 
 def check_weights(proto: Any, path: Path) -> None:
-    """FormatError where the weights are not float32: int8 is placed on float32 graphs alone."""
+    """FormatError if the weights are not float32, which quantisation starts from."""
     from onnx import TensorProto
 
     for tensor in proto.graph.initializer:
@@ -120,7 +124,7 @@ def check_weights(proto: Any, path: Path) -> None:
 
 
 def every_node(graph: Any) -> Iterator[Any]:
-    """The nodes of a graph and of all graphs inside them."""
+    """Yield the nodes of a graph and of all its subgraphs."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
@@ -134,5 +138,5 @@ def standard_opset(proto: Any) -> int:
 
 
 def first_line(problem: BaseException) -> str:
-    """The first line of what a library says."""
+    """The first line of the message of another library's error."""
     return (str(problem).strip().splitlines() or [type(problem).__name__])[0]
