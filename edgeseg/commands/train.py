@@ -16,7 +16,7 @@ from edgeseg.errors import MismatchError
 
 if TYPE_CHECKING:
     from edgeseg.progress import Progress
-    from edgeseg.train.run import TrainingState, Watch
+    from edgeseg.train.run import OnStep, TrainingState
 
 USUAL = "the family's unless given."
 
@@ -79,7 +79,7 @@ def command(
     from edgeseg.commands.terminal import note
     from edgeseg.commands.train_int8 import tune
     from edgeseg.train.device import use_threads
-    from edgeseg.train.request import Duration, request_from_options, shared
+    from edgeseg.train.request import Duration, request_from_options, with_shares
 
     given = {
         "batch": batch, "learning_rate": learning_rate, "weight_decay": weight_decay, "warm_up": warm_up,
@@ -103,7 +103,7 @@ def command(
         usual = {"precision": "auto", "val": "", "keep": "last", "device": "auto"}
         typed = {**given, **odd, "steps": steps, "minutes": minutes, "every": every}
         tune(
-            model, shared(data, share or ()), output, ranges,
+            model, with_shares(data, share or ()), output, ranges,
             {key: value for key, value in typed.items() if value is not None and value != usual.get(key)},
             restart, as_json,
         )  # fmt: skip
@@ -129,10 +129,11 @@ def command(
 def trained(request: Any, restart: bool, as_json: bool) -> None:
     """Train, and say how it went and what to type next."""
     from edgeseg.commands.terminal import note, print_json, print_table, wrote
+    from edgeseg.interrupt import interrupts_held
     from edgeseg.train.run import open_run, result_of
 
-    with shown_training() as (watch, progress):
-        run = open_run(request, watch, restart=restart, progress=progress)
+    with shown_training() as (on_step, progress):
+        run = open_run(request, on_step, restart=restart, progress=progress)
         config, first = run.trainer.config, run.trainer.step
         note(
             f"{'goes on at step ' + str(first) if first else 'trains'}: {config.family} {config.variant} at "
@@ -140,7 +141,8 @@ def trained(request: Any, restart: bool, as_json: bool) -> None:
             f"{config.precision} on {run.trainer.device}"
         )
         try:
-            run.train()
+            with interrupts_held() as hold:
+                run.train(hold)
         except KeyboardInterrupt:
             same = "the same command without --restart" if restart else "the same command"
             note(f"stopped at step {run.trainer.step}; {same} goes on from {run.trainer.checkpoint}")
@@ -167,7 +169,7 @@ def figure(key: str, value: Any) -> str:
 
 
 @contextmanager
-def shown_training() -> Iterator[tuple[Watch, Progress]]:
+def shown_training() -> Iterator[tuple[OnStep, Progress]]:
     """A bar with loss, rate and speed on a terminal; elsewhere a line for each row of the log."""
     import sys
 
@@ -192,31 +194,31 @@ def shown_training() -> Iterator[tuple[Watch, Progress]]:
                 tasks[task] = bars.add_task(task, total=total, completed=done, figures="")
             bars.update(tasks[task], completed=done, total=total, figures=figures)
 
-        def watch(standing: TrainingState) -> None:
-            show("train", standing.step, standing.steps, figures_of(standing))
-            if standing.row is not None:
-                bars.console.print(line_of(standing), highlight=False, markup=False)
+        def on_step(state: TrainingState) -> None:
+            show("train", state.step, state.steps, figures_of(state))
+            if state.row is not None:
+                bars.console.print(line_of(state), highlight=False, markup=False)
 
-        yield watch, show
+        yield on_step, show
 
 
-def print_row(standing: TrainingState) -> None:
+def print_row(state: TrainingState) -> None:
     """A line on stderr where the log got one."""
     from edgeseg.commands.terminal import note
 
-    if standing.row is not None:
-        note(line_of(standing))
+    if state.row is not None:
+        note(line_of(state))
 
 
-def line_of(standing: TrainingState) -> str:
+def line_of(state: TrainingState) -> str:
     """Where a training stands, on one line."""
-    row = standing.row
+    row = state.row
     miou = f"  val mIoU {100 * row.val_miou:.2f}" if row is not None and not math.isnan(row.val_miou) else ""
-    seconds = standing.seconds_left
+    seconds = state.seconds_left
     left = f"{seconds / 60:.0f} min" if seconds > 100 else f"{seconds:.0f} s"
-    return f"step {standing.step}/{standing.steps}  {figures_of(standing)}{miou}  {left} left"
+    return f"step {state.step}/{state.steps}  {figures_of(state)}{miou}  {left} left"
 
 
-def figures_of(standing: TrainingState) -> str:
+def figures_of(state: TrainingState) -> str:
     """Loss, learning rate and speed."""
-    return f"loss {standing.loss:.4f}  lr {standing.learning_rate:.1e}  {standing.images_per_second:.1f} img/s"
+    return f"loss {state.loss:.4f}  lr {state.learning_rate:.1e}  {state.images_per_second:.1f} img/s"

@@ -29,8 +29,9 @@ def tune(
     from edgeseg.calib.images import images_from
     from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
     from edgeseg.conversion import float_onnx, range_table
+    from edgeseg.interrupt import interrupts_held
     from edgeseg.train.qat.config import QatConfig
-    from edgeseg.train.qat.finetune import check_kept, draw_for, finetune_int8
+    from edgeseg.train.qat.finetune import check_not_overwritten, draw_for, finetune_int8
     from edgeseg.train.request import check_scale
 
     for option in given:
@@ -47,7 +48,7 @@ def tune(
         out = folder or Path("runs") / f"{onnx.spec.name}-qat"
         for source in (Path(model), ranges):
             if source is not None and source.name in (onnx.path.name, f"{onnx.path.stem}.ranges.json"):
-                check_kept(source, out)
+                check_not_overwritten(source, out)
         draw = draw_for(config, onnx.spec)
         table = range_table(model, onnx, ranges=ranges, progress=progress)
         if table is None:
@@ -55,7 +56,8 @@ def tune(
         if restart:
             (out / f"{onnx.path.stem}.qat.pt").unlink(missing_ok=True)
         try:
-            result = finetune_int8(onnx.path, table, config, draw, out, progress=progress)
+            with interrupts_held() as hold:
+                result = finetune_int8(onnx.path, table, config, draw, out, progress=progress, hold=hold)
         except KeyboardInterrupt:
             same = "the same command without --restart" if restart else "the same command"
             note(f"stopped; {same} goes on from {out / onnx.path.stem}.qat.pt")

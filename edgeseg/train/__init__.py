@@ -1,4 +1,4 @@
-"""Training: recipe, losses, augmentation, the loop. The modules here import torch; `check_trainer` looks for it."""
+"""Training: recipe, losses, augmentation, the loop. These modules import torch; `check_trainer` tests for it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from edgeseg.errors import UnavailableError
 
 
 def check_trainer() -> None:
-    """UnavailableError, with what to install, unless networks can be trained here."""
+    """UnavailableError where torch is not installed."""
     try:
         importlib.import_module("torch")
     except ImportError as problem:
-        message = "networks are trained with torch, which is not installed"
+        message = "training needs torch, which is not installed"
         raise UnavailableError(message, hint="pip install 'edgeseg[export]'") from problem

@@ -1,4 +1,4 @@
-"""Random scale, crop, flip and colour for one picture and its labels."""
+"""Random scale, crop, flip and colour for one image and its labels."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ GREY = np.array([0.299, 0.587, 0.114])
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What happens to a picture before it is learnt from.
+    """Random changes of an image and its labels.
 
-    size: (height, width) to which a picture is stretched at inference. crop: (height, width) of what is learnt from.
+    size: (height, width) to which inference resizes an image. crop: (height, width) of the result.
     scale: smallest and largest factor on `size`. colour: largest relative change of brightness, contrast, saturation.
     The rest is off at 0 and then draws no random number. gamma: largest |ln| of the exponent on 0..1. hue: largest
-    turn in degrees. gain: largest relative change of each channel. blur: largest sigma in pixels. noise: largest
+    rotation in degrees. gain: largest relative change of each channel. blur: largest sigma in pixels. noise: largest
     standard deviation in grey levels.
     """
 
@@ -38,7 +38,7 @@ class Augmentation:
     noise: float = 0.0
 
     def apply(self, rgb: Array, labels: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        """(H, W, 3) and (H, W), any size, to a crop; what lies outside the picture is ignored."""
+        """(H, W, 3) and (H, W), of any size, to a crop; labels outside the image are the ignore id."""
         factor = float(np.exp(rng.uniform(*np.log(self.scale))))
         size = (max(1, round(self.size[1] * factor)), max(1, round(self.size[0] * factor)))
         rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if factor < 0.7 else cv2.INTER_LINEAR)
@@ -60,21 +60,21 @@ class Augmentation:
         return rgb[window], labels[window]
 
     def _recolour(self, rgb: Array, rng: np.random.Generator) -> Array:
-        """Brightness, contrast, saturation, hue and gain are one affine map of rgb, so it is done in one pass."""
+        """Brightness, contrast, saturation, hue and gain in one pass: together they are one affine map of rgb."""
         brightness, contrast, saturation = 1.0 + rng.uniform(-self.colour, self.colour, 3)
         mean_grey = GREY @ cv2.mean(rgb)[:3]
         matrix = brightness * contrast * (saturation * np.eye(3) + (1 - saturation) * GREY)
         offset = brightness * (1 - contrast) * np.full((3, 1), mean_grey)
-        turned = self._hue_and_gain(rng) @ np.hstack([matrix, offset])
+        affine = self._hue_and_gain(rng) @ np.hstack([matrix, offset])
         if not (self.blur or self.noise or self.gamma):
-            recoloured: Array = cv2.transform(rgb, turned)  # rounded, and clipped to 0..255
+            recoloured: Array = cv2.transform(rgb, affine)  # rounded, and clipped to 0..255
             return recoloured
-        pixels = self._degrade(cv2.transform(rgb.astype(np.float32), turned), rng)
+        pixels = self._degrade(cv2.transform(rgb.astype(np.float32), affine), rng)
         clipped: Array = np.clip(pixels, 0, 255).round().astype(np.uint8)
         return clipped
 
     def _hue_and_gain(self, rng: np.random.Generator) -> Pixels:
-        """(3, 3): what a camera does to colours."""
+        """(3, 3): random hue and channel gains."""
         matrix: Pixels = np.eye(3)
         if self.hue:
             matrix = hue_rotation(rng.uniform(-self.hue, self.hue))
@@ -83,7 +83,7 @@ class Augmentation:
         return matrix
 
     def _degrade(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
-        """What a camera does to edges and tones, in the order in which it does it."""
+        """Blur, noise and gamma, in the order in which a camera adds them."""
         if self.blur:
             sigma = rng.uniform(0, self.blur)
             pixels = cv2.GaussianBlur(pixels, (0, 0), sigma) if sigma > 0.1 else pixels
@@ -96,7 +96,7 @@ class Augmentation:
 
 
 def hue_rotation(degrees: float) -> Pixels:
-    """(3, 3): turns rgb about its grey axis by Rodrigues' formula; grey and the sum of the channels stay."""
+    """(3, 3): rotates rgb about the grey axis by Rodrigues' formula; grey and the sum of the channels stay."""
     cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees)) / np.sqrt(3)
     cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
     return np.asarray(cosine * np.eye(3) + (1 - cosine) / 3 + sine * cross)

@@ -1,4 +1,4 @@
-"""The state of a training in one file, from which a killed one goes on."""
+"""The state of a training in one file, from which an interrupted training resumes."""
 
 from __future__ import annotations
 
@@ -15,46 +15,52 @@ from edgeseg.files import whole_file
 from edgeseg.train.config import TrainConfig
 
 NAME = "checkpoint.pt"
-FREE = ("val",)  # may differ between the parts of one training that keeps its last weights: it changes none of them
+FREE = ("val",)  # may differ on resumption where the last weights are kept, which it does not change
 REQUIRED = {"network", "average", "optimizer", "step", "config"}
-SETTLED = {field.name for field in dataclasses.fields(TrainConfig) if field.default is dataclasses.MISSING}
+NOT_OPTIONS = {  # fields that MODEL and the files of --teacher give
+    "family": "MODEL",
+    "start": "weights",
+    "start_sha256": "weights of SHA-256",
+    "teacher_sha256": "a teacher of SHA-256",
+}
+WITHOUT_DEFAULT = {field.name for field in dataclasses.fields(TrainConfig) if field.default is dataclasses.MISSING}
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write tensors and plain data, whole or not at all."""
+    """Write tensors and plain data atomically."""
     with whole_file(path) as partial:
         torch.save(dict(state), partial)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any] | None:
-    """The state in `path`, tensors on the CPU; None where there is no file. No code in it is run."""
+    """The state in `path`, tensors on the CPU; None where there is no file. Code in it is not run."""
     if not path.exists():
         return None
-    hint = f"begin anew with --restart, or remove {path}"
+    hint = f"start again with --restart, or remove {path}"
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as problem:  # a broken file makes the unpickler raise what it likes
-        raise FormatError(f"not a checkpoint of a training: {path}", hint=hint) from problem
-    whole = isinstance(state, dict) and state.keys() >= REQUIRED and isinstance(state["config"], dict)
-    if not whole or not state["config"].keys() >= SETTLED:
-        raise FormatError(f"not a checkpoint of a training: {path}", hint=hint)
+    except Exception as problem:  # the unpickler raises errors of many kinds on a damaged file
+        raise FormatError(f"not a training checkpoint: {path}", hint=hint, code="ES-FORMAT-CHECKPOINT") from problem
+    complete = isinstance(state, dict) and state.keys() >= REQUIRED and isinstance(state["config"], dict)
+    if not complete or not state["config"].keys() >= WITHOUT_DEFAULT:
+        raise FormatError(f"not a training checkpoint: {path}", hint=hint, code="ES-FORMAT-CHECKPOINT")
     return state
 
 
 def config_in(state: Mapping[str, Any]) -> TrainConfig:
-    """The recipe in a checkpoint; fields that an older edgeseg did not know have their defaults."""
+    """The recipe in a checkpoint; fields that an older edgeseg did not write have their defaults."""
     known = {field.name for field in dataclasses.fields(TrainConfig)}
-    strange = sorted(state["config"].keys() - known)
-    if strange:
+    unknown = sorted(state["config"].keys() - known)
+    if unknown:
         raise MismatchError(
-            f"the checkpoint's recipe has {', '.join(strange)}, which this edgeseg does not know",
+            f"the checkpoint's recipe has fields that this edgeseg does not know: {', '.join(unknown)}",
             hint="pip install --upgrade edgeseg",
         )
     return TrainConfig(**state["config"])
 
 
 def check_same(config: TrainConfig, old: TrainConfig, path: Path) -> None:
-    """MismatchError, with all that differs, where a checkpoint is of another training than `config`.
+    """MismatchError, with all differences, where a checkpoint is that of another training than `config`.
 
     A data set may have moved: it is compared without its path.
     """
@@ -62,15 +68,28 @@ def check_same(config: TrainConfig, old: TrainConfig, path: Path) -> None:
     free = FREE if config.keep == "last" else ()
     differing = [key for key in ours if key not in free and ours[key] != theirs[key]]
     if differing:
-        told = "; ".join(f"{key} {shown(theirs[key])}, now {shown(ours[key])}" for key in differing)
+        then, now = (", ".join(as_typed(key, getattr(each, key)) for key in differing) for each in (old, config))
         raise MismatchError(
-            f"{path.parent} holds another training: {told}",
-            hint="type the same command to go on, name another folder with -o, or begin anew with --restart",
+            f"{path.parent} was begun with {then}; now {now}",
+            hint="repeat the first command to resume, name another folder with -o, or start again with --restart",
+            code="ES-MISMATCH-RUN",
         )
 
 
+def as_typed(key: str, value: Any) -> str:
+    """A field of the recipe as an option of the command line."""
+    if key == "data":
+        return " ".join(f"--data {uri}" if share == 1 else f"--data {uri} --share {share:g}" for uri, share in value)
+    option = NOT_OPTIONS.get(key, f"--{key.replace('_', '-')}")
+    if value == "":
+        return f"no {option}"
+    if key in ("size", "crop"):
+        return f"{option} {value[1]}x{value[0]}"
+    return f"{option} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"
+
+
 def without_places(config: TrainConfig) -> TrainConfig:
-    """`config` with data sets by kind and query alone."""
+    """`config` with data sets as kind and query, without paths."""
     data = tuple((without_place(uri), share) for uri, share in config.data)
     return dataclasses.replace(config, data=data, val=without_place(config.val) if config.val else "")
 
@@ -81,11 +100,6 @@ def without_place(uri: str) -> str:
     return f"{kind}:?{rest.partition('?')[2]}"
 
 
-def shown(value: object) -> str:
-    """A field's value on one line."""
-    return str(value) or "nothing"
-
-
 def versions() -> dict[str, str]:
-    """What computes."""
+    """The versions of the libraries."""
     return {"edgeseg": edgeseg.__version__, "torch": str(torch.__version__)}

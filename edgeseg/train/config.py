@@ -1,27 +1,39 @@
-"""The recipe of one training, as plain data that goes into its checkpoint."""
+"""The recipe of one training, plain data that goes into its checkpoint, and the numbers that follow from it."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+VALIDATIONS = 10  # in a training, unless the user sets the steps between them
+
+# Per family, over the defaults of `TrainConfig`. From random weights, AdamW takes far higher rates than those that the
+# papers use for fine-tuning; a transformer tolerates less.
+PRESETS: dict[str, Mapping[str, Any]] = {
+    "bisenetv2": {"learning_rate": 1.5e-3, "balance": 0.4},
+    "segformer": {"learning_rate": 6e-4, "balance": 0.4},
+}
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """The recipe.
 
-    data: data set URIs, each with its share of what is drawn.
-    size: (height, width) of the model's input. crop: (height, width) that is cut from a picture stretched to `size`.
+    data: data set URIs, each with its share of the batches.
+    size: (height, width) of the model's input. crop: (height, width) of the crop from an image stretched to `size`.
     learning_rate: peak, reached after `warm_up` steps; falls with (1 - step / steps) ** power.
-    ema: decay of the averaged weights, which are the ones that are kept.
-    auxiliary: weight of each auxiliary head. balance: how much more rare classes weigh, 0 not at all.
-    ohem: probability of the true class under which a pixel counts, 0 for all. dice: weight of the Dice loss.
-    power: of the learning rate's decay. scale, colour, gamma, hue, gain, blur, noise: see `Augmentation`.
-    teacher: name of the weights whose answers are learnt from too, "" for none; distill: how much these weigh beside
-    the labels.
-    start: name of the weights file that it began with, "" for random weights.
+    ema: decay of the averaged weights, which are the result of the training.
+    auxiliary: weight of each auxiliary head. balance: exponent of the weights of rare classes, 0 for equal weights.
+    ohem: a pixel counts if the probability of its true class is below this; 0: all count. dice: weight of the Dice
+    loss. scale, colour, gamma, hue, gain, blur, noise: see `Augmentation`.
+    teacher: file name of the distillation teacher's weights, "" for none. distill: weight of the distillation loss.
+    start: file name of the initial weights, "" for random weights.
     precision: of the forward pass: "bf16", "fp16" or "fp32".
-    minutes: the wall-clock budget from which `steps` was worked out, 0 where steps were named.
-    val: URI of the data set whose mIoU was followed. keep: "last" weights, or those "best" on `val`.
+    minutes: the time budget from which `steps` was computed, 0 where the user set steps or epochs.
+    val: URI of the validation data set. keep: the "last" weights, or the "best" on `val`.
     """
 
     name: str
@@ -59,3 +71,40 @@ class TrainConfig:
     teacher: str = ""
     teacher_sha256: str = ""
     distill: float = 1.0
+
+
+def preset_of(family: str) -> Mapping[str, Any]:
+    """The fields of `TrainConfig` whose defaults the family changes."""
+    return PRESETS.get(family, {})
+
+
+def learning_rate_at(step: int, config: TrainConfig) -> float:
+    """Linear warm-up, then polynomial decay."""
+    if step < config.warm_up:
+        return config.learning_rate * (step + 1) / config.warm_up
+    decayed = (step - config.warm_up) / max(1, config.steps - config.warm_up)
+    return config.learning_rate * float(max(1.0 - decayed, 1e-4) ** config.power)
+
+
+def with_steps(config: TrainConfig, steps: int) -> TrainConfig:
+    """`config` for `steps` steps; the warm-up takes at most half of them."""
+    steps = max(1, steps)
+    return dataclasses.replace(config, steps=steps, warm_up=min(config.warm_up, steps // 2))
+
+
+def steps_from_epochs(epochs: float, images: int, share: float, batch: int) -> int:
+    """Steps in which a data set of `images`, which has `share` of the batches, is seen `epochs` times."""
+    return max(1, math.ceil(epochs * images / (share * batch)))
+
+
+def steps_from_minutes(minutes: float, step_seconds: float, validation_seconds: float, every: int | None) -> int:
+    """Steps that fit in `minutes`, with a validation each `every` steps; None: with ten validations in all."""
+    seconds = 60 * minutes
+    if every:
+        return max(1, int(seconds / (step_seconds + validation_seconds / every)))
+    return max(1, int((seconds - VALIDATIONS * validation_seconds) / step_seconds))
+
+
+def steps_between_validations(steps: int) -> int:
+    """The default distance of two validations."""
+    return max(1, math.ceil(steps / VALIDATIONS))

@@ -1,4 +1,4 @@
-"""Where a training computes, and in which number format."""
+"""The device of a training, and its number format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float
 
 
 def device_from_text(text: str) -> torch.device:
-    """The device of "auto" (a CUDA card where there is one), "cpu", "cuda" or "cuda:N"."""
+    """The device "cpu", "cuda" or "cuda:N"; "auto" takes a CUDA device if there is one."""
     kind, _, index = text.partition(":")
     if text == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
@@ -22,29 +22,29 @@ def device_from_text(text: str) -> torch.device:
         raise UnknownNameError(f"unknown device: {text}", hint="--device auto, cpu, cuda or cuda:N")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(index or 0) >= count:
-        raise UnavailableError(f"there is no device {text}: CUDA devices here: {count}", hint="--device auto")
+        raise UnavailableError(f"no device {text}: this machine has {count} CUDA devices", hint="--device auto")
     return torch.device("cuda", int(index or 0))
 
 
 def best_precision(device: torch.device) -> str:
-    """bf16 where the device multiplies it; else fp16 on CUDA, fp32 on a CPU."""
+    """bf16 where the device has it in hardware; else fp16 on CUDA, fp32 on a CPU."""
     if device.type == "cpu":
         return "bf16" if has_native_bf16() else "fp32"
     return "bf16" if torch.cuda.get_device_capability(device)[0] >= BF16_CAPABILITY else "fp16"
 
 
 def checked_precision(precision: str, device: torch.device) -> str:
-    """`precision`, or the best one for "auto". fp16 needs CUDA: on a CPU its small gradients would be lost."""
+    """`precision`, or the best one for "auto". fp16 needs CUDA: on a CPU small gradients would underflow."""
     if precision == "auto":
         return best_precision(device)
     if precision not in PRECISIONS:
         raise UnknownNameError.among("precision", precision, ("auto", *PRECISIONS))
     if precision == "fp16" and device.type == "cpu":
-        raise UnavailableError("a CPU does not train in fp16", hint="--precision bf16, or --device cuda:0")
+        raise UnavailableError("fp16 training needs a CUDA device", hint="--precision bf16, or --device cuda:0")
     return precision
 
 
 def use_threads(threads: int | None) -> None:
-    """Let torch compute with so many CPU threads; with its own number unless given."""
+    """Set the number of torch's CPU threads; None keeps its default."""
     if threads:
         torch.set_num_threads(threads)

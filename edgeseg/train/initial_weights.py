@@ -1,4 +1,4 @@
-"""MODEL as a training takes it: a family with random weights, or weights to go on from."""
+"""What a training starts from: a family with random weights, or the weights of a model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgeseg.weights import BUNDLED
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """What a training begins with. source: the weights; None for random ones."""
+    """The weights at the first step. source: None for random ones."""
 
     family: str
     variant: str
@@ -32,39 +32,40 @@ class InitialWeights:
 
     @property
     def spec(self) -> ModelSpec | None:
-        """That of the weights."""
+        """The spec of the weights."""
         return self.source.spec if self.source else None
 
     @property
     def sha256(self) -> str:
-        """Of the weights file, "" without one."""
+        """The hash of the weights file, "" without one."""
         return sha256_from_file(self.source.path) if self.source else ""
 
     def state_for(self, spec: ModelSpec) -> dict[str, Tensor]:
-        """The weights that a network of `spec` begins with: the classifier is left out where the classes differ.
+        """The initial weights of a network of `spec`, without the classifier where the classes differ.
 
-        MismatchError where another one is missing.
+        MismatchError where any other tensor is missing.
         """
         if self.source is None:
             return {}
         state, shapes = self.source.state, shapes_of(spec, len(spec.labels))
-        others = shapes_of(spec, len(spec.labels) + 1)
-        renamed = spec.labels.names != self.source.spec.labels.names
-        new = {key for key in shapes if renamed and shapes[key] != others[key]}
-        wrong = [key for key in shapes.keys() - new if key not in state or state[key].shape != shapes[key]]
+        with_another_class = shapes_of(spec, len(spec.labels) + 1)
+        differ = spec.labels.names != self.source.spec.labels.names
+        classifier = {key for key in shapes if differ and shapes[key] != with_another_class[key]}
+        needed = shapes.keys() - classifier
+        wrong = [key for key in needed if key not in state or state[key].shape != shapes[key]]
         if wrong:
             raise MismatchError(
-                f"{self.source.path} is not of {spec.family} {spec.variant}: {len(wrong)} tensors are missing or of "
-                f"another shape, first: {min(wrong)}",
-                hint="name the weights that edgeseg wrote, or a family to begin anew",
+                f"{self.source.path} does not fit {spec.family} {spec.variant}: {len(wrong)} tensors are missing or "
+                f"have another shape, first: {min(wrong)}",
+                hint="name weights that edgeseg wrote, or a family to train from random weights",
             )
-        return {key: state[key] for key in shapes.keys() - new}
+        return {key: state[key] for key in needed}
 
 
 def initial_weights_from_model(model: str, variant: str | None = None) -> InitialWeights:
-    """The start of a family, a bundled model, a weights file or somebody's checkpoint.
+    """The weights of a bundled model, a weights file or another project's checkpoint; random ones for a family.
 
-    variant: the family's first one unless given.
+    variant: None for the first one of the family.
     """
     if model in FAMILIES:
         family = open_family(model)
@@ -77,14 +78,14 @@ def initial_weights_from_model(model: str, variant: str | None = None) -> Initia
     spec = source.spec
     if variant not in (None, spec.variant):
         raise MismatchError(
-            f"{model} is a {spec.family} {spec.variant}, and --variant {variant} was asked for",
-            hint=f"leave --variant out, or begin anew: edgeseg train {spec.family} --variant {variant}",
+            f"{model} is a {spec.family} {spec.variant}, not a {variant}",
+            hint=f"omit --variant, or start from random weights: edgeseg train {spec.family} --variant {variant}",
         )
     return InitialWeights(spec.family, spec.variant, source)
 
 
 def shapes_of(spec: ModelSpec, classes: int) -> dict[str, torch.Size]:
-    """The shapes of the deployed network's weights, were there so many classes."""
+    """The shapes of the deployed network's weights for a number of classes."""
     family = open_family(spec.family)
     arguments = arguments_from_text(spec.variant, family.variants, family=spec.family)
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""The figures of a training by step, as a CSV file that is appended to."""
+"""The figures of a training by step, in a CSV file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAME = "log.csv"
 
 @dataclass(frozen=True)
 class Row:
-    """Figures after `step` steps: the mean loss since the row before; val_miou is nan where nothing was validated."""
+    """Figures after `step` steps: the mean loss since the previous row; val_miou is nan without a validation."""
 
     step: int
     loss: float
@@ -35,7 +35,7 @@ class Log:
         self.rows: list[Row] = rows_from_file(path) if path.exists() else []
 
     def cut(self, step: int) -> None:
-        """Forget what was written after `step`, the one that a checkpoint holds; the file is written anew."""
+        """Drop the rows after `step`, that of the checkpoint, and rewrite the file."""
         self.rows = [row for row in self.rows if row.step <= step]
         with whole_file(self.path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
@@ -54,12 +54,12 @@ class Log:
 
 
 def cells(row: Row) -> list[str]:
-    """A row as text; what is not known is empty."""
+    """A row as text; nan is empty."""
     return ["" if isinstance(value, float) and math.isnan(value) else str(value) for value in asdict(row).values()]
 
 
 def rows_from_file(path: Path) -> list[Row]:
-    """The rows of a log; columns that it does not have are not known. A torn last line is passed over."""
+    """The rows of a log; missing columns are nan. An incomplete line is skipped."""
     rows = []
     with existing_file(path).open(newline="", encoding="utf-8", errors="replace") as file:
         for line in csv.DictReader(file):

@@ -13,33 +13,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from edgeseg.errors import DataError
 from edgeseg.models import open_family
 from edgeseg.spec import ModelSpec
 from edgeseg.train import checkpoint
 from edgeseg.train.augment import Augmentation
-from edgeseg.train.average import update_average
-from edgeseg.train.batches import Batch, Batches
-from edgeseg.train.config import TrainConfig
+from edgeseg.train.batches import Batch, Batches, Normalise
+from edgeseg.train.config import TrainConfig, learning_rate_at
 from edgeseg.train.device import PRECISIONS
 from edgeseg.train.loss import IGNORE, Criterion, balanced_class_weights, distillation
-from edgeseg.train.normalise import Normalise
-from edgeseg.train.schedule import learning_rate_at
 from edgeseg.train.teacher import Teacher
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 Draw = Callable[[np.random.Generator], Pair]
 CPU = torch.device("cpu")
-SHARES_FROM = 200  # pictures
+COUNTED_IMAGES = 200  # to measure the share of each class
 
 
 class Trainer:
-    """One training. `draw` gives a random picture (H, W, 3) with its labels (H, W) from the generator it is handed.
+    """One training. `draw` returns a random image (H, W, 3) with its labels (H, W), chosen by a generator.
 
-    workers: batches made ahead in threads; `draw` is then called by several at once.
-    teacher: its answers are learnt from too, with the weight `distill` of the recipe.
-    about: plain data that goes into the checkpoint and comes back from it.
+    workers: batches made ahead in threads; several threads then call `draw` at once.
+    teacher: for distillation, with the weight `distill` of the recipe.
+    metadata: plain data that the checkpoint keeps.
     """
 
     def __init__(
@@ -68,22 +66,22 @@ class Trainer:
         self.normalise, self.teacher = Normalise(spec.input, device), teacher
         self.batches = Batches(self._batch, workers)
         self.step = 0
-        self.about: dict[str, Any] = {}
+        self.metadata: dict[str, Any] = {}
 
     @property
     def checkpoint(self) -> Path:
-        """Where the state lies from which a killed training goes on."""
+        """The file from which an interrupted training resumes."""
         return self.folder / checkpoint.NAME
 
-    def start_from(self, state: dict[str, Tensor]) -> None:
-        """Begin with these weights; heads (of another number of classes, or auxiliary) may be missing."""
+    def load_initial_weights(self, state: dict[str, Tensor]) -> None:
+        """Start from these weights; heads (of another number of classes, or auxiliary) may be missing."""
         own = self.network.state_dict()
         fitting = {k: v.to(own[k].dtype) for k, v in state.items() if k in own and own[k].shape == v.shape}
         self.network.load_state_dict(fitting, strict=False)
         self.average.load_state_dict(self.network.state_dict())
 
     def resume(self) -> bool:
-        """Go on from the checkpoint, if there is one. MismatchError where it is of another recipe."""
+        """Load the checkpoint, if there is one. MismatchError where its recipe differs."""
         state = checkpoint.read_checkpoint(self.checkpoint)
         if state is None:
             return False
@@ -93,11 +91,11 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state.get("scaler", {}))
         self.step = int(state["step"])
-        self.about = dict(state.get("about", {}))
+        self.metadata = dict(state.get("metadata", {}))
         return True
 
     def save(self) -> None:
-        """Write the checkpoint, whole or not at all."""
+        """Write the checkpoint atomically."""
         checkpoint.write_checkpoint(
             self.checkpoint,
             {
@@ -107,14 +105,14 @@ class Trainer:
                 "scaler": self.scaler.state_dict(),
                 "step": self.step,
                 "config": dataclasses.asdict(self.config),
-                "about": self.about,
+                "metadata": self.metadata,
             },
         )
 
     def train_step(self) -> float:
-        """One batch. The batch and dropout depend on seed and step alone, so a resumed training does the same.
+        """Learn from one batch; its loss. Batch and dropout depend on seed and step alone, so training is resumable.
 
-        DataError where the loss or a gradient is not finite; the weights are then those of the step before.
+        DataError where the loss or a gradient is not finite; the weights are then those of the previous step.
         """
         torch.manual_seed(self.config.seed * 1_000_003 + self.step)
         images, labels = (part.to(self.device, non_blocking=True) for part in self.batches(self.step))
@@ -128,32 +126,33 @@ class Trainer:
         loss = self.criterion(heads, labels)
         if target is not None:
             loss = loss + self.config.distill * distillation(heads[0], target, labels, self.spec.align_corners)
-        self._descend(loss)
+        self._update_weights(loss)
         self.step += 1
         update_average(self.average, self.network, self.config.ema, self.step)
         return float(loss.detach())
 
     def learning_rate(self) -> float:
-        """That of the next step."""
+        """The rate of the next step."""
         return learning_rate_at(self.step, self.config)
 
-    def _descend(self, loss: Tensor) -> None:
-        """Follow the gradient of `loss`, clipped."""
+    def _update_weights(self, loss: Tensor) -> None:
+        """One optimizer step along the clipped gradient of `loss`."""
         self._check_finite("loss", float(loss.detach()))
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        if not self.scaler.is_enabled():  # which passes such steps over, and scales less
+        if not self.scaler.is_enabled():  # the scaler skips such steps and lowers its scale
             self._check_finite("gradient", float(norm))
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
-    def _check_finite(self, what: str, value: float) -> None:
+    def _check_finite(self, name: str, value: float) -> None:
         if not math.isfinite(value):
             raise DataError(
-                f"the {what} is {value} at step {self.step + 1}, learning rate {self.learning_rate():.3g}",
-                hint=f"begin anew with --restart and a lower --learning-rate; {self.checkpoint} is of a step before",
+                f"the {name} is {value} at step {self.step + 1}, learning rate {self.learning_rate():.3g}",
+                hint=f"start again with --restart and a lower --learning-rate; {self.checkpoint} holds an earlier step",
+                code="ES-DATA-DIVERGED",
             )
 
     def _batch(self, step: int) -> Batch:
@@ -165,18 +164,19 @@ class Trainer:
 
     def _class_shares(self) -> Tensor:
         rng = np.random.default_rng((self.config.seed, 1 << 30))
-        counts = sum(np.bincount(self.draw(rng)[1].ravel(), minlength=IGNORE + 1) for _ in range(SHARES_FROM))
-        judged = torch.tensor(np.asarray(counts)[: len(self.spec.labels)], dtype=torch.float32)
-        if not judged.sum():
+        counts = sum(np.bincount(self.draw(rng)[1].ravel(), minlength=IGNORE + 1) for _ in range(COUNTED_IMAGES))
+        pixels = torch.tensor(np.asarray(counts)[: len(self.spec.labels)], dtype=torch.float32)
+        if not pixels.sum():
             raise DataError(
-                f"no pixel has a class in {SHARES_FROM} pictures of {', '.join(uri for uri, _ in self.config.data)}",
-                hint="look at the label files: all their pixels are of the ignored id",
+                f"no pixel has a class in {COUNTED_IMAGES} images of {', '.join(uri for uri, _ in self.config.data)}",
+                hint="check the label files: all pixels have the ignored id",
+                code="ES-DATA-UNLABELLED",
             )
-        return judged / judged.sum()
+        return pixels / pixels.sum()
 
 
 def augmentation_of(config: TrainConfig) -> Augmentation:
-    """The augmentation that a recipe asks for."""
+    """The augmentation of a recipe."""
     names = [field.name for field in dataclasses.fields(Augmentation)]
     return Augmentation(**{name: getattr(config, name) for name in names})
 
@@ -186,3 +186,16 @@ def weight_groups(network: nn.Module, weight_decay: float) -> Sequence[dict[str,
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move `average` towards `network` after `step` steps: faster at first, when the weights are still random."""
+    decay = min(decay, (1 + step) / (10 + step))
+    pairs = list(zip(average.state_dict().values(), network.state_dict().values()))
+    floating = [pair for pair in pairs if pair[0].dtype.is_floating_point]
+    means, values = map(list, zip(*floating))
+    get_ema_multi_avg_fn(decay)(means, values, step)  # type: ignore[no-untyped-call]  # all in a few launches
+    for mean, value in pairs:
+        if not mean.dtype.is_floating_point:
+            mean.copy_(value)

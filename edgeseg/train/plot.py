@@ -1,4 +1,4 @@
-"""What a person looks at while a network learns: curves of loss and mIoU, and masks beside their ground truth."""
+"""Images of a training in progress: curves of loss and mIoU, and masks beside their ground truth."""
 
 from __future__ import annotations
 
@@ -31,12 +31,16 @@ def draw_curves(path: Path, rows: Sequence[Row], title: str) -> bool:
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.add_subplot(title=title, xlabel="step", ylabel="loss")
     axes.plot([row.step for row in rows], [row.loss for row in rows], color="tab:blue", label="loss")
-    judged = [row for row in rows if not math.isnan(row.val_miou)]
-    if judged:
+    validated = [row for row in rows if not math.isnan(row.val_miou)]
+    if validated:
         right = axes.twinx()
         right.set_ylabel("val mIoU, %")
         right.plot(
-            [row.step for row in judged], [100 * row.val_miou for row in judged], "o-", color="tab:orange", label="mIoU"
+            [row.step for row in validated],
+            [100 * row.val_miou for row in validated],
+            "o-",
+            color="tab:orange",
+            label="mIoU",
         )
     figure.legend(loc="outside upper right")
     with whole_file(path) as partial:
@@ -47,13 +51,13 @@ def draw_curves(path: Path, rows: Sequence[Row], title: str) -> bool:
 def draw_samples(
     path: Path, samples: Sequence[Sample], predict: Callable[[Array, tuple[int, int]], Array], labels: LabelSet
 ) -> None:
-    """A row a sample, as a PNG: the picture, its ground truth, and what the network says."""
+    """A PNG with one row per sample: image, ground truth, prediction."""
     palette = np.array(labels.palette, np.uint8)
     cells = []
     for sample in samples:
         rgb, truth = sample.rgb(), sample.labels()
-        said = predict(rgb, (truth.shape[0], truth.shape[1]))
-        masks = [overlay_labels(rgb, mask, palette, opacity=OPACITY) for mask in (truth, said)]
+        predicted = predict(rgb, (truth.shape[0], truth.shape[1]))
+        masks = [overlay_labels(rgb, mask, palette, opacity=OPACITY) for mask in (truth, predicted)]
         cells += [captioned(rgb, sample.name), captioned(masks[0], "truth"), captioned(masks[1], "predicted")]
     page = contact_sheet(cells, 3, PAGE_WIDTH)
     with whole_file(path) as partial:
@@ -63,8 +67,8 @@ def draw_samples(
 def captioned(rgb: Array, text: str) -> Array:
     """A copy of `rgb` with a line of text on a dark strip in its upper left corner."""
     size, font = 0.8 * rgb.shape[1] / 640, cv2.FONT_HERSHEY_SIMPLEX
-    (width, height), below = cv2.getTextSize(text, font, size, 1)
-    drawn = np.ascontiguousarray(rgb).copy()
-    cv2.rectangle(drawn, (0, 0), (width + height, height + 2 * below), (0, 0, 0), cv2.FILLED)
-    cv2.putText(drawn, text, (height // 2, height + below), font, size, (255, 255, 255), 1, cv2.LINE_AA)
-    return drawn
+    (width, height), baseline = cv2.getTextSize(text, font, size, 1)
+    image = np.ascontiguousarray(rgb).copy()
+    cv2.rectangle(image, (0, 0), (width + height, height + 2 * baseline), (0, 0, 0), cv2.FILLED)
+    cv2.putText(image, text, (height // 2, height + baseline), font, size, (255, 255, 255), 1, cv2.LINE_AA)
+    return image

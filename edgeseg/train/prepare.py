@@ -1,4 +1,4 @@
-"""What is looked up, checked and measured before the first step of a training."""
+"""What happens before the first step of a training: data sets are opened, options checked and steps timed."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ from edgeseg.datasets.dataset import Dataset
 from edgeseg.errors import MismatchError
 from edgeseg.measure.device import available_threads
 from edgeseg.train import checkpoint
-from edgeseg.train.config import TrainConfig
+from edgeseg.train.config import TrainConfig, steps_from_minutes, with_steps
 from edgeseg.train.device import checked_precision
 from edgeseg.train.loop import Trainer
 from edgeseg.train.recipe import check_classes, check_sizes, draw_from, sets_from_config, spec_from_config
 from edgeseg.train.request import TrainRequest
-from edgeseg.train.schedule import steps_from_minutes, with_steps
 from edgeseg.train.teacher import Teacher
 from edgeseg.train.validate import Predictor, spread, validate
 
-WORKERS = 8  # batches made ahead for a CUDA card, which learns from one sooner than a core makes it
-FIRST, MEASURED = 2, 5  # steps that compile and fill caches, steps that are timed
-MEASURED_PICTURES = 4
+WORKERS = 8  # batches made ahead for a GPU, which is faster than one CPU core that makes them
+WARM_UP_STEPS, TIMED_STEPS = 2, 5
+TIMED_IMAGES = 4
 
 
-def settled(request: TrainRequest, state: Mapping[str, Any] | None) -> TrainConfig:
-    """The recipe with nothing left open but the steps of a new training with a budget in minutes.
+def completed_config(request: TrainRequest, state: Mapping[str, Any] | None) -> TrainConfig:
+    """The request's recipe with precision and steps filled in; steps stay 0 for a new training with a time budget.
 
-    state: of the folder's checkpoint. What the request leaves open is taken from it, so that the same command goes on
-    with it; MismatchError where it is of another training.
+    state: of the folder's checkpoint, which gives them where there is one, so that the same command resumes it.
+    MismatchError where the checkpoint is that of another training.
     """
     config, old = request.config, None if state is None else checkpoint.config_in(state)
     if old is not None and not config.steps:
@@ -45,8 +44,8 @@ def settled(request: TrainRequest, state: Mapping[str, Any] | None) -> TrainConf
     return config
 
 
-def opened(config: TrainConfig) -> tuple[list[Dataset], Dataset | None]:
-    """The data sets to learn from, and that to validate on. Refuses sizes and classes that do not belong together."""
+def open_datasets(config: TrainConfig) -> tuple[list[Dataset], Dataset | None]:
+    """The training data sets and the validation data set. MismatchError, SizeError where they do not fit together."""
     sets = sets_from_config(config)
     check_sizes(config)
     val = open_dataset(config.val) if config.val else None
@@ -58,30 +57,30 @@ def opened(config: TrainConfig) -> tuple[list[Dataset], Dataset | None]:
 def trainer_from_request(
     request: TrainRequest, config: TrainConfig, sets: list[Dataset], val: Dataset | None
 ) -> Trainer:
-    """A trainer at its first step, with the weights to begin with; steps worked out where there is a budget."""
+    """A trainer at its first step; a time budget is converted to steps."""
     if not config.steps:
         config = with_steps(config, steps_in_budget(request, with_steps(config, 1), sets, val))
-    return fresh_trainer(request, config, sets, request.folder)
+    return new_trainer(request, config, sets, request.folder)
 
 
-def fresh_trainer(request: TrainRequest, config: TrainConfig, sets: list[Dataset], folder: Path) -> Trainer:
-    """A trainer with the weights to begin with."""
-    spec = spec_from_config(config, request.start.spec)
+def new_trainer(request: TrainRequest, config: TrainConfig, sets: list[Dataset], folder: Path) -> Trainer:
+    """A trainer with the initial weights."""
+    spec = spec_from_config(config, request.initial.spec)
     workers = min(WORKERS, max(1, available_threads() - 1)) if request.device.type == "cuda" else 0
     teacher = Teacher(request.teacher, request.device) if request.teacher else None
     draw = draw_from(config, sets)
     trainer = Trainer(config, spec, draw, folder, device=request.device, workers=workers, teacher=teacher)
-    trainer.start_from(request.start.state_for(spec))
+    trainer.load_initial_weights(request.initial.state_for(spec))
     return trainer
 
 
 def steps_in_budget(request: TrainRequest, config: TrainConfig, sets: list[Dataset], val: Dataset | None) -> int:
-    """How many steps, with their validations, fit in the minutes; a few are made and thrown away."""
+    """How many steps, with their validations, fit in the minutes; measured with a trainer that is then discarded."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = fresh_trainer(request, config, sets, Path(folder))
+        trainer = new_trainer(request, config, sets, Path(folder))
         seconds = step_seconds(trainer)
-        pause = 0.0
+        pause = 0.0  # for one validation
         if val is not None:
             pause = validation_seconds(Predictor(trainer.average, trainer.spec, request.device), val)
         trainer.batches.close()
@@ -90,28 +89,29 @@ def steps_in_budget(request: TrainRequest, config: TrainConfig, sets: list[Datas
 
 
 def step_seconds(trainer: Trainer) -> float:
-    """The seconds that a step takes; the first ones do not count."""
-    for _ in range(FIRST):
+    """The time of one step, after warm-up steps."""
+    for _ in range(WARM_UP_STEPS):
         trainer.train_step()
     began = time.perf_counter()
-    for _ in range(MEASURED):
+    for _ in range(TIMED_STEPS):
         trainer.train_step()
-    return (time.perf_counter() - began) / MEASURED
+    return (time.perf_counter() - began) / TIMED_STEPS
 
 
 def validation_seconds(predict: Predictor, val: Dataset) -> float:
-    """The seconds that a validation takes, from a few pictures of it."""
-    some = dataclasses.replace(val, samples=spread(val, MEASURED_PICTURES))
-    validate(predict, dataclasses.replace(val, samples=some.samples[:1]))
+    """The time of one validation, estimated from a few of its images."""
+    subset = dataclasses.replace(val, samples=spread(val, TIMED_IMAGES))
+    validate(predict, dataclasses.replace(val, samples=subset.samples[:1]))
     began = time.perf_counter()
-    validate(predict, some)
-    return (time.perf_counter() - began) * len(val) / len(some)
+    validate(predict, subset)
+    return (time.perf_counter() - began) * len(val) / len(subset)
 
 
-def check_about(about: Mapping[str, Any], data_sha256: str, folder: Path) -> None:
-    """MismatchError where the data is not that of the checkpoint; one of an older edgeseg does not say."""
-    if about.get("data_sha256", data_sha256) != data_sha256:
+def check_same_data(metadata: Mapping[str, Any], data_sha256: str, folder: Path) -> None:
+    """MismatchError where the data differs from that of the checkpoint, if the checkpoint holds its hash."""
+    if metadata.get("data_sha256", data_sha256) != data_sha256:
         raise MismatchError(
-            f"the data has changed since {folder} was begun",
-            hint="bring the old files back to go on, or begin anew with --restart",
+            f"the data has changed since the training in {folder} was begun",
+            hint="restore the old files to resume it, or start again with --restart",
+            code="ES-MISMATCH-DATA",
         )

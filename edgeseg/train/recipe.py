@@ -1,4 +1,4 @@
-"""From a recipe to what a training is made of: its data sets, a source of pictures, and the spec of the model."""
+"""From a recipe to its data sets, a function that draws images, and the spec of the model."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from edgeseg.spec import InputSpec, ModelSpec
 from edgeseg.train.config import TrainConfig
 from edgeseg.train.loop import Draw, Pair
 
+LARGE = 600_000  # pixels: Cityscapes is usually trained at 1024x512, and CamVid at half of 960x720
+
 
 def sets_from_config(config: TrainConfig) -> list[Dataset]:
-    """The data sets, in their order. MismatchError where their classes differ."""
+    """The data sets, in order. MismatchError where their classes differ."""
     sets = [open_dataset(uri) for uri, _ in config.data]
     for other in sets[1:]:
         check_classes(other, sets[0])
@@ -28,7 +30,7 @@ def sets_from_config(config: TrainConfig) -> list[Dataset]:
 
 
 def check_classes(dataset: Dataset, first: Dataset) -> None:
-    """MismatchError unless both tell the same classes apart, in the same order."""
+    """MismatchError unless both have the same classes in the same order."""
     ours, theirs = first.labels.names, dataset.labels.names
     if ours != theirs:
         raise MismatchError(
@@ -39,28 +41,28 @@ def check_classes(dataset: Dataset, first: Dataset) -> None:
 
 
 def draw_from(config: TrainConfig, sets: Sequence[Dataset] | None = None) -> Draw:
-    """A function that draws a data set by its share, then one of its pictures evenly. sets: those of `config`."""
+    """A function that draws a data set by its share, then one of its images uniformly. sets: those of `config`."""
     samples = [list(dataset) for dataset in sets or sets_from_config(config)]
     shares = np.array([share for _, share in config.data]) / sum(share for _, share in config.data)
 
     def draw(rng: np.random.Generator) -> Pair:
-        some = samples[int(rng.choice(len(samples), p=shares))]
-        sample = some[int(rng.integers(len(some)))]
+        candidates = samples[int(rng.choice(len(samples), p=shares))]
+        sample = candidates[int(rng.integers(len(candidates)))]
         return sample.rgb(), sample.labels()
 
     return draw
 
 
 def spec_from_config(config: TrainConfig, start: ModelSpec | None = None) -> ModelSpec:
-    """The spec of the model that is trained; its labels are those of the first data set.
+    """The spec of the trained model; its labels are those of the first data set.
 
-    start: the spec of the weights that it begins with, whose normalisation and geometry it keeps.
+    start: the spec of the initial weights, which gives normalisation and corner alignment.
     """
     family = open_family(config.family)
-    usual = start.input if start else InputSpec(width=config.size[1], height=config.size[0])
+    template = start.input if start else InputSpec(width=config.size[1], height=config.size[0])
     return ModelSpec(
         name=config.name,
-        input=dataclasses.replace(usual, width=config.size[1], height=config.size[0]),
+        input=dataclasses.replace(template, width=config.size[1], height=config.size[0]),
         labels=open_dataset(config.data[0][0]).labels,
         family=config.family,
         variant=config.variant,
@@ -70,21 +72,21 @@ def spec_from_config(config: TrainConfig, start: ModelSpec | None = None) -> Mod
 
 
 def check_sizes(config: TrainConfig) -> None:
-    """SizeError where the network takes not the input or the crop, or the crop is larger than every picture."""
+    """SizeError where the network does not take the input or the crop, or the crop exceeds every scaled image."""
     rule = open_family(config.family).size_rule
     for height, width in (config.size, config.crop):
         rule.check(width, height, model=f"{config.family} {config.variant}")
     largest = [round(side * config.scale[1]) for side in config.size]
     if config.crop[0] > largest[0] or config.crop[1] > largest[1]:
         raise SizeError(
-            f"the crop {config.crop[1]}x{config.crop[0]} is larger than any picture: {config.size[1]}x{config.size[0]} "
-            f"is scaled to {largest[1]}x{largest[0]} at most",
+            f"the crop {config.crop[1]}x{config.crop[0]} is larger than every image: {config.size[1]}x{config.size[0]} "
+            f"is scaled to at most {largest[1]}x{largest[0]}",
             hint=f"--crop {config.size[1]}x{config.size[0]}, or a larger --scale or --size",
         )
 
 
-def usual_size(dataset: Dataset, family: str) -> tuple[int, int]:
-    """(height, width) near the first picture's that the family takes; large pictures are halved first."""
+def default_size(dataset: Dataset, family: str) -> tuple[int, int]:
+    """(height, width) that the family takes, near that of the first image; large images are halved first."""
     height, width = dataset[0].rgb().shape[:2]
     while height * width > LARGE:
         height, width = height // 2, width // 2
@@ -92,16 +94,13 @@ def usual_size(dataset: Dataset, family: str) -> tuple[int, int]:
     return height, width
 
 
-LARGE = 600_000  # pixels; 1024x512 is not large: Cityscapes is learnt at that size, and CamVid's 960x720 at half
-
-
 def without_paths(config: TrainConfig) -> TrainConfig:
-    """`config` as it may be published: data sets by name and options, without where they lie."""
+    """`config` for publication: data sets by name and options, without their paths."""
     names = tuple((open_dataset(uri).name, share) for uri, share in config.data)
     return dataclasses.replace(config, data=names, val=open_dataset(config.val).name if config.val else "")
 
 
 def sha256_of_data(sets: Sequence[Dataset], progress: Progress = silent) -> str:
-    """One hash of all data sets, wherever their files lie."""
+    """One hash of all data sets, independent of their paths."""
     hashes = [dataset_sha256(dataset, progress=progress) for dataset in sets]
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()

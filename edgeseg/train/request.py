@@ -1,4 +1,4 @@
-"""What a user asks for, with the usual values of what was left out."""
+"""A training as a user requests it, with defaults for the options that are left out."""
 
 from __future__ import annotations
 
@@ -17,30 +17,28 @@ from edgeseg.datasets.dataset import Dataset
 from edgeseg.errors import DataError, FormatError, UnknownNameError
 from edgeseg.export.model import Source, source_from_model
 from edgeseg.files import sha256_from_file
-from edgeseg.train.config import TrainConfig
+from edgeseg.train.config import TrainConfig, preset_of, steps_from_epochs, with_steps
 from edgeseg.train.device import device_from_text
 from edgeseg.train.initial_weights import InitialWeights, initial_weights_from_model
-from edgeseg.train.presets import preset_of
-from edgeseg.train.recipe import usual_size
-from edgeseg.train.schedule import steps_from_epochs, with_steps
+from edgeseg.train.recipe import default_size
 from edgeseg.train.teacher import check_teacher
 
 Size = tuple[int, int]
 KEEP = ("last", "best")
-LARGEST_SCALE = 16
+MAX_SCALE = 16
 
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What a user asks for.
+    """One training.
 
-    config: `steps` 0 where `minutes` decide, precision "auto" where the device does.
+    config: `steps` is 0 where `minutes` is given, precision may be "auto".
     every: steps between rows of the log, each with a checkpoint. val_every: steps between validations.
-    teacher: the network whose answers are learnt from too.
+    teacher: the network for distillation.
     """
 
     config: TrainConfig
-    start: InitialWeights
+    initial: InitialWeights
     folder: Path
     device: torch.device
     every: int = 50
@@ -50,29 +48,29 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class Duration:
-    """How long to train: exactly one of them."""
+    """How long to train; exactly one field is set."""
 
     steps: int | None = None
     epochs: float | None = None
     minutes: float | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name, value in vars(self).items() if value is not None]
-        if len(given) != 1:
-            told = f"{' and '.join(given)} both say how long" if given else "how long to train was not said"
-            raise DataError(told, hint="give one of --epochs 60, --steps 2000 and --minutes 30")
+        options = [f"--{name}" for name, value in vars(self).items() if value is not None]
+        if len(options) != 1:
+            message = f"{' and '.join(options)} exclude each other" if options else "the training has no duration"
+            raise DataError(message, hint="give one of --epochs 60, --steps 2000 and --minutes 30", code="ES-DURATION")
 
-    def steps_of(self, pictures: int, share: float, batch: int) -> int:
-        """The steps, 0 where minutes decide. pictures: of the first data set, share: its share of all draws."""
+    def steps_of(self, images: int, share: float, batch: int) -> int:
+        """The steps, 0 where minutes are set. images: of the first data set. share: its share of the batches."""
         if self.epochs is not None:
-            return steps_from_epochs(self.epochs, pictures, share, batch)
+            return steps_from_epochs(self.epochs, images, share, batch)
         return self.steps or 0
 
 
 def request_from_options(
     model: str,
     data: Sequence[str],
-    length: Duration,
+    duration: Duration,
     *,
     shares: Sequence[float] = (),
     folder: Path | None = None,
@@ -86,80 +84,80 @@ def request_from_options(
     teacher: str | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> TrainRequest:
-    """The request of a command line. size, crop: (height, width). fields: of `TrainConfig`, over the family's preset.
+    """The request of a command line. size, crop: (height, width). fields: of `TrainConfig`; they override the preset.
 
-    The name is `usual_name`'s unless given, the folder `runs/NAME`.
+    Without `name` the name is that of `default_name`; without `folder` the folder is `runs/NAME`.
     """
-    start, source = initial_weights_from_model(model, variant), source_from_model(teacher) if teacher else None
-    pairs = shared(data, shares)
+    initial, source = initial_weights_from_model(model, variant), source_from_model(teacher) if teacher else None
+    pairs = with_shares(data, shares)
     first = open_dataset(data[0])
-    chosen = size or size_of(start, first)
-    name = checked_name(name or usual_name(start.family, first))
+    size = size or size_of(initial, first)
+    name = checked_name(name or default_name(initial.family, first))
     config = TrainConfig(
-        name=name, family=start.family, variant=start.variant, data=pairs, size=chosen, crop=crop or chosen, steps=0,
-        start=start.path.name if start.path else "", start_sha256=start.sha256, minutes=length.minutes or 0.0,
+        name=name, family=initial.family, variant=initial.variant, data=pairs, size=size, crop=crop or size, steps=0,
+        start=initial.path.name if initial.path else "", start_sha256=initial.sha256, minutes=duration.minutes or 0.0,
         teacher=source.path.name if source else "", teacher_sha256=sha256_from_file(source.path) if source else "",
-        **{"precision": "auto", "licence": start.spec.licence if start.spec else "unknown",
-           **preset_of(start.family), **(fields or {})},
+        **{"precision": "auto", "licence": initial.spec.licence if initial.spec else "unknown",
+           **preset_of(initial.family), **(fields or {})},
     )  # fmt: skip
     check_options(config)
     if source:
         check_teacher(source, first.labels, config.crop)
-    steps = length.steps_of(len(first), pairs[0][1] / sum(share for _, share in pairs), config.batch)
+    steps = duration.steps_of(len(first), pairs[0][1] / sum(share for _, share in pairs), config.batch)
     config = with_steps(config, steps) if steps else dataclasses.replace(config, steps=0)
     return TrainRequest(
-        config, start, folder or Path("runs") / name, device_from_text(device), every, val_every, source
+        config, initial, folder or Path("runs") / name, device_from_text(device), every, val_every, source
     )
 
 
-def shared(data: Sequence[str], shares: Sequence[float]) -> tuple[tuple[str, float], ...]:
-    """Each data set with its share, all alike unless given."""
+def with_shares(data: Sequence[str], shares: Sequence[float]) -> tuple[tuple[str, float], ...]:
+    """Each data set with its share; equal shares where `shares` is empty."""
     if not data:
-        raise DataError("no data to learn from", hint="--data camvid:PATH?split=train")
+        raise DataError("no training data", hint="--data camvid:PATH?split=train")
     if shares and len(shares) != len(data):
         raise DataError(f"{len(data)} --data and {len(shares)} --share", hint="give one --share for each --data")
     for share in shares:
         if not 0 < share < math.inf:
-            raise DataError(f"a share of {share:g}", hint="give each --share above 0, or leave the --data out")
+            raise DataError(
+                f"--share {share:g} is not above 0", hint="give a finite --share above 0, or omit the --data"
+            )
     return tuple(zip(data, shares or [1.0] * len(data)))
 
 
-def size_of(start: InitialWeights, dataset: Dataset) -> Size:
-    """The size of the weights, or for a family that of the data set's pictures."""
-    if start.spec is None:
-        return usual_size(dataset, start.family)
-    return start.spec.input.height, start.spec.input.width
+def size_of(initial: InitialWeights, dataset: Dataset) -> Size:
+    """The input size of the weights; for random weights that of the data set's images."""
+    if initial.spec is None:
+        return default_size(dataset, initial.family)
+    return initial.spec.input.height, initial.spec.input.width
 
 
-def usual_name(family: str, dataset: Dataset) -> str:
-    """The name of what `family` becomes on `dataset`; no bundled model is called so.
+def default_name(family: str, dataset: Dataset) -> str:
+    """The name of `family` trained on `dataset`, which no bundled model has: bisenetv2-street-trained.
 
-    bisenetv2-street-trained, or bisenetv2-folder-yard-trained where a dataset.toml has the name "yard".
+    bisenetv2-folder-yard-trained where a dataset.toml has the name "yard".
     """
     kind = dataset.name.partition("?")[0].strip(":")
     return f"{family}-{re.sub(r'[^A-Za-z0-9._]+', '-', kind)}-trained"
 
 
 def checked_name(name: str) -> str:
-    """`name` as the model's name and its file's."""
+    """`name`, if a model and its file can have it. FormatError otherwise."""
     if not name or Path(name).name != name or name.startswith("."):
-        raise FormatError(f"not a name for a model: {name!r}", hint="give a word without slashes, such as --name mine")
+        raise FormatError(f"invalid model name: {name!r}", hint="give a word without slashes, such as --name mine")
     return name
 
 
 def check_scale(scale: tuple[float, float]) -> None:
-    """Refuse what is no range of factors, and pictures that no memory holds."""
+    """DataError unless `scale` is a range of factors that memory can hold."""
     low, high = scale
-    if not 0 < low <= high <= LARGEST_SCALE:
-        raise DataError(f"a scale from {low:g} to {high:g}", hint="--scale 0.5 2")
+    if not 0 < low <= high <= MAX_SCALE:
+        raise DataError(f"--scale {low:g} {high:g} is not a range between 0 and {MAX_SCALE}", hint="--scale 0.5 2")
 
 
 def check_options(config: TrainConfig) -> None:
-    """Refuse what contradicts itself."""
+    """Refuse options that contradict each other."""
     check_scale(config.scale)
     if config.keep not in KEEP:
-        raise UnknownNameError.among("choice of --keep", config.keep, KEEP)
+        raise UnknownNameError.among("value of --keep", config.keep, KEEP)
     if config.keep == "best" and not config.val:
-        raise DataError(
-            "--keep best has nothing to judge by", hint="name a data set that is not learnt from with --val"
-        )
+        raise DataError("--keep best needs --val", hint="--val URI, a data set that is not among --data")

@@ -1,11 +1,13 @@
-"""A training from its first step, or its last checkpoint, to a weights file that says what it is."""
+"""A training from its first step, or its last checkpoint, to a weights file with its spec."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,26 +17,25 @@ import numpy as np
 from edgeseg.datasets.dataset import Dataset
 from edgeseg.errors import FileProblem
 from edgeseg.files import writable_folder
-from edgeseg.interrupt import Hold, interrupts_held
 from edgeseg.models import open_family
 from edgeseg.progress import Progress, silent
 from edgeseg.train import checkpoint, log
+from edgeseg.train.config import learning_rate_at, steps_between_validations
 from edgeseg.train.loop import Trainer
 from edgeseg.train.plot import draw_curves, draw_samples
-from edgeseg.train.prepare import check_about, opened, settled, trainer_from_request
+from edgeseg.train.prepare import check_same_data, completed_config, open_datasets, trainer_from_request
 from edgeseg.train.recipe import sha256_of_data, without_paths
 from edgeseg.train.request import TrainRequest
-from edgeseg.train.schedule import learning_rate_at, steps_between_validations
 from edgeseg.train.validate import Predictor, spread, validate
 from edgeseg.weights.file import write_weights
 
 CURVES, SAMPLES = "curves.png", "samples.png"
-SHOWN = 4  # sample masks
+SAMPLE_IMAGES = 4
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where a training stands after `step` steps. loss: mean since the log's last row. row: where it got one."""
+    """The state after `step` steps. loss: mean since the last row of the log. row: where this step wrote one."""
 
     step: int
     steps: int
@@ -45,18 +46,18 @@ class TrainingState:
     row: log.Row | None = None
 
 
-Watch = Callable[[TrainingState], None]
+OnStep = Callable[[TrainingState], None]
 
 
 @dataclass
-class Run:
-    """One training under way. watch: called after each step. progress: of what is done between the steps."""
+class TrainingRun:
+    """One training. on_step: called after each step. progress: of the work between steps."""
 
     request: TrainRequest
     trainer: Trainer
     val: Dataset | None
     samples: Dataset
-    watch: Watch
+    on_step: OnStep
     progress: Progress = silent
 
     def __post_init__(self) -> None:
@@ -64,94 +65,96 @@ class Run:
         self.log = log.Log(self.folder / log.NAME)
         self.predict = Predictor(self.trainer.average, self.trainer.spec, self.trainer.device)
         self.val_every = self.request.val_every or steps_between_validations(self.trainer.config.steps)
-        self.busy = False
-        self.seconds: list[float] = []
-        self.losses: list[float] = self.trainer.about.setdefault("losses", [])  # since the log's last row
+        self.in_step = False
+        self.seconds: list[float] = []  # of the latest steps
+        self.losses: list[float] = self.trainer.metadata.setdefault("losses", [])  # since the last row of the log
 
     @property
     def weights(self) -> Path:
-        """Where the averaged weights go."""
+        """The file of the averaged weights."""
         return self.folder / f"{self.trainer.config.name}.safetensors"
 
-    def train(self) -> None:
-        """Every step that is left. Ctrl-C waits for the end of a step; then the checkpoint is written.
+    def train(self, hold: AbstractContextManager[object] = contextlib.nullcontext()) -> None:  # noqa: B008
+        """Run the remaining steps; on KeyboardInterrupt, write the checkpoint.
 
-        Where it cut a validation short, that is done first when the training goes on.
+        hold: delays Ctrl-C until the end of a step. A validation that Ctrl-C cut short is repeated on resumption.
         """
-        looked = self.trainer.about.setdefault("looked", self.trainer.step)
-        self.log.cut(looked)
+        logged_step = self.trainer.metadata.setdefault("logged_step", self.trainer.step)
+        self.log.cut(logged_step)
         self.trainer.save()
         try:
-            with interrupts_held() as hold:
-                if looked != self.trainer.step:
-                    self._look()
-                while self.trainer.step < self.trainer.config.steps:
-                    self._step(hold)
-                    self._look()
+            if logged_step != self.trainer.step:
+                self._after_step()
+            while self.trainer.step < self.trainer.config.steps:
+                self._step(hold)
+                self._after_step()
         except KeyboardInterrupt:
-            if not self.busy:  # a second Ctrl-C may have torn a step apart
+            if not self.in_step:  # in a step, the weights may be half updated
                 self.trainer.save()
             raise
         finally:
             self.trainer.batches.close()
 
     def finish(self) -> None:
-        """Write the last weights, unless those of the best step are to be kept. FileProblem where these are gone."""
-        if self.trainer.config.keep == "last" or "best" not in self.trainer.about:
+        """Write the last weights, unless the recipe keeps the best ones. FileProblem where their file is missing."""
+        if self.trainer.config.keep == "last" or "best" not in self.trainer.metadata:
             self._write_weights()
         elif not self.weights.exists():
-            best = self.trainer.about["best"]["step"]
-            raise FileProblem(f"{self.weights} with the weights of step {best} is gone", hint="bring it, or --restart")
+            best = self.trainer.metadata["best"]["step"]
+            raise FileProblem(
+                f"{self.weights} with the weights of step {best} is missing",
+                hint="restore the file, or start again with --restart",
+            )
 
-    def _step(self, hold: Hold) -> None:
+    def _step(self, hold: AbstractContextManager[object]) -> None:
         with hold:
-            self.busy = True
+            self.in_step = True
             began = time.perf_counter()
             self.losses.append(self.trainer.train_step())
             self.seconds = [*self.seconds[-19:], time.perf_counter() - began]
-            self.busy = False
+            self.in_step = False
 
-    def _look(self) -> None:
-        """Validate, log, save and say what is due after this step."""
+    def _after_step(self) -> None:
+        """Validate, log and save where this step is due, and report the state."""
         step, last = self.trainer.step, self.trainer.step == self.trainer.config.steps
-        judged = step % self.val_every == 0 or last
-        standing = self._standing()
-        if judged or step % self.request.every == 0:
-            miou = self._validated() if judged else math.nan
-            row = log.Row(step, standing.loss, standing.learning_rate, standing.images_per_second, miou)
-            standing = dataclasses.replace(standing, row=row)
-            self._keep(row, judged)
-        self.watch(standing)
+        validates = step % self.val_every == 0 or last
+        state = self._state()
+        if validates or step % self.request.every == 0:
+            miou = self._validated() if validates else math.nan
+            row = log.Row(step, state.loss, state.learning_rate, state.images_per_second, miou)
+            state = dataclasses.replace(state, row=row)
+            self._record(row, with_images=validates)
+        self.on_step(state)
 
-    def _standing(self) -> TrainingState:
+    def _state(self) -> TrainingState:
         trainer, seconds = self.trainer, mean_of(self.seconds)
         left = seconds * (trainer.config.steps - trainer.step)
         rate, speed = learning_rate_at(trainer.step - 1, trainer.config), trainer.config.batch / seconds
         return TrainingState(trainer.step, trainer.config.steps, mean_of(self.losses), rate, speed, left)
 
-    def _keep(self, row: log.Row, judged: bool) -> None:
-        """A row, the pictures and the checkpoint; the checkpoint last, for what it holds is not done again."""
+    def _record(self, row: log.Row, *, with_images: bool) -> None:
+        """Write the log's row, the images and then the checkpoint: a resumed training repeats what it does not hold."""
         self.log.append(row)
-        if judged:
+        if with_images:
             self._draw()
         self.losses.clear()
-        self.trainer.about["looked"] = row.step
+        self.trainer.metadata["logged_step"] = row.step
         self.trainer.save()
 
     def _validated(self) -> float:
         if self.val is None:
             return math.nan
         miou = validate(self.predict, self.val, progress=self.progress).miou()
-        best = self.trainer.about.get("best", {"val_miou": -1.0})
+        best = self.trainer.metadata.get("best", {"val_miou": -1.0})
         if miou > best["val_miou"]:
             if self.trainer.config.keep == "best":
-                self._write_weights()  # first: where Ctrl-C cuts it short, it is still to be done
-            self.trainer.about["best"] = {"step": self.trainer.step, "val_miou": miou}
+                self._write_weights()  # before the metadata: if Ctrl-C interrupts it, a resumed training repeats it
+            self.trainer.metadata["best"] = {"step": self.trainer.step, "val_miou": miou}
         return miou
 
     def _draw(self) -> None:
         draw_curves(self.folder / CURVES, self.log.rows, self.trainer.config.name)
-        draw_samples(self.folder / SAMPLES, spread(self.samples, SHOWN), self.predict, self.trainer.spec.labels)
+        draw_samples(self.folder / SAMPLES, spread(self.samples, SAMPLE_IMAGES), self.predict, self.trainer.spec.labels)
 
     def _write_weights(self) -> None:
         trainer = self.trainer
@@ -161,48 +164,50 @@ class Run:
 
 
 def mean_of(values: list[float]) -> float:
-    """The mean, nan of nothing."""
+    """The mean; nan for an empty list."""
     return float(np.mean(values)) if values else math.nan
 
 
-def open_run(request: TrainRequest, watch: Watch, *, restart: bool = False, progress: Progress = silent) -> Run:
-    """A run that is ready to train: all that a user can have got wrong was refused, and nothing is changed before.
+def open_run(
+    request: TrainRequest, on_step: OnStep, *, restart: bool = False, progress: Progress = silent
+) -> TrainingRun:
+    """A run that is ready to train. Everything that a user can get wrong is checked before a file changes.
 
-    restart: the training that lies in the folder is forgotten.
+    restart: discard the training in the folder.
     """
     state = None if restart else checkpoint.read_checkpoint(request.folder / checkpoint.NAME)
-    config = settled(request, state)
-    sets, val = opened(config)
+    config = completed_config(request, state)
+    sets, val = open_datasets(config)
     writable_folder(request.folder)
     data_sha256 = sha256_of_data(sets, progress)
     trainer = trainer_from_request(request, config, sets, val)
     if restart:
-        forget(request.folder)
+        remove_training(request.folder)
     trainer.resume()
-    check_about(trainer.about, data_sha256, request.folder)
-    trainer.about.update(data_sha256=data_sha256, versions=checkpoint.versions())
+    check_same_data(trainer.metadata, data_sha256, request.folder)
+    trainer.metadata.update(data_sha256=data_sha256, versions=checkpoint.versions())
     old = config if state is None else checkpoint.config_in(state)
     if checkpoint.without_place(old.val) != checkpoint.without_place(config.val):
-        trainer.about.pop("best", None)  # it is of other pictures
-    return Run(request, trainer, val, sets[0] if val is None else val, watch, progress)
+        trainer.metadata.pop("best", None)  # measured on other images
+    return TrainingRun(request, trainer, val, sets[0] if val is None else val, on_step, progress)
 
 
-def forget(folder: Path) -> None:
-    """Remove what a training keeps in its folder, but for its weights."""
+def remove_training(folder: Path) -> None:
+    """Remove the files of a training from its folder, except for its weights."""
     for name in (checkpoint.NAME, log.NAME, CURVES, SAMPLES):
         (folder / name).unlink(missing_ok=True)
 
 
-def result_of(run: Run, resumed_from: int) -> dict[str, Any]:
-    """Plain data about a training that has ended; `val_miou` is of the last step, over the whole data set."""
+def result_of(run: TrainingRun, resumed_from: int) -> dict[str, Any]:
+    """A finished training as plain data; `val_miou` is that of the last step."""
     config = run.trainer.config
     last = run.log.rows[-1] if run.log.rows else log.Row(run.trainer.step, math.nan, math.nan)
     return {
         "weights": str(run.weights), "name": config.name, "family": config.family, "variant": config.variant,
         "licence": config.licence, "steps": run.trainer.step, "images": run.trainer.step * config.batch,
         "resumed_from": resumed_from, "loss": last.loss, "images_per_second": last.images_per_second,
-        "val": config.val, "val_miou": last.val_miou, "best": run.trainer.about.get("best"), "keep": config.keep,
+        "val": config.val, "val_miou": last.val_miou, "best": run.trainer.metadata.get("best"), "keep": config.keep,
         "device": str(run.trainer.device), "precision": config.precision,
-        "data_sha256": run.trainer.about["data_sha256"],
+        "data_sha256": run.trainer.metadata["data_sha256"],
         "log": str(run.log.path), "curves": str(run.folder / CURVES), "samples": str(run.folder / SAMPLES),
     }  # fmt: skip

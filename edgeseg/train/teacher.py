@@ -1,4 +1,4 @@
-"""A trained network whose answers a smaller one learns from, beside the labels."""
+"""The teacher of a distillation: a trained network whose logits a smaller one learns from, besides the labels."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from edgeseg.errors import MismatchError
 from edgeseg.export.model import Source
 from edgeseg.models import open_family
 from edgeseg.spec import LabelSet
-from edgeseg.train.normalise import Normalise
+from edgeseg.train.batches import Normalise
 
 
 class Teacher:
-    """A network in evaluation mode that is told nothing of the labels.
+    """A network in evaluation mode.
 
-    It sees the pictures as the learner does, scaled, cropped and recoloured, but normalised as its own spec says: so
-    its answers are of the very pixels that are learnt from (Beyer et al., "Knowledge distillation: a good teacher is
-    patient and consistent", arXiv 2106.05237).
+    It takes the same augmented pixels as the student, normalised by its own spec (Beyer et al., "Knowledge
+    distillation: a good teacher is patient and consistent", arXiv 2106.05237).
     """
 
     def __init__(self, source: Source, device: torch.device) -> None:
@@ -33,15 +32,15 @@ class Teacher:
 
 
 def check_teacher(source: Source, labels: LabelSet, crop: tuple[int, int]) -> None:
-    """MismatchError unless it tells the same classes apart, in the same order; SizeError where it takes no such crop.
+    """MismatchError unless the teacher has the same classes in the same order; SizeError where it takes no such crop.
 
-    crop: (height, width) of what is learnt from.
+    crop: (height, width).
     """
     spec = source.spec
     if spec.labels.names != labels.names:
         raise MismatchError(
             f"the teacher {spec.name} has {len(spec.labels)} classes ({spec.labels.names[0]}, ...), and the data "
             f"{len(labels)} ({labels.names[0]}, ...)",
-            hint="name a teacher of the same classes in the same order",
+            hint="name a teacher with the same classes in the same order",
         )
     open_family(spec.family).size_rule.check(crop[1], crop[0], model=f"the teacher {spec.name}")

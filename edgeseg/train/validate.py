@@ -1,4 +1,4 @@
-"""The mIoU of a network in training, as `edgeseg eval` finds it for an engine that was made of it."""
+"""The mIoU of a network during training, measured as `edgeseg eval` measures an engine."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from edgeseg.pixels.resize import resize_rgb
 from edgeseg.pixels.upsample import labels_from_logits
 from edgeseg.progress import Progress, silent
 from edgeseg.spec import ModelSpec
-from edgeseg.train.normalise import Normalise
+from edgeseg.train.batches import Normalise
 
 Array = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """Labels of whole pictures in float32: stretched to the input's size, logits brought to the label's, argmax.
+    """Labels of whole images in float32: resize to the input size, upsample the logits to the label size, argmax.
 
     network: in evaluation mode.
     """
@@ -44,16 +44,16 @@ class Predictor:
 def validate(
     predict: Callable[[Array, tuple[int, int]], Array], dataset: Dataset, *, progress: Progress = silent
 ) -> ConfusionMatrix:
-    """All pictures of `dataset`, each at the size of its label image."""
+    """All images of `dataset`, each at the size of its label image."""
     confusion = ConfusionMatrix(len(dataset.labels), dataset.labels.ignore)
-    for done, sample in enumerate(dataset, 1):
+    for count, sample in enumerate(dataset, 1):
         truth = sample.labels()
         confusion.update(predict(sample.rgb(), (truth.shape[0], truth.shape[1])), truth)
-        progress("validate", done, len(dataset))
+        progress("validate", count, len(dataset))
     return confusion
 
 
 def spread(dataset: Dataset, count: int) -> list[Sample]:
-    """`count` samples from the first to the last, or all where there are fewer."""
+    """`count` samples at equal distances from the first to the last; all where there are fewer."""
     places = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int)
     return [dataset[int(place)] for place in places]

@@ -1,4 +1,4 @@
-"""Which device is taken, and its number format; no CUDA card is needed, for torch's answers are made up."""
+"""The device of a training and its number format; torch's answers about CUDA are faked."""
 
 from __future__ import annotations
 
@@ -32,14 +32,13 @@ def test_auto_takes_a_card_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(("cards", "text"), [(0, "cuda"), (0, "cuda:0"), (2, "cuda:2")])
 def test_a_card_that_is_not_there(monkeypatch: pytest.MonkeyPatch, cards: int, text: str) -> None:
     pretend(monkeypatch, cards=cards)
-    with pytest.raises(UnavailableError) as caught:
+    with pytest.raises(UnavailableError, match=text):
         device_from_text(text)
-    assert caught.value.message == f"there is no device {text}: CUDA devices here: {cards}"
 
 
 @pytest.mark.parametrize("text", ["gpu", "cuda:x", "cuda:", "cuda:-1", ""])
 def test_no_device(text: str) -> None:
-    with pytest.raises(UnknownNameError, match="unknown device"):
+    with pytest.raises(UnknownNameError):
         device_from_text(text)
 
 
@@ -53,9 +52,9 @@ def test_the_number_format_is_the_best_of_the_device(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(edgeseg.train.device, "has_native_bf16", lambda native=native: native)
         assert checked_precision("auto", CPU) == precision
     assert checked_precision("fp32", card) == "fp32"
-    with pytest.raises(UnavailableError, match="a CPU does not train in fp16"):
+    with pytest.raises(UnavailableError, match="fp16"):
         checked_precision("fp16", CPU)
-    with pytest.raises(UnknownNameError, match="unknown precision: int8"):
+    with pytest.raises(UnknownNameError, match="int8"):
         checked_precision("int8", CPU)
 
 

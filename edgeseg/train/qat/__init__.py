@@ -1,4 +1,4 @@
-"""Quantisation-aware fine-tuning: the weights of a float ONNX learn to live with the Q/DQ that `quantize` writes.
+"""Quantisation-aware fine-tuning: the weights of a float ONNX adapt to the Q/DQ that `quantize` writes.
 
-float ONNX + ranges -> the quantised graph as torch steps -> tuned float ONNX + the same ranges under its own id
+float ONNX + ranges -> the quantised graph as torch steps -> tuned float ONNX + the same ranges with its graph id
 """

@@ -10,16 +10,16 @@ class QatConfig:
     """The recipe.
 
     data: data set URIs, each drawn with its share.
-    steps, minutes: it ends at whichever comes first; None for no limit of time. batch: pictures a step.
+    steps, minutes: the first limit that is reached ends it; None: no time limit. batch: images per step.
     learning_rate: at the first step; it falls to 0 along half a cosine.
-    distill: weight of the divergence from the float model's classes, which needs no labels.
-    supervise: weight of the cross-entropy with the labels. balance: how much more rare classes weigh in that.
-    target, observer: as for `quantize`: whose Q/DQ placement is learnt, and who chooses the ranges.
-    scale, colour: of the augmentation; mild, since the ranges were calibrated on pictures as they are.
+    distill: weight of the divergence from the float model's output, which needs no labels.
+    supervise: weight of the cross-entropy with the labels. balance: exponent of its class weights.
+    target, observer: as in `quantize`: the Q/DQ placement, and the observer of the ranges.
+    scale, colour: of the augmentation; small, because calibration used unchanged images.
     every: steps between checkpoints.
 
-    There is no bfloat16: keeping 8 bits of an activation costs half as much as int8 itself, and a CPU that has it takes
-    a quarter less time only.
+    There is no bfloat16: rounding activations to its 8 bits costs half as much accuracy as int8, and saves only a
+    quarter of the time on a CPU.
     """
 
     data: tuple[tuple[str, float], ...] = ()

@@ -1,4 +1,4 @@
-"""Rounding to 8-bit codes as Q/DQ do it, to the bit, with a gradient: the straight-through estimator.
+"""Rounding to 8-bit codes, equal to Q/DQ in every bit, with a gradient: the straight-through estimator.
 
 Bengio, Leonard, Courville, "Estimating or propagating gradients through stochastic neurons", arXiv 1308.3432.
 """
@@ -18,11 +18,11 @@ from edgeseg.graph.qdq import LEVELS, MAX_BIAS_QUANTA, weight_scales
 
 
 class StraightThrough(torch.autograd.Function):
-    """`value` on the way forward; on the way back the gradient goes to `x`, where `inside`."""
+    """Forward: `value`. Backward: the gradient goes to `x` where `inside`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, value: Tensor, inside: Tensor | None) -> Tensor:
-        """`value`. inside: bool of its shape, None for everywhere."""
+        """`value`. inside: bool of its shape, None for all."""
         ctx.inside = inside
         return value
 
@@ -34,32 +34,32 @@ class StraightThrough(torch.autograd.Function):
 
 
 def rounded_activation(x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
-    """What QuantizeLinear and DequantizeLinear make of `x`; no gradient where the codes saturate.
+    """`x` after QuantizeLinear and DequantizeLinear; no gradient where the codes saturate.
 
     scale: scalar. zero_point: scalar int8 or uint8.
     """
     with torch.no_grad():
         limits, shift = torch.iinfo(zero_point.dtype), int(zero_point)
         codes = (x.float() / scale).round_().add_(shift)
-        kept = codes.clamp(limits.min, limits.max)
-        inside = kept == codes
-        value = kept.sub_(shift).mul_(scale)
+        clipped = codes.clamp(limits.min, limits.max)
+        inside = clipped == codes
+        value = clipped.sub_(shift).mul_(scale)
     rounded: Tensor = StraightThrough.apply(x, value, inside)  # type: ignore[no-untyped-call]
     return rounded
 
 
 @dataclass(frozen=True)
 class WeightRounding:
-    """How `quantize` rounds one weight, with scales from the weight and bias as they are now.
+    """Rounds one weight as `quantize` does, with scales from its present values and bias.
 
-    axis: of the output channels. activation_scale: of what the weight is multiplied with.
+    axis: of the output channels. activation_scale: of the activation that the weight multiplies.
     """
 
     axis: int
     activation_scale: float
 
     def __call__(self, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        """`weight`, rounded. Its largest magnitude sets the scale, so no gradient is cut off."""
+        """`weight`, rounded. Its largest magnitude sets the scale, so no code saturates."""
         with torch.no_grad():
             scale = along(self.scales(weight, bias), weight, self.axis)
             value = (weight / scale).round_().clamp_(-LEVELS, LEVELS).mul_(scale)
@@ -67,11 +67,11 @@ class WeightRounding:
         return rounded
 
     def scales(self, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """One a channel, by the very function that `quantize` calls."""
+        """One per channel, from the function that `quantize` calls."""
         least = 0.0 if bias is None else bias_quanta(bias.detach().numpy()) / self.activation_scale
         return torch.from_numpy(weight_scales(weight.detach().numpy(), self.axis, least))
 
 
 def bias_quanta(bias: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The least (activation scale * weight scale) by channel, as `edgeseg.graph.qdq.bias_limits` has it of a node."""
+    """The least (activation scale * weight scale) by channel, as `edgeseg.graph.qdq.bias_limits` has it for a node."""
     return np.abs(bias.astype(np.float64)).reshape(-1) / MAX_BIAS_QUANTA

@@ -1,4 +1,4 @@
-"""The steps of one fine-tuning: each depends on the seed, its number and the weights alone, so it can be resumed."""
+"""The steps of one fine-tuning: each depends on seed, step number and weights alone, so it can be resumed."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from edgeseg.train.qat.config import QatConfig
 from edgeseg.train.qat.graph import TorchGraph, Weights
 
 CLIP = 1.0  # largest norm of a step's gradient
-COUNTED = 64  # pictures that tell how common a class is
+COUNTED_IMAGES = 64  # to measure the share of each class
 
 
 class Tuner:
-    """Weights on their way. student: rounds them; teacher: the float graph as it was.
+    """The weights and their optimizer. student: the graph that rounds the weights. teacher: the float graph.
 
-    origin: what a checkpoint must be of: SHA-256 of the files that the graphs were made from.
+    inputs_sha256: of the files that the graphs were made from; a checkpoint must have the same.
     """
 
     def __init__(
@@ -41,23 +41,23 @@ class Tuner:
         spec: ModelSpec,
         config: QatConfig,
         draw: Draw,
-        origin: Mapping[str, str],
+        inputs_sha256: Mapping[str, str],
     ) -> None:
         self.student, self.teacher, self.weights = student, teacher, weights
-        self.config, self.draw, self.origin = config, draw, origin
+        self.config, self.draw, self.inputs_sha256 = config, draw, inputs_sha256
         size = (spec.input.height, spec.input.width)
         self.augmentation = Augmentation(size, size, scale=config.scale, colour=config.colour)
         self.optimizer = torch.optim.Adam(list(weights.values()), lr=config.learning_rate, foreach=True)
         self.criterion = Criterion(self._class_weights(len(spec.labels)), align_corners=spec.align_corners)
-        self.done, self.seconds = 0, 0.0
+        self.steps_done, self.seconds = 0, 0.0
 
     def step(self, hold: contextlib.AbstractContextManager[Any]) -> float:
-        """One batch; its loss. hold: keeps Ctrl-C out while the weights change.
+        """One batch; its loss. hold: delays Ctrl-C while the weights change.
 
-        The pictures go through one by one: a deploy graph has a batch of one.
+        Images are processed one by one: a deploy graph has a batch of one.
         """
-        rng = np.random.default_rng((self.config.seed, self.done))
-        torch.manual_seed(self.config.seed * 1_000_003 + self.done)
+        rng = np.random.default_rng((self.config.seed, self.steps_done))
+        torch.manual_seed(self.config.seed * 1_000_003 + self.steps_done)
         self.optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for _ in range(self.config.batch):
@@ -65,19 +65,20 @@ class Tuner:
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         norm = float(torch.nn.utils.clip_grad_norm_(self.weights.values(), CLIP))
-        for what, value in (("loss", total), ("gradient", norm)):
+        for name, value in (("loss", total), ("gradient", norm)):
             if not math.isfinite(value):
                 raise DataError(
-                    f"the {what} became {value} at step {self.done}",
-                    hint="use a smaller learning rate, and calibrate on images like those of the training",
+                    f"the {name} is {value} at step {self.steps_done}",
+                    hint="use a smaller learning rate, and calibrate on images like the training images",
+                    code="ES-DATA-DIVERGED",
                 )
         with hold:
             self.optimizer.step()
-            self.done += 1
+            self.steps_done += 1
         return total
 
     def loss(self, rgb: np.ndarray, labels: np.ndarray) -> Tensor:
-        """What is minimised, of one picture (H, W, 3) of the graph's size and its labels (H, W)."""
+        """The loss of one image (H, W, 3) of the graph's size and its labels (H, W)."""
         frame = torch.from_numpy(np.ascontiguousarray(rgb[None]))
         logits = self.student(frame, self.weights)
         loss = torch.zeros(())
@@ -90,24 +91,24 @@ class Tuner:
             loss = loss + self.config.supervise * self.criterion([logits], truth)
         return loss
 
-    def set_rate(self, done: float) -> None:
-        """The learning rate after the share `done` of the work: half a cosine."""
+    def set_rate(self, completed: float) -> None:
+        """Set the learning rate after the share `completed` of the steps or time: half a cosine."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+            group["lr"] = self.config.learning_rate * (1 + math.cos(math.pi * min(completed, 1.0))) / 2
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint, whole or not at all."""
+        """Write the checkpoint atomically."""
         state = {
             "weights": {name: weight.detach() for name, weight in self.weights.items()},
             "optimizer": self.optimizer.state_dict(),
-            "done": self.done,
+            "done": self.steps_done,
             "seconds": self.seconds,
             "of": self.identity(),
         }
         write_checkpoint(path, state)
 
     def resume(self, path: Path) -> bool:
-        """Go on from the checkpoint, if there is one. MismatchError where it is of another fine-tuning."""
+        """Load the checkpoint, if there is one. MismatchError where it is that of another fine-tuning."""
         if not path.exists():
             return False
         hint = f"delete {path}, or name another folder with -o"
@@ -115,27 +116,30 @@ class Tuner:
             state = torch.load(path, weights_only=True)
             own, other = self.identity(), dict(state["of"])
         except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as problem:
-            raise FormatError(f"{path.name} is no checkpoint of a fine-tuning", hint=hint) from problem
+            raise FormatError(
+                f"{path.name} is not a fine-tuning checkpoint", hint=hint, code="ES-FORMAT-CHECKPOINT"
+            ) from problem
         different = [key for key in own if other.get(key) != own[key]]
         if different:
-            raise MismatchError(f"{path.name} is of another fine-tuning: its {different[0]} differs", hint=hint)
+            message = f"{path.name} is that of another fine-tuning: {', '.join(different)} differ"
+            raise MismatchError(message, hint=hint, code="ES-MISMATCH-RUN")
         with torch.no_grad():
             for name, weight in self.weights.items():
                 weight.copy_(state["weights"][name])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.done, self.seconds = int(state["done"]), float(state["seconds"])
+        self.steps_done, self.seconds = int(state["done"]), float(state["seconds"])
         return True
 
     def identity(self) -> dict[str, Any]:
-        """What two runs must have in common for one to go on where the other stopped; not how long they may take."""
+        """What a checkpoint and a run must have in common; the time limit may differ."""
         config = dataclasses.asdict(self.config)
         config["data"] = tuple((without_place(uri), share) for uri, share in self.config.data)
-        return {**self.origin, **{key: config[key] for key in config if key not in ("minutes", "every")}}
+        return {**self.inputs_sha256, **{key: config[key] for key in config if key not in ("minutes", "every")}}
 
     def _class_weights(self, classes: int) -> Tensor:
         if not (self.config.supervise and self.config.balance):
             return torch.ones(classes)
         rng = np.random.default_rng((self.config.seed, 1 << 30))
-        counts = sum(np.bincount(self.draw(rng)[1].ravel(), minlength=IGNORE + 1) for _ in range(COUNTED))
-        judged = torch.tensor(np.asarray(counts)[:classes], dtype=torch.float32)
-        return balanced_class_weights(judged / judged.sum(), self.config.balance)
+        counts = sum(np.bincount(self.draw(rng)[1].ravel(), minlength=IGNORE + 1) for _ in range(COUNTED_IMAGES))
+        pixels = torch.tensor(np.asarray(counts)[:classes], dtype=torch.float32)
+        return balanced_class_weights(pixels / pixels.sum(), self.config.balance)
