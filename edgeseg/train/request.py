@@ -58,7 +58,9 @@ class Duration:
         options = [f"--{name}" for name, value in vars(self).items() if value is not None]
         if len(options) != 1:
             message = f"{' and '.join(options)} exclude each other" if options else "the training has no duration"
-            raise DataError(message, hint="give one of --epochs 60, --steps 2000 and --minutes 30", code="ES-DURATION")
+            raise DataError(
+                message, hint="give one of --epochs 60, --steps 2000 and --minutes 30", code="ES-MISMATCH-OPTIONS"
+            )
 
     def steps_of(self, images: int, share: float, batch: int) -> int:
         """The steps, 0 where minutes are set. images: of the first data set. share: its share of the batches."""
@@ -160,4 +162,6 @@ def check_options(config: TrainConfig) -> None:
     if config.keep not in KEEP:
         raise UnknownNameError.among("value of --keep", config.keep, KEEP)
     if config.keep == "best" and not config.val:
-        raise DataError("--keep best needs --val", hint="--val URI, a data set that is not among --data")
+        raise DataError(
+            "--keep best needs --val", hint="--val URI, a data set that is not among --data", code="ES-MISMATCH-OPTIONS"
+        )

@@ -34,7 +34,7 @@ def test_the_tuned_onnx_and_its_ranges_convert(run: Run, tiny_weights: Path) -> 
         (("--ohem", "0.7"), "ES-MISMATCH-OPTIONS", "--ohem"),
         (("--val", STREET), "ES-MISMATCH-OPTIONS", "--val"),
         (("--device", "cuda"), "ES-MISMATCH-OPTIONS", "--device"),
-        (("--scale", "2", "1"), "ES-DATA", "2 to 1"),
+        (("--scale", "2", "1"), "ES-DATA", "--scale 2 1"),
         (("--share", "1", "--share", "2"), "ES-DATA", "--share"),
         (("--ranges", "nothing.json"), "ES-FILE-MISSING", "nothing.json"),
     ],
