@@ -261,8 +261,13 @@ def test_the_weights_are_small() -> None:
     assert sum(path.stat().st_size for path in folder.glob("*.safetensors")) <= MAX_WEIGHTS_BYTES
 
 
-def test_what_the_house_page_names_is_there() -> None:
+def test_the_files_and_functions_that_contributing_names_exist() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    paths = [path for path in re.findall(r"`((?:edgeseg|tests)/[\w/.]+)`", text) if "<" not in path]
+    paths = re.findall(r"`((?:edgeseg|tests)/[\w/.]+)`", text)
     assert paths
     assert [path for path in paths if not (ROOT / path).exists()] == []
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "edgeseg").rglob("*.py"))
+    steps = [line.split("|")[2] for line in text.splitlines() if re.match(r"\|.*\| `edgeseg/", line)]
+    names = [name for step in steps for name in re.findall(r"`(\w+)`", step)]
+    assert len(names) > 15
+    assert [name for name in names if not re.search(rf"^(?:def|class) {name}\b", source, re.MULTILINE)] == []
