@@ -55,10 +55,10 @@ def json_bytes(data: Any) -> bytes:
 def inspect(path: Path) -> None:
     from edgeseg.artifact import Artifact
     from edgeseg.commands.inspect import described, flat, plain
-    from edgeseg.inspection.source import explored_from_artifact
+    from edgeseg.inspection.source import inspect_artifact
 
     artifact = Artifact.open(path)
-    flat(described(artifact)), json.dumps(plain(explored_from_artifact(artifact)))
+    flat(described(artifact)), json.dumps(plain(inspect_artifact(artifact)))
 
 
 def calibrate(path: Path) -> None:

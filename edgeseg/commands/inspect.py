@@ -44,11 +44,11 @@ def command(
         return
     from edgeseg.artifact import Artifact
     from edgeseg.inspection.difference import difference
-    from edgeseg.inspection.source import explored_from_artifact
+    from edgeseg.inspection.source import inspect_artifact
 
     artifact = Artifact.open(file)
-    explored = explored_from_artifact(artifact, log)
-    before = explored_from_artifact(opened_other(other)) if other else None
+    explored = inspect_artifact(artifact, log)
+    before = inspect_artifact(opened_other(other)) if other else None
     changed = difference(before.rows, explored.rows) if before else None
     facts = described(artifact)
     if page:
@@ -180,7 +180,8 @@ def write_page(
 
     text = page_from_rows(
         explored.name, explored.rows, summary=summary_from_artifact(artifact, explored.rows),
-        details=dict(flat(described(artifact))), found=findings(explored.rows, explored.layers), differing=differing,
+        details=dict(flat(described(artifact))), findings=findings(explored.rows, explored.layers),
+        difference=differing,
     )  # fmt: skip
     with whole_file(page) as partial:
         partial.write_text(text, encoding="utf-8")

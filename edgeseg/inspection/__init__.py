@@ -1,1 +1,1 @@
-"""What a built engine does, layer by layer: rows, findings, the difference of two engines, and a page of all that."""
+"""Inspect a built engine layer by layer: rows, findings, the difference of two engines, and an HTML page."""

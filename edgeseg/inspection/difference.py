@@ -1,4 +1,4 @@
-"""What differs between two engines, layer by layer, matched by the ONNX nodes that the layers come from."""
+"""Compare two engines layer by layer. Layers are matched by their ONNX nodes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 from edgeseg.inspection.row import Row, is_qdq
 
-TIME_NOISE = 0.05  # two runs of one layer differ by some percent
-HASH = re.compile(r"_0x[0-9a-f]+$")  # TensorRT ends the names of its own kernels with one
+TIME_NOISE = 0.05  # two runs of the same layer differ by a few percent
+HASH = re.compile(r"_0x[0-9a-f]+$")  # ends the names of TensorRT's kernels
 
 
 @dataclass(frozen=True)
 class Change:
-    """One property of one layer that differs. before, after: as text, "" where it is not known."""
+    """One property of one layer that differs. before, after: as text, "" if unknown."""
 
     layer: str
     what: str
@@ -25,7 +25,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Difference:
-    """Two engines side by side. only_before, only_after: labels of layers that have no counterpart."""
+    """The differences of two engines. only_before, only_after: labels of the layers without a counterpart."""
 
     changes: tuple[Change, ...]
     only_before: tuple[str, ...]
@@ -40,42 +40,39 @@ class Difference:
 def difference(before: Sequence[Row], after: Sequence[Row]) -> Difference:
     """What changed from `before` to `after`.
 
-    A layer that computes is matched by the convolutions and products in it, any other by the nodes in it that are no
-    Q/DQ. A layer without any node, such as a reformat, is on one side only.
+    A computing layer is matched by its convolutions and matrix products, any other layer by its nodes other than Q/DQ.
+    A layer without nodes, such as a reformat, has no counterpart.
     """
     pairs = list(matched(before, after))
-    taken_before, taken_after = {id(a) for a, _ in pairs}, {id(b) for _, b in pairs}
+    matched_ids = {id(row) for pair in pairs for row in pair}
     return Difference(
         changes=tuple(change for a, b in pairs for change in changes(a, b)),
-        only_before=tuple(row.label for row in before if id(row) not in taken_before),
-        only_after=tuple(row.label for row in after if id(row) not in taken_after),
+        only_before=tuple(row.label for row in before if id(row) not in matched_ids),
+        only_after=tuple(row.label for row in after if id(row) not in matched_ids),
         matched=len(pairs),
     )
 
 
 def matched(before: Sequence[Row], after: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
-    """Pairs of rows that have a node in common; no row comes twice."""
-    waiting: dict[tuple[bool, str], list[Row]] = {}
+    """Yield pairs of rows with a node in common; each row at most once."""
+    unmatched: dict[tuple[bool, str], list[Row]] = {}
     for row in reversed(after):
         for key in keys(row):
-            waiting.setdefault(key, []).append(row)
-    taken: set[int] = set()
+            unmatched.setdefault(key, []).append(row)
+    matched_ids: set[int] = set()
     for row in before:
-        candidates = (stack[-1] for key in keys(row) if (stack := untaken(waiting.get(key, []), taken)))
-        if (found := next(candidates, None)) is not None:
-            taken.add(id(found))
-            yield row, found
-
-
-def untaken(stack: list[Row], taken: set[int]) -> list[Row]:
-    """`stack` without the taken rows on its top."""
-    while stack and id(stack[-1]) in taken:
-        stack.pop()
-    return stack
+        for key in keys(row):
+            stack = unmatched.get(key, [])
+            while stack and id(stack[-1]) in matched_ids:
+                stack.pop()
+            if stack:
+                matched_ids.add(id(stack[-1]))
+                yield row, stack.pop()
+                break
 
 
 def keys(row: Row) -> Iterator[tuple[bool, str]]:
-    """By what a row is found: whether it computes, and a node of it."""
+    """Yield the keys that a row is matched by: whether it computes, and a node."""
     computes = row.kind == "compute"
     for node in row.computes or row.layer.nodes:
         if not is_qdq(node):
@@ -83,8 +80,8 @@ def keys(row: Row) -> Iterator[tuple[bool, str]]:
 
 
 def changes(before: Row, after: Row) -> Iterator[Change]:
-    """What differs between two rows of the same nodes."""
-    old, new = facts(before), facts(after)
+    """Yield what differs between two matched rows."""
+    old, new = compared_properties(before), compared_properties(after)
     for what in old:
         if what in new and old[what] != new[what]:
             yield Change(before.label, what, old[what], new[what])
@@ -93,8 +90,8 @@ def changes(before: Row, after: Row) -> Iterator[Change]:
         yield Change(before.label, "milliseconds", f"{a:.4f}", f"{b:.4f}")
 
 
-def facts(row: Row) -> dict[str, str]:
-    """What is compared, as text; sizes only where they are known."""
+def compared_properties(row: Row) -> dict[str, str]:
+    """The compared properties as text; sizes only if they are known."""
     sizes = {"weight bytes": row.weight_bytes, "activation bytes": row.activation_bytes}
     return {
         "requested": row.requested,

@@ -1,4 +1,4 @@
-"""One HTML file that shows an engine: a summary, findings, the difference to another, a picture, all its layers."""
+"""One HTML file for an engine: summary, findings, difference from another engine, timeline, and all layers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from html import escape
 
 from edgeseg.inspection.difference import Difference
 from edgeseg.inspection.finding import Finding
-from edgeseg.inspection.picture import COLOURS, OTHER, bar, colour, costs, timeline
 from edgeseg.inspection.row import Row, is_timed
 from edgeseg.inspection.style import SCRIPT, STYLE
 from edgeseg.inspection.table import table_from_difference, table_from_rows
+from edgeseg.inspection.timeline import COLOURS, OTHER, bar, colour, costs, timeline
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 CHOICES = ("kind", "precision")
@@ -22,20 +22,20 @@ def page_from_rows(
     *,
     summary: Mapping[str, str],
     details: Mapping[str, str],
-    found: Iterable[Finding] = (),
-    differing: tuple[str, Difference] | None = None,
+    findings: Iterable[Finding] = (),
+    difference: tuple[str, Difference] | None = None,
 ) -> str:
-    """The page as text. summary: what stands above it, for a person. details: what stands at its end.
+    """The page as text. summary, details: tables at its beginning and its end.
 
-    differing: another file's name, and the difference from it.
+    difference: the name of another file, and the difference from it.
     """
     body = "".join([
-        f"<h1>{escape(title)}</h1>", plain_table(["", ""], summary.items(), "summary"),
-        heading("Findings"), finding_list(found),
-        *difference_section(differing),
+        f"<h1>{escape(title)}</h1>", text_table(["", ""], summary.items(), "summary"),
+        heading("Findings"), finding_list(findings),
+        *difference_section(difference),
         heading("Layers in order"), legend(rows), f"<p>{escape(caption(rows))}</p>", timeline(rows),
         heading("All layers"), controls(rows), layer_table(rows),
-        heading("Details"), plain_table(["", ""], details.items(), "details"),
+        heading("Details"), text_table(["", ""], details.items(), "details"),
     ])  # fmt: skip
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -47,13 +47,13 @@ def page_from_rows(
 
 
 def caption(rows: Sequence[Row]) -> str:
-    """What the picture shows."""
-    said = ["From left to right as they run."]
+    """The caption of the timeline."""
+    sentences = ["Layers in execution order."]
     if costs(rows):
-        said.append(f"Width is {'milliseconds' if is_timed(rows) else 'bytes read and written'}.")
+        sentences.append(f"Width is {'milliseconds' if is_timed(rows) else 'bytes read and written'}.")
     if len({row.layer.stream for row in rows}) > 1:
-        said.append("A lane a stream; streams may overlap when they run.")
-    return " ".join(said)
+        sentences.append("One lane per stream; streams may overlap.")
+    return " ".join(sentences)
 
 
 def heading(text: str) -> str:
@@ -61,27 +61,27 @@ def heading(text: str) -> str:
     return f"\n<h2>{escape(text)}</h2>"
 
 
-def finding_list(found: Iterable[Finding]) -> str:
-    """The remarks, each with its layers folded away."""
+def finding_list(findings: Iterable[Finding]) -> str:
+    """The findings, each with its layers in a closed details element."""
     items = "".join(
         f'<li data-code="{escape(finding.code)}"><details><summary>{escape(finding.message)}</summary>'
         f"{escape(', '.join(finding.layers))}</details></li>"
-        for finding in found
+        for finding in findings
     )
     return f"<ul>{items}</ul>" if items else "<p>None.</p>"
 
 
-def difference_section(differing: tuple[str, Difference] | None) -> Iterable[str]:
-    """What changed from another engine, if one was given."""
-    if differing is None:
+def difference_section(other: tuple[str, Difference] | None) -> Iterable[str]:
+    """What changed from another engine, if there is one."""
+    if other is None:
         return
-    name, difference = differing
+    name, difference = other
     yield heading(f"Changes from {name}")
     yield f"<p>{difference.matched} layers have a counterpart.</p>"
-    yield plain_table(*table_from_difference(difference), "difference")
+    yield text_table(*table_from_difference(difference), "difference")
 
 
-def plain_table(columns: Sequence[str], lines: Iterable[Sequence[str]], name: str) -> str:
+def text_table(columns: Sequence[str], lines: Iterable[Sequence[str]], name: str) -> str:
     """A table of text."""
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
@@ -89,7 +89,7 @@ def plain_table(columns: Sequence[str], lines: Iterable[Sequence[str]], name: st
 
 
 def legend(rows: Sequence[Row]) -> str:
-    """Which colour is which precision."""
+    """The colour of each precision."""
     present = {row.precision for row in rows}
     known = [(precision, fill) for precision, fill in COLOURS.items() if precision in present]
     entries = [*known, ("other", OTHER)] if present - set(COLOURS) else known
@@ -117,7 +117,7 @@ def choice(field: str, values: Iterable[str]) -> str:
 
 
 def layer_table(rows: Sequence[Row]) -> str:
-    """All layers, each with a bar of its cost where that is known."""
+    """All layers, each with a bar of its cost if it is known."""
     columns, lines = table_from_rows(rows)
     values = costs(rows)
     bars = cost_cells(rows, values) if values else [""] * len(rows)
@@ -133,17 +133,17 @@ def layer_table(rows: Sequence[Row]) -> str:
 
 
 def cost_cells(rows: Sequence[Row], values: Sequence[float]) -> list[str]:
-    """A cell a row, with a bar of its cost beside the dearest one's."""
-    dearest = max(values)
-    return [f'<td data-value="{cost:.6f}">{bar(row, cost, dearest)}</td>' for row, cost in zip(rows, values)]
+    """A cell per row, with a bar of its cost relative to the largest."""
+    largest = max(values)
+    return [f'<td data-value="{cost:.6f}">{bar(row, cost, largest)}</td>' for row, cost in zip(rows, values)]
 
 
 def cells(columns: Sequence[str], line: Sequence[str], row: Row) -> str:
-    """The cells of one layer; figures to the right, the precision with its colour, the runtime's name as a tip."""
-    made = []
+    """The cells of one layer: numbers right-aligned, the precision with its colour, the runtime's name as a tooltip."""
+    html = []
     for column, text in zip(columns, line):
         style = ' class="number"' if column.endswith(("KiB", "ms")) else ""
         mark = swatch(colour(row.precision)) if column == "precision" and text else ""
         names = f' title="{escape(row.layer.name)}"' if column == "layer" else ""
-        made.append(f"<td{style}{names}>{mark}{escape(text)}</td>")
-    return "".join(made)
+        html.append(f"<td{style}{names}>{mark}{escape(text)}</td>")
+    return "".join(html)

@@ -1,4 +1,4 @@
-"""One working layer of an engine as the explorer shows it: what it is for, in which type, and what it moves."""
+"""The rows of an inspected engine: what each layer is for, its precision, and the bytes it moves."""
 
 from __future__ import annotations
 
@@ -11,20 +11,29 @@ from edgeseg.artifact import Layer
 from edgeseg.engines.tensorrt.plan_layers import PlanLayer, PlanTensor, is_product, product_precision, working_layers
 
 COPY_OPS = re.compile(r"reformat|copy|shuffle|cast|noop|reshape|transpose|concat", re.IGNORECASE)
-COPYING = {"Move", "Tran", "Cast", "Resh", "Conc", "Slic", "Copy", "Pad"}  # the words of "__myl_ReshConcResh"
+COPYING = {
+    "Move",
+    "Tran",
+    "Cast",
+    "Resh",
+    "Conc",
+    "Slic",
+    "Copy",
+    "Pad",
+}  # the parts of a name such as "__myl_ReshConcResh"
 KERNEL_WORDS = re.compile(r"[A-Z][a-z]+")
 KERNEL = re.compile(r"__myl_(\w+?)(?:_myl\d|_0x|$)")
-TENSOR_NODE = re.compile(r"(?:(?:de)?quantizelinear|cast)", re.IGNORECASE)  # named after a tensor, not after a module
+TENSOR_NODE = re.compile(r"(?:(?:de)?quantizelinear|cast)", re.IGNORECASE)  # named after a tensor instead of a module
 
 
 @dataclass(frozen=True)
 class Row:
-    """A layer that does something.
+    """A layer that runs.
 
-    label: what it computes or comes after, for a person. kind: "compute" (it multiplies), "copy" (it only moves or
-        casts), "quantize" (Q/DQ that fused with nothing) or "other".
-    computes: the ONNX convolutions and matrix products in it. requested: their precision, "" where it is not known.
-    precision: the type it multiplies in, else writes.
+    label: the node that it computes or follows. kind: "compute" (it multiplies), "copy" (it only moves or casts),
+        "quantize" (Q/DQ that did not fuse) or "other".
+    computes: its ONNX convolutions and matrix products. requested: their precision, "" if unknown.
+    precision: the type it multiplies in, or else writes.
     """
 
     layer: PlanLayer
@@ -36,29 +45,26 @@ class Row:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """The torch modules that it came from."""
+        """The torch modules that the layer comes from."""
         return modules_from_nodes(self.computes or self.layer.nodes)
 
     @property
     def has_tensors(self) -> bool:
-        """Whether it is known what it reads and writes."""
+        """Whether the tensors that the layer reads and writes are known."""
         return bool(self.layer.inputs or self.layer.outputs or self.layer.constants)
 
     @property
     def weight_bytes(self) -> int | None:
-        """Its weights and other constants; None where it is not known what it reads."""
+        """The size of its weights and other constants; None if unknown."""
         return total_bytes(self.layer.constants) if self.has_tensors else None
 
     @property
     def activation_bytes(self) -> int | None:
-        """What it reads and writes beside its weights; None where that is not known.
-
-        A size that is only known at run time counts as nothing.
-        """
+        """The size of the activations that it reads and writes; None if unknown."""
         return total_bytes((*self.layer.inputs, *self.layer.outputs)) if self.has_tensors else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data: the layer and what was found out about it."""
+        """Plain data: the layer and the properties of the row."""
         return {
             **self.layer.to_dict(), "label": self.label, "kind": self.kind, "modules": list(self.modules),
             "computes": list(self.computes), "requested": self.requested, "precision": self.precision,
@@ -67,37 +73,37 @@ class Row:
 
 
 def rows_from_plan(plan: Sequence[PlanLayer], layers: Iterable[Layer] = ()) -> tuple[Row, ...]:
-    """The rows of a plan, without those of its layers that only wait. layers: those of its artifact."""
+    """The rows of a plan, without layers that only synchronise. layers: those of its artifact."""
     requested = {layer.name: layer.requested for layer in layers if layer.requested}
-    left = set(requested)
-    return tuple(row_from_layer(layer, requested, left) for layer in working_layers(plan))
+    remaining = set(requested)
+    return tuple(row_from_layer(layer, requested, remaining) for layer in working_layers(plan))
 
 
 def rows_from_layers(layers: Iterable[Layer]) -> tuple[Row, ...]:
-    """The rows of an engine of which no more than the artifact's layers is known, or of an ONNX not built yet."""
+    """The rows of an engine without a plan, or of an ONNX, from the layers of its artifact."""
     rows = []
     for layer in layers:
-        plain = PlanLayer(layer.name, layer.op, nodes=(layer.name,))
+        plan_layer = PlanLayer(layer.name, layer.op, nodes=(layer.name,))
         computed = (layer.name,) if layer.requested else ()
-        kind = "compute" if layer.obtained or computed else kind_of(plain)
-        rows.append(Row(plain, layer.name, kind, computed, layer.requested, layer.obtained))
+        kind = "compute" if layer.obtained or computed else kind_of(plan_layer)
+        rows.append(Row(plan_layer, layer.name, kind, computed, layer.requested, layer.obtained))
     return tuple(rows)
 
 
-def row_from_layer(layer: PlanLayer, requested: Mapping[str, str], left: set[str]) -> Row:
-    """One layer. requested: ONNX node -> precision. left: the nodes that no layer before computes."""
+def row_from_layer(layer: PlanLayer, requested: Mapping[str, str], remaining: set[str]) -> Row:
+    """The row of one layer. requested: ONNX node -> precision. remaining: nodes that no earlier layer computes."""
     kind = kind_of(layer)
     if kind != "compute":
         dtype = next((tensor.dtype for tensor in layer.outputs), "")
         return Row(layer, label_from_nodes(layer, requested), kind, precision=dtype)
-    own = tuple(node for node in layer.nodes if node in left)
-    left -= set(own)
+    own = tuple(node for node in layer.nodes if node in remaining)
+    remaining -= set(own)
     label = " + ".join(own) or label_from_nodes(layer, requested)
     return Row(layer, label, kind, own, requested.get(own[0], "") if own else "", product_precision(layer))
 
 
 def label_from_nodes(layer: PlanLayer, computing: Container[str]) -> str:
-    """The first node of its own that a layer has, else what it comes after, else the runtime's own name."""
+    """The first node of the layer that computes nothing, else "after" its first node, else the runtime's name."""
     nodes = [node for node in layer.nodes if not is_qdq(node)] or list(layer.nodes)
     after = (f"after {node}" for node in nodes)
     return next((node for node in nodes if node not in computing), next(after, layer.name))
@@ -120,22 +126,24 @@ def is_qdq(node: str) -> bool:
 
 
 def modules_from_nodes(nodes: Iterable[str]) -> tuple[str, ...]:
-    """The torch modules of nodes named "stage4.0.gather.0/Conv", each once. Q/DQ and casts belong to a tensor."""
+    """The distinct torch modules of nodes such as "stage4.0.gather.0/Conv". Q/DQ and casts are named after a tensor."""
     parts = (node.strip("/").rpartition("/") for node in nodes)
     return tuple(dict.fromkeys(module for module, _, op in parts if module and not TENSOR_NODE.match(op)))
 
 
-def total_bytes(tensors: Iterable[PlanTensor]) -> int:
-    """The size of `tensors` in memory."""
-    return sum(tensor.bytes for tensor in tensors)
+def total_bytes(tensors: Iterable[PlanTensor]) -> int | None:
+    """The size of `tensors` in memory; None if one is unknown, such as a size that is known at run time only."""
+    tensors = tuple(tensors)
+    is_known = all(tensor.bytes or 0 in tensor.shape for tensor in tensors)
+    return sum(tensor.bytes for tensor in tensors) if is_known else None
 
 
 def is_timed(rows: Sequence[Row]) -> bool:
-    """Whether every one of `rows` was timed."""
+    """Whether all `rows` have a measured time."""
     return bool(rows) and all(row.layer.milliseconds is not None for row in rows)
 
 
 def known_sum(values: Iterable[float | None]) -> float | None:
-    """The sum of what is known; None where nothing is."""
+    """The sum of the known values; None if there is none."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None

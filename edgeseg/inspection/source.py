@@ -1,4 +1,4 @@
-"""Where the explorer's rows come from: an engine's sidecar, an ONNX that was not built yet, or a build log."""
+"""Read the layers of an engine from its sidecar, a build log, or the ONNX that it is built from."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from edgeseg.inspection.row import Row, rows_from_layers, rows_from_plan
 
 @dataclass(frozen=True)
 class InspectedEngine:
-    """An engine as rows. layers: requested and obtained precision, with what was lost.
+    """An engine with its layers and rows. layers: requested and obtained precision of the ONNX nodes.
 
-    has_plan: whether the rows are those of a compiled plan, with tensors, or the artifact's layers alone.
+    has_plan: whether the rows come from a compiled plan, with tensors; else from `layers`.
     """
 
     name: str
@@ -29,10 +29,10 @@ class InspectedEngine:
     has_plan: bool
 
 
-def explored_from_artifact(artifact: Artifact, log: Path | None = None) -> InspectedEngine:
-    """The engine or ONNX `artifact`. log: the build log of it, or its engine inspector's JSON, in the sidecar's place.
+def inspect_artifact(artifact: Artifact, log: Path | None = None) -> InspectedEngine:
+    """Inspect an engine or ONNX. log: its build log or the JSON of an engine inspector, used instead of the sidecar.
 
-    FormatError where the log has no layers. MismatchError where they are those of another network.
+    FormatError if the log has no layers. MismatchError if it belongs to another network.
     """
     layers = artifact.layers or layers_from_onnx(artifact.path)
     plan = plan_from_file(log) if log else plan_from_build(artifact)
@@ -45,50 +45,52 @@ def explored_from_artifact(artifact: Artifact, log: Path | None = None) -> Inspe
 
 
 def plan_from_build(artifact: Artifact) -> tuple[PlanLayer, ...]:
-    """The plan that the sidecar keeps, empty for an engine that has none."""
+    """The plan in the sidecar; empty if there is none."""
     try:
         return tuple(map(PlanLayer.from_dict, artifact.build.layers))
     except (AttributeError, KeyError, TypeError) as problem:
         raise FormatError(
             f"the plan in {sidecar_path(artifact.path)} cannot be read",
             hint="build the engine again with edgeseg build, or name its build log with --log",
+            code="ES-FORMAT-SIDECAR",
         ) from problem
 
 
 def plan_from_file(path: Path) -> tuple[PlanLayer, ...]:
-    """The plan that a build log or the JSON of an engine inspector describes."""
+    """The plan in a build log or the JSON of an engine inspector."""
     text = existing_file(path).read_text(encoding="utf-8", errors="replace")
     try:
         plan = layers_from_inspector(text) if text.lstrip().startswith("{") else layers_from_log([text])
     except FormatError as problem:
-        raise FormatError(f"{path.name}: {problem.message}", hint=problem.hint) from problem
+        raise FormatError(f"{path.name}: {problem.message}", hint=problem.hint, code="ES-LOG") from problem
     if not any(layer.op for layer in plan):
         raise FormatError(
-            f"{path.name} has the names of the layers alone",
+            f"{path.name} has only the names of the layers",
             hint="build again with detailed profiling verbosity: trtexec --profilingVerbosity=detailed",
+            code="ES-LOG",
         )
     return plan
 
 
 def check_same_network(artifact: Artifact, log: Path, layers: Sequence[Layer]) -> None:
-    """MismatchError where a log computes less than half of what `artifact` asks for."""
-    asking = [layer for layer in layers if layer.requested]
-    missing = [layer.name for layer in asking if not layer.obtained]
-    if 2 * len(missing) > len(asking):
+    """MismatchError if a log contains less than half of the nodes that `artifact` requests a precision for."""
+    requested = [layer for layer in layers if layer.requested]
+    missing = [layer.name for layer in requested if not layer.obtained]
+    if 2 * len(missing) > len(requested):
         raise MismatchError(
-            f"{log.name} is of another network: {len(missing)} of {len(asking)} computing nodes of "
-            f"{artifact.path.name} are not in it, such as {missing[0]}",
-            hint="name the log of the build of this very file",
+            f"{log.name} belongs to another network: it lacks {len(missing)} of {len(requested)} computing nodes of "
+            f"{artifact.path.name}, such as {missing[0]}",
+            hint="name the build log of this file",
         )
 
 
 def layers_from_onnx(path: Path) -> tuple[Layer, ...]:
-    """The nodes of an ONNX that was not built yet: requested as the graph says, obtained by nobody."""
+    """The nodes of an ONNX, with the precision that the graph requests; none is obtained yet."""
     model = read_onnx(path)
     requests = requests_from_onnx(model)
     return tuple(
         Layer(node.name, node.op_type, requested, "")
         for node in model.graph.node
         for name, requested in [requests.get(node.name, ("", ""))]
-        if name in ("", node.name)  # not the activations that fuse into the node before them
+        if name in ("", node.name)  # leaves out activations that fuse into the node before them
     )

@@ -1,4 +1,4 @@
-"""The style and the script of the page. Both stand in the page itself: it opens anywhere and loads nothing."""
+"""The style and the script of the page. They are embedded, so that the page loads no other file."""
 
 STYLE = """
 :root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }

@@ -1,4 +1,4 @@
-"""The rows of an engine, and the difference of two, as tables of text; what is unknown for all rows has no column."""
+"""Text tables of the rows of an engine and of the difference of two. A column without known values is left out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from edgeseg.inspection.difference import Difference
 from edgeseg.inspection.row import Row, is_timed, known_sum
 
+UNKNOWN = "unknown"
 Table = tuple[list[str], list[list[str]]]  # columns, rows
 
 COLUMNS: dict[str, Callable[[Row], str]] = {
@@ -21,28 +22,28 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "weights KiB": lambda row: kibibytes(row.weight_bytes),
     "moved KiB": lambda row: kibibytes(row.activation_bytes),
     "stream": lambda row: str(row.layer.stream or ""),
-    "ms": lambda row: "" if row.layer.milliseconds is None else f"{row.layer.milliseconds:.4f}",
+    "ms": lambda row: UNKNOWN if row.layer.milliseconds is None else f"{row.layer.milliseconds:.4f}",
     "tactic": lambda row: row.layer.tactic,
 }
 
 
 def table_from_rows(rows: Sequence[Row], *, without: Sequence[str] = ()) -> Table:
-    """One line a row. without: columns to leave out."""
+    """One line per row. without: columns to leave out."""
     cells = {name: [text(row) for row in rows] for name, text in COLUMNS.items() if name not in without}
-    known = {name: column for name, column in cells.items() if any(column)}
+    known = {name: column for name, column in cells.items() if set(column) - {"", UNKNOWN}}
     return list(known), [list(line) for line in zip(*known.values())]
 
 
-def table_from_difference(found: Difference) -> Table:
-    """One line a change, then the layers that are on one side only."""
-    lines = [[change.layer, change.what, change.before, change.after] for change in found.changes]
-    lines += [[label, "layer", "here", "-"] for label in found.only_before]
-    lines += [[label, "layer", "-", "here"] for label in found.only_after]
+def table_from_difference(difference: Difference) -> Table:
+    """One line per change, then the layers without a counterpart."""
+    lines = [[change.layer, change.what, change.before, change.after] for change in difference.changes]
+    lines += [[label, "layer", "present", "absent"] for label in difference.only_before]
+    lines += [[label, "layer", "absent", "present"] for label in difference.only_after]
     return ["layer", "what", "before", "after"], lines
 
 
 def totals(rows: Sequence[Row]) -> dict[str, Any]:
-    """Sums over an engine. weight_bytes, activation_bytes: None where unknown; milliseconds: unless all were timed."""
+    """Sums over an engine; None if unknown. milliseconds: only if all layers are timed."""
     return {
         "layers": len(rows),
         "kinds": dict(Counter(row.kind for row in rows).most_common()),
@@ -54,5 +55,5 @@ def totals(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def kibibytes(size: int | None) -> str:
-    """A size as text, "" for none and for one that is not known."""
-    return f"{size / 1024:.1f}" if size else ""
+    """A size as text."""
+    return UNKNOWN if size is None else f"{size / 1024:.1f}"

@@ -24,7 +24,7 @@ def test_lost_precision_comes_first_and_names_the_nodes() -> None:
     layers = [Layer(STEM, "correlation", "int8", "fp32"), Layer("gone/Conv", "", "int8", ""), LAYERS[1]]
     first, second, *_ = findings(ROWS, layers)
     assert first.code == "lost-precision"
-    assert first.message == f"1 computing nodes did not obtain the requested precision: {STEM} (fp32)"
+    assert f"{STEM} (fp32)" in first.message
     assert first.layers == (STEM,)
     assert (second.code, second.layers) == ("fused-away", ("gone/Conv",))
 

@@ -12,8 +12,8 @@ from edgeseg.artifact import Layer
 from edgeseg.inspection.difference import difference
 from edgeseg.inspection.finding import findings
 from edgeseg.inspection.page import page_from_rows
-from edgeseg.inspection.picture import COLOURS
 from edgeseg.inspection.row import Row, rows_from_layers, rows_from_plan
+from edgeseg.inspection.timeline import COLOURS
 
 ROWS = rows_from_plan(small_plan(), LAYERS)
 VOID = {"meta", "input", "br"}
@@ -56,8 +56,8 @@ def page(rows: tuple[Row, ...] = ROWS, title: str = "small") -> str:
         rows,
         summary={"Engine": "tensorrt_rtx"},
         details={"build.profile": "static"},
-        found=findings(rows, LAYERS),
-        differing=("other.plan", difference(rows[1:], rows)),
+        findings=findings(rows, LAYERS),
+        difference=("other.plan", difference(rows[1:], rows)),
     )
 
 
@@ -145,7 +145,7 @@ def test_what_is_not_known_is_not_shown() -> None:
     """An engine of which no more is known than its layers' names and precisions."""
     layers = (*LAYERS, Layer("x/QuantizeLinear", "Quantize", "", ""), Layer("y/Reorder", "Reorder_copy", "", ""))
     rows = rows_from_layers(layers)
-    text = page_from_rows("small", rows, summary={}, details={}, found=findings(rows, layers))
+    text = page_from_rows("small", rows, summary={}, details={}, findings=findings(rows, layers))
     found = Page(text)
     assert "Q/DQ did not fuse" in text
     assert not [each for each in found.text if re.search(r"\bNone\b|\bMiB\b|\bKiB\b|bytes|milliseconds|stream", each)]

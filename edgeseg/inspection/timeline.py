@@ -1,4 +1,4 @@
-"""SVG of an engine: its layers in the order of the plan, a lane a stream, as wide as they are dear."""
+"""SVG timeline of an engine: its layers in execution order, one lane per stream, with widths by cost."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from html import escape
 
 from edgeseg.inspection.row import Row, is_timed
 
-# Okabe and Ito's palette, which colour-blind readers tell apart; the precision is also written into each layer's title.
+# The palette of Okabe and Ito, safe for colour-blind readers; the tooltip of each layer has the precision as text.
 COLOURS = {"int8": "#009e73", "fp8": "#56b4e9", "fp16": "#0072b2", "bf16": "#cc79a7", "fp32": "#e69f00"}
 OTHER = "#999999"
 WIDTH, LANE, GAP = 1000.0, 34, 6
-LEAST = 0.0005  # of the width, so that a layer that moves nothing can be seen and pointed at
+MIN_SHARE = 0.0005  # of the width, so that every layer is visible and has a tooltip
 
 
 def costs(rows: Sequence[Row]) -> list[float]:
-    """What each layer costs: milliseconds where all were timed, else bytes read and written, weights among them.
+    """The cost of each layer: milliseconds if all are timed, else bytes read and written, including weights.
 
-    Nothing where neither is known.
+    Empty if neither is known.
     """
     if is_timed(rows):
         return [row.layer.milliseconds or 0.0 for row in rows]
@@ -27,7 +27,7 @@ def costs(rows: Sequence[Row]) -> list[float]:
 
 
 def timeline(rows: Sequence[Row]) -> str:
-    """All layers from left to right. Streams may overlap when they run: the picture has them one after another."""
+    """All layers from left to right, one after another; in reality streams may overlap."""
     widths = shares(costs(rows) or [1.0] * len(rows))
     lanes = {stream: index for index, stream in enumerate(sorted({row.layer.stream for row in rows}))}
     height = len(lanes) * (LANE + GAP)
@@ -49,9 +49,9 @@ def box(row: Row, index: int, left: float, top: float, width: float) -> str:
     )
 
 
-def bar(row: Row, cost: float, dearest: float) -> str:
-    """A layer's cost beside the dearest one's."""
-    width = 100 * cost / dearest if dearest else 0.0
+def bar(row: Row, cost: float, largest: float) -> str:
+    """A bar of the cost of a layer, relative to the largest."""
+    width = 100 * cost / largest if largest else 0.0
     return (
         '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect width="{width:.2f}" height="10" fill="{colour(row.precision)}"/></svg>'
@@ -59,9 +59,9 @@ def bar(row: Row, cost: float, dearest: float) -> str:
 
 
 def shares(values: Sequence[float]) -> list[float]:
-    """`values` as shares of one, none smaller than LEAST before they are brought to one again."""
-    whole = sum(values) or 1.0
-    raised = [max(value / whole, LEAST) for value in values]
+    """`values` as shares that sum to 1, with very small ones raised to about MIN_SHARE."""
+    total = sum(values) or 1.0
+    raised = [max(value / total, MIN_SHARE) for value in values]
     return [value / sum(raised) for value in raised]
 
 
@@ -71,7 +71,7 @@ def colour(precision: str) -> str:
 
 
 def title(row: Row) -> str:
-    """What a layer says of itself when it is pointed at."""
+    """The tooltip of a layer."""
     parts = [row.label, row.layer.op, row.precision, f"stream {row.layer.stream}" if row.has_tensors else ""]
     if row.layer.milliseconds is not None:
         parts.append(f"{row.layer.milliseconds:.4f} ms")
