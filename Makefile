@@ -1,52 +1,71 @@
-# make demo    set everything up and run the main job
-# make test    set everything up and pass the tests
+# make demo       install the package and run the main job
+# make test       install the test tools too, check the code, run the tests
+# make test-all   make test, then the rest: nightly tests, more Hypothesis examples, all tests of the runtime
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-test
+# Without --no-compile, pip compiles every module of every package; Python compiles what it imports.
+INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt
 SOURCE ?=
 PYTEST_ARGS ?=
-# One thread a worker: two workers with two threads each only get in each other's way.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+# One thread per worker: two workers with two threads each slow each other down.
+# A worker that dies ends the run, because pytest-xdist can wait for ever for the worker that replaces it.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --max-worker-restart=0 --durations=20
 # The runtime without torch is tested on these, where they are installed.
 RUNTIMES ?= 3.10 3.13
 
-.PHONY: demo test check fast docs bindings runtime gpu system-deps format clean
+.PHONY: demo test test-rest test-all check fast docs bindings runtime-install runtime gpu system-deps format clean
 
 demo: $(STAMP)
 	$(BIN)/edgeseg demo $(SOURCE) -o demo
 
-test: check bindings
-	$(PYTEST) $(PYTEST_ARGS)
+test: $(TEST_STAMP)
+	$(MAKE) -j 3 check bindings runtime-install
+	$(PYTEST) -m "not nightly" $(PYTEST_ARGS)
+	PYTEST_ARGS="$(PYTEST_ARGS)" tests/runtime.sh subset $(RUNTIMES)
+
+test-all: test
+	$(MAKE) test-rest
+
+# What `make test` leaves out.
+test-rest: bindings runtime-install
+	$(PYTEST) -m nightly $(PYTEST_ARGS)
+	$(PYTEST) -m "hypothesis and not nightly" --hypothesis-profile=thorough $(PYTEST_ARGS)
 	$(MAKE) runtime
 
 # All tests but those that run whole conversions or trainings.
 fast: check bindings
-	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow and not nightly" $(PYTEST_ARGS)
 
-check: $(STAMP)
+check: $(TEST_STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 # The documentation, as a site in site/: open site/index.html.
-docs: $(STAMP)
+docs: $(TEST_STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 # The Python bindings of several TensorRT releases, 1 MB each, which our calls are held against; none of them runs.
-bindings: $(STAMP)
+bindings: $(TEST_STAMP)
 	@while read package; do folder=$(VENV)/bindings/$${package#*==}; [ -d "$$folder" ] || \
-	  $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --target "$$folder" "$$package" || \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile --no-deps --target "$$folder" "$$package" || \
 	  echo "skipped: $$package cannot be installed here"; done < tests/bindings.txt
 
-runtime: $(STAMP)
-	@PYTHON="$(PYTHON)" tests/runtime.sh $(RUNTIMES)
+runtime-install:
+	@tests/runtime.sh install $(RUNTIMES)
+
+# Every test of the runtime without torch; `make test` runs those that can differ between Pythons.
+runtime: runtime-install
+	PYTEST_ARGS="$(PYTEST_ARGS)" tests/runtime.sh all $(RUNTIMES)
 
 # What only a machine with a GPU can tell; a rerun goes on. GPU_ARGS="--only kernels": see benchmarks/README.md.
 GPU_ARGS ?=
 gpu: $(STAMP)
-	@[ ! -e /dev/nvidiactl ] || $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[rtx]" \
+	@[ ! -e /dev/nvidiactl ] || $(INSTALL) -e ".[rtx]" \
 	  || echo "skipped: cuda-python and tensorrt-rtx cannot be installed here"
 	@$(BIN)/python benchmarks/gpu.py --json-out $(GPU_ARGS); code=$$?; \
 	  [ $$code -eq 2 ] || $(BIN)/python benchmarks/report.py; exit $$code
@@ -56,15 +75,19 @@ system-deps:
 	apt-get update -qq
 	apt-get install -y -qq --no-install-recommends libgl1 libglib2.0-0 gcc g++ libc6-dev binutils chromium
 
-format: $(STAMP)
+format: $(TEST_STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 $(STAMP): setup.py requirements.txt constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt "pip>=23" setuptools wheel
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[test]"
+	$(INSTALL) "pip>=23"
+	$(INSTALL) -e .
 	touch $(STAMP)
+
+$(TEST_STAMP): $(STAMP)
+	$(INSTALL) -e ".[test]"
+	touch $(TEST_STAMP)
 
 clean:
 	rm -rf $(VENV) .venv-* build dist demo site *.egg-info

@@ -50,7 +50,7 @@ setup(
             "hypothesis",
             "import-linter",
             "mypy",
-            "pytest",
+            "pytest>=9",
             "pytest-xdist",
             "ruff",
             f"tensorrt-rtx; platform_system == 'Linux' and {DESKTOP}",

@@ -18,8 +18,10 @@ from edgeseg.artifact import Artifact
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.range import RangeTable
 
-# Examples have no deadline: how long one takes says more about the machine than about the code.
-hypothesis.settings.register_profile("edgeseg", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+# No deadline: how long an example takes says more about the machine than about the code.
+PROFILE = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("edgeseg", PROFILE, max_examples=30)
+hypothesis.settings.register_profile("thorough", PROFILE, max_examples=300)
 hypothesis.settings.load_profile("edgeseg")
 
 DATA = "EDGESEG_DATA"

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -37,7 +37,6 @@ cases = {
 }
 
 
-@settings(deadline=None)
 @given(seed=cases["seed"], size=cases["size"], classes=st.integers(1, 300), ignore=st.integers(-1, 256))
 def test_count_equals_the_twin_on_any_bytes(seed: int, size: tuple[int, int], classes: int, ignore: int) -> None:
     rng = np.random.default_rng(seed)
@@ -47,7 +46,6 @@ def test_count_equals_the_twin_on_any_bytes(seed: int, size: tuple[int, int], cl
     np.testing.assert_array_equal(counts, count_pairs_numpy(labels, truth, classes, ignore))
 
 
-@settings(deadline=None)
 @given(**cases)
 def test_equals_torchmetrics(seed: int, size: tuple[int, int], classes: int) -> None:
     torch = pytest.importorskip("torch")
@@ -64,7 +62,6 @@ def test_equals_torchmetrics(seed: int, size: tuple[int, int], classes: int) -> 
     np.testing.assert_allclose(matrix.iou()[occurs], jaccard[occurs], rtol=1e-6)
 
 
-@settings(deadline=None)
 @given(**cases)
 def test_merging_is_concatenation(seed: int, size: tuple[int, int], classes: int) -> None:
     first, second = masks(seed, size, classes), masks(seed + 1, size, classes)
@@ -76,7 +73,6 @@ def test_merging_is_concatenation(seed: int, size: tuple[int, int], classes: int
     np.testing.assert_array_equal(both.counts, whole.counts)
 
 
-@settings(deadline=None)
 @given(**cases)
 def test_perfect_prediction_is_one(seed: int, size: tuple[int, int], classes: int) -> None:
     truth, _ = masks(seed, size, classes)
@@ -87,7 +83,6 @@ def test_perfect_prediction_is_one(seed: int, size: tuple[int, int], classes: in
     assert np.all(matrix.dice()[occurs] == 1.0)
 
 
-@settings(deadline=None)
 @given(**cases)
 def test_renaming_classes_permutes_the_figures(seed: int, size: tuple[int, int], classes: int) -> None:
     labels, truth = masks(seed, size, classes)
@@ -100,7 +95,6 @@ def test_renaming_classes_permutes_the_figures(seed: int, size: tuple[int, int],
     np.testing.assert_allclose(other.miou(), matrix.miou(), rtol=1e-12)
 
 
-@settings(deadline=None)
 @given(**cases)
 def test_swapping_truth_and_labels_transposes(seed: int, size: tuple[int, int], classes: int) -> None:
     labels, _ = masks(seed, size, classes)

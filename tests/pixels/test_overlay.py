@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.errors import DataError, SizeError
@@ -12,7 +12,6 @@ from edgeseg.pixels.overlay import overlay_labels, overlay_labels_numpy
 sides = st.integers(1, 50)
 
 
-@settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     size=st.tuples(sides, sides),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -63,7 +63,6 @@ cases = {
 }
 
 
-@settings(deadline=None)
 @given(**cases)
 def test_equals_torch_but_for_near_ties(
     seed: int, shape: tuple[int, int, int], size: tuple[int, int], align_corners: bool
@@ -73,7 +72,6 @@ def test_equals_torch_but_for_near_ties(
     assert_same_labels(labels, interpolated(logits, size, align_corners))
 
 
-@settings(deadline=None)
 @given(**cases)
 def test_equals_interpolation_as_a_matrix_product(
     seed: int, shape: tuple[int, int, int], size: tuple[int, int], align_corners: bool
@@ -86,7 +84,6 @@ def test_equals_interpolation_as_a_matrix_product(
     assert_same_labels(labels_from_logits_numpy(logits, size, align_corners=align_corners), full)
 
 
-@settings(deadline=None)
 @given(
     seed=cases["seed"],
     shape=cases["shape"],

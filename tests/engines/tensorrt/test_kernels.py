@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from emulated_cuda import EmulatedCuda, library_path, use_cpu_kernels
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.engines.tensorrt.kernels import PixelKernels, RgbFrame, YuvFrame, compile, structs
@@ -85,7 +85,6 @@ def noise(seed: int, *shape: int) -> ARRAY:
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
-@settings(deadline=None)
 @given(size_in=SIZE, size=SIZE, seed=SEED)
 def test_resize_is_that_of_the_runtime_to_the_bit(bench: Bench, size_in: Any, size: Any, seed: int) -> None:
     rgb = noise(seed, *size_in, 3)
@@ -115,7 +114,6 @@ def rgb_from_planes(y: ARRAY, u: ARRAY, v: ARRAY, matrix: Any, full_range: bool)
     return np.clip(255 * np.stack([red, green, blue], -1), 0, 255)
 
 
-@settings(deadline=None)
 @given(size=SIZE, seed=SEED, matrix=st.sampled_from(sorted(KR_KB)), full_range=st.booleans(), nv12=st.booleans())
 def test_planes_become_rgb(bench: Bench, size: Any, seed: int, matrix: Any, full_range: bool, nv12: bool) -> None:
     y, u, v = noise(seed, *size), *noise(seed + 1, 2, half(size[0]), half(size[1]))
@@ -142,7 +140,6 @@ def test_planes_become_what_the_decoder_makes_of_them(bench: Bench, matrix: Any,
     assert min(away, key=lambda name: away[name].mean()) == matrix
 
 
-@settings(deadline=None)
 @given(
     classes=st.integers(1, 32), low=st.tuples(st.integers(1, 20), st.integers(1, 20)), size=SIZE, seed=SEED,
     half_precision=st.booleans(), align_corners=st.booleans(), steps=st.sampled_from([3, 1000]),
@@ -175,7 +172,6 @@ def test_every_half_is_below_the_next(bench: Bench) -> None:
     np.testing.assert_array_equal(bench.labels(pairs, (31, 2048), align_corners=False), pairs[1] > pairs[0])
 
 
-@settings(deadline=None)
 @given(low=SIZE, size=SIZE, seed=SEED)
 def test_masks_change_their_size_as_in_the_runtime(bench: Bench, low: Any, size: Any, seed: int) -> None:
     labels = noise(seed, *low)
@@ -184,7 +180,6 @@ def test_masks_change_their_size_as_in_the_runtime(bench: Bench, low: Any, size:
     np.testing.assert_array_equal(bench.cuda.array(target.address, size, np.uint8), labels_nearest(labels, size))
 
 
-@settings(deadline=None)
 @given(low=SIZE, size=SIZE, seed=SEED, classes=st.integers(1, 30), opacity=st.floats(0, 1), bgr=st.booleans())
 def test_overlays_are_those_of_the_runtime(
     bench: Bench, low: Any, size: Any, seed: int, classes: int, opacity: float, bgr: bool
