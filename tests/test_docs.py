@@ -44,7 +44,7 @@ NOT_RUN = {
     r"pip install|make |scp |sudo |tegrastats|python3? -m venv|~/edgeseg/": "changes the machine, or is for a Jetson",
     r"/usr/src/tensorrt|ONNX=board": "needs TensorRT of a Jetson",
     r"(POLYGRAPHY_\w+=1 )?polygraphy": "Polygraphy is an extra; tests/engines run its comparator",
-    r"edgeseg \S+ .*\.tensorrt\.|edgeseg convert board/": "needs TensorRT, which tests/engines/tensorrt emulate",
+    r"edgeseg .*--engine tensorrt|edgeseg \S+ .*\.tensorrt\.": "needs TensorRT, which tests/engines/tensorrt emulate",
     r"edgeseg .*(PATH|DRIVES|EDGESEG_DATA)": "needs a data set; tests/datasets and tests/train have small ones",
     r"edgeseg .*(MODEL|SOURCE|model\.onnx|model_final|run/)": "stands for a file of the reader",
     r"edgeseg train": "trains for minutes; tests/train run short trainings",
