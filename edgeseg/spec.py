@@ -154,6 +154,10 @@ class LabelSet:
         if not all(isinstance(thing, int) and 0 <= thing < len(self.names) for thing in self.things):
             raise FormatError(f"countable classes {list(self.things)}", hint=f"name ids from 0 to {len(self) - 1}")
 
+    def colors(self) -> dict[str, tuple[int, int, int]]:
+        """The rgb colour of each class by name."""
+        return dict(zip(self.names, self.palette))
+
     def __len__(self) -> int:
         return len(self.names)
 

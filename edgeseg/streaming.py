@@ -14,6 +14,7 @@ from typing import Any
 from edgeseg.errors import EdgeSegError
 from edgeseg.measure.load import Load, LoadMeter
 from edgeseg.measure.recorder import LatencyRecorder, Summary
+from edgeseg.pixels.legend import Legend
 from edgeseg.progress import Progress, silent
 from edgeseg.segmenter import PredictionFuture, Segmenter
 from edgeseg.video.frame import Frame
@@ -104,6 +105,7 @@ def stream(
     *,
     frames: int | None = None,
     opacity: float = 0.5,
+    legend: bool = False,
     on_result: Callable[[Result], None] | None = None,
     stop: threading.Event | None = None,
     progress: Progress = silent,
@@ -112,6 +114,7 @@ def stream(
 
     Of a recording every frame counts. Of a live source the newest one does: where the model is slower than the camera,
     frames are dropped, and the lag does not grow.
+    legend: draw the class colours with their names onto overlays.
     on_result: called with each result that was written; it has an overlay where a sink wants one. The sinks are left
     open: close them to finish their files. A segmenter may serve several streams, each in a thread of its own.
     """
@@ -122,7 +125,7 @@ def stream(
     info = source.info
     logger.info("%s: %s, %dx%d at %.4g fps", info.name, source.kind, info.width, info.height, info.fps)
     logger.info("to %s, %d frames under way", ", ".join(sink.name for sink in sinks) or "nothing", segmenter.slots)
-    results = pipe(source, *stages_of(source.kind, segmenter, sinks, frames, opacity, stop))
+    results = pipe(source, *stages_of(source.kind, segmenter, sinks, frames, opacity, legend, stop))
     try:
         for result in results:
             wants_more = written(result, sinks)
@@ -155,6 +158,7 @@ def stages_of(
     sinks: Sequence[FrameSink],
     frames: int | None,
     opacity: float,
+    legend: bool,
     stop: threading.Event | None,
 ) -> list[Stage[Any, Any]]:
     """What lies between source and sinks: decoding and inference in a thread each, rendering in the caller's."""
@@ -164,7 +168,8 @@ def stages_of(
     end: list[Stage[Any, Any]] = [limit(frames)] if frames is not None else []
     # No more than `frames` of a recording are read; of a camera those count that were not dropped.
     stages = [decode, infer, *end, outward] if live else [*end, decode, infer, outward]
-    return [*stages, rendered(opacity)] if drawn else stages
+    class_legend = Legend(segmenter.spec.labels.colors()) if legend else None
+    return [*stages, rendered(opacity, class_legend)] if drawn else stages
 
 
 def prefetched(

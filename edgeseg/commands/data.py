@@ -88,6 +88,6 @@ def write_sheet(path: Path, samples: Sequence[Sample], labels: LabelSet, columns
 
     palette = np.array(labels.palette, np.uint8)
     pictures = [overlay_labels(sample.rgb(), sample.labels(), palette) for sample in samples]
-    sheet = contact_sheet(pictures, columns, SHEET_WIDTH)
+    sheet = contact_sheet(pictures, columns, SHEET_WIDTH, labels.colors())
     with whole_file(path) as partial:
         partial.write_bytes(cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())

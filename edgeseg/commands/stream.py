@@ -49,6 +49,9 @@ def command(
     opacity: Annotated[
         float, typer.Option("--opacity", min=0.0, max=1.0, help="How strongly class colours cover the image.")
     ] = 0.5,
+    legend: Annotated[
+        bool, typer.Option("--legend", help="Show the colours of the classes with their names on overlays.")
+    ] = False,
     skip_errors: Annotated[
         bool, typer.Option("--skip-errors", help="Leave out images that cannot be read, and count them.")
     ] = False,
@@ -83,7 +86,9 @@ def command(
         judges = truth_sinks(frames_in, segmenter.spec.labels)
         with stopped_by_signals() as stop:
             every = [*sinks, *judges]
-            report = stream(frames_in, segmenter, every, frames=frames, opacity=opacity, stop=stop, progress=progress)
+            report = stream(
+                frames_in, segmenter, every, frames=frames, opacity=opacity, legend=legend, stop=stop, progress=progress
+            )
             for sink in sinks:
                 sink.close()
     print_report(segmenter.artifact, report, uris, judges, as_json=as_json)

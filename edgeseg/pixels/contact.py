@@ -1,23 +1,26 @@
-"""Many pictures on one page."""
+"""Many images on one page."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.errors import DataError, SizeError
+from edgeseg.pixels.legend import BACKGROUND, Color, legend_strip
 
-GAP = 4  # pixels between the pictures and around them
-BACKGROUND = 32  # dark grey: black would hide the border of a night scene or a mask
+GAP = 4  # pixels between the images and around them
 
 
-def contact_sheet(images: Sequence[NDArray[np.uint8]], columns: int, width: int) -> NDArray[np.uint8]:
+def contact_sheet(
+    images: Sequence[NDArray[np.uint8]], columns: int, width: int, legend: Mapping[str, Color] | None = None
+) -> NDArray[np.uint8]:
     """The rgb `images`, any sizes, row by row in `columns` columns on a page `width` pixels wide.
 
-    Each cell has the aspect of the first image; the others are scaled to fit inside it, centred.
+    Each cell has the aspect of the first image; the others are scaled to fit inside it, centred. legend: colours by
+    name, which go below the images.
     """
     if not images:
         raise DataError("a contact sheet of no images", hint="pass at least one image")
@@ -28,7 +31,7 @@ def contact_sheet(images: Sequence[NDArray[np.uint8]], columns: int, width: int)
         top = GAP + i // columns * (cell[0] + GAP)
         left = GAP + i % columns * (cell[1] + GAP)
         _place(rgb, page[top : top + cell[0], left : left + cell[1]])
-    return page
+    return np.vstack([page, legend_strip(legend, width)]) if legend else page
 
 
 def _cell_size(shape: tuple[int, ...], columns: int, width: int) -> tuple[int, int]:

@@ -59,7 +59,7 @@ def draw_samples(
         predicted = predict(rgb, (truth.shape[0], truth.shape[1]))
         masks = [overlay_labels(rgb, mask, palette, opacity=OPACITY) for mask in (truth, predicted)]
         cells += [captioned(rgb, sample.name), captioned(masks[0], "truth"), captioned(masks[1], "predicted")]
-    page = contact_sheet(cells, 3, PAGE_WIDTH)
+    page = contact_sheet(cells, 3, PAGE_WIDTH, labels.colors())
     with whole_file(path) as partial:
         partial.write_bytes(cv2.imencode(".png", cv2.cvtColor(page, cv2.COLOR_RGB2BGR))[1].tobytes())
 

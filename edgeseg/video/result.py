@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from edgeseg.pixels.legend import Legend
 from edgeseg.predictions.prediction import Prediction
 from edgeseg.video.frame import Frame, Pixels
 
@@ -25,15 +26,18 @@ class Result:
     overlay: Pixels | None = None
 
 
-def rendered(opacity: float) -> Callable[[Iterator[Result]], Generator[Result, None, None]]:
-    """The stage that draws each prediction over its frame, unless a device has drawn it."""
+def rendered(
+    opacity: float, legend: Legend | None = None
+) -> Callable[[Iterator[Result]], Generator[Result, None, None]]:
+    """The stage that draws each prediction over its frame, unless a device has drawn it, and the legend on top."""
 
     def stage(results: Iterator[Result]) -> Generator[Result, None, None]:
         for result in results:
-            if result.overlay is not None:
-                yield result
-                continue
-            overlay = result.prediction.render(result.frame.rgb(), opacity=opacity)
+            overlay = result.overlay
+            if overlay is None:
+                overlay = result.prediction.render(result.frame.rgb(), opacity=opacity)
+            if legend is not None:
+                legend.draw(overlay)
             yield dataclasses.replace(result, overlay=overlay)
 
     return stage

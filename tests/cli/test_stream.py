@@ -270,3 +270,16 @@ def test_an_encoder_that_the_file_does_not_hold_is_refused_at_once(run: Run, mod
 def test_a_model_of_other_classes_is_not_judged_on_the_street(run: Run, tmp_path: Path) -> None:
     other = float_onnx(tmp_path).path.name
     assert run("stream", "test://street?size=96x64&frames=1", other, "-o", "null", "--json").json()["miou"] is None
+
+
+def test_a_legend_is_drawn_on_overlays_alone(run: Run, model: str) -> None:
+    words = ("stream", "test://street?size=640x360&frames=1", model)
+    for name, extra in (("without", ()), ("with", ("--legend",))):
+        outputs = ("-o", f"{name}.png", "-o", f"masks:{name}-mask.png", "-o", f"{name}.jsonl")
+        assert run(*words, *outputs, *extra).code == 0
+    changed = (cv2.imread("with.png") != cv2.imread("without.png")).any(2)
+    assert changed[:60, :60].mean() > 0.5
+    assert not changed[:, 256:].any()
+    assert Path("with-mask.png").read_bytes() == Path("without-mask.png").read_bytes()
+    lines = [json.loads(Path(f"{name}.jsonl").read_text()) for name in ("with", "without")]
+    assert lines[0]["rle"] == lines[1]["rle"]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import DataError, SizeError
-from edgeseg.pixels.contact import BACKGROUND, GAP, contact_sheet
+from edgeseg.pixels.contact import GAP, contact_sheet
+from edgeseg.pixels.legend import BACKGROUND
 
 
 def plain(size: tuple[int, int], value: int) -> np.ndarray:
@@ -47,3 +48,13 @@ def test_errors() -> None:
     assert contact_sheet([plain((4, 4), 0)], 19, 100).shape[1] == 100
     with pytest.raises(SizeError):
         contact_sheet([plain((4, 4), 0)], 0, 100)
+
+
+def test_a_legend_goes_below_the_images() -> None:
+    images = [plain((50, 100), 1)]
+    page, bare = contact_sheet(images, 1, 100, {"road": (1, 200, 3), "sky": (250, 0, 9)}), contact_sheet(images, 1, 100)
+    assert page.shape[1] == 100
+    assert np.array_equal(page[: len(bare)], bare)
+    strip = page[len(bare) :]
+    for color in ((1, 200, 3), (250, 0, 9)):
+        assert (strip == color).all(2).sum() > 50
