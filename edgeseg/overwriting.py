@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgeseg.artifact import LoadedModel, artifact_from_onnx, sidecar_path
 from edgeseg.calib.range import RangeTable
-from edgeseg.engines.build import check_replaceable, not_replaced
+from edgeseg.engines.build import check_replaceable, overwrite_error
 from edgeseg.errors import EdgeSegError, MismatchError
 from edgeseg.provenance import Provenance
 from edgeseg.spec import Precision
@@ -30,7 +30,7 @@ def check_made_here(path: Path) -> None:
     try:
         artifact_from_onnx(path)
     except EdgeSegError:
-        raise not_replaced(path, "was not made by edgeseg") from None
+        raise overwrite_error(path, "was not made by edgeseg") from None
 
 
 def check_table_replaceable(path: Path, onnx: LoadedModel) -> None:
@@ -42,4 +42,4 @@ def check_table_replaceable(path: Path, onnx: LoadedModel) -> None:
     try:
         table.check(onnx.graph())
     except MismatchError:
-        raise not_replaced(path, f"is of another network ({table.model})") from None
+        raise overwrite_error(path, f"is of another network ({table.model})") from None

@@ -159,7 +159,7 @@ def test_what_cannot_be_converted_is_refused_and_no_folder_is_made(images: Path,
     refused(FormatError, "int8.onnx is an engine", "float ONNX", out, int8_onnx(tmp_path).path)
     refused(UnknownNameError, "unknown model: bisenet", "bisenetv2-", out, "bisenet")
     refused(UnknownNameError, "unknown engine: openvin", "did you mean openvino?", out, source, engine="openvin")
-    refused(UnknownNameError, "onnxruntime makes no bf16", "fp32, int8", out, source, precision=Precision.BF16)
+    refused(UnknownNameError, "onnxruntime", "fp32, int8", out, source, precision=Precision.BF16)
     refused(FileProblem, "no such file", "check the path", out, tmp_path / "nothing.onnx")
     refused(FileProblem, "no such folder", "check the path", out, source, images=tmp_path / "nothing")
     empty = tmp_path / "empty"

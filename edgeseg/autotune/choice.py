@@ -18,7 +18,7 @@ from edgeseg.autotune.evaluation_set import SEARCHED, evaluation_set_from_option
 from edgeseg.autotune.summary import faster
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import runnable_engines
-from edgeseg.engines.agreement import CheckImages, warn_of_loss
+from edgeseg.engines.agreement import CheckImages, warn_of_changed_labels
 from edgeseg.engines.backend import Array
 from edgeseg.engines.diagnose import ROUNDING_ALONE
 from edgeseg.engines.engine import Engine
@@ -150,7 +150,7 @@ def made(source: Source, precision: Precision, progress: Progress) -> Choice:
     """The engine of `precision`."""
     progress("build", 0, None)
     built = source.maker(progress).build(precision)
-    warn_of_loss(built)
+    warn_of_changed_labels(built)
     return Choice(built, str(precision), source.onnx.path.stem)
 
 

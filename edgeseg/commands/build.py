@@ -59,7 +59,7 @@ def command(
     from edgeseg.check_images import check_images
     from edgeseg.commands.terminal import agreement_cells, print_json, print_table, shown_progress, wrote
     from edgeseg.engines import default_engine
-    from edgeseg.engines.agreement import warn_of_loss, warn_of_noise
+    from edgeseg.engines.agreement import warn_of_changed_labels, warn_of_noise
     from edgeseg.engines.build import engine_from_onnx
 
     engine = engine or default_engine(device=device)
@@ -83,7 +83,7 @@ def command(
             options=options,
             progress=progress,
         )
-    warn_of_loss(built)
+    warn_of_changed_labels(built)
     counts = count_precisions(built.layers)
     if as_json:
         print_json(

@@ -1,4 +1,4 @@
-"""The engines: one file or folder each, ends in `ENGINE = Engine(...)`. This table lists them, the preferred first."""
+"""The engines, one file or folder each. This table lists their `Engine` objects, the preferred first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgeseg.errors import UnavailableError, UnknownNameError
 if TYPE_CHECKING:
     from edgeseg.engines.engine import Engine
 
-# In order of preference: an engine for a GPU goes before those for a CPU.
+# Engines for a GPU come before those for a CPU.
 ENGINES = {
     "tensorrt": "edgeseg.engines.tensorrt.engines:TENSORRT_ENGINE",
     "tensorrt_rtx": "edgeseg.engines.tensorrt.engines:RTX_ENGINE",
@@ -23,7 +23,7 @@ ENGINES = {
 
 
 def open_engine(name: str) -> Engine:
-    """The engine `name`, whether or not its runtime is installed. UnknownNameError where there is none."""
+    """The engine `name`, whether or not its runtime is installed. UnknownNameError for an unknown name."""
     if name not in ENGINES:
         raise UnknownNameError.among("engine", name, ENGINES)
     module, _, attribute = ENGINES[name].partition(":")
@@ -32,22 +32,22 @@ def open_engine(name: str) -> Engine:
 
 
 def runnable_engines() -> list[Engine]:
-    """The engines that compute here, the preferred first; not those that only simulate int8."""
-    found = []
+    """The engines that run here, the preferred first, without those that only simulate int8."""
+    runnable = []
     for engine in map(open_engine, ENGINES):
         with contextlib.suppress(UnavailableError):
             engine.runnable()
             if not engine.simulates:
-                found.append(engine)
-    return found
+                runnable.append(engine)
+    return runnable
 
 
 def default_engine(*, for_onnx: bool = False, device: str = AUTO) -> str:
-    """The first engine of the table that this machine can run. UnavailableError where there is none.
+    """The first engine of the table that runs here. UnavailableError if none does.
 
-    for_onnx: one that opens an ONNX as it is. device: one that has this device here.
+    for_onnx: one that opens an ONNX directly. device: one that has this device here.
     """
-    here: list[str] = []
+    devices: list[str] = []
     for name in ENGINES:
         engine = open_engine(name)
         if for_onnx and engine.extension != "onnx":
@@ -56,8 +56,8 @@ def default_engine(*, for_onnx: bool = False, device: str = AUTO) -> str:
             engine.runnable()
             if device == AUTO or engine.has_device(device):
                 return name
-            here += engine.devices()
-    if here:
-        hint = f"name one of: {', '.join(dict.fromkeys([AUTO, *here]))}"
-        raise UnavailableError(f"no engine has the device {device} here", hint=hint, code=MISSING)
+            devices += engine.devices()
+    if devices:
+        hint = f"use one of: {', '.join(dict.fromkeys([AUTO, *devices]))}"
+        raise UnavailableError(f"no engine here has the device {device}", hint=hint, code=MISSING)
     raise UnavailableError("no engine is installed", hint=open_engine("onnxruntime").install)

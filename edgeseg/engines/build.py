@@ -1,4 +1,4 @@
-"""From an ONNX to an engine that is proven to be what was asked for, or to no file at all."""
+"""Build an engine from an ONNX, and check its precision and its labels; if a check fails, no file is left."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from edgeseg.spec import Precision
 
 logger = logging.getLogger(__name__)
 
-# What the ONNX must be for an engine of each precision: an engine only compiles (bf16 is a hint to its runtime).
+# The precision of the ONNX for an engine of each precision: engines only compile (bf16 is a hint to the runtime).
 SOURCE = {
     Precision.FP32: Precision.FP32,
     Precision.BF16: Precision.FP32,
@@ -49,14 +49,14 @@ def engine_from_onnx(
     """Build `<name>.<engine>.<precision>.<extension>` and its sidecar in `out_dir`, or nothing.
 
     precision: that of the ONNX by default. name: that of the model by default.
-    reference: the float ONNX whose labels the engine must give; the ONNX itself where that is float.
-    frames: (N, H, W, 3) uint8 at the input size, a few; without frames nothing is compared.
-    force: take an int8 ONNX that was quantised for another engine, and fewer equal labels than are asked for else.
-    overwrite: replace an engine that was made from other weights; FileProblem (ES-FILE-EXISTS) unless given.
-    options: what the engine takes beside the precision; MismatchError for one that it does not. Their device is the
-    one that the engine is built for and compared on.
-    MismatchError where the layers did not obtain the precision. AgreementError, which names the first layer that is
-    off, where the engine computes something else than `onnx` says, or labels otherwise than `reference`.
+    reference: the float ONNX whose labels the engine must give; the ONNX itself if that is float.
+    frames: a few, (N, H, W, 3) uint8 at the input size; without frames nothing is compared.
+    force: accept an int8 ONNX that was quantised for another engine, and fewer equal labels.
+    overwrite: replace an engine that was made from other weights; otherwise that is a FileProblem (ES-FILE-EXISTS).
+    options: further options; MismatchError for one that the engine does not have. Their device is the one that the
+    engine is built for and compared on.
+    MismatchError if layers did not obtain the precision. AgreementError, which names the first wrong layer, if the
+    engine computes something else than `onnx`, or does not label as `reference` does.
     """
     chosen = open_engine(engine) if isinstance(engine, str) else engine
     source = load_onnx(onnx)
@@ -73,79 +73,76 @@ def engine_from_onnx(
         share = 0.0 if chosen.simulates else chosen.obtained_share
         check_layers(built.layers, precision, name=filename, share=share)
         device = (options or BuildOptions()).device
-        found = agreement_of(chosen, built, source, float_onnx(source, reference), images, device=device, force=force)
-        return moved(dataclasses.replace(built, agreement=found), out_dir / filename)
+        float_model = float_onnx(source, reference)
+        agreement = agreement_of(chosen, built, source, float_model, images, device=device, force=force)
+        path = out_dir / filename
+        artifact = dataclasses.replace(built, agreement=agreement, path=built.path.replace(path))
+        artifact.write_sidecar()
+        return artifact
 
 
 def check_replaceable(path: Path, provenance: Provenance) -> None:
-    """FileProblem where the engine or ONNX at `path` was made from other weights than those of `provenance`."""
+    """FileProblem if the engine or ONNX at `path` was made from other weights than those of `provenance`."""
     if not path.exists():
         return
     try:
-        there = Artifact.open(path)
-    except EdgeSegError:  # damaged: nothing is lost
+        existing = Artifact.open(path)
+    except EdgeSegError:  # a damaged file may be replaced
         return
-    if provenance.identity and there.provenance.identity not in ("", provenance.identity):
-        weights = there.provenance.weights or there.provenance.source or "other weights"
-        raise not_replaced(path, f"was made from other weights ({weights})")
+    if provenance.identity and existing.provenance.identity not in ("", provenance.identity):
+        weights = existing.provenance.weights or existing.provenance.source or "other weights"
+        raise overwrite_error(path, f"was made from other weights ({weights})")
 
 
-def not_replaced(path: Path, reason: str) -> FileProblem:
-    """The error that keeps the file at `path`."""
+def overwrite_error(path: Path, reason: str) -> FileProblem:
+    """The error if the file at `path` would be replaced. reason: a clause, such as "was made from other weights"."""
     return FileProblem(
-        f"{path} {reason}, and would be replaced",
-        hint="name another folder with -o or another name with --name, or add --overwrite",
+        f"{path} would be replaced, and {reason}",
+        hint="use another folder (-o) or name (--name), or add --overwrite",
         code="ES-FILE-EXISTS",
     )
 
 
 def check_source(source: LoadedModel, engine: Engine, precision: Precision, *, force: bool = False) -> None:
-    """MismatchError unless `source` is an ONNX from which `engine` can be built at `precision`.
-
-    force: whatever engine it was quantised for.
-    """
-    quantise = f"edgeseg quantize the fp32 ONNX with --target {engine.name}"
+    """MismatchError unless `engine` can be built from `source` at `precision`. force: accept another target."""
+    quantise = f"edgeseg quantize FP32.onnx --target {engine.name}"
     if source.precision is not SOURCE[precision]:
         hint = quantise
         if precision is not Precision.INT8:
-            hint = f"name the {SOURCE[precision]} ONNX, or build {source.precision}"
-        raise MismatchError(f"{source.path.name} is {source.precision}, and {precision} was asked for", hint=hint)
+            hint = f"give the {SOURCE[precision]} ONNX, or use --precision {source.precision}"
+        message = f"{source.path.name} is {source.precision}; {precision} was requested"
+        raise MismatchError(message, hint=hint, code="ES-MISMATCH-PRECISION")
     target = source.provenance.target or engine.name
     if source.precision is Precision.INT8 and target not in engine.targets and not force:
         message = f"{source.path.name} was quantised for {target}, not for {engine.name}"
-        raise MismatchError(message, hint=quantise)
+        raise MismatchError(message, hint=quantise, code="ES-MISMATCH-TARGET")
 
 
 def check_layers(layers: Iterable[Layer], precision: Precision, *, name: str, share: float) -> None:
-    """MismatchError where too few layers that ask for `precision` obtained it: a silent float engine.
+    """MismatchError if too few layers that request `precision` obtained it. share: how many must, 0 to 1.
 
-    A layer that the runtime fused away has no obtained precision. It is warned of, unless none is left to judge by.
+    A layer that the runtime fused into another has no obtained precision: that is logged, or an error if all are.
     """
-    asking = [layer for layer in layers if layer.requested == precision]
-    if not asking:
-        raise MismatchError(f"no layer of {name} asks for {precision}", hint="quantise the float ONNX again")
-    found = [layer for layer in asking if layer.obtained]
-    lost = [layer for layer in found if layer.obtained != precision]
-    if len(lost) > len(found) * (1 - share) or (share and not found):
-        named = ", ".join(f"{layer.name} ({layer.obtained or 'not found'})" for layer in (lost or asking)[:3])
-        message = f"{len(lost or asking)} of {len(asking)} layers of {name} did not obtain {precision}: {named}"
-        raise MismatchError(message, hint="build fp32, or quantise the ONNX for this engine with edgeseg quantize")
-    if missing := [layer.name for layer in asking if not layer.obtained]:
-        message = (
-            "%s: %d of %d layers that ask for %s are in no layer of their own, and their precision is not known: %s"
+    code = "ES-MISMATCH-PRECISION"
+    requesting = [layer for layer in layers if layer.requested == precision]
+    if not requesting:
+        raise MismatchError(f"no layer of {name} requests {precision}", hint="quantise the float ONNX again", code=code)
+    known = [layer for layer in requesting if layer.obtained]
+    failed = [layer for layer in known if layer.obtained != precision]
+    if len(failed) > len(known) * (1 - share) or (share and not known):
+        failed = failed or requesting
+        names = ", ".join(f"{layer.name} ({layer.obtained or 'unknown'})" for layer in failed[:3])
+        message = f"{len(failed)} of {len(requesting)} layers of {name} did not obtain {precision}: {names}"
+        raise MismatchError(
+            message, hint="build fp32, or quantise the ONNX for this engine: edgeseg quantize", code=code
         )
-        logger.warning(message, name, len(missing), len(asking), precision, ", ".join(missing))
+    if fused := [layer.name for layer in requesting if not layer.obtained]:
+        message = "%s: the precision of %d of %d layers that request %s is unknown, since they were fused: %s"
+        logger.warning(message, name, len(fused), len(requesting), precision, ", ".join(fused))
 
 
 def float_onnx(source: LoadedModel, reference: Onnx | None) -> LoadedModel | None:
-    """What the labels are held against."""
+    """The model whose labels the engine must give; None if there is none."""
     if reference is not None:
         return load_onnx(reference)
     return source if source.precision is Precision.FP32 else None
-
-
-def moved(artifact: Artifact, path: Path) -> Artifact:
-    """`artifact`'s file at `path`, with a new sidecar beside it."""
-    artifact = dataclasses.replace(artifact, path=artifact.path.replace(path))
-    artifact.write_sidecar()
-    return artifact

@@ -1,4 +1,4 @@
-"""Why a layer of an engine is off, or what quantising lost there: one function a cause, the surest first."""
+"""Why a layer is wrong, or why its quantisation error is large: one function per cause, the most certain first."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from edgeseg.graph.core import constant
 from edgeseg.graph.qdq import DEQUANTIZE, QUANTIZE, Pair
 
 FP16_MAX = 65504.0
-CLIPPED_SHARE = 0.01  # the percentile observer leaves out 1 value in 10,000
+CLIPPED_SHARE = 0.01  # the percentile observer clips 1 value in 10,000
 FEW_IMAGES = 8
-LOWER = "lower it: edgeseg quantize the fp32 ONNX with --target openvino"
-NAME_REFERENCE = "name that one with --reference"
-ROUNDING_ALONE = "rounding to 8 bits alone loses it there"
+LOWER = "quantise for OpenVINO: edgeseg quantize FP32.onnx --target openvino"
+NAME_REFERENCE = "give the quantised ONNX's float model: --reference"
+ROUNDING_ALONE = "8 bits are too few for this layer"
 RECALIBRATE = "calibrate on images like those of the camera: edgeseg calibrate, then edgeseg quantize"
 
 
 @dataclass(frozen=True)
 class Cause:
-    """sentence: without a full stop, to go behind the layer's name. hint: what to type."""
+    """sentence: without a full stop, to follow the layer's name. hint: what to type."""
 
     sentence: str
     hint: str
@@ -34,10 +34,10 @@ class Cause:
 
 @dataclass(frozen=True)
 class FailingLayer:
-    """The first layer that is off. source: what the engine was built from. values: of its tensor, as `source` says.
+    """The first wrong layer. source: the ONNX of the engine. values: of the layer's tensor, according to `source`.
 
     reference: the float model. inputs: tensor -> its values there, for the tensors that are rounded before the layer.
-    Both are there where the runtime is right and quantising lost something.
+    Both are given if the runtime is right and the quantisation error is large.
     """
 
     engine: Engine
@@ -48,13 +48,13 @@ class FailingLayer:
     inputs: Mapping[str, Array] | None = None
 
 
-def named(node: ir.Node) -> str:
-    """A node as messages call it: its name, which is that of the torch module, and its operator."""
+def node_label(node: ir.Node) -> str:
+    """A node for messages: its name, which contains its torch module, and its operator."""
     return f"{node.name or node.outputs[0].name} ({node.op_type})"
 
 
 def pairs_before(value: ir.Value | None) -> Iterator[Pair]:
-    """The nearest Q/DQ pairs on activations that `value` comes out of, itself included."""
+    """The nearest Q/DQ pairs on activations before `value`, or at it."""
     node = None if value is None else value.producer()
     if node is None or constant(node.inputs[0] if node.inputs else None) is not None:
         return
@@ -67,85 +67,85 @@ def pairs_before(value: ir.Value | None) -> Iterator[Pair]:
 
 
 def zero_of(pair: Pair) -> Array:
-    """The code of zero; unsigned 0 unless given."""
+    """The zero point; by default unsigned 0."""
     zero = constant(pair.quantize.inputs[2]) if len(pair.quantize.inputs) > 2 else None
     return np.array(0, np.uint8) if zero is None else zero
 
 
 def is_signed(pair: Pair) -> bool:
-    """Whether its codes are int8, as in the canonical form."""
+    """Whether its values are int8, as in the canonical form."""
     return bool(zero_of(pair).dtype == np.int8)
 
 
 def produced_by(value: ir.Value | None, op: str) -> bool:
-    """Whether `value` comes straight out of an `op`."""
+    """Whether `value` is the output of an `op`."""
     node = None if value is None else value.producer()
     return node is not None and node.op_type == op
 
 
 def weight_not_finite(layer: FailingLayer) -> Cause | None:
-    """A constant of the layer holds NaN or infinity."""
+    """A constant of the layer contains NaN or infinity."""
     for value in layer.node.inputs:
         array = constant(value)
         if value is not None and array is not None and array.dtype.kind == "f" and not np.isfinite(array).all():
             return Cause(
-                f"its constant {value.name} holds NaN or infinity",
-                "the weights are damaged or the training diverged: export a good checkpoint",
+                f"its constant {value.name} contains NaN or infinity",
+                "export another checkpoint: the weights are damaged, or the training diverged",
             )
     return None
 
 
 def fp16_overflow(layer: FailingLayer) -> Cause | None:
-    """The values are larger than float16 can hold."""
+    """The values exceed the range of float16."""
     dtype = layer.node.outputs[0].dtype
     size = np.abs(layer.values).max(initial=0.0)
     if not size > FP16_MAX or (np.isinf(size) and dtype != ir.DataType.FLOAT16):
         return None
-    reached = "beyond that" if np.isinf(size) else f"{size:.0f}"
+    largest = "infinity" if np.isinf(size) else f"{size:.0f}"
     return Cause(
-        f"its values overflow float16, which ends at {FP16_MAX:.0f}: they reach {reached}",
-        "build bf16 or fp32, which have the range",
+        f"its values overflow float16 (maximum {FP16_MAX:.0f}): they reach {largest}",
+        "build bf16 or fp32, which have a larger range",
     )
 
 
 def concat_of_signed_codes(layer: FailingLayer) -> Cause | None:
-    """OpenVINO 2026.4.1 computes wrong numbers for signed codes of a concat, or on its inputs."""
+    """OpenVINO 2026.4.1 computes a concat of int8 values wrongly."""
     for value in layer.node.inputs:
         for pair in pairs_before(value):
             if is_signed(pair) and (produced_by(pair.tensor, "Concat") or produced_by(value, "Concat")):
                 return Cause(
-                    "it reads a Concat with signed 8-bit codes, which OpenVINO computes wrongly",
+                    "it reads a Concat of int8 values, which OpenVINO computes wrongly",
                     LOWER,
                 )
     return None
 
 
 def padded_pool_of_codes(layer: FailingLayer) -> Cause | None:
-    """OpenVINO 2026.4.1 computes wrong numbers where a border is averaged with codes whose zero is not unsigned 0."""
+    """OpenVINO 2026.4.1 averages a border wrongly if the zero point is not unsigned 0."""
     node = layer.node
     padded = node.op_type == "AveragePool" and any(node.attributes.get_ints("pads", ()) or ())
     if not padded or not any(is_signed(pair) or np.any(zero_of(pair)) for pair in pairs_before(node.inputs[0])):
         return None
-    return Cause("it averages a border with 8-bit codes, which OpenVINO computes wrongly", LOWER)
+    return Cause("it averages a border of 8-bit values, which OpenVINO computes wrongly", LOWER)
 
 
 def other_target(layer: FailingLayer) -> Cause | None:
-    """The Q/DQ pairs stand where another runtime wants them."""
+    """The Q/DQ pairs were placed for another runtime."""
     target = layer.source.provenance.target
     if not target or target in layer.engine.targets:
         return None
     return Cause(
-        f"its Q/DQ pairs stand where {target} wants them",
-        f"edgeseg quantize the fp32 ONNX with --target {layer.engine.name}",
+        f"its Q/DQ pairs were placed for {target}",
+        f"edgeseg quantize FP32.onnx --target {layer.engine.name}",
     )
 
 
 def unknown(layer: FailingLayer) -> Cause:
-    """What is left where no other cause is found."""
+    """No other cause applies."""
     tensor = layer.node.outputs[0].name
     return Cause(
-        "the cause is not known",
-        f"use another engine, and report {layer.source.path.name} cut at its tensor {tensor} to the runtime's makers",
+        "the cause is unknown",
+        f"use another engine, and report it to the runtime's developers: {layer.source.path.name}, tensor {tensor}",
     )
 
 
@@ -158,15 +158,17 @@ def other_reference(layer: FailingLayer) -> Cause | None:
 
 
 def scale_of_one(layer: FailingLayer) -> Cause | None:
-    """A range that was zero throughout leaves the scale at 1."""
+    """The range was zero on all images: the scale is 1."""
     for pair in rounded_inputs(layer):
         if float(scale_of(pair)) == 1.0:
-            return Cause(f"tensor {pair.tensor.name} was zero on all calibration images, and is not here", RECALIBRATE)
+            return Cause(
+                f"tensor {pair.tensor.name} was zero on all calibration images, but is not zero here", RECALIBRATE
+            )
     return None
 
 
 def clipped(layer: FailingLayer) -> Cause | None:
-    """The range is too small for these pictures."""
+    """The range is too small for these images."""
     shares = {str(pair.tensor.name): clipped_share(pair, layer) for pair in rounded_inputs(layer)}
     name = max(shares, key=lambda each: shares[each], default="")
     if not name or shares[name] < CLIPPED_SHARE:
@@ -175,69 +177,69 @@ def clipped(layer: FailingLayer) -> Cause | None:
 
 
 def range_too_large(layer: FailingLayer) -> Cause | None:
-    """Most codes are never used: the range is of pictures, or of a model, with far larger values."""
+    """Few of the 8-bit values are used: the range comes from images, or a model, with far larger values."""
     for pair in rounded_inputs(layer):
         values = (layer.inputs or {})[str(pair.tensor.name)]
-        largest, used = np.abs(values).max(initial=0.0), 16
-        if 0 < largest < used * float(scale_of(pair)):
+        largest, steps = np.abs(values).max(initial=0.0), 16
+        if 0 < largest < steps * float(scale_of(pair)):
             return Cause(
-                f"tensor {pair.tensor.name} uses fewer than {used} of its 127 steps: its range is too large",
+                f"tensor {pair.tensor.name} uses fewer than {steps} of its 127 steps: its range is too large",
                 RECALIBRATE,
             )
     return None
 
 
 def few_images(layer: FailingLayer) -> Cause | None:
-    """The ranges rest on a handful of pictures."""
+    """The ranges come from very few images."""
     ranges = layer.source.provenance.ranges
     if ranges is None or ranges.images >= FEW_IMAGES:
         return None
     return Cause(
-        f"the ranges are of {ranges.images} images only", "calibrate on 64 or more images like those of the camera"
+        f"the ranges come from only {ranges.images} images", "calibrate on 64 or more images like those of the camera"
     )
 
 
 def rounding_alone(layer: FailingLayer) -> Cause:
-    """What is left where no other cause is found."""
+    """No other cause applies."""
     return Cause(ROUNDING_ALONE, "build bf16 or fp32, or train with int8 in mind")
 
 
 def rounded_inputs(layer: FailingLayer) -> list[Pair]:
-    """The pairs before the layer, of which the float values are known."""
-    found = [pair for value in layer.node.inputs for pair in pairs_before(value)]
-    return [pair for pair in found if str(pair.tensor.name) in (layer.inputs or {})]
+    """The pairs before the layer whose float values are known."""
+    pairs = [pair for value in layer.node.inputs for pair in pairs_before(value)]
+    return [pair for pair in pairs if str(pair.tensor.name) in (layer.inputs or {})]
 
 
 def scale_of(pair: Pair) -> Array:
-    """The scale of its codes."""
+    """The scale of its values."""
     scale = constant(pair.quantize.inputs[1])
     assert scale is not None
     return scale
 
 
 def clipped_share(pair: Pair, layer: FailingLayer) -> float:
-    """The share of the float values before `pair` that no code reaches."""
+    """The share of the float values before `pair` that are out of range."""
     values, scale = (layer.inputs or {})[str(pair.tensor.name)], scale_of(pair)
     zero = zero_of(pair)
     limits = np.iinfo(zero.dtype)
-    codes = np.round(values / scale) + zero.astype(np.float32)
-    return float(np.mean((codes < limits.min) | (codes > limits.max)))
+    quantised = np.round(values / scale) + zero.astype(np.float32)
+    return float(np.mean((quantised < limits.min) | (quantised > limits.max)))
 
 
 Predicate = Callable[[FailingLayer], Cause | None]
 EVERYWHERE: tuple[Predicate, ...] = (weight_not_finite, fp16_overflow, other_target)
-# What is known of single runtimes.
+# Known bugs of runtimes.
 OF_ENGINE: dict[str, tuple[Predicate, ...]] = {"openvino": (concat_of_signed_codes, padded_pool_of_codes)}
 OF_QUANTISING: tuple[Predicate, ...] = (other_reference, scale_of_one, clipped, range_too_large, few_images)
 
 
 def diagnose(layer: FailingLayer) -> Cause:
-    """Why the engine computes another layer than its ONNX says, or why that is not finite.
+    """Why the engine computes a layer differently from its ONNX, or why that layer is not finite.
 
-    Where the float model is given, why the layer of the int8 ONNX is off from that of the float ONNX.
+    With a float model: why the layer of the int8 ONNX deviates from that of the float ONNX.
     """
     if layer.reference is not None:
-        predicates, otherwise = OF_QUANTISING, rounding_alone
+        predicates, default = OF_QUANTISING, rounding_alone
     else:
-        predicates, otherwise = (*OF_ENGINE.get(layer.engine.name, ()), *EVERYWHERE), unknown
-    return next((cause for each in predicates if (cause := each(layer)) is not None), otherwise(layer))
+        predicates, default = (*OF_ENGINE.get(layer.engine.name, ()), *EVERYWHERE), unknown
+    return next((cause for each in predicates if (cause := each(layer)) is not None), default(layer))

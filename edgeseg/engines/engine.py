@@ -1,4 +1,4 @@
-"""What every engine states about itself, in one shape: how to build a file for its runtime, and how to open it."""
+"""The description of an engine: how to build a file for its runtime, and how to open it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from edgeseg.progress import Progress, silent
 from edgeseg.provenance import BuildInfo
 from edgeseg.spec import Precision
 
-# Runtimes leave single layers (a depthwise or a first convolution) in floating point for speed; one that leaves most of
-# them did not take the graph.
+# Runtimes keep single layers (a depthwise or a first convolution) in floating point for speed. If most layers stay so,
+# the runtime did not use the Q/DQ of the graph.
 OBTAINED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class BuildJob:
-    """What `Engine.write` is to make. path: of the engine file. device: of `Engine.devices`; "auto" for none here."""
+    """The input of `Engine.write`. path: of the engine file. device: one of `Engine.devices`, or "auto" without one."""
 
     onnx: LoadedModel
     path: Path
@@ -39,7 +39,7 @@ class BuildJob:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What became of a job. layers: as the runtime compiled them. build, device: for the sidecar."""
+    """The result of a job. layers: as the runtime compiled them. build, device: for the sidecar."""
 
     layers: tuple[Layer, ...]
     build: BuildInfo = field(default_factory=BuildInfo)
@@ -51,20 +51,19 @@ class Engine:
     """A runtime that edgeseg builds for.
 
     extension: of its files, without the dot.
-    precisions: what it can make, the plainest first.
-    install: the command that brings the runtime. packages: distributions whose versions a build depends on.
-    runtime: imports the runtime; ImportError or OSError where that fails.
-    write: makes an engine file and gives its layers, read back from what the runtime compiled. It may take minutes.
+    precisions: of the engines that it can build, fp32 first.
+    install: the command that installs the runtime. packages: distributions whose versions a build depends on.
+    runtime: imports the runtime; ImportError or OSError if that fails.
+    write: makes an engine file and returns its layers as the runtime compiled them. It may take minutes.
     load: `load(artifact, run)` opens an engine file, or a float ONNX, on `run.device`, which is one of `devices`.
-    devices: what the installed runtime can run on here, by the names of `edgeseg.engines.devices`, the first of which
-    "auto" means.
-    targets: those of edgeseg quantize whose int8 ONNX it takes.
+    devices: the devices of the installed runtime here, by the names of `edgeseg.engines.devices`; the first is "auto".
+    targets: those of edgeseg quantize whose int8 ONNX it accepts.
     simulates: computes int8 in floating point, so that no layer obtains it.
-    obtained_share: of the layers that ask for the engine's precision, the share that must obtain it.
-    options: the names of those BuildOptions that it takes beside the device.
-    runs_here: raises UnavailableError where this machine can build for the engine and not run it; None: it always can.
-    dry_run: the command of the runtime's own that does the same job; None where there is none.
-    takes_minutes: whether a build may.
+    obtained_share: the share of the layers requesting the engine's precision that must obtain it.
+    options: the names of its BuildOptions, without the device.
+    runs_here: raises UnavailableError if this machine can build the engine but not run it; None: it always can.
+    dry_run: the runtime's own command for the same job; None if there is none.
+    takes_minutes: whether a build may take minutes.
     """
 
     name: str
@@ -85,7 +84,7 @@ class Engine:
     takes_minutes: bool = False
 
     def available(self) -> None:
-        """UnavailableError, with what to install, unless the runtime can be imported here."""
+        """UnavailableError, with the command that installs it, unless the runtime can be imported."""
         try:
             self.runtime()
         except (ImportError, OSError) as problem:
@@ -93,20 +92,20 @@ class Engine:
             raise UnavailableError(f"the engine {self.name} is not available: {reason}", hint=self.install) from problem
 
     def runnable(self) -> None:
-        """UnavailableError, with what is missing, unless engine files can be run here."""
+        """UnavailableError, which says what is missing, unless engine files can run here."""
         self.available()
         if self.runs_here is not None:
             self.runs_here()
 
     def device_from_name(self, name: str) -> str:
-        """The one of `devices` that `name` means. UnknownNameError or UnavailableError where it means none of them."""
-        here = self.devices()
-        if not here:
+        """The one of `devices` that `name` stands for. UnknownNameError or UnavailableError if there is none."""
+        devices = self.devices()
+        if not devices:
             self.runnable()  # says what is missing
-        return device_from_name(name, here, self.name)
+        return device_from_name(name, devices, self.name)
 
     def has_device(self, name: str) -> bool:
-        """Whether `name` means one of `devices`. UnknownNameError where it is no device's name."""
+        """Whether `name` stands for one of `devices`. UnknownNameError for an unknown name."""
         try:
             self.device_from_name(name)
         except UnavailableError:
@@ -114,15 +113,15 @@ class Engine:
         return True
 
     def device_to_build_for(self, name: str) -> str:
-        """As `device_from_name`; "auto" stays where there is no device: what is built here may run elsewhere."""
+        """As `device_from_name`, but "auto" is allowed without a device: the engine may run elsewhere."""
         return AUTO if name == AUTO and not self.devices() else self.device_from_name(name)
 
     def is_on_cpu(self, name: str) -> bool:
-        """Whether the device that `name` means is the CPU."""
+        """Whether `name` stands for the CPU."""
         return self.device_to_build_for(name) == "cpu"
 
     def open(self, artifact: Artifact, run: RunOptions = RunOptions()) -> Backend:  # noqa: B008 - frozen
-        """Load `artifact` to run it, on the device and the threads of `run`."""
+        """Load `artifact` on the device and with the threads of `run`."""
         self.available()
         existing_file(artifact.path)
         device = self.device_from_name(run.device)
@@ -138,14 +137,14 @@ class Engine:
         options: BuildOptions | None = None,
         progress: Progress = silent,
     ) -> Artifact:
-        """Make the engine file `out` and its sidecar from an ONNX; what the runtime made of it is in the layers."""
+        """Make the engine file `out` and its sidecar from an ONNX; the layers are those that the runtime compiled."""
         self.check_precision(precision)
         options = options or BuildOptions()
         options.check(self.options, self.name)
         self.available()
         device = self.device_to_build_for(options.device)
         with whole_file(out) as partial, self.named_failures(onnx.path):
-            written = self.write(BuildJob(onnx, partial, precision, options, progress, device))
+            result = self.write(BuildJob(onnx, partial, precision, options, progress, device))
         built = dataclasses.replace(
             onnx.artifact,
             path=out,
@@ -153,27 +152,30 @@ class Engine:
             engine=self.name,
             provenance=dataclasses.replace(onnx.provenance, built_from_sha256=sha256_from_file(onnx.path)),
             versions=package_versions(("edgeseg", *self.packages)),
-            device={**describe_device(), **written.device},
-            build=written.build,
-            layers=written.layers,
+            device={**describe_device(), **result.device},
+            build=result.build,
+            layers=result.layers,
         )
         built.write_sidecar()
         return built
 
     def check_precision(self, precision: Precision) -> None:
-        """UnknownNameError unless this engine makes `precision`."""
+        """UnknownNameError unless this engine has `precision`."""
         if precision not in self.precisions:
             known = ", ".join(str(known) for known in self.precisions)
-            raise UnknownNameError(f"the engine {self.name} makes no {precision}", hint=f"it makes: {known}")
+            raise UnknownNameError(f"the engine {self.name} has no {precision}", hint=f"it has: {known}")
 
     @contextlib.contextmanager
     def named_failures(self, path: Path) -> Iterator[None]:
-        """A runtime's own exception as a FormatError that names engine and file: each runtime has its own classes."""
+        """Raise exceptions of the runtime as a FormatError that names the engine and the file."""
         try:
             yield
         except (EdgeSegError, OSError):
             raise
         except Exception as problem:
             reason = (str(problem).strip().splitlines() or [type(problem).__name__])[-1]
-            hint = "try another engine: edgeseg doctor"
-            raise FormatError(f"{self.name} cannot run {path.name}: {reason}", hint=hint) from problem
+            message, hint = (
+                f"{self.name} cannot run {path.name}: {reason}",
+                "use another engine: edgeseg doctor lists them",
+            )
+            raise FormatError(message, hint=hint, code="ES-RUN") from problem

@@ -1,4 +1,4 @@
-"""Which precision an ONNX requests for each of its convolutions and matrix products, to hold a build against."""
+"""The precision that an ONNX requests for each convolution and matrix product; builds are checked against it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from edgeseg.spec import Precision
 
 COMPUTING = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
-# A runtime fuses these into the layer before them and may name the result after them.
+# Runtimes fuse these into the layer before them, and may name the fused layer after them.
 FOLLOWING = {"Add", "Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "QuantizeLinear", "Relu", "Sigmoid", "Tanh"}
 
-LayerRequest = tuple[str, str]  # the name of the ONNX node that computes, the precision it asks for
+LayerRequest = tuple[str, str]  # name of the ONNX node, precision that it requests
 
 
 def requests_from_onnx(model: Any, floating: Precision | None = None) -> dict[str, LayerRequest]:
-    """Node and tensor names -> the computing node they stand for, and its requested precision.
+    """Names of nodes and tensors -> the convolution or matrix product that they belong to, with its precision.
 
-    A node whose two factors both come from a DequantizeLinear, moved at most, requests int8, any other `floating`, or
-    the type of its first factor where that is None. The names of activations that a runtime may fuse stand for the node
-    before them.
+    A node requests int8 if both factors come from a DequantizeLinear, possibly reshaped; otherwise `floating`, or the
+    type of its first factor if that is None. Activations that a runtime may fuse belong to the node before.
     """
     producers = {output: node for node in model.graph.node for output in node.output}
     types = types_from_onnx(model) if floating is None else {}
@@ -40,27 +39,27 @@ def requests_from_onnx(model: Any, floating: Precision | None = None) -> dict[st
 
 
 def types_from_onnx(model: Any) -> dict[str, Precision]:
-    """Tensor name -> its floating-point type, as the graph states or implies it."""
+    """Tensor name -> its floating-point type, explicit or inferred."""
     import onnx
 
-    known = {onnx.TensorProto.FLOAT: Precision.FP32, onnx.TensorProto.FLOAT16: Precision.FP16,
-             onnx.TensorProto.BFLOAT16: Precision.BF16}  # fmt: skip
+    precisions = {onnx.TensorProto.FLOAT: Precision.FP32, onnx.TensorProto.FLOAT16: Precision.FP16,
+                  onnx.TensorProto.BFLOAT16: Precision.BF16}  # fmt: skip
     graph = onnx.shape_inference.infer_shapes(model).graph
     values = [*graph.input, *graph.value_info, *graph.output]
     types = {value.name: value.type.tensor_type.elem_type for value in values}
     types |= {constant.name: constant.data_type for constant in graph.initializer}
-    return {name: known[kind] for name, kind in types.items() if kind in known}
+    return {name: precisions[kind] for name, kind in types.items() if kind in precisions}
 
 
 def requested_precision(node: Any, producers: Mapping[str, Any], floating: Precision) -> Precision:
-    """What one Conv, Gemm or MatMul asks for."""
-    factors = [maker(name, producers) for name in node.input[:2]]
+    """The precision that one Conv, Gemm or MatMul requests."""
+    factors = [producer_of(name, producers) for name in node.input[:2]]
     quantised = all(factor is not None and factor.op_type == "DequantizeLinear" for factor in factors)
     return Precision.INT8 if quantised else floating
 
 
-def maker(name: str, producers: Mapping[str, Any]) -> Any:
-    """The node that computes the tensor `name`, not only moves it; None for one that is given."""
+def producer_of(name: str, producers: Mapping[str, Any]) -> Any:
+    """The node that computes the tensor `name`, before operators that only change its shape; None for an input."""
     node = producers.get(name)
     while node is not None and node.op_type in SHAPE_ONLY_OPS:
         node = producers.get(node.input[0])
@@ -70,8 +69,8 @@ def maker(name: str, producers: Mapping[str, Any]) -> Any:
 def layer_from_names(names: Iterable[str], op: str, obtained: str, requests: Mapping[str, LayerRequest]) -> Layer:
     """A runtime's layer, under the name of the ONNX node it computes.
 
-    names: what the runtime says the layer was made of, its own name first.
-    obtained: "" for a layer that multiplies nothing.
+    names: those that the runtime gives for the layer, its own name first.
+    obtained: "" for a layer that is no convolution or matrix product.
     """
     names = list(names)
     if not obtained:

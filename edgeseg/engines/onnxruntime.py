@@ -1,6 +1,6 @@
-"""ONNX Runtime. The engine is the ONNX itself, with Q/DQ as ONNX Runtime fuses it where it is int8.
+"""ONNX Runtime. The engine file is the ONNX itself, with Q/DQ pairs for ONNX Runtime if it is int8.
 
-What the sidecar says of layers is what the CPU runs: other execution providers do not tell.
+The layers in the sidecar are those of the CPU: other execution providers do not list theirs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from edgeseg.engines.tensorrt.cuda.libcuda import gpu_count
 from edgeseg.sessions import import_onnxruntime, open_session
 from edgeseg.spec import Precision, TensorSpec
 
-PROVIDERS = {  # kind of device -> execution provider; the first is what "auto" means
+PROVIDERS = {  # kind of device -> execution provider; "auto" is the first
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
@@ -37,26 +37,26 @@ INT8_OPS = {
     *("ConvInteger", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat"),
     *("QGemm", "QLinearConv", "QLinearMatMul"),
 }
-# What ONNX Runtime's optimiser appends to the name of a node that it rewrites, or of its output.
+# Suffixes that ONNX Runtime's optimiser adds to the names of the nodes and outputs that it changes.
 SUFFIX = re.compile(r"(_nchwc|_token_\d+|/MatMulAddFusion.*)$")
 
 
 def devices_here() -> tuple[str, ...]:
-    """The devices of the execution providers that the installed build has, the CPU first."""
-    there = import_onnxruntime().get_available_providers()
-    return tuple(name for kind, provider in PROVIDERS.items() if provider in there for name in names_of(kind))
+    """The devices of the execution providers of the installed ONNX Runtime, the CPU first."""
+    available = import_onnxruntime().get_available_providers()
+    return tuple(name for kind, provider in PROVIDERS.items() if provider in available for name in names_of(kind))
 
 
 def names_of(kind: str) -> list[str]:
-    """The devices of one kind: each of NVIDIA's GPUs by its number, and none where there is no driver."""
+    """The devices of one kind: NVIDIA's GPUs by number, none without a driver."""
     return [f"{kind}:{number}" for number in range(gpu_count())] if kind in ("cuda", "tensorrt") else [kind]
 
 
 def provider_options(device: str, precision: Precision) -> dict[str, str]:
-    """What the execution provider of `device` is told, so that it computes in `precision`."""
+    """The options of the execution provider of `device` with which it computes in `precision`."""
     kind, _, number = device.partition(":")
     if kind == "cuda":
-        return {"device_id": number, "use_tf32": "0"}  # left on, it rounds fp32 to ten bits, and tells nobody
+        return {"device_id": number, "use_tf32": "0"}  # TF32 silently rounds fp32 to ten bits
     if kind == "tensorrt":
         return {"device_id": number, "trt_int8_enable": str(int(precision is Precision.INT8))}
     if kind == "qnn":
@@ -81,7 +81,7 @@ class OnnxRuntimeBackend(Backend):
 
 
 def session_for(path: Path, precision: Precision, run: RunOptions) -> Any:
-    """A session on `run.device`. UnavailableError where its execution provider does not start."""
+    """A session on `run.device`. UnavailableError if its execution provider does not start."""
     provider, options = PROVIDERS[run.device.partition(":")[0]], provider_options(run.device, precision)
     return open_session(path, threads=run.threads, provider=provider, options=options)
 
@@ -99,7 +99,7 @@ def specs_of(values: Any) -> tuple[TensorSpec, ...]:
 
 
 def engine_file_from_onnx(job: BuildJob) -> BuildResult:
-    """Copy the ONNX, and read back the graph that ONNX Runtime makes of it."""
+    """Copy the ONNX, and read back the optimised graph of ONNX Runtime."""
     import onnx as onnx_package
 
     shutil.copyfile(job.onnx.path, job.path)
@@ -118,7 +118,7 @@ def layer_from_node(node: Any, requests: Mapping[str, LayerRequest]) -> Layer:
 
 
 def obtained_precision(node: Any) -> str:
-    """In what a node of an optimised graph multiplies; "" where it does not."""
+    """The precision in which a node of an optimised graph multiplies; "" if it does not."""
     if node.op_type in INT8_OPS:
         return str(Precision.INT8)
     return str(Precision.FP32) if node.op_type in FLOAT_OPS else ""

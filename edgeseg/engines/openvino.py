@@ -1,4 +1,4 @@
-"""OpenVINO. The engine is the ONNX itself, with Q/DQ as OpenVINO fuses it where it is int8, whatever device runs it."""
+"""OpenVINO. The engine file is the ONNX itself, with Q/DQ pairs for OpenVINO if it is int8, for every device."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 TELEMETRY = "openvino_telemetry"
 COMPUTING = {"Convolution", "Deconvolution", "FullyConnected", "MatMul"}
-KINDS = ("CPU", "GPU", "NPU")  # the first is what "auto" means: the same on every machine
+KINDS = ("CPU", "GPU", "NPU")  # "auto" is the first: the same on every machine
 CHOOSER = "openvino-auto"  # OpenVINO's plugin AUTO
 HINTS = {Precision.FP32: "f32", Precision.FP16: "f16", Precision.BF16: "bf16"}
 PRECISIONS = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "int8"}
@@ -35,8 +35,8 @@ def import_openvino() -> Any:
     """The runtime, without its telemetry.
 
     `import openvino` sends an event to Google Analytics through the package openvino_telemetry, unless that cannot be
-    imported or the user's home says no. The entry None makes the import fail, for which OpenVINO has a stub that sends
-    nothing. No file of the user and no environment variable is touched.
+    imported or the user has opted out in a file. The entry None makes its import fail, and OpenVINO then uses a stub
+    that sends nothing. This changes no file of the user and no environment variable.
     """
     if "openvino" not in sys.modules and TELEMETRY not in sys.modules:
         sys.modules[TELEMETRY] = None  # type: ignore[assignment]
@@ -53,27 +53,27 @@ def import_openvino() -> Any:
 def openvino_core() -> Any:
     """The one `Core` of this process, which is never closed.
 
-    On processors with AMX, OpenVINO's CPU plugin gives the thread that loads it a signal stack of its own, and puts the
-    former one back when it is unloaded. Two plugins that are not unloaded in reverse order leave a signal stack that is
-    no longer mapped, and the next signal of that thread, such as Ctrl-C, ends the process with SIGSEGV.
+    On processors with AMX, OpenVINO's CPU plugin sets a signal stack for the thread that loads it, and restores the
+    previous one when it is unloaded. If two plugins are not unloaded in reverse order, the signal stack is no longer
+    mapped, and the next signal of that thread, such as Ctrl-C, ends the process with SIGSEGV.
     """
     return import_openvino().Core()
 
 
 def devices_here() -> tuple[str, ...]:
-    """The devices that OpenVINO finds, and its own choice among them where there are several."""
-    found = openvino_core().available_devices
-    names = [name for kind in KINDS for name in found if name.partition(".")[0] == kind]
+    """The devices that OpenVINO finds, and its plugin AUTO if there are several."""
+    available = openvino_core().available_devices
+    names = [name for kind in KINDS for name in available if name.partition(".")[0] == kind]
     return (*(name.lower().replace(".", ":") for name in names), *([CHOOSER] if len(names) > 1 else []))
 
 
 def openvino_name(device: str) -> str:
-    """What OpenVINO calls a device: "GPU.1" for "gpu:1"."""
+    """OpenVINO's name of a device: "GPU.1" for "gpu:1"."""
     return "AUTO" if device == CHOOSER else device.upper().replace(":", ".")
 
 
 class OpenVinoBackend(Backend):
-    """One compiled model with one request, on one stream: latency, not throughput, is what a camera waits for."""
+    """One compiled model with one request on one stream, for the lowest latency."""
 
     def __init__(self, artifact: Artifact, run: RunOptions) -> None:
         compiled = compiled_from_onnx(artifact.path, artifact.precision, run)
@@ -83,7 +83,7 @@ class OpenVinoBackend(Backend):
         self._results = {spec.name: tensor.data for spec, tensor in zip(self.outputs, self._tensors)}
 
     def _infer(self, feed: Mapping[str, Array]) -> Mapping[str, Array]:
-        # Neither side is copied: the request reads the caller's array, and the results are views of its own tensors.
+        # Nothing is copied: the request reads the caller's array, and the results are views of its tensors.
         self._request.infer(feed, share_inputs=True, share_outputs=True)
         return self._results
 
@@ -105,31 +105,32 @@ def settings_for(precision: Precision, run: RunOptions) -> dict[str, Any]:
         if precision is Precision.FP32:
             logger.warning("the NPU has no fp32: it computes in fp16")
     else:
-        # Left unset, OpenVINO computes an fp32 model in bf16 or fp16 where the device can, and tells nobody.
+        # By default OpenVINO silently computes an fp32 model in bf16 or fp16 if the device can.
         settings["INFERENCE_PRECISION_HINT"] = HINTS[floating]
     if run.device == "cpu" and run.threads is not None:
         settings["INFERENCE_NUM_THREADS"] = run.threads
     if run.device == CHOOSER:
-        settings["ENABLE_STARTUP_FALLBACK"] = False  # else it begins on the CPU, and changes while it runs
+        settings["ENABLE_STARTUP_FALLBACK"] = False  # otherwise it starts on the CPU and switches later
     return settings
 
 
 def floating_precision(precision: Precision, device: str) -> Precision:
-    """In what the layers that are not int8 compute. UnavailableError where that is bf16 and the device lacks it."""
+    """The precision of the layers that are not int8. UnavailableError if that is bf16 and the device lacks it."""
     fast = fast_precision(device)
     if precision is Precision.BF16 and fast is not Precision.BF16:
-        raise UnavailableError(f"this {device.upper()} does not compute in bf16", hint="use --precision fp32 or int8")
+        message = f"this {device.upper()} does not compute in bf16"
+        raise UnavailableError(message, hint="use --precision fp32 or int8", code="ES-MISSING-PRECISION")
     return fast if precision in (Precision.BF16, Precision.INT8) else Precision.FP32
 
 
 def fast_precision(device: str) -> Precision:
-    """The floating precision below fp32 that `device` computes in natively, or fp32."""
+    """The lowest floating precision that `device` computes natively."""
     if device == CHOOSER:
-        return Precision.FP32  # the one that all have
-    able = openvino_core().get_property(openvino_name(device), "OPTIMIZATION_CAPABILITIES")
+        return Precision.FP32  # which all devices have
+    capabilities = openvino_core().get_property(openvino_name(device), "OPTIMIZATION_CAPABILITIES")
     if device == "cpu":
-        return Precision.BF16 if has_native_bf16() and "BF16" in able else Precision.FP32
-    return Precision.FP16 if "FP16" in able else Precision.FP32
+        return Precision.BF16 if has_native_bf16() and "BF16" in capabilities else Precision.FP32
+    return Precision.FP16 if "FP16" in capabilities else Precision.FP32
 
 
 def specs_of(ports: Any) -> tuple[TensorSpec, ...]:
@@ -145,32 +146,34 @@ def specs_of(ports: Any) -> tuple[TensorSpec, ...]:
 
 
 def onnx_name(port: Any) -> str:
-    """The name in the ONNX: a tensor that passed an Identity has several, and the node keeps the right one."""
+    """The name in the ONNX: a tensor behind an Identity has several, and the node has the right one."""
     return str(port.node.get_friendly_name()).split("/sink_port")[0]
 
 
 def engine_file_from_onnx(job: BuildJob) -> BuildResult:
-    """Copy the ONNX, and read back what OpenVINO compiles it to."""
+    """Copy the ONNX, and read back the layers that OpenVINO compiles."""
     path, precision = job.path, job.precision
-    device = "cpu" if job.device.startswith("npu") else job.device  # an NPU does not tell what it compiled
+    device = "cpu" if job.device.startswith("npu") else job.device  # an NPU does not list its layers
     shutil.copyfile(job.onnx.path, path)
     model = job.onnx.proto
     requests = requests_from_onnx(model, floating_precision(precision, device))
-    known = {name for node in model.graph.node for name in (node.name, *node.output)}
+    onnx_names = {name for node in model.graph.node for name in (node.name, *node.output)}
     operations = compiled_from_onnx(path, precision, RunOptions(device)).get_runtime_model().get_ordered_ops()
-    return BuildResult(tuple(layer for node in operations for layer in layers_from_operation(node, known, requests)))
+    return BuildResult(
+        tuple(layer for node in operations for layer in layers_from_operation(node, onnx_names, requests))
+    )
 
 
-def layers_from_operation(node: Any, known: set[str], requests: Mapping[str, LayerRequest]) -> list[Layer]:
-    """One operation of the compiled model as a layer; none where it is no work.
+def layers_from_operation(node: Any, onnx_names: set[str], requests: Mapping[str, LayerRequest]) -> list[Layer]:
+    """One operation of the compiled model as a layer; none for constants, inputs and outputs.
 
-    What OpenVINO inserts goes by its type: its own names for that carry a counter that differs at each build.
+    An operation that OpenVINO inserted is named by its type: its name contains a counter that differs in each build.
     """
     info = {key: value.astype(str) for key, value in node.get_rt_info().items()}
     op = info["layerType"]
     if op in ("Const", "Input", "Output"):
         return []
-    names = [name for name in (node.get_friendly_name(), *info["originalLayersNames"].split(",")) if name in known]
+    names = [name for name in (node.get_friendly_name(), *info["originalLayersNames"].split(",")) if name in onnx_names]
     obtained = PRECISIONS.get(info["runtimePrecision"], "") if op in COMPUTING else ""
     return [layer_from_names(names or [op], op, obtained, requests)]
 

@@ -1,4 +1,4 @@
-"""What a user may ask of a build beside the precision, and of an engine that is opened."""
+"""The options of a build, besides the precision, and of an engine that is opened."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from edgeseg.errors import MismatchError, SizeError
 class RunOptions:
     """Where an opened engine runs: chosen when it is opened, not when it is built.
 
-    device: as `Engine.devices` names them; "auto" is the first of those. threads: how many cores an engine on a CPU
-    computes on; None leaves that to the runtime. Other devices ignore it.
+    device: one of `Engine.devices`; "auto" is the first. threads: of an engine on a CPU; None leaves the number to the
+    runtime. Other devices ignore it.
     """
 
     device: str = AUTO
@@ -25,20 +25,20 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         if self.threads is not None and (not isinstance(self.threads, int) or self.threads < 1):
-            hint = "give 1 or more, or leave it out to use all cores"
+            hint = "give 1 or more, or omit it to use all cores"
             raise SizeError(f"an engine cannot run on {self.threads} threads", hint=hint, code="ES-THREADS")
 
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """Options of a build; every default leaves the choice to the engine, which states which of them it takes.
+    """Options of a build; every default leaves the choice to the engine, and `Engine.options` lists those that it has.
 
     batch: the fewest, the usual and the most images at once.
-    workspace_mib: device memory for kernels' scratch; None: what is free. level: optimisation, 0 to 5.
-    device: what it is built for and checked on, as in `RunOptions`; every engine takes it. dla: a DLA core, with the
-    GPU for what it cannot run. timing_cache: a folder; None: the user's cache. portable: also for later versions of
-    the runtime. gpus: compute capabilities such as "8.6" that the engine is made for, of RTX; () for the device's own.
-    any_gpu: for every GPU from Ampere on, of TensorRT.
+    workspace_mib: scratch memory of kernels; None: half of the free memory. level: optimisation, 0 to 5.
+    device: the engine is built for it and checked on it, as in `RunOptions`; every engine has this option. dla: a DLA
+    core; the GPU runs what it cannot. timing_cache: a folder; None: the user's cache. portable: also for later versions
+    of the runtime. gpus: the compute capabilities, such as "8.6", of an RTX engine; () for that of the device. any_gpu:
+    for every GPU since Ampere (TensorRT).
     """
 
     batch: tuple[int, int, int] = (1, 1, 1)
@@ -59,17 +59,17 @@ class BuildOptions:
             raise SizeError(f"the batch {text} does not rise from 1", hint=hint, code="ES-SIZE-BATCH")
 
     def asked(self) -> list[str]:
-        """The names of the options that are not left to the engine."""
+        """The names of the options that are set."""
         return [each.name for each in dataclasses.fields(self) if getattr(self, each.name) != each.default]
 
     def to_dict(self) -> dict[str, Any]:
-        """What was asked for, as plain data for a sidecar, without paths."""
+        """The options that are set, as plain data for a sidecar, without paths."""
         return {name: getattr(self, name) for name in self.asked() if name != "timing_cache"}
 
-    def check(self, taken: Iterable[str], engine: str) -> None:
-        """MismatchError unless every option that was asked for is one of `taken`."""
-        known = sorted(taken)
+    def check(self, allowed: Iterable[str], engine: str) -> None:
+        """MismatchError unless every option that is set is in `allowed`."""
+        known = sorted(allowed)
         for name in self.asked():
             if name not in (*known, "device"):
-                hint = f"it takes: {', '.join(known)}" if known else "leave it out, or build with --engine tensorrt"
-                raise MismatchError(f"the engine {engine} takes no option {name}", hint=hint)
+                hint = f"it has: {', '.join(known)}" if known else "omit it, or use --engine tensorrt"
+                raise MismatchError(f"the engine {engine} has no option {name}", hint=hint, code="ES-MISMATCH-OPTIONS")

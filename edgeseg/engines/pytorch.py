@@ -1,14 +1,14 @@
-"""PyTorch as the reference: the ONNX file, node by node, with torch's functions. Slow, and close to the standard.
+"""PyTorch: the ONNX node by node, with torch's functions. It is slow, and close to the ONNX standard.
 
-int8 is simulated: Q/DQ round the values, and convolutions multiply in float. It tells what int8 costs in accuracy.
-It runs on the CPU alone: shapes are tensors too, which Python reads between the nodes.
+int8 is simulated: Q/DQ round the values, and convolutions multiply in float. This measures the accuracy of int8.
+It runs only on the CPU: shapes are tensors, too, which Python reads between the nodes.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +22,24 @@ from edgeseg.engines.options import RunOptions
 from edgeseg.errors import FormatError
 from edgeseg.spec import Precision, TensorSpec
 
-OLDEST_OPSET = 13  # Squeeze, Softmax, Split and ReduceSum have other meanings before
+MIN_OPSET = 13  # Squeeze, Softmax, Split and ReduceSum have other meanings before
 
 
 @dataclass(frozen=True)
 class Step:
-    """One node, ready to call. dead: the values that no later step reads."""
+    """One node. unused: values that no later step reads."""
 
     call: Callable[..., Any]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    dead: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
     def run(self, values: dict[str, Any]) -> None:
-        """Read the inputs from `values`, and put the outputs there."""
+        """Read the inputs from `values`, and store the outputs there."""
         result = self.call(*(values[name] if name else None for name in self.inputs))
         results = result if isinstance(result, tuple) else (result,)
         values.update(zip(self.outputs, results))
-        for name in self.dead:
+        for name in self.unused:
             del values[name]
 
 
@@ -59,8 +59,8 @@ class PyTorchBackend(Backend):
             self._torch.set_num_threads(run.threads)  # of the whole process: torch has no other setting
         graph = read_onnx_of_known_opset(artifact.path).graph
         self._constants = constants_of(graph)
-        given = [value for value in graph.input if value.name not in self._constants]
-        super().__init__(f"{artifact.path.name} (pytorch)", specs_of(given), specs_of(graph.output))
+        inputs = [value for value in graph.input if value.name not in self._constants]
+        super().__init__(f"{artifact.path.name} (pytorch)", specs_of(inputs), specs_of(graph.output))
         self._steps = steps_from_graph(graph, self._constants)
 
     def _infer(self, feed: Mapping[str, Array]) -> Mapping[str, Array]:
@@ -77,21 +77,22 @@ class PyTorchBackend(Backend):
 
 
 def writeable(array: Array) -> Array:
-    """`array`, or a copy where it is read-only or strided backwards, which torch does not take."""
+    """`array`, or a copy if it is read-only or has negative strides, which torch does not accept."""
     return array if array.flags.writeable and min(array.strides, default=0) >= 0 else array.copy()
 
 
 def read_onnx_of_known_opset(path: Path) -> Any:
-    """The ONNX at `path`. FormatError where its operators have an older meaning than `pytorch_ops` knows."""
+    """The ONNX at `path`. FormatError if its opset is older than that of `pytorch_ops`."""
     return of_known_opset(read_onnx(path), path.name)
 
 
 def of_known_opset(model: Any, name: str) -> Any:
     """The ONNX `model`, of the file `name`. FormatError as in `read_onnx_of_known_opset`."""
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
-    if opset < OLDEST_OPSET:
-        message = f"{name} has opset {opset}, and the engine pytorch reads {OLDEST_OPSET} and newer"
-        raise FormatError(message, hint="export it with a newer opset, or use the engine onnxruntime")
+    if opset < MIN_OPSET:
+        message = f"{name} has opset {opset}; the engine pytorch needs {MIN_OPSET} or later"
+        hint = "export it with a newer opset, or use --engine onnxruntime"
+        raise FormatError(message, hint=hint, code="ES-OPERATOR")
     return model
 
 
@@ -104,47 +105,49 @@ def constants_of(graph: Any) -> dict[str, Any]:
 
 
 def steps_from_graph(graph: Any, constants: dict[str, Any], make: Callable[[Any], Step] | None = None) -> list[Step]:
-    """What must run at each call. Nodes that depend on constants alone are run here, and join `constants`.
+    """The steps of each call. Nodes that depend only on constants run here, and join `constants`.
 
-    make: gives the step of a node; `step_from_node` unless given.
+    make: makes the step of a node; by default `step_from_node`.
     """
     steps: list[Step] = []
     make = make or step_from_node
-    with import_torch().no_grad():  # not inference_mode, whose tensors a training could not read
+    with import_torch().no_grad():  # not inference_mode: a training cannot read its tensors
         for node in graph.node:
             step = make(node)
             if all(not name or name in constants for name in step.inputs):
                 step.run(constants)
             else:
                 steps.append(step)
-    return with_dead_values(steps, {*constants, *(value.name for value in graph.output)})
+    return with_unused_values(steps, {*constants, *(value.name for value in graph.output)})
 
 
 def step_from_node(node: Any) -> Step:
-    """One node of the graph. FormatError where its operator, or an option of it, is not in the table."""
+    """One node of the graph. FormatError if its operator or an option of it is not implemented."""
     from onnx import helper
 
     from edgeseg.engines.pytorch_ops import OPERATORS
 
     where = f"{node.op_type} (node {node.name or node.output[0]})"
-    hint = "use the engine onnxruntime or openvino for this model"
+    hint = "use --engine onnxruntime or openvino for this model"
     if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
-        raise FormatError(f"the engine pytorch does not know the operator {where}", hint=hint)
+        message = f"the engine pytorch has no operator {where}"
+        raise FormatError(message, hint=hint, code="ES-OPERATOR")
     try:
         call = OPERATORS[node.op_type]({each.name: helper.get_attribute_value(each) for each in node.attribute})
     except ValueError as problem:
-        raise FormatError(f"the engine pytorch does not know {problem} of {where}", hint=hint) from problem
+        message = f"the engine pytorch does not support {problem} of {where}"
+        raise FormatError(message, hint=hint, code="ES-OPERATOR") from problem
     return Step(call, tuple(node.input), tuple(node.output))
 
 
-def with_dead_values(steps: list[Step], kept: set[str]) -> list[Step]:
-    """The steps, each dropping what no later one reads: a large picture would not fit in memory otherwise."""
-    seen, done = set(kept), []
+def with_unused_values(steps: list[Step], needed: set[str]) -> list[Step]:
+    """The steps, each with the values to drop after it, since memory would not hold all of a large image's."""
+    needed, result = set(needed), []
     for step in reversed(steps):
-        dead = tuple(dict.fromkeys(name for name in (*step.inputs, *step.outputs) if name and name not in seen))
-        seen.update(dead)
-        done.append(Step(step.call, step.inputs, step.outputs, dead))
-    return done[::-1]
+        unused = tuple(dict.fromkeys(name for name in (*step.inputs, *step.outputs) if name and name not in needed))
+        needed.update(unused)
+        result.append(replace(step, unused=unused))
+    return result[::-1]
 
 
 def specs_of(values: Any) -> tuple[TensorSpec, ...]:
@@ -164,7 +167,7 @@ def specs_of(values: Any) -> tuple[TensorSpec, ...]:
 
 
 def engine_file_from_onnx(job: BuildJob) -> BuildResult:
-    """Copy the ONNX. Every layer obtains fp32, that behind Q/DQ too."""
+    """Copy the ONNX. Every layer obtains fp32, even behind Q/DQ."""
     shutil.copyfile(job.onnx.path, job.path)
     model = of_known_opset(job.onnx.proto, job.path.name)
     steps_from_graph(model.graph, constants_of(model.graph))

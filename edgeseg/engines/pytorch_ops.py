@@ -1,7 +1,7 @@
-"""ONNX operators as torch functions: operator type -> a maker that takes the attributes and gives the function.
+"""ONNX operators as torch functions: operator type -> a factory that takes the attributes and returns the function.
 
-The function takes the node's inputs, None for one left out, and gives one tensor or a tuple. A maker raises
-ValueError, which names the option, for what is not covered here. Meanings are those of opset 13 and newer.
+The function takes the node's inputs, None for an omitted one, and returns a tensor or a tuple. A factory raises
+ValueError, which names the option, for options that are not implemented. Operators are those of opset 13 and newer.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from edgeseg.engines.pytorch_resize import resize
 
 Attributes = Mapping[str, Any]
 Function = Callable[..., Any]
-Maker = Callable[[Attributes], Function]
+OperatorFactory = Callable[[Attributes], Function]
 
 
-def plain(function: Function) -> Maker:
-    """The maker of a function without attributes."""
+def without_attributes(function: Function) -> OperatorFactory:
+    """The factory of an operator without attributes."""
     return lambda attributes: function
 
 
@@ -109,7 +109,7 @@ def average_pool(attributes: Attributes) -> Function:
     return lambda x: F.avg_pool2d(x, kernel, strides, pads[:2], count_include_pad=counted)
 
 
-def reduction(function: Callable[[Tensor, list[int], bool], Tensor]) -> Maker:
+def reduction(function: Callable[[Tensor, list[int], bool], Tensor]) -> OperatorFactory:
     """ReduceMean and its like: the axes are an attribute, or from opset 13 or 18 an input."""
 
     def make(attributes: Attributes) -> Function:
@@ -318,9 +318,41 @@ def dequantize(attributes: Attributes) -> Function:
     return call
 
 
-OPERATORS: dict[str, Maker] = {
-    "Abs": plain(torch.abs),
-    "Add": plain(torch.add),
+FUNCTIONS: dict[str, Function] = {  # of operators without attributes
+    "Abs": torch.abs,
+    "Add": torch.add,
+    "Div": divided,
+    "Dropout": lambda x, *unused: x,
+    "Equal": torch.eq,
+    "Erf": torch.erf,
+    "Exp": torch.exp,
+    "Expand": lambda x, shape: x.expand(np.broadcast_shapes(x.shape, tuple(integers(shape)))),
+    "Floor": torch.floor,
+    "GlobalAveragePool": lambda x: x.mean(tuple(range(2, x.ndim)), keepdim=True),
+    "GlobalMaxPool": lambda x: x.amax(tuple(range(2, x.ndim)), keepdim=True),
+    "HardSwish": F.hardswish,
+    "Identity": lambda x: x,
+    "Log": torch.log,
+    "MatMul": torch.matmul,
+    "Max": lambda *parts: reduce(torch.maximum, parts),
+    "Min": lambda *parts: reduce(torch.minimum, parts),
+    "Mul": torch.mul,
+    "Neg": torch.neg,
+    "PRelu": lambda x, slope: torch.where(x < 0, x * slope, x),
+    "Pow": torch.pow,
+    "Reciprocal": torch.reciprocal,
+    "Relu": torch.relu,
+    "Sigmoid": torch.sigmoid,
+    "Slice": sliced,
+    "Sqrt": torch.sqrt,
+    "Squeeze": squeezed,
+    "Sub": torch.sub,
+    "Tanh": torch.tanh,
+    "Unsqueeze": unsqueezed,
+    "Where": torch.where,
+}
+OPERATORS: dict[str, OperatorFactory] = {
+    **{name: without_attributes(function) for name, function in FUNCTIONS.items()},
     "ArgMax": arg_max,
     "AveragePool": average_pool,
     "BatchNormalization": batch_norm,
@@ -332,52 +364,23 @@ OPERATORS: dict[str, Maker] = {
     "Conv": conv,
     "ConvTranspose": conv_transpose,
     "DequantizeLinear": dequantize,
-    "Div": plain(divided),
-    "Dropout": plain(lambda x, *unused: x),
-    "Equal": plain(torch.eq),
-    "Erf": plain(torch.erf),
-    "Exp": plain(torch.exp),
-    "Expand": plain(lambda x, shape: x.expand(np.broadcast_shapes(x.shape, tuple(integers(shape))))),
     "Flatten": flatten,
-    "Floor": plain(torch.floor),
     "Gather": gather,
     "Gelu": gelu,
     "Gemm": gemm,
-    "GlobalAveragePool": plain(lambda x: x.mean(tuple(range(2, x.ndim)), keepdim=True)),
-    "GlobalMaxPool": plain(lambda x: x.amax(tuple(range(2, x.ndim)), keepdim=True)),
     "HardSigmoid": hard_sigmoid,
-    "HardSwish": plain(F.hardswish),
-    "Identity": plain(lambda x: x),
     "LayerNormalization": layer_norm,
     "LeakyRelu": lambda attributes: lambda x: F.leaky_relu(x, attributes.get("alpha", 0.01)),
-    "Log": plain(torch.log),
-    "MatMul": plain(torch.matmul),
-    "Max": plain(lambda *parts: reduce(torch.maximum, parts)),
     "MaxPool": max_pool,
-    "Min": plain(lambda *parts: reduce(torch.minimum, parts)),
-    "Mul": plain(torch.mul),
-    "Neg": plain(torch.neg),
-    "PRelu": plain(lambda x, slope: torch.where(x < 0, x * slope, x)),
-    "Pow": plain(torch.pow),
     "QuantizeLinear": quantize,
-    "Reciprocal": plain(torch.reciprocal),
     "ReduceMax": reduction(torch.amax),
     "ReduceMean": reduction(torch.mean),
     "ReduceMin": reduction(torch.amin),
     "ReduceSum": reduction(torch.sum),
-    "Relu": plain(torch.relu),
     "Reshape": reshape,
     "Resize": resize,
     "Shape": shape_of,
-    "Sigmoid": plain(torch.sigmoid),
-    "Slice": plain(sliced),
     "Softmax": lambda attributes: lambda x: torch.softmax(x, attributes.get("axis", -1)),
     "Split": split,
-    "Sqrt": plain(torch.sqrt),
-    "Squeeze": plain(squeezed),
-    "Sub": plain(torch.sub),
-    "Tanh": plain(torch.tanh),
     "Transpose": transpose,
-    "Unsqueeze": plain(unsqueezed),
-    "Where": plain(torch.where),
 }

@@ -55,7 +55,7 @@ def option(attributes: Mapping[str, Any], name: str, default: str, known: tuple[
 
 @functools.lru_cache(maxsize=64)
 def source_positions(old: int, new: int, scale: float, rule: str) -> Tensor:
-    """Where, on an axis of `old` values, each of the `new` ones is read: the formulas of ONNX's Resize."""
+    """The positions on an axis of `old` values of each of the `new` ones, by the formulas of ONNX's Resize."""
     at = torch.arange(new, dtype=torch.float64)
     if rule == "align_corners":
         return at * (old - 1) / (new - 1) if new > 1 else at * 0
@@ -67,12 +67,12 @@ def source_positions(old: int, new: int, scale: float, rule: str) -> Tensor:
 
 
 def nearest(x: Tensor, axis: int, source: Tensor, rounding: str) -> Tensor:
-    """One value each."""
+    """The nearest value at each position."""
     return x.index_select(axis, ROUND[rounding](source).clamp(0, x.shape[axis] - 1).to(torch.int64))
 
 
 def linear(x: Tensor, axis: int, source: Tensor) -> Tensor:
-    """Between two neighbours each; beyond the border the border's value."""
+    """Interpolate between two neighbours; beyond the border take the border's value."""
     last = x.shape[axis] - 1
     source = source.clamp(0, last)
     below = source.floor().to(torch.int64)

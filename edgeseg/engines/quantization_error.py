@@ -1,56 +1,59 @@
-"""Which layer of an int8 ONNX is the first that quantising lost, and why: both files are run as they are written.
+"""Find the first layer of an int8 ONNX whose quantisation error is too large, and its cause.
 
-Imported only where too many labels were lost: it rests on Polygraphy, as engines/divergence.py does.
+Imported only if an int8 engine changes too many labels: it needs Polygraphy, as divergence.py does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import onnx_ir as ir
+from polygraphy.backend.onnxrt import OnnxrtRunner
 from polygraphy.comparator import SnrCompareFunc
 
 from edgeseg.artifact import LoadedModel
 from edgeseg.engines.backend import Array
-from edgeseg.engines.diagnose import Cause, FailingLayer, diagnose, named, pairs_before
-from edgeseg.engines.divergence import portions
+from edgeseg.engines.diagnose import Cause, FailingLayer, diagnose, node_label, pairs_before
+from edgeseg.engines.divergence import compare_runners, feed_from_frame, portions
 from edgeseg.engines.engine import Engine
-from edgeseg.engines.reference import plain_outputs
-from edgeseg.engines.runners import ReferenceRunner, compared, feeds_from_frames
+from edgeseg.engines.subgraphs import reference_outputs, reference_session
 from edgeseg.graph.truncate import bypass_pairs, data_flow, node_of, truncate_graph
 
-# Signal to quantisation noise below which a tensor counts as lost: the noise is a third of the signal. Trained nets
-# have 20 to 50 dB in every tensor.
-LOST_DB = 10.0
+# The least signal to quantisation noise: the noise is a third of the signal. Trained nets have 20 to 50 dB in every
+# tensor.
+LEAST_DB = 10.0
 
 
-def loss_explained(engine: Engine, source: LoadedModel, reference: LoadedModel, frame: Array) -> Cause | None:
-    """The first lost layer of `source` on `frame` (1, H, W, 3), as a sentence that names it; None for other graphs."""
-    found = list(signal_to_noise(source, reference, frame))
-    if not found:
+def quantization_error(engine: Engine, source: LoadedModel, reference: LoadedModel, frame: Array) -> Cause | None:
+    """The first layer of `source` with too large an error for `frame` (1, H, W, 3), and the cause.
+
+    None if `source` and `reference` share no tensor.
+    """
+    ratios = list(signal_to_noise(source, reference, frame))
+    if not ratios:
         return None
-    name, db = next((item for item in found if item[1] < LOST_DB), min(found, key=lambda item: item[1]))
+    name, db = next((item for item in ratios if item[1] < LEAST_DB), min(ratios, key=lambda item: item[1]))
     node, exact = node_of(source.graph(), name), exact_model(source, reference)
     inputs = {str(pair.tensor.name) for value in node.inputs for pair in pairs_before(value)}
-    known = [each for each in data_flow(exact).parents if each == name or each in inputs]
-    values = next(plain_outputs(truncate_graph(exact, known), frame))
+    tensors = [each for each in data_flow(exact).parents if each == name or each in inputs]
+    values = next(reference_outputs(truncate_graph(exact, tensors), frame))
     cause = diagnose(FailingLayer(engine, source, node, values[name], reference, values))
-    return Cause(f"{named(node)} is the first with {db:.0f} dB of signal to noise: {cause.sentence}", cause.hint)
+    return Cause(
+        f"{node_label(node)} is the first layer with a low signal to noise, {db:.0f} dB: {cause.sentence}", cause.hint
+    )
 
 
 def signal_to_noise(source: LoadedModel, reference: LoadedModel, frame: Array) -> Iterator[tuple[str, float]]:
-    """The tensors that `source` and `reference` share, in their order, and the dB of signal to noise in each."""
+    """The tensors that `source` and `reference` share, in order, each with its signal to quantisation noise in dB."""
     rounded, exact = shapes_of(source.graph()), shapes_of(exact_model(source, reference))
-    # a lowered graph may have turned its tokens
+    # a lowered graph may have transposed its tokens
     shared = [name for name, shape in rounded.items() if shape is not None and exact.get(name) == shape]
     for names in portions(exact_model(source, reference), shared):
         ours, theirs = truncate_graph(source.graph(), names), truncate_graph(exact_model(source, reference), names)
-        (results,) = compared(
-            ReferenceRunner("float", theirs),
-            ReferenceRunner("int8", ours),
-            feeds_from_frames(theirs, frame),
-            SnrCompareFunc(snr_threshold=LOST_DB),
-        )
+        float_runner, int8_runner = (OnnxrtRunner(partial(reference_session, graph)) for graph in (theirs, ours))
+        compare = SnrCompareFunc(snr_threshold=LEAST_DB)
+        results = compare_runners(float_runner, int8_runner, feed_from_frame(theirs, frame), compare)
         yield from ((name, float(results[name].snr)) for name in names)
 
 
@@ -62,9 +65,9 @@ def shapes_of(model: ir.Model) -> dict[str, ir.Shape | None]:
 
 
 def exact_model(source: LoadedModel, reference: LoadedModel) -> ir.Model:
-    """The graph whose tensors those of `source` are held against: `reference`, or itself with no activation rounded.
+    """The graph to compare the tensors of `source` with: `reference`, or `source` without rounding of activations.
 
-    Itself where channels were equalised: they have another scale than those of the float model.
+    The latter if channels were equalised: they have another scale than those of the float model.
     """
     ranges = source.provenance.ranges
     return bypass_pairs(source.graph()) if ranges and "equalize" in ranges.corrections else reference.graph()

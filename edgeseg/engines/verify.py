@@ -1,6 +1,6 @@
-"""The last step of every build: the engine computes what its ONNX says, and labels as the float model does.
+"""The last step of every build: check that the engine computes what its ONNX says, and labels as the float model does.
 
-Where it does not, the error names the first layer that is off, and the likely cause.
+If it does not, the error names the first wrong layer and the likely cause.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import numpy as np
 from edgeseg.artifact import Artifact, LoadedModel
 from edgeseg.engines import open_engine
 from edgeseg.engines.agreement import (
-    OTHERWISE,
+    ALTERNATIVES,
     CheckImages,
     agreement_with,
     check_agreement,
+    default_hint,
     equal_labels,
     least_labels,
-    one_class,
+    one_class_note,
 )
 from edgeseg.engines.backend import Array
 from edgeseg.engines.devices import AUTO
-from edgeseg.engines.diagnose import NAME_REFERENCE, FailingLayer, diagnose, named
+from edgeseg.engines.diagnose import NAME_REFERENCE, FailingLayer, diagnose, node_label
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions, RunOptions
-from edgeseg.engines.reference import plain_is_available
-from edgeseg.engines.subgraphs import Deviation, SubgraphComparator, kept_outputs
+from edgeseg.engines.subgraphs import Deviation, SubgraphComparator, copied_outputs, reference_is_available
 from edgeseg.errors import AgreementError, UnavailableError
 from edgeseg.graph.truncate import data_flow, node_of
 from edgeseg.metrics.agreement import labels_from_output
@@ -38,12 +38,11 @@ from edgeseg.spec import Precision
 
 logger = logging.getLogger(__name__)
 
-SOURCE_FRAMES = 2  # running an ONNX as it is written takes seconds
-# Two right runtimes whose codes round independently differ by 2 ** 0.5 times what rounding changes, in any tensor.
-# Where small differences are amplified (untrained nets) 1.1 was seen; behind a concat that OpenVINO computes wrongly
-# 3 to 8.
+SOURCE_FRAMES = 2  # running an ONNX without optimisation takes seconds
+# Two right runtimes that round independently differ by 2 ** 0.5 times the change by rounding, in any tensor. Measured:
+# 1.1 in untrained nets, which amplify differences; 3 to 8 behind a concat that OpenVINO computes wrongly.
 INDEPENDENT_ROUNDING = 1.5
-DEBUG = "pip install edgeseg[debug]"  # brings Polygraphy, which the search for a layer rests on
+DEBUG = "pip install edgeseg[debug]"  # installs Polygraphy, which the search for a layer needs
 
 
 def agreement_of(
@@ -56,10 +55,10 @@ def agreement_of(
     device: str = AUTO,
     force: bool = False,
 ) -> Agreement:
-    """How the labels of `built` agree, checked; an empty one where there are no images.
+    """The agreement of `built`, checked; an empty one without images.
 
-    source: the ONNX it was built from. reference: the float model, if any. device: on which `built` runs. force: take
-    fewer equal labels than a build of its precision must have.
+    source: the ONNX that it was built from. reference: the float model, if any. device: where `built` runs. force:
+    accept fewer equal labels than its precision needs.
     """
     if images is None or not len(images.frames):
         return Agreement()
@@ -67,63 +66,60 @@ def agreement_of(
     try:
         engine.runnable()
     except UnavailableError as problem:
-        found = agreement_of_onnx(built, source, reference, images.frames, problem.message, binding)
+        agreement = agreement_of_onnx(built, source, reference, images.frames, problem.message, binding)
     else:
-        found = Agreement()
-        if plain_is_available():
-            found = agreement_with_source(engine, built, source, images.frames[:SOURCE_FRAMES], device)
+        agreement = Agreement()
+        if reference_is_available():
+            agreement = agreement_with_source(engine, built, source, images.frames[:SOURCE_FRAMES], device)
         if reference is not None:
-            agreement = agreement_with_reference(engine, built, source, reference, images.frames, device, binding)
-            found = merged(agreement, found)
-    if found.note:
-        logger.warning("%s: %s", built.path.name, found.note)
-    return dataclasses.replace(found, images=images.source)
-
-
-def merged(found: Agreement, with_source: Agreement) -> Agreement:
-    """`found` with what `with_source` says of the ONNX that the engine was built from."""
-    return dataclasses.replace(
-        found,
-        source_labels=with_source.source_labels,
-        source_relative_rms=with_source.source_relative_rms,
-        note=found.note or with_source.note,
-    )
+            labels = agreement_with_reference(engine, built, source, reference, images.frames, device, binding)
+            agreement = dataclasses.replace(
+                labels,
+                source_labels=agreement.source_labels,
+                source_relative_rms=agreement.source_relative_rms,
+                note=labels.note or agreement.note,
+            )
+    if agreement.note:
+        logger.warning("%s: %s", built.path.name, agreement.note)
+    return dataclasses.replace(agreement, images=images.source)
 
 
 def agreement_of_onnx(
-    built: Artifact, source: LoadedModel, reference: LoadedModel | None, frames: Array, why: str, binding: bool
+    built: Artifact, source: LoadedModel, reference: LoadedModel | None, frames: Array, reason: str, binding: bool
 ) -> Agreement:
-    """How the ONNX that `built` was compiled from agrees with the float model: the engine itself cannot run here."""
-    judged = f"the ONNX, not the engine: {why}"
-    logger.warning("%s was not run: %s", built.path.name, why)
+    """The agreement of the ONNX of `built` with the float model, for an engine that cannot run here."""
+    judged = f"the ONNX, not the engine: {reason}"
+    logger.warning("%s was not run: %s", built.path.name, reason)
     if reference is None:
         return Agreement(judged=judged)
-    judge = open_engine("onnxruntime")
-    with judge.open(source.artifact) as backend, judge.open(reference.artifact) as truth:
-        found = agreement_with(backend, truth, frames)
-    check_agreement(found, built.precision, name=source.path.name, binding=binding)
-    return dataclasses.replace(found, judged=judged)
+    onnxruntime = open_engine("onnxruntime")
+    with onnxruntime.open(source.artifact) as backend, onnxruntime.open(reference.artifact) as float_backend:
+        agreement = agreement_with(backend, float_backend, frames)
+    check_agreement(agreement, built.precision, name=source.path.name, binding=binding)
+    return dataclasses.replace(agreement, judged=judged)
 
 
 def agreement_with_source(
     engine: Engine, built: Artifact, source: LoadedModel, frames: Array, device: str
 ) -> Agreement:
-    """How `built` agrees with `source` as it is written. AgreementError where it computes something else.
+    """The agreement of `built` with `source`. AgreementError if it computes something else.
 
-    A mask hides by how much, so that the graph is built once more to end in its logits.
+    A mask does not show the size of a deviation: its graph is built once more to end in its logits.
     """
     with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder:
         comparator = SubgraphComparator(engine, source, built.precision, Path(folder), BuildOptions(device=device))
         with engine.open(built, RunOptions(device)) as backend:
-            got, names = [kept_outputs(backend, frame) for frame in frames], [each.name for each in backend.outputs]
+            got, names = [copied_outputs(backend, frame) for frame in frames], [each.name for each in backend.outputs]
         want = comparator.reference(tuple(names), frames)
-        ends = data_flow(comparator.model()).outputs
-        logits = set(ends) <= set(names)
-        deviation = comparator.compare(got, want, ends, frames) if logits else comparator.deviation(ends, frames)
-        if deviation.off:
+        logits = data_flow(comparator.model()).outputs
+        if set(logits) <= set(names):
+            deviation = comparator.compare(got, want, logits, frames)
+        else:
+            deviation = comparator.deviation(logits, frames)
+        if not deviation:
             check_layers_inside(comparator, deviation, frames, built.path.name)
     ours, theirs = ([outputs[names[0]] for outputs in each] for each in (got, want))
-    note = one_class([labels_from_output(each) for each in theirs])
+    note = one_class_note([labels_from_output(each) for each in theirs])
     return Agreement(source_labels=equal_labels(ours, theirs), source_relative_rms=deviation.rms, note=note)
 
 
@@ -136,62 +132,54 @@ def agreement_with_reference(
     device: str,
     binding: bool,
 ) -> Agreement:
-    """How `built` agrees with the float model. AgreementError where it labels otherwise."""
-    with engine.open(built, RunOptions(device)) as backend, reference_engine(engine).open(reference.artifact) as truth:
-        found = agreement_with(backend, truth, frames)
-    why, hint = "", ""
-    if (found.labels or 0.0) < least_labels(built.precision) and plain_is_available():
-        why, hint = loss_reasons(engine, source, reference, frames[:1])
-    check_agreement(found, built.precision, name=built.path.name, why=why, hint=hint, binding=binding)
-    return found
+    """The agreement of `built` with the float model. AgreementError if too few labels are equal."""
+    # ONNX Runtime shares no code with the other engines
+    judge = open_engine("onnxruntime") if reference_is_available() else engine
+    with engine.open(built, RunOptions(device)) as backend, judge.open(reference.artifact) as float_backend:
+        agreement = agreement_with(backend, float_backend, frames)
+    cause, hint = "", ""
+    if (agreement.labels or 0.0) < least_labels(built.precision) and reference_is_available():
+        cause, hint = explain_labels(engine, source, reference, frames[:1])
+    check_agreement(agreement, built.precision, name=built.path.name, cause=cause, hint=hint, binding=binding)
+    return agreement
 
 
-def loss_reasons(engine: Engine, source: LoadedModel, reference: LoadedModel, frame: Array) -> tuple[str, str]:
-    """What to add to the error of an engine that computes its ONNX rightly, and is not like the float model; a hint."""
+def explain_labels(engine: Engine, source: LoadedModel, reference: LoadedModel, frame: Array) -> tuple[str, str]:
+    """Why an engine that computes its ONNX correctly does not label as the float model: a clause and a hint."""
     if source.precision is not Precision.INT8:
-        return "", "name the float ONNX that it was made from with --reference"
+        return "", "give the float ONNX from which it was made: --reference"
     try:
-        from edgeseg.engines.quantization_error import loss_explained
+        from edgeseg.engines.quantization_error import quantization_error
     except ImportError:
-        hint = f"calibrate on images like those of the camera; {OTHERWISE}"
-        return "", f"{hint}; {DEBUG} finds the first layer that is lost"
-    cause = loss_explained(engine, source, reference, frame)
+        return "", f"{default_hint(Precision.INT8)}; {DEBUG} finds the first layer with a large quantisation error"
+    cause = quantization_error(engine, source, reference, frame)
     if cause is None:
         return "", ""
-    hint = cause.hint if cause.hint == NAME_REFERENCE else f"{cause.hint}; {OTHERWISE}"
+    hint = cause.hint if cause.hint == NAME_REFERENCE else f"{cause.hint}; {ALTERNATIVES}"
     return f"; {cause.sentence}", hint
 
 
 def check_layers_inside(comparator: SubgraphComparator, deviation: Deviation, frames: Array, name: str) -> None:
-    """AgreementError, which names the first layer that is off, unless rounding accounts for the whole deviation."""
+    """AgreementError, which names the first wrong layer, unless rounding explains the deviation."""
     frame = frames[deviation.frame][None]
-    what = f"is {deviation.rms:.1%} off from its own ONNX, {deviation.allowed:.1%} are allowed"
+    problem = f"{name} deviates {deviation.rms:.1%} from its own ONNX; {deviation.allowed:.1%} are allowed"
     if np.isnan(deviation.rms):
-        what = "gives NaN or infinity"
+        problem = f"{name} gives NaN or infinity"
     try:
         from edgeseg.engines.divergence import first_divergent_tensor, first_not_finite
-    except ImportError as problem:
-        raise AgreementError(f"{name} {what}", hint=f"{DEBUG}, to find the first layer that is off") from problem
-    logger.warning("%s does not compute quite what its ONNX says: looking for the first layer that is off", name)
+    except ImportError as error:
+        hint = f"{DEBUG} to find the first wrong layer"
+        raise AgreementError(problem, hint=hint, code="ES-AGREEMENT-ONNX") from error
+    logger.warning("%s deviates from its ONNX: searching for the first wrong layer", name)
     if deviation.finite:
         tensor, ratio = first_divergent_tensor(comparator, frame)
     else:
         tensor, ratio = first_not_finite(comparator, frame), np.inf
     if comparator.precision is Precision.INT8 and max(ratio, deviation.ratio) <= INDEPENDENT_ROUNDING:
-        logger.warning("%s: no single layer is wrong, the differences add up from layer to layer", name)
+        logger.warning("%s: no single layer is wrong; small differences add up", name)
         return
     node = node_of(comparator.model(), tensor)
     (values,) = comparator.reference((tensor,), frame)
     cause = diagnose(FailingLayer(comparator.engine, comparator.source, node, values[tensor]))
-    message = f"{name} {what}; the first layer that is off is {named(node)}: {cause.sentence}"
-    raise AgreementError(message, hint=cause.hint)
-
-
-def reference_engine(engine: Engine) -> Engine:
-    """ONNX Runtime, which shares no code with the others, or `engine` itself where that is not installed."""
-    judge = open_engine("onnxruntime")
-    try:
-        judge.available()
-    except UnavailableError:
-        return engine
-    return judge
+    message = f"{problem}; the first wrong layer is {node_label(node)}: {cause.sentence}"
+    raise AgreementError(message, hint=cause.hint, code="ES-AGREEMENT-ONNX")

@@ -14,7 +14,7 @@ from small_onnx import CLASSES, HEIGHT, SPEC, WIDTH, frames, onnx_model
 from edgeseg.artifact import Artifact, read_onnx, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.engines.build import engine_from_onnx
-from edgeseg.engines.reference import plain_outputs
+from edgeseg.engines.subgraphs import reference_outputs
 
 BLOCKS = 2
 GAINS = (0.01, 1.0)  # of the channels of a convolution without a batch norm
@@ -61,7 +61,7 @@ def model_to(builder: Builder, output: str, shape: list[int] | None = None) -> i
 
 def values_of(model: ir.Model, name: str) -> np.ndarray:
     """The output `name` on eight frames."""
-    return np.concatenate([outputs[name] for outputs in plain_outputs(model, frames(8))])
+    return np.concatenate([outputs[name] for outputs in reference_outputs(model, frames(8))])
 
 
 @pytest.mark.parametrize("seed", range(3))

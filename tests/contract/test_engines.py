@@ -143,14 +143,14 @@ def test_a_precision_that_an_engine_does_not_make_is_refused_with_those_it_makes
     unknown = next(each for each in (Precision.FP16, Precision.BF16) if each not in engine.precisions)
     with pytest.raises(UnknownNameError) as caught:
         engine_from_onnx(float_onnx(tmp_path).path, engine.name, precision=unknown, out_dir=tmp_path / "out")
-    assert caught.value.message == f"the engine {engine.name} makes no {unknown}"
-    assert caught.value.hint.startswith("it makes: fp32, ")
+    assert engine.name in caught.value.message
+    assert "fp32" in caught.value.hint
 
 
 def test_int8_from_a_float_onnx_is_refused_and_leaves_nothing(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(MismatchError) as caught:
         engine_from_onnx(float_onnx(tmp_path).path, engine.name, precision=Precision.INT8, out_dir=tmp_path / "out")
-    assert caught.value.message == "float.onnx is fp32, and int8 was asked for"
+    assert caught.value.code == "ES-MISMATCH-PRECISION"
     assert "edgeseg quantize" in caught.value.hint
     assert not (tmp_path / "out").exists()
 
@@ -228,24 +228,23 @@ def test_each_call_sees_its_own_frame(engine: Engine, built: Artifact) -> None:
 
 
 @pytest.mark.parametrize(
-    ("feed", "error", "message"),
+    ("feed", "error", "value"),
     [
-        ({}, UnknownNameError, "lacks its input rgb"),
-        ({"bgr": frames(1)}, UnknownNameError, "lacks its input rgb"),
-        ({"rgb": frames(1), "bgr": frames(1)}, UnknownNameError, "has no input bgr"),
-        ({"rgb": frames(1).astype(np.float32)}, DataError, "takes uint8 as rgb, and got float32"),
-        ({"rgb": frames(2)}, SizeError, "takes rgb of shape (1, 32, 64, 3), and got (2, 32, 64, 3)"),
-        ({"rgb": frames(1)[0]}, SizeError, "takes rgb of shape (1, 32, 64, 3), and got (32, 64, 3)"),
+        ({}, UnknownNameError, "rgb"),
+        ({"bgr": frames(1)}, UnknownNameError, "rgb"),
+        ({"rgb": frames(1), "bgr": frames(1)}, UnknownNameError, "bgr"),
+        ({"rgb": frames(1).astype(np.float32)}, DataError, "float32"),
+        ({"rgb": frames(2)}, SizeError, "(2, 32, 64, 3)"),
+        ({"rgb": frames(1)[0]}, SizeError, "not (32, 64, 3)"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(
-    engine: Engine, built: Artifact, feed: dict[str, np.ndarray], error: type[Exception], message: str
+    engine: Engine, built: Artifact, feed: dict[str, np.ndarray], error: type[Exception], value: str
 ) -> None:
     with engine.open(built) as backend:
         with pytest.raises(error) as caught:
             backend.infer(feed)
-        assert message in str(caught.value)
-        assert built.path.name in str(caught.value)
+        assert value in str(caught.value)
         assert backend.infer({"rgb": frames(1)})["logits"].any()
 
 
@@ -255,8 +254,9 @@ def test_a_closed_backend_refuses_and_closes_twice(engine: Engine, built: Artifa
     backend.synchronize()
     backend.close()
     backend.close()
-    with pytest.raises(UnavailableError, match="is closed"):
+    with pytest.raises(UnavailableError) as caught:
         backend.infer({"rgb": frames(1)})
+    assert caught.value.code == "ES-CLOSED"
     assert kept.shape == (1, CLASSES, HEIGHT // 2, WIDTH // 2)  # what was handed out is still memory of ours
 
 

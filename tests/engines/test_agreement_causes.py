@@ -17,9 +17,9 @@ from small_onnx import SPEC, float_onnx, frames, onnx_model, small_model
 from edgeseg.artifact import Artifact, read_onnx, write_onnx
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import open_engine
-from edgeseg.engines.agreement import OTHERWISE
+from edgeseg.engines.agreement import ALTERNATIVES
 from edgeseg.engines.build import engine_from_onnx
-from edgeseg.engines.diagnose import RECALIBRATE, FailingLayer, diagnose
+from edgeseg.engines.diagnose import NAME_REFERENCE, RECALIBRATE, ROUNDING_ALONE, FailingLayer, diagnose
 from edgeseg.errors import AgreementError
 from edgeseg.graph.truncate import data_flow, node_of
 from edgeseg.spec import Output, Precision
@@ -50,11 +50,9 @@ def test_a_weight_that_is_not_a_number_is_named(engine: str, tmp_path: Path) -> 
     damaged = changed_weights(float_onnx(tmp_path), w1=with_nan)
     with pytest.raises(AgreementError) as caught:
         engine_from_onnx(damaged.path, engine, out_dir=tmp_path / "out", frames=frames(2))
-    assert caught.value.message == (
-        f"small.{engine}.fp32.onnx gives NaN or infinity; the first layer that is off is conv1 (Conv): "
-        "its constant w1 holds NaN or infinity"
-    )
-    assert "export a good checkpoint" in caught.value.hint
+    assert caught.value.code == "ES-AGREEMENT-ONNX"
+    assert caught.value.message.startswith(f"small.{engine}.fp32.onnx ")
+    assert "conv1 (Conv): its constant w1 " in caught.value.message
 
 
 @pytest.mark.parametrize("output", list(Output))
@@ -63,9 +61,9 @@ def test_one_class_everywhere_is_noted_and_logged(
 ) -> None:
     constant = changed_weights(float_onnx(tmp_path, output), b2=lambda b: b + 1000 * np.arange(5, dtype=np.float32))
     built = engine_from_onnx(constant.path, "onnxruntime", out_dir=tmp_path / "out", frames=frames(2))
-    assert built.agreement.note == "every pixel is class 4: equal labels say nothing"
+    assert built.agreement.note.startswith("every pixel is class 4")
     assert built.agreement.labels == 1.0
-    assert caplog.messages == ["small.onnxruntime.fp32.onnx: every pixel is class 4: equal labels say nothing"]
+    assert caplog.messages == [f"small.onnxruntime.fp32.onnx: {built.agreement.note}"]
 
 
 def test_classes_that_differ_leave_no_note(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -86,8 +84,8 @@ def lossy(int8: Artifact, reference: Artifact, out: Path) -> AgreementError:
 @pytest.mark.parametrize(
     ("factor", "reason"),
     [
-        (0.02, r"\d\d% of the values of tensor fuse\.relu are clipped: its range is too small"),
-        (200.0, r"tensor fuse\.relu uses fewer than 16 of its 127 steps: its range is too large"),
+        (0.02, r"\d\d% of the values of tensor fuse\.relu "),
+        (200.0, r"tensor fuse\.relu uses fewer than 16 "),
     ],
 )
 def test_a_range_of_other_pictures_is_named(
@@ -96,9 +94,10 @@ def test_a_range_of_other_pictures_is_named(
     int8 = quantised(residual, table, "onnxruntime")
     changed_weights(int8, **{"fuse.relu_scale": lambda scale: scale * np.float32(factor)})
     error = lossy(int8, residual, tmp_path / "out")
-    assert re.search(r"labels \d\d\.\d% of the pixels as the float model does; 95% are needed; ", error.message)
-    assert re.search(rf"depthwise/Conv \(Conv\) is the first with -?\d+ dB of signal to noise: {reason}", error.message)
-    assert error.hint == f"{RECALIBRATE}; {OTHERWISE}"
+    assert error.code == "ES-AGREEMENT"
+    assert re.search(r" \d\d\.\d% .* 95% ", error.message)
+    assert re.search(rf"depthwise/Conv \(Conv\) .* -?\d+ dB: {reason}", error.message)
+    assert error.hint == f"{RECALIBRATE}; {ALTERNATIVES}"
 
 
 def test_a_tensor_that_was_zero_when_calibrated_is_named(residual: Artifact, table: RangeTable, tmp_path: Path) -> None:
@@ -107,7 +106,7 @@ def test_a_tensor_that_was_zero_when_calibrated_is_named(residual: Artifact, tab
     model = ir.from_proto(read_onnx(int8.path))
     cause = diagnose(failing(int8, "depthwise", reference=residual, inputs={"fuse.relu": np.ones(4)}))
     assert node_of(model, "depthwise").name == "depthwise/Conv"
-    assert cause.sentence == "tensor fuse.relu was zero on all calibration images, and is not here"
+    assert cause.sentence.startswith("tensor fuse.relu was zero ")
     assert cause.hint == RECALIBRATE
 
 
@@ -127,7 +126,7 @@ def test_a_reference_that_was_not_quantised_is_named(residual: Artifact, table: 
     other = residual_onnx(tmp_path, "other.onnx", seed=9)
     error = lossy(quantised(residual, table, "onnxruntime"), other, tmp_path / "out")
     assert "other.onnx is not the ONNX that was quantised" in error.message
-    assert error.hint == "name that one with --reference"
+    assert error.hint == NAME_REFERENCE
 
 
 def test_a_float_engine_unlike_its_reference_has_another_model_as_reference(tmp_path: Path) -> None:
@@ -137,7 +136,7 @@ def test_a_float_engine_unlike_its_reference_has_another_model_as_reference(tmp_
         engine_from_onnx(
             other.path, "onnxruntime", out_dir=tmp_path / "out", reference=tmp_path / "float.onnx", frames=frames(2)
         )
-    assert caught.value.hint == "name the float ONNX that it was made from with --reference"
+    assert "--reference" in caught.value.hint
 
 
 def failing(
@@ -150,8 +149,8 @@ def failing(
 
 def test_values_beyond_float16_are_named(tmp_path: Path) -> None:
     cause = diagnose(failing(float_onnx(tmp_path), "c1", [1.0, -70000.0]))
-    assert cause.sentence == "its values overflow float16, which ends at 65504: they reach 70000"
-    assert cause.hint == "build bf16 or fp32, which have the range"
+    assert "65504" in cause.sentence
+    assert "70000" in cause.sentence
     nodes = [
         helper.make_node("Cast", ["rgb"], ["half"], "cast", to=TensorProto.FLOAT16),
         helper.make_node("Mul", ["half", "thousand"], ["large"], "enlarge"),
@@ -159,7 +158,7 @@ def test_values_beyond_float16_are_named(tmp_path: Path) -> None:
     inputs, outputs = [("rgb", TensorProto.UINT8, [1, 4, 6, 3])], [("large", TensorProto.FLOAT16, [1, 4, 6, 3])]
     half = Artifact(tmp_path / "half.onnx", SPEC, Precision.FP16)
     write_onnx(onnx_model(nodes, inputs, outputs, {"thousand": np.array(1000, np.float16)}), half)
-    assert "they reach beyond that" in diagnose(failing(half, "large", np.inf)).sentence
+    assert "infinity" in diagnose(failing(half, "large", np.inf)).sentence
 
 
 def test_a_border_averaged_with_codes_is_known_of_openvino_alone(residual: Artifact, table: RangeTable) -> None:
@@ -169,20 +168,20 @@ def test_a_border_averaged_with_codes_is_known_of_openvino_alone(residual: Artif
     pool = next(node for node in model.graph.node if node.op_type == "AveragePool")
     pool.input[0] = "fuse.relu_dequantized"
     write_onnx(model, int8)
-    assert "averages a border with 8-bit codes" in diagnose(failing(int8, "smooth", engine="openvino")).sentence
+    assert "averages a border" in diagnose(failing(int8, "smooth", engine="openvino")).sentence
     cause = diagnose(failing(int8, "smooth"))
-    assert cause.sentence == "its Q/DQ pairs stand where canonical wants them"
-    assert cause.hint == "edgeseg quantize the fp32 ONNX with --target onnxruntime"
+    assert "canonical" in cause.sentence
+    assert "--target onnxruntime" in cause.hint
 
 
 def test_a_handful_of_images_is_blamed_before_rounding_itself(residual: Artifact, table: RangeTable) -> None:
     int8 = quantised(residual, dataclasses.replace(table, images=3), "onnxruntime")
     wide = {"fuse.relu": np.linspace(0, 1, 9, dtype=np.float32) * table_maximum(table, "fuse.relu")}
     cause = diagnose(failing(int8, "depthwise", reference=residual, inputs=wide))
-    assert cause.sentence == "the ranges are of 3 images only"
+    assert "3 images" in cause.sentence
     many = quantised(residual, table, "onnxruntime")
     cause = diagnose(failing(many, "depthwise", reference=residual, inputs=wide))
-    assert cause.sentence == "rounding to 8 bits alone loses it there"
+    assert cause.sentence == ROUNDING_ALONE
 
 
 def table_maximum(table: RangeTable, name: str) -> float:

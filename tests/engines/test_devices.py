@@ -126,7 +126,7 @@ def test_bf16_is_refused_on_a_device_that_has_none(monkeypatch: pytest.MonkeyPat
     use_core(monkeypatch, FakeCore(["CPU", "GPU"]))
     with pytest.raises(UnavailableError) as problem:
         openvino.compiled_from_onnx(Path("m.onnx"), Precision.BF16, RunOptions("gpu"))
-    assert problem.value.code == "ES-MISSING"
+    assert problem.value.code == "ES-MISSING-PRECISION"
 
 
 @pytest.mark.parametrize(("device", "precision"), [("cpu", Precision.BF16), ("gpu", Precision.FP32)])

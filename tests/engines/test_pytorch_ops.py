@@ -200,8 +200,8 @@ def open_node(tmp_path: Path, op: str, inputs: list[Any], opset: int = 18, **att
 def test_an_operator_outside_the_table_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(FormatError) as caught:
         open_node(tmp_path, "Mish", [MAP])
-    assert caught.value.message == "the engine pytorch does not know the operator Mish (node node)"
-    assert "onnxruntime" in caught.value.hint
+    assert caught.value.code == "ES-OPERATOR"
+    assert "Mish (node node)" in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -224,5 +224,6 @@ def test_an_option_that_is_not_covered_is_refused_by_name(
 
 
 def test_an_old_opset_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="has opset 12, and the engine pytorch reads 13 and newer"):
+    with pytest.raises(FormatError, match="opset 12") as caught:
         open_node(tmp_path, "Relu", [MAP], opset=12)
+    assert caught.value.code == "ES-OPERATOR"
