@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import onnx
 import pytest
@@ -26,7 +27,7 @@ from edgeseg.segmenter import open_segmenter
 from edgeseg.spec import ModelSpec, size_from_text
 from edgeseg.weights import is_model, weights_path
 
-SECONDS = 240
+SECONDS = 500
 LONG = "x" * 5000  # of no file's name
 NESTED = Raw("[" * DEEP + "]" * DEEP)
 GROUPS = {
@@ -51,10 +52,13 @@ def refused(run: Run, *words: str | Path) -> str:
     return error
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("group", GROUPS)
 def test_whatever_a_file_holds_it_is_opened_or_refused(group: str, tmp_path: Path) -> None:
     pytest.importorskip("torch" if group == "weights" else "onnxruntime")
-    command = [sys.executable, str(Path(__file__).with_name("hostile_files.py")), str(tmp_path), *GROUPS[group]]
+    share = str(hypothesis.settings().max_examples / 100)
+    script = Path(__file__).with_name("hostile_files.py")
+    command = [sys.executable, str(script), str(tmp_path), share, *GROUPS[group]]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, check=False, capture_output=True, text=True, errors="replace", timeout=SECONDS, env=environment

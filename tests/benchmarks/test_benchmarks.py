@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -55,11 +57,28 @@ def record(name: str, target: float) -> dict[str, object]:
     }
 
 
+@pytest.fixture
+def run_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., object]]:
+    """Run a script in this process, and return the code that it exits with."""
+    own = set(sys.modules)
+
+    def run_script(script: Path, *words: str) -> object:
+        monkeypatch.setattr(sys, "path", [str(script.parent), *sys.path])
+        monkeypatch.setattr(sys, "argv", [str(script), *words])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(str(script), run_name="__main__")
+        return caught.value.code
+
+    yield run_script
+    for name in set(sys.modules) - own:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(FOLDER)):
+            del sys.modules[name]
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=str)
-def test_says_how_it_is_used(script: Path) -> None:
-    result = run(FOLDER / script, "--help")
-    assert result.returncode == 0, result.stderr
-    assert f"python benchmarks/{script}" in result.stdout
+def test_says_how_it_is_used(script: Path, run_here: Callable[..., object], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here(FOLDER / script, "--help") in (0, None)
+    assert f"python benchmarks/{script}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -144,10 +163,15 @@ def test_both_peers_give_the_same_figures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("script", ["stream_vs_naive.py", "accuracy.py", "peers/quantizers.py"])
-def test_says_which_data_it_needs(script: str) -> None:
-    result = run(FOLDER / script, EDGESEG_DATA="")
-    assert result.returncode == 2
-    assert result.stderr.splitlines() == [
+def test_says_which_data_it_needs(
+    script: str,
+    run_here: Callable[..., object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("EDGESEG_DATA", "")
+    assert run_here(FOLDER / script) == 2
+    assert capsys.readouterr().err.splitlines() == [
         "error: the data folder is not known: EDGESEG_DATA is not set",
         "hint: export EDGESEG_DATA=FOLDER",
     ]

@@ -28,7 +28,11 @@ def parameters_of(family: str, variant: str) -> int:
 def every_variant() -> list[Any]:
     names = [(family, variant) for family in FAMILIES for variant in open_family(family).variants]
     return [
-        pytest.param(*name, marks=[pytest.mark.slow] if parameters_of(*name) > SMALL else [], id="-".join(name))
+        pytest.param(
+            *name,
+            marks=[pytest.mark.slow, pytest.mark.nightly] if parameters_of(*name) > SMALL else [],
+            id="-".join(name),
+        )
         for name in names
     ]
 

@@ -47,7 +47,7 @@ class Line:
 
 
 def every_line() -> list[Any]:
-    """Every family at two sizes, and its other variants at one."""
+    """Every family at a wide size; nightly at a square one, too, and its other variants."""
     smallest = [(name, SMALLEST_VARIANT[name], square) for name in FAMILIES for square in (False, True)]
     others = [
         (name, variant, False)
@@ -56,8 +56,18 @@ def every_line() -> list[Any]:
         if variant != SMALLEST_VARIANT[name] and variant not in LARGE
     ]
     return [
-        *(pytest.param(case, id=f"{case[0]}-{'square' if case[2] else 'wide'}") for case in smallest),
-        *(pytest.param(case, id=f"{case[0]}-{case[1]}", marks=pytest.mark.slow) for case in others),
+        *(
+            pytest.param(
+                case,
+                id=f"{case[0]}-{'square' if case[2] else 'wide'}",
+                marks=[pytest.mark.slow, pytest.mark.nightly] if case[2] else [],
+            )
+            for case in smallest
+        ),
+        *(
+            pytest.param(case, id=f"{case[0]}-{case[1]}", marks=[pytest.mark.slow, pytest.mark.nightly])
+            for case in others
+        ),
     ]
 
 
