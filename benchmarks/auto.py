@@ -19,7 +19,7 @@ from typing import Any
 from record import Record, Table, Verdict, add_output_option, data_folder, publish, run_main
 
 from edgeseg.artifact import Artifact
-from edgeseg.autotune.benchmark import TimingRun, race
+from edgeseg.autotune.benchmark import TimingRun, benchmark
 from edgeseg.autotune.choice import Auto
 from edgeseg.autotune.judge import Judge, pictures_from_dataset
 from edgeseg.conversion import Conversion, convert
@@ -90,7 +90,7 @@ def judged(model: str, engine: str, options: argparse.Namespace, folder: Path) -
         opened = {kind: stack.enter_context(open_segmenter(each.path)) for kind, each in engines.items()}
         figures = figures_of(opened, Judge(pictures, opened["fp32"], (len(made.engine.spec.labels), 255)))
         size = (made.engine.spec.input.height, made.engine.spec.input.width)
-        laps = race(opened, resize_rgb(pictures[0].rgb(), size), rounds=options.rounds)
+        laps = benchmark(opened, resize_rgb(pictures[0].rgb(), size), rounds=options.rounds)
     assert made.decision is not None
     return {
         "model": model,

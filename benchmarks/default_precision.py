@@ -17,7 +17,7 @@ from typing import Any
 
 from record import Record, Table, Verdict, add_output_option, publish, run_main
 
-from edgeseg.autotune.benchmark import race
+from edgeseg.autotune.benchmark import benchmark
 from edgeseg.check_images import check_images
 from edgeseg.conversion import convert
 from edgeseg.measure.load import LoadMeter
@@ -73,7 +73,7 @@ def decided(model: str, engine: str, rounds: int, folder: Path) -> dict[str, Any
     rgb = check_images(made.engine.spec).frames[0]
     with contextlib.ExitStack() as stack:
         opened = {kind: stack.enter_context(open_segmenter(each.path)) for kind, each in kinds.items()}
-        laps = race(opened, rgb, rounds=rounds)
+        laps = benchmark(opened, rgb, rounds=rounds)
     return {
         "model": model,
         "engine": engine,
