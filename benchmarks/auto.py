@@ -21,7 +21,7 @@ from record import Record, Table, Verdict, add_output_option, data_folder, publi
 from edgeseg.artifact import Artifact
 from edgeseg.autotune.benchmark import TimingRun, benchmark
 from edgeseg.autotune.choice import Auto
-from edgeseg.autotune.judge import Judge, pictures_from_dataset
+from edgeseg.autotune.scoring import Scorer, images_from_dataset
 from edgeseg.conversion import Conversion, convert
 from edgeseg.datasets import open_dataset
 from edgeseg.measure.load import LoadMeter
@@ -37,7 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--engines", nargs="+", default=["openvino", "onnxruntime"])
-    parser.add_argument("--limit", type=int, default=64, help="how many pictures to calibrate on")
+    parser.add_argument("--limit", type=int, default=64, help="number of images to calibrate on")
     parser.add_argument("--rounds", type=int, default=15, help="of the last race")
     add_output_option(parser)
     options = parser.parse_args()
@@ -55,14 +55,14 @@ def measure(options: argparse.Namespace) -> Record:
         name="auto",
         question="Does the engine that auto chooses keep its promise on pictures that decided nothing?",
         how=f"calibrated on {options.limit} pictures of CamVid train without {SEQUENCE}, decided on {SEQUENCE} "
-        f"(at most {100 * MAX_DROP:g} points), judged on the {results[0]['pictures']} pictures of test; races of "
+        f"(at most {100 * MAX_DROP:g} points), judged on the {results[0]['images']} images of test; races of "
         f"{options.rounds} rounds in turn, from picture to mask, all cores",
         tables=[
             Table("float, int8 and auto", columns, [row for result in results for row in rows_of(result)]),
             Table(
                 "what auto said",
-                ("model", "engine", "verdict", "seconds"),
-                [[each["model"], each["engine"], each["verdict"], f"{each['seconds']:.0f}"] for each in results],
+                ("model", "engine", "summary", "seconds"),
+                [[each["model"], each["engine"], each["summary"], f"{each['seconds']:.0f}"] for each in results],
             ),
         ],
         verdicts=[verdict for result in results for verdict in verdicts(result)],
@@ -85,21 +85,21 @@ def judged(model: str, engine: str, options: argparse.Namespace, folder: Path) -
     )
     seconds = time.perf_counter() - began
     engines = contenders(made, engine, folder)
-    pictures = pictures_from_dataset(open_dataset(f"{camvid}test"))
+    images = images_from_dataset(open_dataset(f"{camvid}test"))
     with contextlib.ExitStack() as stack:
         opened = {kind: stack.enter_context(open_segmenter(each.path)) for kind, each in engines.items()}
-        figures = figures_of(opened, Judge(pictures, opened["fp32"], (len(made.engine.spec.labels), 255)))
+        figures = figures_of(opened, Scorer(images, opened["fp32"], (len(made.engine.spec.labels), 255)))
         size = (made.engine.spec.input.height, made.engine.spec.input.width)
-        laps = benchmark(opened, resize_rgb(pictures[0].rgb(), size), rounds=options.rounds)
+        laps = benchmark(opened, resize_rgb(images[0].rgb(), size), rounds=options.rounds)
     assert made.decision is not None
     return {
         "model": model,
         "engine": engine,
-        "verdict": made.decision.verdict,
+        "summary": made.decision.summary,
         "decision": made.decision.to_dict(),
         "seconds": seconds,
-        "pictures": len(pictures),
-        "float": made.decision.field.base.name,
+        "images": len(images),
+        "float": made.decision.candidate_set.base.name,
         "chosen": made.decision.chosen.name,
         "kinds": {kind: {**figures[kind], **times(lap, laps["float"])} for kind, lap in laps.items()},
     }
@@ -111,21 +111,21 @@ def contenders(made: Conversion, engine: str, folder: Path) -> dict[str, Artifac
 
     def built(name: str) -> Artifact:
         assert made.decision is not None
-        precision = next(each.precision for each in made.decision.field.candidates if each.name == name)
+        precision = next(each.precision for each in made.decision.candidate_set.candidates if each.name == name)
         onnx, ranges = made.onnx.path, made.onnx.path.with_suffix(".ranges.json")
         return convert(onnx, engine=engine, precision=precision, ranges=ranges, out=folder / name).engine
 
-    float_engine = built(made.decision.field.base.name)
-    fp32 = float_engine if made.decision.field.base.name == "fp32" else built("fp32")
+    float_engine = built(made.decision.candidate_set.base.name)
+    fp32 = float_engine if made.decision.candidate_set.base.name == "fp32" else built("fp32")
     return {"fp32": fp32, "float": float_engine, "int8": built("int8"), "auto": made.engine}
 
 
-def figures_of(opened: dict[str, Segmenter], judge: Judge) -> dict[str, dict[str, Any]]:
+def figures_of(opened: dict[str, Segmenter], scorer: Scorer) -> dict[str, dict[str, Any]]:
     """Kind -> mIoU, what it loses against fp32 with its 95% interval, and the labels that are the same."""
     found = {}
     for kind, segmenter in opened.items():
-        scores = judge.scores(segmenter)
-        drop = scores.drop_from(judge.reference)
+        scores = scorer.scores(segmenter)
+        drop = scores.drop_from(scorer.reference)
         assert drop is not None
         found[kind] = {"miou": scores.miou, "drop": drop.to_dict(), "agreement": scores.same_labels().to_dict()}
     return found

@@ -43,7 +43,7 @@ def measure(options: argparse.Namespace) -> Record:
         for engine in options.engines:
             with tempfile.TemporaryDirectory() as folder:
                 results.append(decided(model, engine, options.rounds, Path(folder)))
-    columns = ("model", "engine", "kept", "verdict", "seconds", "time to fp32", "int8 to fp32")
+    columns = ("model", "engine", "kept", "summary", "seconds", "time to fp32", "int8 to fp32")
     return Record(
         name="default_precision",
         question="Is what `convert MODEL` keeps never slower than the float engine?",
@@ -78,7 +78,7 @@ def decided(model: str, engine: str, rounds: int, folder: Path) -> dict[str, Any
         "model": model,
         "engine": engine,
         "kept": str(made.engine.precision),
-        "verdict": made.verdict,
+        "summary": made.summary,
         "seconds": seconds,
         "ratio": laps["kept"].ratio_to(laps["fp32"]).to_dict(),
         "int8_ratio": laps["int8"].ratio_to(laps["fp32"]).to_dict(),
@@ -87,7 +87,7 @@ def decided(model: str, engine: str, rounds: int, folder: Path) -> dict[str, Any
 
 
 def row_of(result: dict[str, Any]) -> list[str]:
-    start = [result["model"], result["engine"], result["kept"], result["verdict"], f"{result['seconds']:.0f}"]
+    start = [result["model"], result["engine"], result["kept"], result["summary"], f"{result['seconds']:.0f}"]
     return [*start, text_of(result["ratio"]), text_of(result["int8_ratio"])]
 
 

@@ -3,11 +3,11 @@
     EDGESEG_DATA=... python benchmarks/int8_methods.py [--models bisenetv2-camvid] [--engines openvino] [--json-out]
     python benchmarks/int8_methods.py --calibrate folder:DRIVES?split=train --held-out folder:DRIVES?split=val
 
-Each net is calibrated once on --images pictures of --calibrate (CamVid's training images without sequence 0006R0).
-From that one range table comes an int8 net for each observer with and without each correction. Each runs on --limit
-pictures of --held-out (the sequence 0006R0): its mIoU, what that loses against fp32 (95% interval, bootstrap over the
-pictures), the share of its labels that are those of fp32, and the same balanced by class: the mIoU with the masks of
-fp32 as the truth, in which a pole counts as much as the road.
+Each network is calibrated once on --images images of --calibrate (CamVid's training images without sequence 0006R0).
+From that range table an int8 network is made for each observer, with and without each correction, and evaluated on
+--limit images of --held-out (sequence 0006R0): its mIoU, the loss against fp32 (95% interval, bootstrap over the
+images), the share of labels equal to those of fp32, and the same balanced by class: the mIoU with the masks of fp32 as
+ground truth, where a pole counts as much as the road.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from record import Record, Table, Verdict, add_output_option, data_folder, edgeseg_command, publish, run_child, run_main
 
 from edgeseg.artifact import Artifact, artifact_from_onnx
-from edgeseg.autotune.judge import Judge, Picture, pictures_from_dataset
+from edgeseg.autotune.scoring import EvaluationImage, Scorer, images_from_dataset
 from edgeseg.calib import OBSERVERS
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.images import images_from
@@ -47,15 +47,15 @@ CORRECTIONS = {
 def results_of(model: str, engine: str, table: RangeTable, options: argparse.Namespace, folder: Path) -> list[Any]:
     """Every int8 form of one net on one engine, fp32 first."""
     onnx = artifact_from_onnx(folder / f"{model}.onnx")
-    pictures = drawn(pictures_from_dataset(open_dataset(options.held_out)), options.limit)
+    images = drawn(images_from_dataset(open_dataset(options.held_out)), options.limit)
     classes = (len(onnx.spec.labels), onnx.spec.labels.ignore)
     with opened(onnx, engine, options) as base:
-        masks = [base.segment(picture.rgb()).labels for picture in pictures]
-        truth = Judge(pictures, base, classes)
-        like_fp32 = Judge(
-            [Picture(each.rgb, lambda mask=mask: mask) for each, mask in zip(pictures, masks)], base, classes
+        masks = [base.segment(image.rgb()).labels for image in images]
+        truth = Scorer(images, base, classes)
+        like_fp32 = Scorer(
+            [EvaluationImage(each.rgb, lambda mask=mask: mask) for each, mask in zip(images, masks)], base, classes
         )
-    head = {"model": model, "engine": engine, "pictures": len(pictures)}
+    head = {"model": model, "engine": engine, "images": len(images)}
     results = [{**head, "observer": "-", "correction": "fp32", "miou": truth.reference.miou}]
     for observer in options.observers:
         for name, correction in CORRECTIONS.items():
@@ -120,7 +120,7 @@ def measure(options: argparse.Namespace) -> Record:
     return Record(
         name="int8_methods",
         question="Which observer, and do bias correction and cross-layer equalisation help int8?",
-        how=f"each net calibrated on {options.images} pictures, judged on {results[0]['pictures']} labelled ones of "
+        how=f"each net calibrated on {options.images} images, evaluated on {results[0]['images']} labelled ones of "
         "another sequence; accuracy alone, once (n = 1): no clock. The bundled nets were trained on both",
         tables=tables,
         verdicts=[verdict_on(name, results) for name in CORRECTIONS if name != "plain"],
@@ -134,10 +134,10 @@ def main() -> int:
     parser.add_argument("--models", nargs="+", default=["bisenetv2-camvid", "bisenetv1-camvid", "icnet-camvid"])
     parser.add_argument("--engines", nargs="+", default=["openvino"])
     parser.add_argument("--observers", nargs="+", default=list(OBSERVERS), choices=list(OBSERVERS))
-    parser.add_argument("--calibrate", help=f"to calibrate on; CamVid's train without {SEQUENCE} unless given")
-    parser.add_argument("--held-out", help=f"to judge on; {SEQUENCE} of CamVid's train unless given")
-    parser.add_argument("--images", type=int, default=64, help="how many pictures to calibrate on")
-    parser.add_argument("--limit", type=int, default=40, help="how many pictures to judge on")
+    parser.add_argument("--calibrate", help=f"to calibrate on [default: CamVid's train without {SEQUENCE}]")
+    parser.add_argument("--held-out", help=f"to evaluate on [default: {SEQUENCE} of CamVid's train]")
+    parser.add_argument("--images", type=int, default=64, help="number of images to calibrate on")
+    parser.add_argument("--limit", type=int, default=40, help="number of images to evaluate on")
     parser.add_argument("--threads", type=int, help="of the engines; all cores unless given")
     add_output_option(parser)
     options = parser.parse_args()

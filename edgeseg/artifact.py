@@ -46,7 +46,7 @@ class Artifact:
     engine: the runtime it is built for; "" for an ONNX that any of them takes.
     provenance: where it came from. versions, device, layers, agreement: of the build; empty for an ONNX.
     build: what the engine's own builder was told and said.
-    decision: what was tried before this engine was chosen, with a "verdict"; empty where a user named the precision.
+    decision: what was tried before this engine was chosen, with a "summary"; empty where a user named the precision.
     """
 
     path: Path

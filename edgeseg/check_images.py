@@ -1,4 +1,4 @@
-"""The images on which a conversion is checked: the user's own, a synthetic street for its classes, or else noise."""
+"""The images that check a conversion: the user's own, a synthetic street for its classes, otherwise noise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from edgeseg.synthetic.camera import SMALLEST, STREET_LABELS, StreetCamera
 
 COUNT = 4
 COARSEST = 4  # pixels along the shorter side of the coarsest octave of noise
-ADVICE = "compared on noise, which the model does not know: give images of the camera with --images FOLDER"
+ADVICE = (
+    "compared on noise, which is unlike the model's training images: give images of the camera with --images FOLDER"
+)
 STREETS, NOISE = "synthetic street images", "noise"
 Rgb = NDArray[np.uint8]
 
@@ -24,22 +26,21 @@ Rgb = NDArray[np.uint8]
 def check_images(
     spec: ModelSpec, images: str | Path | None = None, *, calibrated_on: int = 0, count: int = COUNT, seed: int = 0
 ) -> CheckImages:
-    """`count` frames for the model `spec`, and where they are from.
+    """`count` frames for the model `spec`, with their source.
 
-    images: a folder, glob or data set's URI, of which calibration took `calibrated_on`: the others are taken first.
-    Without images a synthetic street is drawn for a model that has its classes; for another one the
-    frames are noise, on which equal labels decide nothing.
+    images: a folder, glob or data set's URI; `calibrated_on` of them were used for calibration, and the others come
+    first. Without images the frames are a synthetic street if the model has its classes, otherwise noise, on which the
+    share of equal labels decides nothing.
     """
     if images is not None:
-        return images_of(spec, images, calibrated_on, count)
+        return user_images(spec, images, calibrated_on, count)
     if knows_street(spec):
-        frames = street_frames(spec, count, seed)
-        return CheckImages(frames, STREETS)
+        return CheckImages(street_frames(spec, count, seed), STREETS)
     return CheckImages(noise_frames(spec, count, seed), NOISE, ADVICE, is_noise=True)
 
 
-def images_of(spec: ModelSpec, images: str | Path, calibrated_on: int, count: int) -> CheckImages:
-    """`count` of `images`: first such as calibration did not take, then as many of its own as are lacking."""
+def user_images(spec: ModelSpec, images: str | Path, calibrated_on: int, count: int) -> CheckImages:
+    """`count` of `images`: first those that calibration did not use, then calibration's own."""
     if not calibrated_on:
         return CheckImages(np.stack(list(images_from(images, spec, count))), str(images))
     others = list(other_images(images, spec, calibrated_on, count))
@@ -47,14 +48,14 @@ def images_of(spec: ModelSpec, images: str | Path, calibrated_on: int, count: in
     if not used:
         note = "calibration did not use these"
     elif not others:
-        note = "calibration used these too: there are no others"
+        note = "calibration used these as well: there are no others"
     else:
         note = f"calibration used {len(used)} of these {len(used) + len(others)}: there are no others"
     return CheckImages(np.stack([*others, *used]), f"{images} ({note})")
 
 
 def bench_images(spec: ModelSpec, images: str | Path | None, count: int) -> CheckImages:
-    """`count` frames to time a model on: of `images`, of a synthetic street for its classes, or plain grey."""
+    """`count` frames to time a model on: of `images`, of a synthetic street for its classes, or uniform grey."""
     if images is not None or knows_street(spec):
         return check_images(spec, images, count=count)
     shape = (count, spec.input.height, spec.input.width, 3)
@@ -62,29 +63,29 @@ def bench_images(spec: ModelSpec, images: str | Path | None, count: int) -> Chec
 
 
 def knows_street(spec: ModelSpec) -> bool:
-    """Whether the model has all the classes of the synthetic street, and an input that such a street fits into."""
+    """Whether the model has all classes of the synthetic street, and an input that is large enough for it."""
     return set(STREET_LABELS) <= set(spec.labels.names) and min(spec.input.width, spec.input.height) >= SMALLEST
 
 
 def street_frames(spec: ModelSpec, count: int, seed: int = 0) -> Rgb:
-    """Frames (N, H, W, 3) of the synthetic street, each of another drive."""
+    """Frames (N, H, W, 3) of the synthetic street, each with another seed."""
     size = {"width": spec.input.width, "height": spec.input.height}
     return np.stack([StreetCamera(seed=seed + number, **size).render(0)[0] for number in range(count)])
 
 
 def noise_frames(spec: ModelSpec, count: int, seed: int = 0) -> Rgb:
-    """Frames (N, H, W, 3) of noise whose strength falls with its frequency, as that of photographs does."""
+    """Frames (N, H, W, 3) of noise whose amplitude falls with its frequency, as in photographs."""
     rng = np.random.default_rng(seed)
     return np.stack([noise(rng, spec.input.height, spec.input.width) for _ in range(count)])
 
 
 def noise(rng: np.random.Generator, height: int, width: int) -> Rgb:
-    """(H, W, 3): octaves of random colours, each twice as fine as the one before and half as strong."""
+    """(H, W, 3): octaves of random colours, each with twice the frequency and half the amplitude of the last."""
     total = np.zeros((height, width, 3), np.float32)
-    side, strength = COARSEST, 1.0
+    side, amplitude = COARSEST, 1.0
     while side < min(height, width):
-        coarse = rng.normal(0, strength, (side, max(1, side * width // height), 3)).astype(np.float32)
+        coarse = rng.normal(0, amplitude, (side, max(1, side * width // height), 3)).astype(np.float32)
         total += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-        side, strength = 2 * side, strength / 2
+        side, amplitude = 2 * side, amplitude / 2
     scaled: Rgb = np.clip(128 + 50 * total, 0, 255).astype(np.uint8)
     return scaled

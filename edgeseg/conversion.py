@@ -1,4 +1,4 @@
-"""The straight line in one call: weights -> ONNX -> ranges -> quantised ONNX -> engine."""
+"""Convert a model in one call: weights -> ONNX -> ranges -> quantised ONNX -> engine."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from edgeseg.artifact import Artifact, LoadedModel, load_onnx, model_stem, sidecar_path
 from edgeseg.autotune.autotune import Decision
-from edgeseg.autotune.choice import Auto, Choice, Source, check_choice, chosen
-from edgeseg.autotune.plot import draw_pareto
+from edgeseg.autotune.choice import Auto, BuildInputs, Choice, check_precision_possible, choose_engine
+from edgeseg.autotune.plots import draw_pareto
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.images import images_from
 from edgeseg.calib.range import RangeTable
@@ -34,15 +34,15 @@ from edgeseg.weights import weights_path
 if TYPE_CHECKING:
     from edgeseg.export.parity import Parity
 
-EVERY_ENGINE = "auto"
+ALL_ENGINES = "auto"
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What `convert` made.
+    """The result of `convert`.
 
-    onnx: the float graph, beside the engine. export: how that compares with its torch module; None for an ONNX that
-    was there already. ranges: the table that int8 rests on, if any. decision, plot: where the precision was measured.
+    onnx: the float graph, next to the engine. export: its comparison with the torch module; None where the model was an
+    ONNX. ranges: the table of an int8 engine. decision, plot: where the precision was measured.
     """
 
     engine: Artifact
@@ -54,17 +54,17 @@ class Conversion:
 
     @property
     def summary(self) -> str:
-        """Why the engine has its precision, in one line; "" where a user named it."""
-        return str(self.engine.decision.get("verdict", ""))
+        """Why the engine has its precision, in one line; "" where the user named it."""
+        return str(self.engine.decision.get("summary", ""))
 
 
 @dataclass(frozen=True)
 class ConversionRequest:
-    """What `convert` was asked for, with the engines resolved. Its arguments say what each field is."""
+    """The arguments of `convert`, with the engines resolved."""
 
     model: str | Path
     engines: tuple[Engine, ...]
-    choice: Precision | Auto
+    precision: Precision | Auto
     images: str | Path | None
     ranges: Path | None
     limit: int
@@ -74,19 +74,19 @@ class ConversionRequest:
 
     @property
     def needs_ranges(self) -> bool:
-        """Whether what may be built depends on them."""
-        if isinstance(self.choice, Precision):
-            return self.choice in (Precision.INT8, Precision.FP16)
+        """Whether an engine that may be built depends on ranges."""
+        if isinstance(self.precision, Precision):
+            return self.precision in (Precision.INT8, Precision.FP16)
         return any(Precision.INT8 in engine.precisions and not engine.simulates for engine in self.engines)
 
     @property
     def calibrated_on(self) -> int:
-        """How many of the images calibration takes."""
+        """The number of images that calibration uses."""
         return self.limit if self.images is not None and self.ranges is None and self.needs_ranges else 0
 
     @property
     def table_path(self) -> Path | None:
-        """A range table that was made before, where that is to be used."""
+        """The file of an existing range table, where that is used."""
         if self.calibrated_on or not self.needs_ranges:
             return None
         return self.ranges or bundled_ranges(self.model)
@@ -112,22 +112,24 @@ def convert(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Conversion:
-    """Convert `model`, a bundled name, weights, a checkpoint or an ONNX that carries a spec, to an engine in `out`.
+    """Convert `model` (a bundled name, weights, a checkpoint, or an ONNX with a spec) to an engine in `out`.
 
-    engine: the first that this machine can run, and that has the device of `options`, unless given; "auto" for the
-    fastest of those. precision: unless given, int8 where there are ranges and a short race here finds that it is
-    faster and keeps the labels, else the best float; `Auto` searches longer. images: a folder, glob or data set's URI,
-    of which `limit` are calibrated on, and others checked on; without it the table at `ranges`, or the committed one of
-    a bundled model, is used. size: (width, height). labels, statistics: names of a checkpoint's classes, and its
-    input's mean, std and colour order. options: of the engine's own builder; their device is also what is checked and
-    timed on, by `threads` cores where it is the CPU, all unless given. name: of the files, that of the model unless
-    given. force: take int8 whatever it loses. overwrite: replace an engine of other weights.
-    AgreementError where an engine's labels are not those of the model. Nothing is left behind where a step fails.
+    engine: by default the first that runs on this machine and supports the device of `options`; "auto" for the fastest
+    of those.
+    precision: by default int8, if there are ranges and a short benchmark shows that it is faster and keeps the labels,
+    otherwise the best float precision; `Auto` searches longer.
+    images: a folder, glob or data set's URI; `limit` images are for calibration, others for checks. Without images the
+    table `ranges`, or that of a bundled model, is used.
+    size: (width, height). labels, statistics: a checkpoint's class names, and its input's mean, std and colour order.
+    options: of the engine's builder; checks and benchmarks use the same device, on a CPU with `threads` cores (all by
+    default). name: of the files; by default that of the model. force: accept int8 whatever it loses. overwrite: replace
+    an engine of other weights.
+    AgreementError where an engine's labels differ too much from the model's. No file is left where a step fails.
     """
-    choice = Auto(short=True) if precision is None else precision
+    precision = Auto(short=True) if precision is None else precision
     options = options or BuildOptions()
-    engines = engines_named(engine, choice, options)
-    request = ConversionRequest(model, engines, choice, images, ranges, limit, options, threads, force)
+    engines = engines_named(engine, precision, options)
+    request = ConversionRequest(model, engines, precision, images, ranges, limit, options, threads, force)
     check_request(request)
     with scratch_in(out) as scratch:
         progress("export", 0, None)
@@ -137,7 +139,7 @@ def convert(
         if not overwrite:
             check_names_free(onnx.path.stem, onnx.provenance, out)
         table_file = out / f"{onnx.path.stem}.ranges.json"
-        # the table beside an ONNX of the same weights is theirs
+        # a table next to an ONNX of the same weights belongs to them
         if request.calibrated_on and not overwrite and not (out / onnx.path.name).exists():
             check_table_replaceable(table_file, onnx)
         table = None
@@ -146,45 +148,53 @@ def convert(
             table = range_table(
                 model, onnx, ranges=ranges, images=images, limit=limit, partial=partial, progress=progress
             )
-        built, decision = kept(chosen(sources(request, onnx, table, scratch), choice, progress), out)
+        choice = choose_engine(build_inputs(request, onnx, table, scratch), precision, progress)
+        built = install(choice, out)
         onnx = onnx.at(onnx.path.replace(out / onnx.path.name))
         if request.calibrated_on and table is not None:
             table.write(table_file)
-    used = (table_file if request.calibrated_on else request.table_path) if built.precision is Precision.INT8 else None
-    return Conversion(built, onnx, parity, used, decision, plot_beside(built.path, decision))
+    used_table = (
+        (table_file if request.calibrated_on else request.table_path) if built.precision is Precision.INT8 else None
+    )
+    plot = plot_next_to(built.path, choice.decision)
+    return Conversion(built, onnx, parity, used_table, choice.decision, plot)
 
 
-def engines_named(name: str | None, choice: Precision | Auto, options: BuildOptions) -> tuple[Engine, ...]:
-    """The engine `name`, the first that this machine can run, or for "auto" all of these that can do what is asked."""
-    if name == EVERY_ENGINE and (able := [each for each in runnable_engines() if can_do(each, choice, options)]):
+def engines_named(name: str | None, precision: Precision | Auto, options: BuildOptions) -> tuple[Engine, ...]:
+    """The engine `name`; by default the first that runs on this machine, for "auto" all that support the options."""
+    if name == ALL_ENGINES and (able := [each for each in runnable_engines() if supports(each, precision, options)]):
         return tuple(able)
-    named = None if name == EVERY_ENGINE else name
+    named = None if name == ALL_ENGINES else name
     return (open_engine(named or default_engine(device=options.device)),)
 
 
-def can_do(engine: Engine, choice: Precision | Auto, options: BuildOptions) -> bool:
-    """Whether `engine` makes the precision, has the device and takes the options."""
-    makes = isinstance(choice, Auto) or choice in engine.precisions
-    return makes and engine.has_device(options.device) and {"device", *engine.options}.issuperset(options.asked())
+def supports(engine: Engine, precision: Precision | Auto, options: BuildOptions) -> bool:
+    """Whether `engine` supports the precision, the device and the options."""
+    has_precision = isinstance(precision, Auto) or precision in engine.precisions
+    return (
+        has_precision and engine.has_device(options.device) and {"device", *engine.options}.issuperset(options.asked())
+    )
 
 
 def check_request(request: ConversionRequest) -> None:
-    """Refuse what no step could do, before anything is made."""
+    """Refuse an impossible request before anything is built."""
     for engine in request.engines:
         engine.available()
         request.options.check(engine.options, engine.name)
         engine.device_to_build_for(request.options.device)
-        check_choice(engine, request.choice)
+        check_precision_possible(engine, request.precision)
 
 
-def sources(request: ConversionRequest, onnx: LoadedModel, table: RangeTable | None, folder: Path) -> list[Source]:
-    """What each engine is made from."""
-    data = request.choice.data if isinstance(request.choice, Auto) else None
+def build_inputs(
+    request: ConversionRequest, onnx: LoadedModel, table: RangeTable | None, folder: Path
+) -> list[BuildInputs]:
+    """The inputs of each engine."""
+    data = request.precision.data if isinstance(request.precision, Auto) else None
     images = check_images(onnx.spec, request.images or data, calibrated_on=request.calibrated_on)
-    if isinstance(request.choice, Precision):  # what is measured says it in its verdict
+    if isinstance(request.precision, Precision):  # a measured precision has the advice in its summary
         warn_of_noise(images)
     return [
-        Source(
+        BuildInputs(
             onnx,
             table,
             engine,
@@ -228,34 +238,34 @@ def range_table(
     return table
 
 
-def kept(choice: Choice, out: Path) -> tuple[Artifact, Decision | None]:
-    """The chosen engine in `out`, with its sidecar, and the ONNX that a plan was compiled from beside it."""
+def install(choice: Choice, out: Path) -> Artifact:
+    """Move the chosen engine to `out`, with its sidecar and the ONNX that a plan was compiled from."""
     built = choice.engine
-    if built.build.onnx:  # a plan can be made again from it, on another device
+    if built.build.onnx:  # to build the plan again on another device
         source = built.path.with_name(built.build.onnx)
         if source.exists():
             source.replace(out / source.name)
     engine = dataclasses.replace(built, path=built.path.replace(out / choice.filename))
     engine.write_sidecar()
-    return engine, choice.decision
+    return engine
 
 
-def plot_beside(engine: Path, decision: Decision | None) -> Path | None:
-    """The plot of a long search, beside the engine; None where there was none, or no matplotlib."""
+def plot_next_to(engine: Path, decision: Decision | None) -> Path | None:
+    """The plot of a long search, next to the engine; None after a short one, or without matplotlib."""
     path = engine.with_suffix(".pareto.png")
     return path if decision is not None and decision.is_plotted and draw_pareto(path, decision) else None
 
 
 @contextlib.contextmanager
 def scratch_in(out: Path) -> Iterator[Path]:
-    """A passing folder in `out`, which is made where it is missing, and is gone again where nothing came of it."""
-    missing = not out.exists()
+    """A temporary folder in `out`, which is created if it is missing, and removed again if it stays empty."""
+    created = not out.exists()
     writable_folder(out)
     try:
         with tempfile.TemporaryDirectory(prefix=".edgeseg-", dir=out) as folder:
             yield Path(folder)
     finally:
-        if missing and not any(out.iterdir()):
+        if created and not any(out.iterdir()):
             out.rmdir()
 
 
@@ -272,20 +282,22 @@ def float_onnx(
 ) -> tuple[LoadedModel, Parity | None]:
     """The float ONNX of `model` in `folder`, and its parity on frames of `images`; an ONNX is copied there.
 
-    labels: a text file with the names of a checkpoint's classes. statistics: of a checkpoint's input. name: of the
-    file, without its ending.
+    labels: a text file with a checkpoint's class names. statistics: of a checkpoint's input. name: of the file, without
+    suffix.
     """
     if Path(model).suffix == ".onnx":
         if statistics not in (None, Statistics()):
-            raise MismatchError(f"{Path(model).name} states its input itself", hint="leave --mean, --std, --color out")
+            raise MismatchError(
+                f"{Path(model).name} contains its input statistics", hint="remove --mean, --std and --color"
+            )
         if labels is not None:
-            raise MismatchError(f"{Path(model).name} names its classes itself", hint="leave --labels out")
+            raise MismatchError(f"{Path(model).name} contains its class names", hint="remove --labels")
         return copied_onnx(existing_file(model), folder, size, name), None
     from edgeseg.export import check_exporter
 
     weights_path(model)
     check_exporter()
-    from edgeseg.export.model import export_model, source_from_model  # torch, which a device need not have
+    from edgeseg.export.model import export_model, source_from_model  # imports torch, which a device may lack
 
     source = source_from_model(model, size, labels, statistics)
     path = folder / f"{name or model_stem(source.spec.name, size, output)}.onnx"
@@ -294,7 +306,7 @@ def float_onnx(
 
 
 def copied_onnx(path: Path, folder: Path, size: tuple[int, int] | None, name: str | None) -> LoadedModel:
-    """The float ONNX at `path`, copied. An engine, or another size than its own, is refused."""
+    """Copy the float ONNX at `path` to `folder`. FormatError for an engine, MismatchError for another size."""
     model = load_onnx(path)
     if model.precision is not Precision.FP32 or sidecar_path(path).exists():
         hint = "name the model or the float ONNX that it was built from"

@@ -1,4 +1,4 @@
-"""Masks against ground truth over a data set, through the very path that is timed."""
+"""Compare masks with ground truth over a data set, through the same path that is timed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from edgeseg.segmenter import Segmenter
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found.
+    """The result of `evaluate`.
 
     metrics: by their names in METRICS. latency: of the same run, by stage. names: the data set's classes.
-    extra_pixels: for each class that only the model has, how many labelled pixels it gave to that class, wrongly.
+    extra_pixels: the number of labelled pixels that the model gave to each class that only the model has.
     """
 
     images: int
@@ -32,7 +32,7 @@ class Evaluation:
     extra_pixels: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; every figure is a fraction over the whole data set."""
+        """Plain data; every value is a fraction over the whole data set."""
         record: dict[str, Any] = {"images": self.images}
         for metric in self.metrics.values():
             record.update(metric.result().to_dict(self.names))
@@ -43,25 +43,26 @@ class Evaluation:
 def evaluate(
     segmenter: Segmenter, dataset: Dataset, *, metrics: Sequence[str] = ("miou",), progress: Progress = silent
 ) -> Evaluation:
-    """Segment every image of `dataset`, at the size of its label image, and count with each of `metrics`.
+    """Segment every image of `dataset` at the size of its label image, and update each of `metrics`.
 
-    Low-resolution logits are upsampled bilinearly to the label's size, then argmax; a mask engine's mask is taken to
-    it by nearest neighbour. Classes are matched by name. MismatchError where the model lacks some of the data set's.
+    Low-resolution logits are upsampled bilinearly to the label's size before argmax; the mask of a mask engine is
+    resized by nearest neighbour. Classes are matched by name. MismatchError where the model lacks classes of the data
+    set.
     """
     match = match_classes(segmenter.spec.labels, dataset, segmenter.spec.name)
     names, ignore = dataset.labels.names, dataset.labels.ignore
-    counted = {metric: open_metric(metric)(len(names), ignore, len(match.extra)) for metric in metrics}
+    updated = {metric: open_metric(metric)(len(names), ignore, len(match.extra)) for metric in metrics}
     extra = np.zeros(256, np.int64)
     segmenter.clear_latency()
     count = 0
     for sample in dataset:
         truth = sample.labels()
         labels = match(segmenter.segment(sample.rgb(), (truth.shape[0], truth.shape[1])).labels)
-        for metric in counted.values():
+        for metric in updated.values():
             metric.update(labels, truth)
         if match.extra:
             extra += np.bincount(labels[truth != ignore], minlength=256)
         count += 1
         progress("evaluate", count, len(dataset))
     extra_pixels = {name: int(extra[id_]) for id_, name in enumerate(match.extra, len(names))}
-    return Evaluation(count, counted, segmenter.latency(), names, extra_pixels)
+    return Evaluation(count, updated, segmenter.latency(), names, extra_pixels)

@@ -212,7 +212,7 @@ def sidecar_of_engine(folder: Path) -> Path:
         layers=(Layer("conv", "Conv", "fp32", "fp32"),),
         versions={"onnxruntime": "1"},
         device={"cpu": "x", "threads": 2},
-        decision={"verdict": "int8 kept", "candidates": [{"name": "int8"}]},
+        decision={"summary": "int8 kept", "candidates": [{"name": "int8"}]},
     )
     return engine.write_sidecar()
 

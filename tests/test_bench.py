@@ -11,7 +11,7 @@ from small_onnx import frames, street_onnx
 import edgeseg
 from edgeseg.bench import latency
 from edgeseg.bench.latency import measure_latency
-from edgeseg.measure.diagnostic import caveats_from_run
+from edgeseg.measure.diagnostic import diagnostics_from_run
 from edgeseg.measure.load import Load
 from edgeseg.segmenter import Segmenter
 
@@ -51,7 +51,7 @@ def test_the_record_is_plain_data_with_every_raw_sample(segmenter: Segmenter) ->
     found = measure_latency(segmenter, frames(1), n=2, warm_up=0)
     data = json.loads(json.dumps(found.to_dict()))
     assert set(data) == {
-        *("frames", "warm_up", "threads", "fps", "cpu_ms", "foreign_cores", "latency", "caveats", "device"),
+        *("frames", "warm_up", "threads", "fps", "cpu_ms", "foreign_cores", "latency", "diagnostics", "device"),
         *("versions", "samples"),
     }
     assert data["threads"] == found.device["threads"]
@@ -64,20 +64,20 @@ def test_the_record_is_plain_data_with_every_raw_sample(segmenter: Segmenter) ->
     ("load", "n", "codes"),
     [(QUIET, 100, []), (QUIET, 3, ["few-samples"]), (BUSY, 100, ["foreign-load"])],
 )
-def test_caveats_depend_on_what_was_measured(
+def test_diagnostics_depend_on_load_and_samples(
     segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, load: Load, n: int, codes: list[str]
 ) -> None:
     monkeypatch.setattr(FixedMeter, "found", load)
     monkeypatch.setattr(latency, "LoadMeter", FixedMeter)
     found = measure_latency(segmenter, frames(1), n=n, warm_up=0)
-    assert [caveat.code for caveat in found.caveats] == codes
+    assert [diagnostic.code for diagnostic in found.diagnostics] == codes
     assert found.cpu_ms == pytest.approx(500 / n)
 
 
-def test_the_text_of_a_caveat_says_how_much() -> None:
-    foreign, few = caveats_from_run(BUSY, 20)
-    assert foreign.message == "other processes used 0.7 cores meanwhile: wall times are too long"
-    assert few.message.startswith("p99 of 20 samples")
-    assert few.hint == "measure at least 100: -n 100"
+def test_the_message_of_a_diagnostic_has_the_value() -> None:
+    foreign, few = diagnostics_from_run(BUSY, 20)
+    assert "0.7 cores" in foreign.message
+    assert "20 samples" in few.message
+    assert "-n 100" in few.hint
     assert set(few.to_dict()) == {"code", "message", "hint"}
-    assert caveats_from_run(QUIET, 100) == []
+    assert diagnostics_from_run(QUIET, 100) == []

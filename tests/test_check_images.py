@@ -67,7 +67,7 @@ def test_where_there_are_too_few_others_those_of_the_calibration_follow(folder: 
 def test_where_there_are_no_others_the_output_says_so(folder: Path) -> None:
     found = check_images(SPEC, folder, calibrated_on=100)
     assert len(found.frames) == 4
-    assert found.source == f"{folder} (calibration used these too: there are no others)"
+    assert found.source == f"{folder} (calibration used these as well: there are no others)"
 
 
 def test_a_glob_and_a_uri_are_images_too(folder: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_glob_and_a_uri_are_images_too(folder: Path) -> None:
     assert len(images_from("street:?seed=1&scenes=5&frames=1&size=64x32", SPEC)) == 5
     with pytest.raises(DataError) as caught:
         images_from(f"{folder}/*.jpg", SPEC)
-    assert caught.value.code == "ES-DATA"
+    assert caught.value.code == "ES-DATA-EMPTY"
     with pytest.raises(FileProblem):
         images_from(folder / "none", SPEC)
 

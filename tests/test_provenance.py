@@ -42,7 +42,7 @@ def written(folder: Path) -> Artifact:
         layers=(Layer("conv0", "Conv", "fp32", "fp32"),),
         versions={"openvino": "1"},
         device={"cpu": "x", "threads": 2},
-        decision={"verdict": "int8 kept", "candidates": [{"name": "int8"}]},
+        decision={"summary": "int8 kept", "candidates": [{"name": "int8"}]},
     )
     engine.write_sidecar()
     return engine
@@ -136,15 +136,15 @@ def test_a_sidecar_that_is_nested_deeply_is_refused(depth: int, tmp_path: Path) 
     path = written(tmp_path).path
     text = sidecar_path(path).read_text()
     nested = "[" * depth + "]" * depth
-    sidecar_path(path).write_text(text.replace('"verdict": "int8 kept"', f'"verdict": {nested}'))
+    sidecar_path(path).write_text(text.replace('"summary": "int8 kept"', f'"summary": {nested}'))
     with pytest.raises(FormatError):
         Artifact.open(path)
 
 
 def test_what_is_no_number_is_written_as_null(tmp_path: Path) -> None:
-    engine = dataclasses.replace(written(tmp_path), decision={"verdict": "x", "miou": float("nan")})
+    engine = dataclasses.replace(written(tmp_path), decision={"summary": "x", "miou": float("nan")})
     engine.write_sidecar()
-    assert Artifact.open(engine.path).decision == {"verdict": "x", "miou": None}
+    assert Artifact.open(engine.path).decision == {"summary": "x", "miou": None}
 
 
 PLAIN = st.recursive(

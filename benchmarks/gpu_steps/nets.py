@@ -66,7 +66,7 @@ def table_of_net(net: str, work: Work) -> RangeTable:
         source = float_of_net(small, work)
         side = source.spec.input
         pictures = [StreetCamera(seed, side.width, side.height).render(0)[0] for seed in range(PICTURES)]
-        ranges_from_images(source.path, pictures, warn=lambda doubt: None).write(path)
+        ranges_from_images(source.path, pictures, warn=lambda warning: None).write(path)
     return RangeTable.open(path)
 
 

@@ -38,7 +38,7 @@ from record import Record, Table, Verdict, add_output_option, data_folder, publi
 
 from edgeseg.artifact import Artifact, LoadedModel, artifact_from_onnx
 from edgeseg.autotune.estimate import Estimate, bootstrap
-from edgeseg.autotune.judge import Judge, Scores, mious, pictures_from_dataset
+from edgeseg.autotune.scoring import Scorer, Scores, images_from_dataset, mious
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.images import images_from
 from edgeseg.calib.quantize import int8_from_ranges
@@ -169,13 +169,13 @@ class Net:
         counted = (len(self.spec.labels), dataset.labels.ignore)
         with ExitStack() as stack:
             opened = self.backends({**self.float_artifacts(), **self.artifacts(0)}, stack)
-            judge = Judge(pictures_from_dataset(dataset), Segmenter(*opened[FLOAT, ENGINES[0]]), counted)
-            scores = {key: [judge.scores(Segmenter(*pair))] for key, pair in opened.items()}
+            scorer = Scorer(images_from_dataset(dataset), Segmenter(*opened[FLOAT, ENGINES[0]]), counted)
+            scores = {key: [scorer.scores(Segmenter(*pair))] for key, pair in opened.items()}
             times = self.rounds({key: backend for key, (_, backend) in opened.items()})
         for draw in range(1, self.options.draws):
             with ExitStack() as stack:
                 for key, pair in self.backends(self.artifacts(draw), stack).items():
-                    scores[key].append(judge.scores(Segmenter(*pair)))
+                    scores[key].append(scorer.scores(Segmenter(*pair)))
         return {key: Run(scores[key], *map(list, zip(*times[key]))) for key in scores}
 
     def rounds(self, backends: dict[Key, Backend]) -> dict[Key, list[tuple[float, float]]]:

@@ -1,1 +1,1 @@
-"""Which precision an engine gets: measured on this target, within a budget of accuracy, and said in one line."""
+"""Precision search: build candidate engines, time and score them on this machine, choose within an accuracy budget."""

@@ -1,4 +1,4 @@
-"""Which precision an engine gets: the one that was named, or the one that is measured to pay on this machine."""
+"""Choose precision and engine: those that were named, or the fastest ones measured on this machine."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeseg.artifact import Artifact, LoadedModel, engine_filename
-from edgeseg.autotune.autotune import Decision, SearchRequest, best_float, check_decidable, decide
+from edgeseg.autotune.autotune import Decision, SearchRequest, autotune, best_float, check_measurable
 from edgeseg.autotune.benchmark import benchmark
 from edgeseg.autotune.budget import Budget
 from edgeseg.autotune.candidate import CandidateBuilder
-from edgeseg.autotune.evaluation_set import SEARCHED, evaluation_set_from_options, short_evaluation_set
+from edgeseg.autotune.evaluation_set import SEARCH_IMAGES, evaluation_set_from_options, short_evaluation_set
 from edgeseg.autotune.summary import faster
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import runnable_engines
@@ -33,10 +33,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Auto:
-    """In place of a precision: the fastest one within a budget, measured here.
+    """Instead of a precision: the fastest one within a budget, measured on this machine.
 
-    data: a data set's URI with labels to judge on; without it the engines' agreement with the float one decides.
-    short: hold int8 against the best float precision alone, for a few seconds; what is done where none is named.
+    data: the URI of a labelled data set that decides by mIoU; without it the agreement with the float engine decides.
+    short: compare int8 only with the best float precision, for a few seconds; the default where no precision is named.
     """
 
     budget: Budget = field(default_factory=Budget)
@@ -45,11 +45,11 @@ class Auto:
 
 
 @dataclass(frozen=True)
-class Source:
-    """What an engine is made from: a float ONNX with its ranges, and images.
+class BuildInputs:
+    """The inputs of an engine: a float ONNX with its ranges, and images.
 
-    check: on which builds are checked. images: the user's own, of which calibration took `calibrated_on`, 0 where it
-    took none. threads: as in `RunOptions`. force: take int8 whatever it loses.
+    check: frames on which builds are checked. images: the user's own; `calibrated_on` of them were used for
+    calibration. threads: as in `RunOptions`. force: accept int8 whatever it loses.
     """
 
     onnx: LoadedModel
@@ -65,24 +65,24 @@ class Source:
 
     @property
     def run(self) -> RunOptions:
-        """On what it is timed."""
+        """The device and threads that it is timed with."""
         return RunOptions(self.options.device, self.threads)
 
     @property
     def can_be_int8(self) -> bool:
-        """Whether the engine makes int8, and there are ranges for it and images to judge it on."""
-        able = self.table is not None and Precision.INT8 in self.engine.precisions
-        return able and (self.force or not self.check.is_noise)
+        """Whether the engine supports int8, and there are ranges and images to check it on."""
+        has_int8 = self.table is not None and Precision.INT8 in self.engine.precisions
+        return has_int8 and (self.force or not self.check.is_noise)
 
-    def maker(self, progress: Progress) -> CandidateBuilder:
-        """What builds an engine of a named precision."""
+    def builder(self, progress: Progress) -> CandidateBuilder:
+        """The builder of an engine of a named precision."""
         parts = (self.onnx, self.table, self.engine, self.folder, self.check, self.options, self.force)
         return CandidateBuilder(*parts, progress=progress)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An engine that was built. name: its precision, or that of a mix. stem: of its file."""
+    """An engine that was built. name: its precision, or "int8-mixed". stem: of its file."""
 
     engine: Artifact
     name: str
@@ -91,161 +91,166 @@ class Choice:
 
     @property
     def filename(self) -> str:
-        """What its file is called."""
+        """The name of its file."""
         return engine_filename(self.stem, self.engine.engine, self.name, self.engine.path.suffix[1:])
 
 
-def check_choice(engine: Engine, choice: Precision | Auto) -> None:
-    """Refuse a precision that `engine` does not make, and a search on one that cannot be measured here."""
-    if isinstance(choice, Precision):
-        engine.check_precision(choice)
-    elif not choice.short:
-        check_decidable(engine)
+def check_precision_possible(engine: Engine, precision: Precision | Auto) -> None:
+    """Refuse a precision that `engine` does not support, and a search on an engine that cannot be measured here."""
+    if isinstance(precision, Precision):
+        engine.check_precision(precision)
+    elif not precision.short:
+        check_measurable(engine)
 
 
-def chosen(sources: Sequence[Source], choice: Precision | Auto, progress: Progress) -> Choice:
-    """The fastest engine of those that can be made of `sources`, which differ in their runtime."""
-    if len(sources) == 1:
-        return choose(sources[0], choice, progress)
-    if isinstance(choice, Auto):
-        share = dataclasses.replace(choice.budget, minutes=choice.budget.minutes / len(sources))
-        choice = dataclasses.replace(choice, budget=share)
-    choices, problems = [], []
-    for source in sources:
+def choose_engine(inputs: Sequence[BuildInputs], precision: Precision | Auto, progress: Progress) -> Choice:
+    """The fastest engine that can be built from `inputs`, one for each runtime."""
+    if len(inputs) == 1:
+        return choose_precision(inputs[0], precision, progress)
+    if isinstance(precision, Auto):
+        share = dataclasses.replace(precision.budget, minutes=precision.budget.minutes / len(inputs))
+        precision = dataclasses.replace(precision, budget=share)
+    choices, errors = [], []
+    for each in inputs:
         try:
-            choices.append(choose(source, choice, progress))
-        except EdgeSegError as problem:
-            logger.warning("%s is left out: %s", source.engine.name, problem.message)
-            problems.append(problem)
+            choices.append(choose_precision(each, precision, progress))
+        except EdgeSegError as error:
+            logger.warning("%s is excluded: %s", each.engine.name, error.message)
+            errors.append(error)
     if not choices:
-        raise problems[0]
-    return fastest(choices, sources[0].check.frames[0], sources[0].run)
+        raise errors[0]
+    return fastest(choices, inputs[0].check.frames[0], inputs[0].run)
 
 
-def choose(source: Source, choice: Precision | Auto, progress: Progress) -> Choice:
-    """The engine of the precision that is named, or measured."""
-    if isinstance(choice, Precision):
-        return named(source, choice, progress)
-    reason = undecided(source) if choice.short else undecided_on_noise(source)
+def choose_precision(inputs: BuildInputs, precision: Precision | Auto, progress: Progress) -> Choice:
+    """The engine of the named precision, or of the best one measured."""
+    if isinstance(precision, Precision):
+        return build_named(inputs, precision, progress)
+    reason = reason_not_measured(inputs) if precision.short else reason_noise(inputs)
     if reason:
-        return unmeasured(source, reason, progress)
-    if choice.short and source.engine.takes_minutes:
-        floating = best_float(source.engine, source.options.device)
-        logger.warning("%s and int8 are built and timed, which may take minutes; --precision builds one", floating)
-    decision = decide(question_of(source, choice), source.folder, progress=progress)
-    return Choice(decision.engine, decision.chosen.name, source.onnx.path.stem, decision)
+        return build_unmeasured(inputs, reason, progress)
+    if precision.short and inputs.engine.takes_minutes:
+        floating = best_float(inputs.engine, inputs.options.device)
+        logger.warning("building and timing %s and int8, which may take minutes; --precision builds one", floating)
+    decision = autotune(search_request(inputs, precision), inputs.folder, progress=progress)
+    return Choice(decision.engine, decision.chosen.name, inputs.onnx.path.stem, decision)
 
 
-def named(source: Source, precision: Precision, progress: Progress) -> Choice:
-    """The engine of `precision`. AgreementError, which tells of better engines, where int8 loses too many labels."""
+def build_named(inputs: BuildInputs, precision: Precision, progress: Progress) -> Choice:
+    """The engine of `precision`. AgreementError where int8 loses too many labels; its hint names better engines."""
     try:
-        return made(source, precision, progress)
-    except AgreementError as problem:
+        return build(inputs, precision, progress)
+    except AgreementError as error:
         if precision is not Precision.INT8:
             raise
-        raise with_better_engines(problem, source, progress) from problem
+        raise with_better_engines(error, inputs, progress) from error
 
 
-def made(source: Source, precision: Precision, progress: Progress) -> Choice:
+def build(inputs: BuildInputs, precision: Precision, progress: Progress) -> Choice:
     """The engine of `precision`."""
     progress("build", 0, None)
-    built = source.maker(progress).build(precision)
+    built = inputs.builder(progress).build(precision)
     warn_of_changed_labels(built)
-    return Choice(built, str(precision), source.onnx.path.stem)
+    return Choice(built, str(precision), inputs.onnx.path.stem)
 
 
-def with_better_engines(problem: AgreementError, source: Source, progress: Progress) -> AgreementError:
-    """`problem`, and which other engines that run here keep the labels with the same ranges.
+def with_better_engines(error: AgreementError, inputs: BuildInputs, progress: Progress) -> AgreementError:
+    """`error`, with the other engines of this machine that keep the labels with the same ranges in its hint.
 
-    Where one does, rounding to 8 bits alone is not to blame.
+    If there is one, rounding to 8 bits alone is not the cause.
     """
-    found = []
+    hints = []
     for engine in runnable_engines():
-        if engine.name == source.engine.name or Precision.INT8 not in engine.precisions or engine.takes_minutes:
+        if engine.name == inputs.engine.name or Precision.INT8 not in engine.precisions or engine.takes_minutes:
             continue
         with contextlib.suppress(EdgeSegError):
-            other = dataclasses.replace(source, engine=engine, options=BuildOptions(), force=False)
-            kept = other.maker(progress).build(Precision.INT8).agreement
-            found.append(f"{engine.name} keeps {kept.labels or 0:.1%} with the same ranges: --engine {engine.name}")
-    hint = "; ".join([*found, problem.hint])
-    message = problem.message.removesuffix(f": {ROUNDING_ALONE}") if found else problem.message
-    return AgreementError(message, hint=hint, code=problem.code)
+            other = dataclasses.replace(inputs, engine=engine, options=BuildOptions(), force=False)
+            agreement = other.builder(progress).build(Precision.INT8).agreement
+            hints.append(
+                f"{engine.name} keeps {agreement.labels or 0:.1%} with the same ranges: --engine {engine.name}"
+            )
+    message = error.message.removesuffix(f": {ROUNDING_ALONE}") if hints else error.message
+    return AgreementError(message, hint="; ".join([*hints, error.hint]), code=error.code)
 
 
-def undecided(source: Source) -> str:
+def reason_not_measured(inputs: BuildInputs) -> str:
     """Why nothing can be measured; "" where it can."""
-    if source.engine.simulates:
-        return f"{source.engine.name} computes int8 in floating point"
-    if Precision.INT8 not in source.engine.precisions:
-        return f"{source.engine.name} makes no int8"
-    if source.table is None:
+    if inputs.engine.simulates:
+        return f"{inputs.engine.name} computes int8 in floating point"
+    if Precision.INT8 not in inputs.engine.precisions:
+        return f"{inputs.engine.name} does not support int8"
+    if inputs.table is None:
         return "there are no ranges for int8: give images with --images FOLDER"
-    if reason := undecided_on_noise(source):
+    if reason := reason_noise(inputs):
         return reason
     try:
-        source.engine.runnable()
-    except UnavailableError as problem:
-        return f"not measured here: {problem.message}"
+        inputs.engine.runnable()
+    except UnavailableError as error:
+        return f"not measured here: {error.message}"
     return ""
 
 
-def undecided_on_noise(source: Source) -> str:
-    """Why int8 is not judged where the images are noise; "" where they are images, or it is taken whatever it loses."""
-    if source.force or not source.check.is_noise:
+def reason_noise(inputs: BuildInputs) -> str:
+    """Why int8 is not evaluated on noise; "" where there are images, or with `force`."""
+    if inputs.force or not inputs.check.is_noise:
         return ""
-    return "noise does not tell what int8 loses: give images of the camera with --images FOLDER"
+    return "noise cannot show what int8 loses: give images of the camera with --images FOLDER"
 
 
-def unmeasured(source: Source, reason: str, progress: Progress) -> Choice:
-    """int8 where there are ranges and it keeps the labels, else the best float; with the reason on record."""
-    choice, device = None, source.options.device
-    if source.can_be_int8 and not source.engine.simulates:
+def build_unmeasured(inputs: BuildInputs, reason: str, progress: Progress) -> Choice:
+    """int8 where there are ranges and it keeps the labels, else the best float; with the reason in its decision."""
+    choice, device = None, inputs.options.device
+    if inputs.can_be_int8 and not inputs.engine.simulates:
         try:
-            choice = made(source, Precision.INT8, progress)
-        except AgreementError as problem:
-            reason += f", and {problem.message}"
-    choice = choice or made(source, best_float(source.engine, device), progress)
-    record = {"verdict": f"{choice.name} chosen: {reason}", "device": source.engine.device_to_build_for(device)}
+            choice = build(inputs, Precision.INT8, progress)
+        except AgreementError as error:
+            reason += f", and {error.message}"
+    choice = choice or build(inputs, best_float(inputs.engine, device), progress)
+    record = {"summary": f"{choice.name} chosen: {reason}", "device": inputs.engine.device_to_build_for(device)}
     return dataclasses.replace(choice, engine=dataclasses.replace(choice.engine, decision=record))
 
 
-def question_of(source: Source, auto: Auto) -> SearchRequest:
-    """What `decide` is asked."""
-    spec = source.onnx.spec
+def search_request(inputs: BuildInputs, auto: Auto) -> SearchRequest:
+    """The request for `autotune`."""
+    spec = inputs.onnx.spec
     if auto.short:
-        panel = short_evaluation_set(spec, auto.data, source.images, source.calibrated_on)
+        evaluation_set = short_evaluation_set(spec, auto.data, inputs.images, inputs.calibrated_on)
     else:
-        panel = evaluation_set_from_options(spec, auto.data, source.images, source.calibrated_on or SEARCHED)
+        evaluation_set = evaluation_set_from_options(
+            spec, auto.data, inputs.images, inputs.calibrated_on or SEARCH_IMAGES
+        )
     budget = dataclasses.replace(auto.budget, sure=False) if auto.short and auto.data is None else auto.budget
     return SearchRequest(
-        source.onnx,
-        source.table if source.can_be_int8 else None,
-        source.engine,
-        panel,
-        dataclasses.replace(budget, max_drop=1.0, min_agreement=0.0) if source.force else budget,
-        run=source.run,
-        check=source.check,
-        options=source.options,
+        inputs.onnx,
+        inputs.table if inputs.can_be_int8 else None,
+        inputs.engine,
+        evaluation_set,
+        dataclasses.replace(budget, max_drop=1.0, min_agreement=0.0) if inputs.force else budget,
+        run=inputs.run,
+        check=inputs.check,
+        options=inputs.options,
         short=auto.short,
-        force=source.force,
+        force=inputs.force,
     )
 
 
 def fastest(choices: Sequence[Choice], rgb: Array, run: RunOptions) -> Choice:
-    """The engine that is fastest on the frame `rgb`, of `choices` from one model; the only one without a race."""
+    """The engine of `choices`, which are from one model, that is fastest on the frame `rgb`."""
     first = choices[0].engine.engine
     if len(choices) == 1:
         return choices[0]
     with contextlib.ExitStack() as stack:
-        opened = {}
+        segmenters = {}
         for each in choices:
             segmenter = open_segmenter(each.engine.path, device=run.device, threads=run.threads)
-            opened[each.engine.engine] = stack.enter_context(segmenter)
-        laps = benchmark(opened, rgb, base=first)
-    best = min(choices, key=lambda each: laps[each.engine.engine].ratio_to(laps[first]).value)
+            segmenters[each.engine.engine] = stack.enter_context(segmenter)
+        timings = benchmark(segmenters, rgb, base=first)
+    best = min(choices, key=lambda each: timings[each.engine.engine].ratio_to(timings[first]).value)
     name = best.engine.engine
-    said = ", ".join(f"{faster(laps[name].ratio_to(laps[other]))} than {other}" for other in laps if other != name)
-    summary = f"{best.engine.decision.get('verdict') or best.name}; {name} is {said}"
-    record = {**best.engine.decision, "verdict": summary}
-    record["engines"] = {other: lap.latency.to_dict() for other, lap in laps.items()}
+    speed = ", ".join(
+        f"{faster(timings[name].ratio_to(timings[other]))} than {other}" for other in timings if other != name
+    )
+    summary = f"{best.engine.decision.get('summary') or best.name}; {name} is {speed}"
+    record = {**best.engine.decision, "summary": summary}
+    record["engines"] = {other: timing.latency.to_dict() for other, timing in timings.items()}
     return dataclasses.replace(best, engine=dataclasses.replace(best.engine, decision=record))

@@ -1,4 +1,4 @@
-"""Which pictures decide: labelled ones where there are any, and never those that the ranges came from."""
+"""The images that candidates are scored on: labelled ones if possible, and never calibration images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeseg.autotune.judge import Picture, Rgb, pictures_from_dataset, pictures_from_frames
+from edgeseg.autotune.scoring import EvaluationImage, Rgb, images_from_dataset, images_from_frames
 from edgeseg.calib.images import images_from
 from edgeseg.check_images import check_images
 from edgeseg.datasets import open_dataset
@@ -21,24 +21,26 @@ from edgeseg.errors import DataError
 from edgeseg.pixels.resize import resize_rgb
 from edgeseg.spec import ModelSpec
 
-JUDGED = 200  # labelled pictures at most
-UNLABELLED = 64
-SEARCHED = 16
-LEAST = 8
-SHORT = 16
+MAX_LABELLED = 200
+MAX_UNLABELLED = 64
+SEARCH_IMAGES = 16
+MIN_IMAGES = 8
+SHORT_IMAGES = 16
 STREET_SEED = 5000
 
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """The pictures of one decision, as in `Question`.
+    """The images of one decision.
 
-    source: where the judged ones are from, for the record. advice: what to give for better ones; "" for good ones.
-    names, match: the classes of the labels, and how the model's become those.
+    images: candidates are scored on these. search: frames (N, H, W, 3) that blocks are ranked on. source: origin of
+    the images, for the record. advice: how to get better images; "" for good ones.
+    classes: (number of classes, ignored id) of the labels; None without labels. names, match: the classes of the
+    labels, and the mapping from the model's classes.
     """
 
-    judged: Sequence[Picture]
-    counted: tuple[int, int] | None
+    images: Sequence[EvaluationImage]
+    classes: tuple[int, int] | None
     search: Array
     source: str
     advice: str = ""
@@ -49,79 +51,76 @@ class EvaluationSet:
 def evaluation_set_from_options(
     spec: ModelSpec, data: str | None, images: str | Path | None, limit: int
 ) -> EvaluationSet:
-    """The pictures for a model: labelled ones of `data`, else those that calibration leaves of `images`, else drawn.
+    """The images for a model: labelled ones of `data`, else those of `images` without calibration's, else synthetic.
 
-    images, limit: as calibration takes them. DataError where fewer than eight are left to judge on.
+    images, limit: as for calibration. DataError where fewer than MIN_IMAGES remain.
     """
     if data is not None:
         return labelled_evaluation_set(spec, data, images, limit)
     if images is None:
-        return synthetic_evaluation_set(spec, SEARCHED, UNLABELLED)
-    search, seen = calibrated_on(images, spec, limit)
-    others = (rgb for rgb in images_from(images, spec, limit + UNLABELLED, seed=1) if digest(rgb) not in seen)
-    judged = pictures_from_frames(list(islice(others, UNLABELLED)))
-    return EvaluationSet(enough(judged, f"{images}, beside the {limit} for calibration"), None, search, str(images))
+        check = check_images(spec, count=SEARCH_IMAGES + MAX_UNLABELLED, seed=STREET_SEED)
+        search, frames = check.frames[:SEARCH_IMAGES], check.frames[SEARCH_IMAGES:]
+        return EvaluationSet(images_from_frames(frames), None, search, check.source, check.advice)
+    search, digests = calibration_images(images, spec, limit)
+    others = (rgb for rgb in images_from(images, spec, limit + MAX_UNLABELLED, seed=1) if digest(rgb) not in digests)
+    unlabelled = images_from_frames(islice(others, MAX_UNLABELLED))
+    check_enough(unlabelled, f"{images} besides the {limit} for calibration")
+    return EvaluationSet(unlabelled, None, search, str(images))
 
 
 def short_evaluation_set(spec: ModelSpec, data: str | None, images: str | Path | None, taken: int) -> EvaluationSet:
-    """The pictures for a short decision: as above, but fewer, and those of the calibration where there are no others.
+    """The images for a short search: fewer, and calibration's where there are no others.
 
-    taken: how many of `images` calibration takes.
+    taken: how many of `images` are for calibration.
     """
     if data is not None:
         return labelled_evaluation_set(spec, data, images, taken)
-    found = check_images(spec, images, calibrated_on=taken, count=SHORT, seed=STREET_SEED)
-    return EvaluationSet(pictures_from_frames(list(found.frames)), None, found.frames, found.source, found.advice)
-
-
-def synthetic_evaluation_set(spec: ModelSpec, searched: int, judged: int) -> EvaluationSet:
-    """Pictures that are made up: streets for a model that knows their classes, else noise."""
-    found = check_images(spec, count=searched + judged, seed=STREET_SEED)
-    return EvaluationSet(
-        pictures_from_frames(list(found.frames[searched:])), None, found.frames[:searched], found.source, found.advice
-    )
+    check = check_images(spec, images, calibrated_on=taken, count=SHORT_IMAGES, seed=STREET_SEED)
+    return EvaluationSet(images_from_frames(check.frames), None, check.frames, check.source, check.advice)
 
 
 def labelled_evaluation_set(spec: ModelSpec, data: str, images: str | Path | None, limit: int) -> EvaluationSet:
-    """The pictures of a data set, without those that calibration takes of `images`: `limit`, 0 for none."""
+    """The images of a data set without calibration's, which are `limit` of `images`; 0 for none."""
     dataset = open_dataset(data)
     match = match_classes(spec.labels, dataset, spec.name)
-    counted = (len(dataset.labels), dataset.labels.ignore)
-    pictures = drawn(pictures_from_dataset(dataset), JUDGED + SEARCHED)
+    classes = (len(dataset.labels), dataset.labels.ignore)
+    labelled = drawn(images_from_dataset(dataset), MAX_LABELLED + SEARCH_IMAGES)
     size = (spec.input.height, spec.input.width)
     if images is None or limit == 0:
-        step = max(2, len(pictures) // SEARCHED)
-        apart = pictures[::step][:SEARCHED]
-        search = np.stack([resize_rgb(picture.rgb(), size) for picture in apart])
-        judged = [picture for picture in pictures if picture not in apart]
+        step = max(2, len(labelled) // SEARCH_IMAGES)
+        apart = labelled[::step][:SEARCH_IMAGES]
+        search = np.stack([resize_rgb(image.rgb(), size) for image in apart])
+        labelled = [image for image in labelled if image not in apart]
     else:
-        search, seen = calibrated_on(images, spec, limit)
-        judged = [picture for picture in pictures if digest(resize_rgb(picture.rgb(), size)) not in seen]
-    judged = enough(judged[:JUDGED], dataset.name)
-    return EvaluationSet(judged, counted, search, dataset.name, names=dataset.labels.names, match=match)
+        search, digests = calibration_images(images, spec, limit)
+        labelled = [image for image in labelled if digest(resize_rgb(image.rgb(), size)) not in digests]
+    check_enough(labelled, dataset.name)
+    return EvaluationSet(
+        labelled[:MAX_LABELLED], classes, search, dataset.name, names=dataset.labels.names, match=match
+    )
 
 
-def enough(pictures: list[Picture], source: str) -> list[Picture]:
-    """`pictures`. DataError where they are too few to judge on."""
-    if len(pictures) < LEAST:
+def check_enough(images: Sequence[EvaluationImage], source: str) -> None:
+    """Raise DataError where there are fewer than MIN_IMAGES `images`."""
+    if len(images) < MIN_IMAGES:
         raise DataError(
-            f"{len(pictures)} pictures are left to judge on in {source}; {LEAST} are needed",
+            f"{len(images)} images remain for evaluation in {source}; {MIN_IMAGES} are needed",
             hint="name others with --data URI or --images DIR, or calibrate on fewer: --limit",
+            code="ES-DATA-FEW",
         )
-    return pictures
 
 
-def calibrated_on(images: str | Path, spec: ModelSpec, limit: int) -> tuple[Array, set[str]]:
-    """Some of the pictures that calibration takes, (N, H, W, 3), and the hashes of all of them."""
+def calibration_images(images: str | Path, spec: ModelSpec, limit: int) -> tuple[Array, set[str]]:
+    """The first SEARCH_IMAGES calibration images, (N, H, W, 3), and the digests of all of them."""
     search: list[Rgb] = []
-    seen = set()
+    digests = set()
     for rgb in images_from(images, spec, limit):
-        seen.add(digest(rgb))
-        if len(search) < SEARCHED:
+        digests.add(digest(rgb))
+        if len(search) < SEARCH_IMAGES:
             search.append(rgb)
-    return np.stack(search), seen
+    return np.stack(search), digests
 
 
 def digest(rgb: Rgb) -> str:
-    """A hash of the pixels."""
+    """The SHA-256 of the pixels."""
     return hashlib.sha256(np.ascontiguousarray(rgb).data).hexdigest()

@@ -1,1 +1,1 @@
-"""Latency that can be trusted: scenarios, samples, caveats."""
+"""Latency benchmarks: scenarios, samples, diagnostics."""

@@ -1,4 +1,4 @@
-"""How long one frame takes, from rgb in memory to a mask in memory, stage by stage."""
+"""The latency of one frame, from rgb in memory to a mask in memory, by stage."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.measure.device import describe_device, package_versions
-from edgeseg.measure.diagnostic import Diagnostic, caveats_from_run
+from edgeseg.measure.diagnostic import Diagnostic, diagnostics_from_run
 from edgeseg.measure.load import Load, LoadMeter
 from edgeseg.measure.recorder import Summary
 from edgeseg.progress import Progress, silent
@@ -19,7 +19,7 @@ from edgeseg.segmenter import Segmenter
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured, with every raw sample in milliseconds."""
+    """The result of `measure_latency`. samples: raw latencies in milliseconds by stage."""
 
     samples: dict[str, list[float]]
     latency: dict[str, Summary]
@@ -28,21 +28,21 @@ class Measurement:
     threads: int | None
     device: dict[str, Any]
     versions: dict[str, str]
-    caveats: tuple[Diagnostic, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
     @property
     def frames(self) -> int:
-        """How many frames were timed."""
+        """The number of timed frames."""
         return len(self.samples["total"])
 
     @property
     def fps(self) -> float:
-        """Frames a second, one after the other: the inverse of the mean latency."""
+        """Frames per second, one after the other: the inverse of the mean latency."""
         return 1e3 / self.latency["total"].mean_ms
 
     @property
     def cpu_ms(self) -> float:
-        """Own CPU time a frame in milliseconds, all threads."""
+        """CPU time of this process per frame in milliseconds, all threads."""
         return self.load.cpu_seconds * 1e3 / self.frames
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Measurement:
             "cpu_ms": self.cpu_ms,
             "foreign_cores": self.load.foreign_cores,
             "latency": {stage: summary.to_dict() for stage, summary in self.latency.items()},
-            "caveats": [caveat.to_dict() for caveat in self.caveats],
+            "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
             "device": self.device,
             "versions": self.versions,
             "samples": self.samples,
@@ -64,23 +64,23 @@ class Measurement:
 
 def measure_latency(
     segmenter: Segmenter,
-    pictures: Sequence[NDArray[np.uint8]],
+    frames: Sequence[NDArray[np.uint8]],
     *,
     n: int = 200,
     warm_up: int = 20,
     threads: int | None = None,
     progress: Progress = silent,
 ) -> Measurement:
-    """Segment `pictures` in turn, `warm_up` times unmeasured and then `n` times measured.
+    """Segment `frames` in turn, first `warm_up` times without and then `n` times with measurement.
 
-    threads: what the segmenter was opened with; kept in the record.
+    threads: the number that the segmenter was opened with, for the record.
     """
     for index in range(warm_up):
-        segmenter.segment(pictures[index % len(pictures)])
+        segmenter.segment(frames[index % len(frames)])
     segmenter.clear_latency()
     meter = LoadMeter()
     for index in range(n):
-        segmenter.segment(pictures[index % len(pictures)])
+        segmenter.segment(frames[index % len(frames)])
         progress("bench", index + 1, n)
     load = meter.load()
     return Measurement(
@@ -91,5 +91,5 @@ def measure_latency(
         threads=threads,
         device=describe_device(),
         versions=package_versions(("edgeseg", "numpy", segmenter.artifact.engine or "onnxruntime")),
-        caveats=tuple(caveats_from_run(load, n)),
+        diagnostics=tuple(diagnostics_from_run(load, n)),
     )

@@ -74,6 +74,6 @@ def command(
             ]
         ],
     )
-    for caveat in result.caveats:
-        note(f"caveat: {caveat.message} ({caveat.hint})")
+    for diagnostic in result.diagnostics:
+        note(f"warning: {diagnostic.message} ({diagnostic.hint})")
     wrote(None, f"edgeseg eval {artifact.path} --data URI")

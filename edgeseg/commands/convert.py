@@ -189,7 +189,7 @@ def facts_of(made: Conversion) -> dict[str, Any]:
         "agreement": artifact.agreement.to_dict(),
         "layers": count_precisions(artifact.layers),
         "licence": artifact.spec.licence,
-        "verdict": made.summary or None,
+        "summary": made.summary or None,
         "decision": dict(artifact.decision) or None,
         "plot": str(made.plot) if made.plot else None,
     }
@@ -214,26 +214,26 @@ def print_decision(decision: Decision) -> None:
     """All candidates, the fastest last."""
     from edgeseg.commands.terminal import print_table
 
-    print(judged_text(decision))
+    print(evaluation_text(decision))
     print_table(
         ["candidate", "p50 ms", "own CPU ms", "latency to float", "accuracy (95%)", "within", "float blocks"],
-        [row_from_candidate(each) for each in decision.field.candidates],
+        [row_from_candidate(each) for each in decision.candidate_set.candidates],
     )
 
 
-def judged_text(decision: Decision) -> str:
-    """What the candidates were judged on."""
-    on = decision.judged["judged_on"]
+def evaluation_text(decision: Decision) -> str:
+    """The images that the candidates were evaluated on."""
+    on = decision.conditions["evaluated_on"]
     by = "mIoU against the labels" if on["labelled"] else "no labels: agreement with the float engine decides"
-    return f"judged on {on['pictures']} pictures of {on['source']} ({by})"
+    return f"evaluated on {on['images']} images of {on['source']} ({by})"
 
 
 def row_from_candidate(candidate: Candidate) -> list[str]:
     """One line of the table; dashes where nothing was measured."""
-    lap, cost, ratio = candidate.lap, candidate.cost, candidate.ratio
-    times = [f"{lap.latency.p50_ms:.2f}", f"{lap.cpu_ms:.2f}"] if lap else ["-", "-"]
+    timing, cost, ratio = candidate.timing, candidate.cost, candidate.ratio
+    times = [f"{timing.latency.p50_ms:.2f}", f"{timing.cpu_ms:.2f}"] if timing else ["-", "-"]
     held = f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "-"
-    accuracy = f"{cost.text()} ({cost.doubt()})" if cost else candidate.problem
+    accuracy = f"{cost.text()} ({cost.interval()})" if cost else candidate.problem
     blocks = ", ".join(block.name for block in candidate.blocks) or "-"
     return [candidate.name, *times, held, accuracy, "yes" if candidate.is_within else "no", blocks]
 

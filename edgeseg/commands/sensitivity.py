@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from edgeseg.progress import Progress
 
 LEVELS = ("blocks", "layers")
-Found = dict[str, list["Effect"]]
+Effects = dict[str, list["Effect"]]  # by level
 
 
 def command(
     model: Model,
     data: Annotated[
-        str | None, typer.Option("--data", metavar="URI", help="Pictures to judge on; labels give mIoU.")
+        str | None, typer.Option("--data", metavar="URI", help="Images to evaluate on; labels give mIoU.")
     ] = None,
     engine: Engine = None,
     images: Annotated[
@@ -34,20 +34,24 @@ def command(
     ] = None,
     ranges: Annotated[Path | None, typer.Option("--ranges", metavar="FILE", help="A range table made before.")] = None,
     limit: Limit = 100,
-    judge: Annotated[int, typer.Option("--judge", min=8, help="How many pictures to judge on, chosen by seed.")] = 64,
-    layers: Annotated[bool, typer.Option("--layers", help="Every layer too, one by one: takes its time.")] = False,
+    judge: Annotated[
+        int, typer.Option("--judge", min=8, help="Number of images to evaluate on, selected by seed.")
+    ] = 64,
+    layers: Annotated[bool, typer.Option("--layers", help="Also each layer alone; slow.")] = False,
     flips: Annotated[
-        int, typer.Option("--flips", min=0, help="Draw the pixels that flip, in that many of the worst pictures.")
+        int, typer.Option("--flips", min=0, help="Draw the pixels whose label changes, in the N worst images.")
     ] = 0,
     threads: Threads = None,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="For the plots.")] = ENGINES_FOLDER,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the plots.")
+    ] = ENGINES_FOLDER,
     as_json: Json = False,
 ) -> None:
-    """Rank the blocks of MODEL by what int8 costs in them alone, with the time that leaving them float takes.
+    """Rank the blocks of MODEL by the accuracy that int8 costs in each, with the time that float would cost.
 
-    Ctrl-C ends with what was measured so far.
+    Ctrl-C prints the results so far.
     """
-    from edgeseg.autotune.autotune import check_decidable
+    from edgeseg.autotune.autotune import check_measurable
     from edgeseg.autotune.sensitivity import Sensitivity
     from edgeseg.commands.terminal import note, shown_progress, wrote
     from edgeseg.conversion import scratch_in
@@ -55,35 +59,34 @@ def command(
     from edgeseg.engines.options import RunOptions
 
     engine = engine or default_engine()
-    check_decidable(open_engine(engine))
+    check_measurable(open_engine(engine))
     check_ranges_available(model, images, ranges)
-    found: Found = {level: [] for level in LEVELS[: 1 + layers]}
-    stopped, drawn = False, []
+    effects: Effects = {level: [] for level in LEVELS[: 1 + layers]}
+    interrupted = False
     with scratch_in(output) as scratch:
         with shown_progress() as progress:
-            question = question_from_options(model, engine, ranges, data, images, limit, scratch, progress)
-            question = dataclasses.replace(
-                question, panel=fewer(question.panel, judge), run=RunOptions(threads=threads)
-            )
+            request = request_from_options(model, engine, ranges, data, images, limit, scratch, progress)
+            evaluation_set = with_fewer_images(request.evaluation_set, judge)
+            request = dataclasses.replace(request, evaluation_set=evaluation_set, run=RunOptions(threads=threads))
             progress("int8", 0, None)
-            study = Sensitivity(question, scratch)
+            study = Sensitivity(request, scratch)
             try:
-                measure(study, found, progress)
+                measure(study, effects, progress)
             except KeyboardInterrupt:
-                stopped = True
-        name = f"{question.onnx.path.stem}.{engine}"
-        drawn = plots(output, name, study, found)
-        if flips and not stopped:
-            drawn.append(flip_sheet(output / f"{name}.flips.png", study, flips))
-    show(model, engine, study, found, stopped, as_json)
-    for path in drawn:
+                interrupted = True
+        name = f"{request.onnx.path.stem}.{engine}"
+        paths = plots(output, name, study, effects)
+        if flips and not interrupted:
+            paths.append(label_change_sheet(output / f"{name}.flips.png", study, flips))
+    show(model, engine, study, effects, interrupted, as_json)
+    for path in paths:
         wrote(path)
-    if stopped:
-        done = ", ".join(f"{len(effects)} {level}" for level, effects in found.items())
-        note(f"stopped: these are the {done} until then")
+    if interrupted:
+        done = ", ".join(f"{len(rows)} {level}" for level, rows in effects.items())
+        note(f"interrupted after {done}")
         raise KeyboardInterrupt
-    judged = f" --data {shlex.quote(data)}" if data else ""
-    wrote(None, f"edgeseg convert {model} --engine {engine} --precision auto{judged}")
+    data_option = f" --data {shlex.quote(data)}" if data else ""
+    wrote(None, f"edgeseg convert {model} --engine {engine} --precision auto{data_option}")
 
 
 def check_ranges_available(model: str, images: str | None, ranges: Path | None) -> None:
@@ -97,11 +100,11 @@ def check_ranges_available(model: str, images: str | None, ranges: Path | None) 
         raise MismatchError(message, hint=hint, code="ES-RANGES-MISSING")
 
 
-def question_from_options(
+def request_from_options(
     model: str, engine: str, ranges: Path | None, data: str | None, images: str | None, limit: int,
     scratch: Path, progress: Progress,
 ) -> SearchRequest:  # fmt: skip
-    """What is to be measured: the float ONNX of MODEL in `scratch`, its ranges and the pictures."""
+    """The float ONNX of MODEL in `scratch`, its ranges and the evaluation set."""
     from edgeseg.autotune.autotune import SearchRequest
     from edgeseg.autotune.evaluation_set import evaluation_set_from_options
     from edgeseg.conversion import float_onnx, range_table
@@ -109,70 +112,69 @@ def question_from_options(
 
     progress("export", 0, None)
     onnx, _ = float_onnx(model, scratch, images=images)
-    panel = evaluation_set_from_options(onnx.spec, data, images, limit)
+    evaluation_set = evaluation_set_from_options(onnx.spec, data, images, limit)
     table = range_table(model, onnx, ranges=ranges, images=images, limit=limit, progress=progress)
-    return SearchRequest(onnx, table, open_engine(engine), panel)
+    return SearchRequest(onnx, table, open_engine(engine), evaluation_set)
 
 
-def fewer(panel: EvaluationSet, count: int) -> EvaluationSet:
-    """`panel` with `count` pictures to judge on, drawn by seed."""
+def with_fewer_images(evaluation_set: EvaluationSet, count: int) -> EvaluationSet:
+    """`evaluation_set` with `count` images, selected by seed."""
     from edgeseg.datasets.pick import drawn
 
-    return dataclasses.replace(panel, judged=drawn(panel.judged, count))
+    return dataclasses.replace(evaluation_set, images=drawn(evaluation_set.images, count))
 
 
-def measure(study: Sensitivity, found: Found, progress: Progress) -> None:
-    """Fill `found`, one block or layer after the other, so that what is done is there whenever this is stopped."""
+def measure(study: Sensitivity, effects: Effects, progress: Progress) -> None:
+    """Add to `effects` block by block and layer by layer; after an interrupt they are those so far."""
     from edgeseg.autotune.blocks import Block, blocks_from_layers
 
     single = [Block(layer.removesuffix("/Conv"), (layer,)) for layer in study.layers]
     for level, blocks in zip(LEVELS, (blocks_from_layers(study.layers), single)):
-        for number, block in enumerate(blocks if level in found else ()):
+        for number, block in enumerate(blocks if level in effects else ()):
             progress(level, number, len(blocks))
-            found[level].append(study.measured(block))
+            effects[level].append(study.measure(block))
             progress(level, number + 1, len(blocks))
 
 
-def plots(folder: Path, name: str, study: Sensitivity, found: Found) -> list[Path]:
-    """Draw each level that has rows; those that were drawn."""
-    from edgeseg.autotune.sensitivity_plot import draw_sensitivity
+def plots(folder: Path, name: str, study: Sensitivity, effects: Effects) -> list[Path]:
+    """Plot each level that has rows, and return the paths."""
+    from edgeseg.autotune.plots import draw_sensitivity
 
-    paths = {level: folder / f"{name}.{'' if level == 'blocks' else level + '.'}sensitivity.png" for level in found}
+    paths = {level: folder / f"{name}.{'' if level == 'blocks' else level + '.'}sensitivity.png" for level in effects}
     title = f"{name.replace('.', ' on ')}, {whole_text(study)}"
-    return [
-        paths[level] for level, effects in found.items() if effects and draw_sensitivity(paths[level], effects, title)
-    ]
+    return [paths[level] for level, rows in effects.items() if rows and draw_sensitivity(paths[level], rows, title)]
 
 
-def flip_sheet(path: Path, study: Sensitivity, count: int) -> Path:
-    """Draw the pictures in which int8 changes most labels."""
+def label_change_sheet(path: Path, study: Sensitivity, count: int) -> Path:
+    """Draw the label changes of the images in which int8 changes most labels."""
     from edgeseg.autotune.label_changes import LEGEND, draw_label_changes, worst
     from edgeseg.commands.terminal import note
 
-    pictures = [study.panel.judged[index] for index in worst(study.scores.agreement, count)]
-    with study.trial.open(study.reference) as plain, study.trial.open(study.int8) as int8:
-        ignore = study.panel.counted[1] if study.panel.counted else 255
-        draw_label_changes(path, pictures, plain, int8, ignore, study.panel.match)
-    note(f"flips: {LEGEND}")
+    evaluation_set, open_engine = study.evaluation_set, study.evaluator.open
+    images = [evaluation_set.images[index] for index in worst(study.scores.agreement, count)]
+    with open_engine(study.reference) as reference, open_engine(study.int8) as int8:
+        ignore = evaluation_set.classes[1] if evaluation_set.classes else 255
+        draw_label_changes(path, images, reference, int8, ignore, evaluation_set.match)
+    note(f"changed labels: {LEGEND}")
     return path
 
 
-def show(model: str, engine: str, study: Sensitivity, found: Found, stopped: bool, as_json: bool) -> None:
-    """All that was measured, the costliest first."""
+def show(model: str, engine: str, study: Sensitivity, effects: Effects, interrupted: bool, as_json: bool) -> None:
+    """Print all effects, the costliest first."""
     from edgeseg.autotune.sensitivity import ranked
     from edgeseg.commands.terminal import print_json, print_table
 
     if as_json:
-        data: dict[str, Any] = {"model": model, "engine": engine, "interrupted": stopped, **study.to_dict()}
-        print_json(data | {level: [each.to_dict() for each in ranked(effects)] for level, effects in found.items()})
+        data: dict[str, Any] = {"model": model, "engine": engine, "interrupted": interrupted, **study.to_dict()}
+        print_json(data | {level: [each.to_dict() for each in ranked(rows)] for level, rows in effects.items()})
         return
-    unit = "labels changed, % (95%)" if study.panel.counted is None else "mIoU lost (95%)"
+    unit = "labels changed, % (95%)" if study.evaluation_set.classes is None else "mIoU lost (95%)"
     columns = [unit, "labels as float, %", "SQNR dB", "float adds ms", "float adds % (95%)"]
-    print(f"in int8 alone: judged on {len(study.judge)} pictures of {study.panel.source}")
-    for level, effects in found.items():
-        rows = [row_from_effect(each) for each in (study.whole, *ranked(effects))]
-        print_table([level.removesuffix("s"), "layers", *columns], rows)
-    if study.panel.counted is not None:
+    print(f"each block alone in int8, evaluated on {len(study.scorer)} images of {study.evaluation_set.source}")
+    for level, rows in effects.items():
+        cells = [row_from_effect(each) for each in (study.whole, *ranked(rows))]
+        print_table([level.removesuffix("s"), "layers", *columns], cells)
+    if study.evaluation_set.classes is not None:
         print_table(["class", "IoU float", "IoU int8", "lost"], list(class_rows(study)))
 
 
@@ -180,8 +182,8 @@ def row_from_effect(effect: Effect) -> list[str]:
     """One line of the table."""
     sqnr = "-" if effect.sqnr_db is None else f"{effect.sqnr_db:.1f}"
     times = ["-", "-"]
-    if (weight := effect.weight) is not None:
-        times = [f"{weight.lost_ms:.2f}", interval(weight.ratio, lambda ratio: 100 * (ratio - 1), 1)]
+    if (ablation := effect.ablation) is not None:
+        times = [f"{ablation.lost_ms:.2f}", interval(ablation.ratio, lambda ratio: 100 * (ratio - 1), 1)]
     loss, same = interval(effect.loss, lambda share: 100 * share, 2), f"{100 * effect.agreement.value:.2f}"
     return [effect.block.name, str(len(effect.block.layers)), loss, same, sqnr, *times]
 
@@ -193,17 +195,18 @@ def interval(figure: Estimate, unit: Callable[[float], float], digits: int) -> s
 
 
 def class_rows(study: Sensitivity) -> Sequence[list[str]]:
-    """The IoU of each class, float and in int8 throughout, those that lose most first."""
+    """The IoU of each class by the float and the int8 engine, the largest loss first."""
     rows = sorted(study.classes(), key=lambda row: row[2] - row[1])
     return [
-        [name, f"{100 * plain:.2f}", f"{100 * int8:.2f}", f"{100 * (plain - int8):.2f}"] for name, plain, int8 in rows
+        [name, f"{100 * before:.2f}", f"{100 * after:.2f}", f"{100 * (before - after):.2f}"]
+        for name, before, after in rows
     ]
 
 
 def whole_text(study: Sensitivity) -> str:
-    """What int8 throughout does, in words."""
-    loss, weight = study.whole.loss, study.whole.weight
-    what = "% of the labels changed" if study.panel.counted is None else "points of mIoU lost"
+    """The effect of int8 for all layers, in words."""
+    loss, ablation = study.whole.loss, study.whole.ablation
+    what = "% of the labels changed" if study.evaluation_set.classes is None else "points of mIoU lost"
     lost = f"{interval(loss, lambda share: 100 * share, 2)} {what}"
-    faster = f", {weight.ratio.value:.2f}x faster" if weight else ""
-    return f"all in int8: {lost} on {len(study.judge)} pictures{faster}"
+    faster = f", {ablation.ratio.value:.2f}x faster" if ablation else ""
+    return f"all in int8: {lost} on {len(study.scorer)} images{faster}"

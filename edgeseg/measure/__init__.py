@@ -1,1 +1,1 @@
-"""What a figure rests on: samples, clocks, own CPU time, foreign load, the device."""
+"""Measurement: samples, clocks, CPU time of this process, load by others, the device."""

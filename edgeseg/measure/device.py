@@ -1,4 +1,4 @@
-"""What a figure was measured on: the processor, its instructions, the memory and the versions. Never who or where."""
+"""The machine of a measurement: processor, instructions, memory and versions; no user and no host name."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ BF16_FEATURES = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 def describe_device() -> dict[str, Any]:
-    """Plain data about this machine: no host name, no path, no user. What cannot be found out is "" or empty.
+    """Plain data about this machine, without host name, path or user. Unknown values are "" or empty.
 
-    cores: physical ones of the machine; threads: logical ones that this process may run on; memory_mib: installed.
+    cores: physical ones; threads: logical cores that this process may run on; memory_mib: installed.
     """
     return {
         "cpu": cpu_name(),
@@ -41,12 +41,12 @@ def describe_device() -> dict[str, Any]:
 
 
 def has_native_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 by itself; False where that cannot be found out."""
+    """Whether the processor has bfloat16 multiplication; False where that is unknown."""
     return not BF16_FEATURES.isdisjoint(cpu_features())
 
 
 def available_threads() -> int:
-    """How many logical cores this process may run on: `taskset` and containers with a CPU set make it fewer."""
+    """The number of logical cores that this process may run on, which `taskset` and containers can reduce."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -66,7 +66,7 @@ def package_version(name: str) -> str:
 
 
 def cpu_name() -> str:
-    """The processor's marketing name, where the system tells it."""
+    """The processor's marketing name, where the system provides it."""
     return cpuinfo_field("model name") or platform.processor()
 
 
@@ -84,7 +84,7 @@ def cpu_features() -> frozenset[str]:
 
 
 def cpuinfo_field(key: str) -> str:
-    """The first value of `key` in /proc/cpuinfo; "" where there is none, or no such file."""
+    """The first value of `key` in /proc/cpuinfo; "" without such a key or file."""
     try:
         lines = CPUINFO.read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a reader of a figure has to know, as a value whose text depends on what was measured."""
+"""Diagnostics: what is doubtful about a measurement, as values with a code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FEW_SAMPLES = 100
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """code: for programs. message: what is doubtful. hint: what to do about it."""
+    """code: for programs. message: what is doubtful. hint: what to do."""
 
     code: str
     message: str
@@ -23,13 +23,13 @@ class Diagnostic:
         return asdict(self)
 
 
-def caveats_from_run(load: Load, samples: int) -> list[Diagnostic]:
-    """What is doubtful about a run with that load and that many samples."""
-    found = []
+def diagnostics_from_run(load: Load, samples: int) -> list[Diagnostic]:
+    """The diagnostics of a run with that load and number of samples."""
+    diagnostics = []
     if load.foreign_cores > FOREIGN_CORES:
-        message = f"other processes used {load.foreign_cores:.1f} cores meanwhile: wall times are too long"
-        found.append(Diagnostic("foreign-load", message, "stop them, or compare own CPU time"))
+        message = f"other processes used {load.foreign_cores:.1f} cores during the run: wall times are too high"
+        diagnostics.append(Diagnostic("foreign-load", message, "stop them, or compare CPU time"))
     if samples < FEW_SAMPLES:
-        message = f"p99 of {samples} samples is little more than their maximum"
-        found.append(Diagnostic("few-samples", message, f"measure at least {FEW_SAMPLES}: -n {FEW_SAMPLES}"))
-    return found
+        message = f"the p99 of {samples} samples is close to their maximum"
+        diagnostics.append(Diagnostic("few-samples", message, f"measure at least {FEW_SAMPLES}: -n {FEW_SAMPLES}"))
+    return diagnostics

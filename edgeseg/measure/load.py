@@ -1,4 +1,4 @@
-"""Own CPU time, and what everybody else did meanwhile: on a busy machine wall time alone says little."""
+"""CPU time of this process and load by other processes, which wall time alone does not show."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import psutil
 
 @dataclass(frozen=True)
 class Load:
-    """What happened between two moments.
+    """The load of an interval.
 
-    cpu_seconds: own CPU time, all threads, user and system.
+    cpu_seconds: CPU time of this process, all threads, user and system.
     foreign_cores: CPU time of all other processes, and time stolen by the hypervisor, per second of wall time.
     """
 
@@ -26,13 +26,13 @@ class Load:
 
 
 class LoadMeter:
-    """Starts when made; `load()` gives what happened since."""
+    """Starts on construction; `load()` gives the load since then."""
 
     def __init__(self) -> None:
         self._wall, self._own, self._all = time.perf_counter(), time.process_time(), busy_seconds()
 
     def load(self) -> Load:
-        """What happened since this meter was made."""
+        """The load since construction."""
         wall = time.perf_counter() - self._wall
         own = time.process_time() - self._own
         foreign = max(0.0, busy_seconds() - self._all - own)
@@ -40,7 +40,7 @@ class LoadMeter:
 
 
 def busy_seconds() -> float:
-    """CPU seconds that this machine was not idle since it started, all cores together."""
+    """Busy CPU seconds of this machine since it started, all cores together."""
     times = psutil.cpu_times()
     idle = times.idle + getattr(times, "iowait", 0.0)
     # guest time is part of user time already

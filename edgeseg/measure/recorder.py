@@ -1,4 +1,4 @@
-"""Raw latency samples by stage, and what they sum up to."""
+"""Raw latency samples by stage, and their summaries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-KEPT = 20_000  # samples a stage: a stream that runs for days must not grow
+MAX_SAMPLES = 20_000  # per stage: memory must not grow in a stream that runs for days
 
 
 @dataclass(frozen=True)
@@ -28,32 +28,32 @@ class Summary:
 
 
 class LatencyRecorder:
-    """Times stages. `clock` gives seconds; `sync` is called before each reading, for devices that run ahead."""
+    """Records stages. `clock` gives seconds; `sync` is called before each reading, for asynchronous devices."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter, sync: Callable[[], None] | None = None) -> None:
         self._clock, self._sync = clock, sync
         self._samples: dict[str, deque[float]] = {}
 
     def now(self) -> float:
-        """The clock, in seconds, once the device is idle."""
+        """The time in seconds, after waiting for the device."""
         if self._sync is not None:
             self._sync()
         return self._clock()
 
     def add(self, name: str, milliseconds: float) -> None:
         """Add one sample."""
-        self._samples.setdefault(name, deque(maxlen=KEPT)).append(milliseconds)
+        self._samples.setdefault(name, deque(maxlen=MAX_SAMPLES)).append(milliseconds)
 
     def samples(self, name: str) -> list[float]:
-        """The kept samples of a stage in milliseconds, oldest first."""
+        """The newest samples of a stage in milliseconds, oldest first."""
         return list(self._samples.get(name, ()))
 
     def summaries(self) -> dict[str, Summary]:
-        """One summary a stage, in the order in which the stages were first seen."""
+        """One summary per stage, in the order of their first samples."""
         return {name: summary_from_samples(samples) for name, samples in self._samples.items()}
 
     def clear(self) -> None:
-        """Forget all samples, as after a warm-up."""
+        """Remove all samples, for example after a warm-up."""
         self._samples.clear()
 
 
@@ -72,7 +72,7 @@ def summary_from_samples(samples: Sequence[float]) -> Summary:
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
     """The `percent` percentile of sorted samples, linear between neighbours (numpy's default)."""
-    place = (len(ordered) - 1) * percent / 100
-    low = math.floor(place)
+    position = (len(ordered) - 1) * percent / 100
+    low = math.floor(position)
     high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)

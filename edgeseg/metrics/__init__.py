@@ -1,4 +1,4 @@
-"""How right a model's labels are. One metric a file, each ends in `METRIC`. This table lists them.
+"""Accuracy metrics. Each file has one metric and ends in `METRIC`; the table METRICS lists them.
 
 `label_agreement` of edgeseg.metrics.agreement compares two single masks.
 """

@@ -1,4 +1,4 @@
-"""The share of pixels with equal labels, of two masks and over a data set, and how large it must be."""
+"""The share of pixels with equal labels, of two masks and over a data set, and its required minimum."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from edgeseg.errors import DataError, SizeError
 from edgeseg.metrics.metric import Counts, Labels, Metric, MetricResult, check_shapes, share, true_pixels
 
-# The least share of equal labels, by what is held against the float model that it comes from.
+# The smallest share of labels that must equal those of the float model, by what is compared with it.
 LEAST_LABELS = {
-    "export": 0.999,  # float against float, one arithmetic: only near-ties may differ
+    "export": 0.999,  # float against float with the same arithmetic: only near-ties may differ
     "adoption": 0.999,  # as above
-    # bf16 keeps 8 bits of each activation, which moves labels only where two logits all but tie.
+    # bf16 keeps 8 bits of each activation, which changes labels only where two logits are almost equal.
     "float engine": 0.98,
-    # Less is a loss that people see. A range table of another model labels far fewer.
+    # A larger loss is visible. With the range table of another model far fewer labels are equal.
     "int8 engine": 0.95,
-    # Where nobody asked for int8 it must not be noticed.
+    # Where the user did not ask for int8, its loss must not be noticeable.
     "int8 by choice": 0.99,
 }
 
@@ -27,19 +27,19 @@ def label_agreement(a: NDArray[np.integer[Any]], b: NDArray[np.integer[Any]]) ->
     """The share of pixels, 0 to 1, that have the same label in `a` and `b`."""
     if a.shape != b.shape or a.size == 0:
         raise SizeError(
-            f"masks of shape {a.shape} and {b.shape} cannot be held against each other",
-            hint="bring both to one size with labels_nearest",
+            f"masks of shape {a.shape} and {b.shape} cannot be compared",
+            hint="resize both to one size with labels_nearest",
         )
     return float(np.count_nonzero(a == b) / a.size)
 
 
 def labels_from_output(output: NDArray[Any]) -> NDArray[np.integer[Any]]:
-    """Labels (N, h, w) of logits (N, C, h, w), or of a mask as it is."""
+    """Labels (N, h, w) of logits (N, C, h, w); a mask is returned unchanged."""
     return output.argmax(1) if output.ndim == 4 else output
 
 
 class LabelAgreement:
-    """The share of pixels whose label equals the truth's, which may be another model's labels."""
+    """The share of pixels whose label equals the truth, which may be another model's labels."""
 
     def __init__(self, num_classes: int, ignore_index: int = 255, extra: int = 0) -> None:
         self.num_classes, self.ignore_index, self.extra = num_classes, ignore_index, extra
@@ -55,7 +55,9 @@ class LabelAgreement:
     def merge(self, other: LabelAgreement) -> LabelAgreement:
         """A new one with the counts of both."""
         if (self.num_classes, self.ignore_index) != (other.num_classes, other.ignore_index):
-            raise DataError("agreements over other classes cannot be added", hint="count both with the same labels")
+            raise DataError(
+                "agreements over different classes cannot be merged", hint="count both with the same labels"
+            )
         merged = LabelAgreement(self.num_classes, self.ignore_index, self.extra)
         merged.pixels = self.pixels + other.pixels
         merged.equal = self.equal + other.equal

@@ -1,4 +1,4 @@
-"""The boundary F-score: whether a mask's outlines lie where the true ones do, which mIoU hardly shows.
+"""The boundary F-score: how well a mask's outlines match the true ones, which mIoU hardly shows.
 
 Csurka, Larlus, Perronnin, "What is a good evaluation measure for semantic segmentation?", BMVC 2013. For each class:
 precision is the share of predicted boundary pixels that have a true boundary pixel of that class within a distance,
@@ -64,7 +64,7 @@ class BoundaryF:
         own, its = ((each.num_classes, each.ignore_index, each.radius) for each in (self, other))
         if own != its:
             raise DataError(
-                "boundaries of other classes or distances cannot be added", hint="count both with the same labels"
+                "boundaries of different classes or distances cannot be merged", hint="count both with the same labels"
             )
         merged = BoundaryF(self.num_classes, self.ignore_index, self.extra, radius=self.radius)
         merged.pixels, merged.counts = self.pixels + other.pixels, self.counts + other.counts
@@ -78,25 +78,25 @@ class BoundaryF:
 
 def boundary_pixels(ids: NDArray[Any], counted: Bools) -> Bools:
     """(H, W): the counted pixels with a counted neighbour, above, below, left or right, of another class."""
-    found = np.zeros(ids.shape, np.bool_)
+    boundary = np.zeros(ids.shape, np.bool_)
     for a, b in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         differ = (ids[a] != ids[b]) & counted[a] & counted[b]
-        found[a] |= differ
-        found[b] |= differ
-    return found
+        boundary[a] |= differ
+        boundary[b] |= differ
+    return boundary
 
 
 def near(boundary: Bools, radius: float) -> Bools:
     """(H, W): the pixels whose Euclidean distance to one of `boundary`, which is not empty, is at most `radius`."""
     distance = cv2.distanceTransform((~boundary).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # squares of distances are whole numbers: half of one is more than float32 can be off
+    # squared distances are integers: 0.5 is more than the error of float32
     return np.asarray(distance <= np.sqrt(np.floor(radius * radius) + 0.5))
 
 
 def f_scores(counts: Counts) -> Figures:
-    """(K,) F of `BoundaryF.counts`: 0 where only one of both has a boundary, nan where neither has."""
-    predicted, hit, true, found = counts
-    precision, recall = share(hit, predicted), share(found, true)
+    """(K,) F of `BoundaryF.counts`: 0 where only mask or truth has a boundary, nan where neither has."""
+    predicted, predicted_matches, true, true_matches = counts
+    precision, recall = share(predicted_matches, predicted), share(true_matches, true)
     scores = np.where(predicted + true > 0, 0.0, np.nan)
     total = precision + recall
     np.divide(2 * precision * recall, total, out=scores, where=total > 0)

@@ -1,4 +1,4 @@
-"""The confusion matrix of a data set, and the figures drawn from it."""
+"""The confusion matrix of a data set, and the metrics derived from it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from edgeseg.metrics.metric import (
     Labels,
     Metric,
     MetricResult,
+    check_ids,
     check_shapes,
     mean_of_known,
-    refuse_strange_ids,
     share,
 )
 
@@ -28,7 +28,7 @@ class ConfusionMatrix:
 
     counts: (num_classes, num_classes + extra) int64, a row for each true class, a column for each predicted one.
     ignore_index: the truth of pixels that are left out; it may lie outside the classes (255, -1) or be one of them.
-    extra: predicted ids behind the classes that the truth never has; they are wrong wherever they are predicted.
+    extra: number of predicted ids after the classes that the truth never has; they are always wrong.
     """
 
     def __init__(self, num_classes: int, ignore_index: int = 255, extra: int = 0) -> None:
@@ -56,7 +56,7 @@ class ConfusionMatrix:
         if own != its:
             raise DataError(
                 f"a confusion matrix of {self.num_classes} classes (ignoring {self.ignore_index}) and one of "
-                f"{other.num_classes} (ignoring {other.ignore_index}) cannot be added",
+                f"{other.num_classes} (ignoring {other.ignore_index}) cannot be merged",
                 hint="count both with the same labels",
             )
         self.counts += other.counts
@@ -75,19 +75,19 @@ class ConfusionMatrix:
         return mean_of_known(self.iou())
 
     def miou_of_true_classes(self) -> float:
-        """The mean of `iou` over the classes that occur in the truth: one that is only predicted is left out."""
+        """The mean of `iou` over the classes that occur in the truth, without those that are only predicted."""
         return mean_of_known(np.where(self._truths() > 0, self.iou(), np.nan))
 
     def pixel_accuracy(self) -> float:
-        """The share of counted pixels that are right; nan with no pixels."""
+        """The share of counted pixels that are right; nan without pixels."""
         return float(share(self._hits().sum(keepdims=True), self.counts.sum().reshape(1))[0])
 
     def mean_pixel_accuracy(self) -> float:
-        """The mean over the classes that occur in the truth of the share of their pixels that are right."""
+        """The mean, over the classes in the truth, of the share of their pixels that are right."""
         return mean_of_known(share(self._hits(), self._truths()))
 
     def result(self) -> MetricResult:
-        """All figures; overall begins with "miou", by_class has "iou" and "dice"."""
+        """All metrics; overall begins with "miou", by_class has "iou" and "dice"."""
         overall = {
             "miou": self.miou(),
             "miou_of_true_classes": self.miou_of_true_classes(),
@@ -97,7 +97,7 @@ class ConfusionMatrix:
         return MetricResult(self._truths(), overall, {"iou": self.iou(), "dice": self.dice()})
 
     def to_dict(self, names: Sequence[str]) -> dict[str, Any]:
-        """All figures, ready for JSON: a class without figures has None, `names` are those of the classes."""
+        """Plain data of all metrics, None where undefined. names: of the classes."""
         return self.result().to_dict(names)
 
     def _hits(self) -> Counts:
@@ -115,8 +115,8 @@ class ConfusionMatrix:
     def _refuse(self, labels: Labels, truth: Labels) -> None:
         """Raise the error that names the ids out of range, the truth's before the prediction's."""
         counted = truth != self.ignore_index
-        refuse_strange_ids("truth", truth[counted], self.num_classes, self.ignore_index)
-        refuse_strange_ids("predicted", labels[counted], self.num_classes + self.extra, self.ignore_index)
+        check_ids("truth", truth[counted], self.num_classes, self.ignore_index)
+        check_ids("predicted", labels[counted], self.num_classes + self.extra, self.ignore_index)
 
 
 def count_pairs(labels: Labels, truth: Labels, num_classes: int, ignore: int, extra: int = 0) -> Counts:
@@ -134,10 +134,10 @@ def count_pairs(labels: Labels, truth: Labels, num_classes: int, ignore: int, ex
 
 
 def count_pairs_numpy(labels: Labels, truth: Labels, num_classes: int, ignore: int, extra: int = 0) -> Counts:
-    """The same table without compiled code, for any integer type: the reference."""
+    """The same table by numpy, for any integer type: the reference."""
     labels, truth, end = labels.astype(np.int64), truth.astype(np.int64), num_classes + extra
-    known = (truth >= 0) & (truth < num_classes)
-    rows = np.where(truth == ignore, num_classes, np.where(known, truth, num_classes + 1))
+    valid = (truth >= 0) & (truth < num_classes)
+    rows = np.where(truth == ignore, num_classes, np.where(valid, truth, num_classes + 1))
     columns = np.where((labels >= 0) & (labels < end), labels, end)
     columns[rows == num_classes] = 0
     shape = (num_classes + 2, end + 1)
@@ -145,7 +145,7 @@ def count_pairs_numpy(labels: Labels, truth: Labels, num_classes: int, ignore: i
 
 
 def _flat(array: Labels) -> NDArray[np.uint8]:
-    """All pixels in one line, read-only and on an address of uint64, so that one compilation serves all callers."""
+    """All pixels as one read-only row, aligned to uint64, so that one compilation serves all callers."""
     flat: NDArray[np.uint8] = np.ascontiguousarray(array, np.uint8).reshape(-1)
     flat = flat.view() if flat.ctypes.data % 8 == 0 else flat.copy()
     flat.flags.writeable = False
@@ -160,9 +160,10 @@ def _count(
     columns: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> None:
-    """Count eight pixels at once where they are alike, else one by one.
+    """Count eight pixels at once where they are equal, otherwise one by one.
 
-    Neighbouring pixels mostly fall into one bin; four tables in turn spare the wait for its last increment.
+    Neighbouring pixels mostly fall into the same bin; alternating between four tables avoids waiting for its last
+    increment.
     """
     whole = truth.size // 8 * 8
     label_words, truth_words = labels[:whole].view(np.uint64), truth[:whole].view(np.uint64)

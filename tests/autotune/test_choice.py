@@ -1,4 +1,4 @@
-"""Which precision and which engine `convert` chooses where nobody names one, and what it says of that."""
+"""The precision and the engine that `convert` chooses by default, and the summary."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def ranges(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def say_faster(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
-    """Set what the race finds: on a busy machine and a small network it may find anything."""
+    """Set whether int8 is faster: for a small network on a busy machine a benchmark may give any result."""
 
     def say(faster: bool) -> None:
         said = property(lambda each: faster and each.name == "int8")
@@ -56,7 +56,7 @@ def say_faster(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
 
 
 def short(least: float) -> Auto:
-    """What is done where no precision is named, for a network that guesses: with another share of equal labels."""
+    """The default search with another share of equal labels, for an untrained network."""
     return Auto(Budget(min_agreement=least), short=True)
 
 
@@ -70,7 +70,7 @@ def test_int8_is_kept_where_it_is_faster_and_keeps_the_labels(
     assert made.engine.precision is Precision.INT8
     assert made.summary.startswith("int8 kept: ")
     assert "of the labels" in made.summary
-    assert Artifact.open(made.engine.path).decision["verdict"] == made.summary
+    assert Artifact.open(made.engine.path).decision["summary"] == made.summary
     names = {each["name"] for each in made.engine.decision["candidates"]}
     assert names == {"fp32", "int8"}
     assert (made.plot, made.ranges) == (None, ranges)
@@ -113,7 +113,7 @@ def test_labelled_images_decide_by_miou(ranges: Path, tmp_path: Path, say_faster
     made = convert(tmp_path / "street.onnx", engine="onnxruntime", precision=auto, ranges=ranges, out=tmp_path / "out")
     assert made.engine.precision is Precision.INT8
     assert "mIoU" in made.summary
-    assert made.engine.decision["judged_on"]["labelled"]
+    assert made.engine.decision["evaluated_on"]["labelled"]
     assert made.engine.agreement.images == data
 
 
@@ -130,7 +130,7 @@ def test_images_beside_labelled_data_and_ranges_are_not_calibrated_on(
         ranges=ranges,
         out=tmp_path / "out",
     )
-    assert made.engine.decision["judged_on"]["labelled"]
+    assert made.engine.decision["evaluated_on"]["labelled"]
 
 
 def image_folder(folder: Path, count: int) -> Path:
@@ -193,7 +193,7 @@ def test_noise_decides_nothing(
     assert made.engine.precision is Precision.FP32
     assert made.summary.startswith("fp32 chosen: ")
     assert "--images FOLDER" in made.summary
-    assert "--images FOLDER" not in caplog.text  # the verdict says it
+    assert "--images FOLDER" not in caplog.text  # the summary has it
     images = image_folder(tmp_path / "images", 30)
     made = convert(source.path, **options, images=images, out=tmp_path / "out")
     assert "noise" not in made.summary
@@ -226,7 +226,7 @@ def test_where_the_engine_cannot_run_nothing_is_measured_and_everybody_is_told(
     summary = "int8 chosen: not measured here: this machine has no NVIDIA driver"
     assert summary in done.out
     engine = Artifact.open(tmp_path / "out" / "street.onnxruntime.int8.onnx")
-    assert engine.decision == {"verdict": summary, "device": "cpu"}
+    assert engine.decision == {"summary": summary, "device": "cpu"}
     assert not engine.agreement.is_of_engine
 
 
@@ -259,7 +259,7 @@ def test_an_int8_engine_that_cannot_be_built_leaves_float(
         tmp_path / "street.onnx", engine="onnxruntime", precision=precision, ranges=ranges, out=tmp_path / "out"
     )
     assert made.engine.precision is Precision.FP32
-    assert made.summary.startswith("fp32 kept: int8 is out: ")
+    assert made.summary.startswith("fp32 kept: int8 is excluded: ")
     assert "no kernel for int8" in made.summary
 
 
@@ -332,7 +332,7 @@ def test_int8_that_changes_few_labels_is_taken_with_a_warning(
     labels = made.engine.agreement.labels
     assert labels is not None
     assert labels >= 0.95
-    warned = [message for message in caplog.messages if "of the pixels as the float model does" in message]
+    warned = [message for message in caplog.messages if f"{labels:.1%}" in message]
     assert len(warned) == (labels < 0.99)
     assert all("synthetic street images" in message for message in warned)
 
@@ -381,7 +381,7 @@ def test_all_races_are_on_the_device_and_the_threads_that_will_be_used(
         opened.append((device, threads))
         return open_segmenter(path, device=device, threads=threads)
 
-    for place in ("choice", "decide", "trial"):
+    for place in ("choice", "autotune", "candidate"):
         monkeypatch.setattr(f"edgeseg.autotune.{place}.open_segmenter", watched)
     out, device = tmp_path / "out", BuildOptions(device="cpu")
     made = convert(tmp_path / "street.onnx", engine="auto", ranges=ranges, options=device, threads=1, out=out)
@@ -407,8 +407,8 @@ def test_a_long_search_judges_on_images_beside_ranges_too(ranges: Path, tmp_path
         ranges=ranges,
         out=tmp_path / "out",
     )
-    judged = made.engine.decision["judged_on"]
-    assert (judged["source"], judged["pictures"]) == (data, 14)
+    evaluated_on = made.engine.decision["evaluated_on"]
+    assert (evaluated_on["source"], evaluated_on["images"]) == (data, 14)
 
 
 def test_a_choice_is_used_again_and_made_again_for_other_versions(

@@ -102,7 +102,7 @@ def test_bench_has_latency_by_stage_with_raw_samples(run: Run, engine: str) -> N
     assert (data["frames"], data["warm_up"], data["threads"], data["size"]) == (4, 1, 1, "64x32")
     assert set(data["latency"]) == {"total", "resize", "infer", "upsample"}
     assert len(data["samples"]["total"]) == 4
-    assert {caveat["code"] for caveat in data["caveats"]} >= {"few-samples"}
+    assert {each["code"] for each in data["diagnostics"]} >= {"few-samples"}
 
 
 def test_inspect_has_layers_with_what_was_requested_and_obtained(run: Run, engine: str) -> None:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from edgeseg.measure import load as module
-from edgeseg.measure.diagnostic import caveats_from_run
+from edgeseg.measure.diagnostic import diagnostics_from_run
 from edgeseg.measure.load import Load, LoadMeter
 
 
@@ -58,9 +58,9 @@ def test_rounding_never_makes_foreign_load_negative(monkeypatch: pytest.MonkeyPa
     assert LoadMeter().load().foreign_cores == 0.0
 
 
-def test_foreign_load_and_few_samples_are_caveats() -> None:
-    assert caveats_from_run(Load(1.0, 1.0, 0.0), 200) == []
-    found = caveats_from_run(Load(1.0, 1.0, 1.5), 30)
-    assert [caveat.code for caveat in found] == ["foreign-load", "few-samples"]
-    assert found[0].message == "other processes used 1.5 cores meanwhile: wall times are too long"
-    assert "30 samples" in found[1].message
+def test_foreign_load_and_few_samples_are_diagnosed() -> None:
+    assert diagnostics_from_run(Load(1.0, 1.0, 0.0), 200) == []
+    diagnostics = diagnostics_from_run(Load(1.0, 1.0, 1.5), 30)
+    assert [each.code for each in diagnostics] == ["foreign-load", "few-samples"]
+    assert "1.5 cores" in diagnostics[0].message
+    assert "30 samples" in diagnostics[1].message

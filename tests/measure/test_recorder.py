@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseg.measure.recorder import KEPT, LatencyRecorder, percentile, summary_from_samples
+from edgeseg.measure.recorder import MAX_SAMPLES, LatencyRecorder, percentile, summary_from_samples
 
 samples = st.lists(st.floats(0, 1e6), min_size=1, max_size=200)
 
@@ -43,9 +43,9 @@ def test_a_stage_without_samples_has_none() -> None:
 
 def test_samples_do_not_grow_for_ever() -> None:
     recorder = LatencyRecorder()
-    for index in range(KEPT + 10):
+    for index in range(MAX_SAMPLES + 10):
         recorder.add("infer", float(index))
-    assert len(recorder.samples("infer")) == KEPT
-    assert recorder.samples("infer")[-1] == KEPT + 9
+    assert len(recorder.samples("infer")) == MAX_SAMPLES
+    assert recorder.samples("infer")[-1] == MAX_SAMPLES + 9
     recorder.clear()
     assert recorder.summaries() == {}

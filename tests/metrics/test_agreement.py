@@ -16,6 +16,6 @@ def test_share_of_equal_labels() -> None:
 def test_sizes_that_differ_or_are_empty() -> None:
     with pytest.raises(SizeError) as caught:
         label_agreement(np.zeros((2, 2), np.uint8), np.zeros((4, 2), np.uint8))
-    assert caught.value.message == "masks of shape (2, 2) and (4, 2) cannot be held against each other"
+    assert "(2, 2) and (4, 2)" in caught.value.message
     with pytest.raises(SizeError):
         label_agreement(np.zeros((0, 2), np.uint8), np.zeros((0, 2), np.uint8))

@@ -172,21 +172,20 @@ def test_ids_out_of_range_are_named_and_nothing_is_added(dtype: type) -> None:
     matrix = ConfusionMatrix(19)
     with pytest.raises(DataError) as caught:
         matrix.update(good, bad)
-    assert caught.value.message == "4 truth pixels have ids outside 0 to 18: 19, 33"
-    assert caught.value.hint == ("map them to classes, or to the ignored id 255, or check the number of classes")
+    assert "4 truth pixels" in caught.value.message
+    assert "19, 33" in caught.value.message
     with pytest.raises(DataError) as caught:
         matrix.update(bad, good)
-    assert caught.value.message == "4 predicted pixels have ids outside 0 to 18: 19, 33"
+    assert "4 predicted pixels" in caught.value.message
     assert matrix.counts.sum() == 0
-    matrix.update(bad, np.full_like(good, 255))  # what is predicted where the truth is ignored is nobody's business
+    matrix.update(bad, np.full_like(good, 255))  # predictions on ignored pixels do not count
     assert matrix.counts.sum() == 0
 
 
 def test_other_errors() -> None:
-    with pytest.raises(SizeError) as caught:
+    with pytest.raises(SizeError, match=r"\(2, 2\).*\(2, 3\)"):
         counted(np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8), 2)
-    assert caught.value.message == "labels of shape (2, 2) for a truth of shape (2, 3)"
-    with pytest.raises(DataError, match=r"a confusion matrix of 2 classes \(ignoring 255\) and one of 3"):
+    with pytest.raises(DataError, match=r"2 classes .*3"):
         ConfusionMatrix(2).merge(ConfusionMatrix(3))
     with pytest.raises(DataError, match="1 names for 2 classes"):
         ConfusionMatrix(2).to_dict(["road"])

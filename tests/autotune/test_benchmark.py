@@ -1,4 +1,4 @@
-"""Races: long enough to tell who is faster, and no longer."""
+"""Benchmarks take as many rounds as are needed to decide which engine is faster."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from edgeseg.autotune import benchmark as races
-from edgeseg.autotune.benchmark import ALIKE, PATIENCE, benchmark, is_in_doubt
+from edgeseg.autotune.benchmark import EQUAL_WIDTH, MAX_EXTENSION, benchmark, is_uncertain
 from edgeseg.autotune.estimate import Estimate
 
 RGB = np.zeros((2, 2, 3), np.uint8)
@@ -16,7 +15,7 @@ ROUNDS = 5
 
 
 class Clocked:
-    """Stands for a segmenter whose n-th turn takes `milliseconds(n)`."""
+    """A fake segmenter whose n-th turn takes `milliseconds(n)`."""
 
     def __init__(self, milliseconds: Callable[[int], float]) -> None:
         self.milliseconds, self.turns = milliseconds, 0
@@ -30,38 +29,38 @@ def without_a_clock(monkeypatch: pytest.MonkeyPatch) -> None:
         segmenter.turns += 1
         return [segmenter.milliseconds(segmenter.turns)] * 3
 
-    monkeypatch.setattr(races, "one_turn", turn)
+    monkeypatch.setattr("edgeseg.autotune.benchmark.one_turn", turn)
 
 
 def rounds_until_clear(milliseconds: Callable[[int], float], base: str | None = "float") -> tuple[int, Estimate]:
     runners = {"float": Clocked(lambda number: 10), "int8": Clocked(milliseconds)}
-    laps = benchmark(runners, RGB, rounds=ROUNDS, base=base)
-    assert len(laps["int8"].rounds) == len(laps["float"].rounds) == runners["int8"].turns
-    return runners["int8"].turns, laps["int8"].ratio_to(laps["float"])
+    timings = benchmark(runners, RGB, rounds=ROUNDS, base=base)
+    assert len(timings["int8"].rounds) == len(timings["float"].rounds) == runners["int8"].turns
+    return runners["int8"].turns, timings["int8"].ratio_to(timings["float"])
 
 
 @pytest.mark.parametrize("milliseconds", [5, 9.9, 10, 10.1, 20])
-def test_a_clear_race_ends_at_once(milliseconds: float) -> None:
+def test_a_clear_benchmark_ends_at_once(milliseconds: float) -> None:
     assert rounds_until_clear(lambda number: milliseconds) == (ROUNDS, Estimate(*[milliseconds / 10] * 3))
 
 
-def test_a_disturbed_race_goes_on_until_it_is_clear() -> None:
+def test_a_disturbed_benchmark_continues_until_it_is_clear() -> None:
     rounds, ratio = rounds_until_clear(lambda number: 30 if number in (2, 4) else 7)
     assert rounds == 2 * ROUNDS
     assert ratio.high < 1
 
 
-def test_without_a_base_nobody_asks_who_is_faster() -> None:
+def test_without_a_base_there_are_no_further_rounds() -> None:
     assert rounds_until_clear(lambda number: 30 if number in (2, 4) else 7, base=None)[0] == ROUNDS
 
 
-def test_what_cannot_be_told_ends_after_some_time() -> None:
+def test_an_undecided_benchmark_ends() -> None:
     rounds, ratio = rounds_until_clear(lambda number: 5 + 10 * (number % 2))
-    assert rounds == PATIENCE * ROUNDS
+    assert rounds == MAX_EXTENSION * ROUNDS
     assert ratio.low < 1 < ratio.high
 
 
-def test_two_that_are_as_fast_are_not_in_doubt() -> None:
-    assert is_in_doubt(Estimate(1, 1 - ALIKE, 1 + ALIKE))
-    assert not is_in_doubt(Estimate(1, 1 - ALIKE / 3, 1 + ALIKE / 3))
-    assert not is_in_doubt(Estimate(1.2, 1.0, 1.5))
+def test_equally_fast_engines_are_not_uncertain() -> None:
+    assert is_uncertain(Estimate(1, 1 - EQUAL_WIDTH, 1 + EQUAL_WIDTH))
+    assert not is_uncertain(Estimate(1, 1 - EQUAL_WIDTH / 3, 1 + EQUAL_WIDTH / 3))
+    assert not is_uncertain(Estimate(1.2, 1.0, 1.5))
