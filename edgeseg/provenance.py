@@ -1,6 +1,6 @@
-"""What a file says of its origin, its build and its labels, as frozen values: the typed part of a sidecar.
+"""The typed records of a sidecar: provenance, build and agreement.
 
-Each is read from plain JSON data, in which any value may be missing or wrong: a FormatError says which one is.
+They are read from JSON in which any value may be missing or wrong; a FormatError names the wrong one.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 
 from edgeseg.errors import FormatError
 
-Record = Mapping[str, Any]  # JSON data that is shown to people and read by no other code
+Record = Mapping[str, Any]  # JSON data that is only displayed
 MAX_DEPTH = 32
 MAKE_AGAIN = "make the file again with edgeseg"
-KINDS: dict[str, type | tuple[type, ...]] = {  # by the annotation of a field
+KINDS: dict[str, type | tuple[type, ...]] = {  # annotation of a field -> accepted JSON types
     "str": str,
     "int": int,
     "float | None": (int, float),
@@ -30,7 +30,7 @@ KINDS: dict[str, type | tuple[type, ...]] = {  # by the annotation of a field
 
 @dataclass(frozen=True)
 class RangeSource:
-    """Which ranges an int8 or fp16 ONNX rests on. observer, corrections: how the int8 codes were chosen."""
+    """The calibration of an int8 or fp16 ONNX. observer, corrections: how the int8 scales were chosen."""
 
     images: int = 0
     images_sha256: str = ""
@@ -38,7 +38,7 @@ class RangeSource:
     corrections: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, without what is not known."""
+        """Plain data, without empty fields."""
         return filled(self)
 
     @classmethod
@@ -51,11 +51,10 @@ class RangeSource:
 class Provenance:
     """Where a file comes from: names without paths and times.
 
-    weights, weights_sha256: of the weights file; of a tuned network the hash of its weights. origin: whose checkpoint
-    that is. source, source_sha256: of the ONNX of somebody else that was adopted. onnx_sha256: of the float ONNX that
-    was quantised, target: for which engine, ranges: with what. built_from_sha256: of the ONNX that an engine was
-    compiled from.
-    qat: the recipe of a quantisation-aware training; tuned_from: the provenance of the ONNX that it began with.
+    weights, weights_sha256: of the weights file, or the hash of fine-tuned weights. origin: the checkpoint format of
+    weights from elsewhere. source, source_sha256: of an adopted ONNX. onnx_sha256: of the float ONNX that was
+    quantised for the engine `target` with `ranges`. built_from_sha256: of the ONNX that an engine was compiled from.
+    qat: the recipe of a quantisation-aware training. tuned_from: the provenance of the ONNX that it started from.
     """
 
     weights: str = ""
@@ -72,19 +71,19 @@ class Provenance:
 
     @property
     def qat_observer(self) -> str:
-        """The observer whose rounding the weights have learnt; "" where they were not trained for int8."""
+        """The observer of the quantisation-aware training; "" without such a training."""
         return str(self.qat.get("observer", ""))
 
     @property
     def identity(self) -> str:
-        """The hash of the weights, of what holds them, or of how they were tuned; "" where that is not known."""
+        """The hash of the weights, of the adopted ONNX, or of the tuning; "" if unknown."""
         if self.tuned_from is None or self.weights_sha256:
             return self.weights_sha256 or self.source_sha256
         tuning = Provenance(qat=self.qat, tuned_from=self.tuned_from).to_dict()
         return hashlib.sha256(json.dumps(tuning, sort_keys=True, default=str).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, without what is not known."""
+        """Plain data, without empty fields."""
         data = filled(self)
         if self.ranges is not None:
             data["ranges"] = self.ranges.to_dict()
@@ -94,7 +93,7 @@ class Provenance:
 
     @classmethod
     def from_dict(cls, data: Any) -> Provenance:
-        """Read `to_dict`'s data; "source" is a name, or the provenance that a tuned network began with."""
+        """Read `to_dict`'s data; "source" is a name, or for a fine-tuned network the provenance it started from."""
         fields = dict(data) if isinstance(data, Mapping) else data
         nested: dict[str, Any] = {}
         if isinstance(fields, dict):
@@ -107,10 +106,10 @@ class Provenance:
 
 @dataclass(frozen=True)
 class BuildInfo:
-    """What an engine's own builder was told and said. Engines that only copy an ONNX have none.
+    """Options and results of an engine's builder. Empty for engines that only copy an ONNX.
 
-    onnx: the file name of the ONNX that it compiled. version: of the runtime. options: as `BuildOptions.to_dict`.
-    layers: those of the compiled plan. The rest is for people.
+    onnx: the file name of the compiled ONNX. version: of the runtime. options: as `BuildOptions.to_dict`.
+    layers: those of the compiled plan. The other fields are only displayed.
     """
 
     onnx: str = ""
@@ -124,49 +123,49 @@ class BuildInfo:
 
     @property
     def is_portable(self) -> bool:
-        """Whether later versions of the runtime take it."""
+        """Whether later versions of the runtime can load it."""
         return bool(self.options.get("portable"))
 
     @property
     def is_for_any_gpu(self) -> bool:
-        """Whether it runs on other GPUs than that it was built on."""
+        """Whether it runs on other GPUs than the one it was built on."""
         return bool(self.options.get("any_gpu"))
 
     @property
     def batch(self) -> tuple[int, int]:
-        """The fewest and the most images that it takes at once."""
-        fewest, _, most = self.options.get("batch", (1, 1, 1))
-        return int(fewest), int(most)
+        """The minimum and maximum batch size."""
+        minimum, _, maximum = self.options.get("batch", (1, 1, 1))
+        return int(minimum), int(maximum)
 
     @property
     def gpus(self) -> tuple[str, ...]:
-        """The compute capabilities that it was built for; () for the device's own."""
+        """The compute capabilities that it was built for; () for that of the device."""
         return tuple(map(str, self.options.get("gpus", ())))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, without what is not known; empty where there was no builder."""
+        """Plain data, without empty fields."""
         return filled(self)
 
     @classmethod
     def from_dict(cls, data: Any) -> BuildInfo:
         """Read `to_dict`'s data."""
-        found = cls(**values_of(cls, data, "build"))
-        batch, gpus = found.options.get("batch", (1, 1, 1)), found.options.get("gpus", ())
+        build = cls(**values_of(cls, data, "build"))
+        batch, gpus = build.options.get("batch", (1, 1, 1)), build.options.get("gpus", ())
         lists = isinstance(gpus, (list, tuple)) and isinstance(batch, (list, tuple))
         if not lists or len(batch) != 3 or not all(isinstance(each, int) and each > 0 for each in batch):
-            raise FormatError("the build has something else where its batch or GPUs belong", hint=MAKE_AGAIN)
-        if not all(isinstance(layer, Mapping) for layer in found.layers):
-            raise FormatError("the build has something else where its layers belong", hint=MAKE_AGAIN)
-        return found
+            raise FormatError("the build has no valid batch or GPUs", hint=MAKE_AGAIN)
+        if not all(isinstance(layer, Mapping) for layer in build.layers):
+            raise FormatError("the build has no valid layers", hint=MAKE_AGAIN)
+        return build
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How an engine's labels compare with those of the float model.
+    """How the labels of an engine compare with those of the float model.
 
     frames, labels, max_abs_logit_difference: against the float model; labels is a share. source_labels,
-    source_relative_rms: against the ONNX that it was built from. images: on which images. note: is there where the
-    labels say nothing. judged: what was compared in place of an engine that this machine builds and cannot run.
+    source_relative_rms: against the ONNX that it was built from. images: the images used. note: why the comparison
+    means little, else "". judged: what was compared instead of an engine that this machine cannot run.
     """
 
     frames: int = 0
@@ -180,11 +179,11 @@ class Agreement:
 
     @property
     def is_of_engine(self) -> bool:
-        """Whether the engine itself was run."""
+        """Whether the engine itself was compared."""
         return not self.judged
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, without what is not known."""
+        """Plain data, without empty fields."""
         return filled(self)
 
     @classmethod
@@ -195,24 +194,24 @@ class Agreement:
 
 def filled(value: Any) -> dict[str, Any]:
     """The fields of a dataclass that differ from their defaults, as plain data."""
-    fields = [(each.name, getattr(value, each.name)) for each in dataclasses.fields(value)]
-    empty = type(value)()
-    return {name: listed(each) for name, each in fields if each != getattr(empty, name)}
+    default = type(value)()
+    values = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    return {name: to_json(each) for name, each in values.items() if each != getattr(default, name)}
 
 
-def listed(value: Any) -> Any:
-    """`value` with a list for a tuple and a dict for a mapping."""
+def to_json(value: Any) -> Any:
+    """`value` with tuples as lists and mappings as dicts."""
     return list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
 
 
 def values_of(kind: type[Any], data: Any, what: str) -> dict[str, Any]:
-    """The values of `data` for the plain fields of the dataclass `kind`; other keys are passed over.
+    """The values of `data` for the fields of the dataclass `kind`; other keys are ignored.
 
-    what: the part of a file that `data` is. FormatError for a value of another type than its field has.
+    what: the part of the file, for messages. FormatError if a value does not have the type of its field.
     """
     if not isinstance(data, Mapping):
-        raise FormatError(f"the {what} of the file is no JSON object", hint=MAKE_AGAIN)
-    found: dict[str, Any] = {}
+        raise FormatError(f"the {what} of the file is not a JSON object", hint=MAKE_AGAIN)
+    values: dict[str, Any] = {}
     for each in dataclasses.fields(kind):
         value, wanted = data.get(each.name), KINDS.get(str(each.type), object)
         if value is None:
@@ -220,14 +219,14 @@ def values_of(kind: type[Any], data: Any, what: str) -> dict[str, Any]:
         valid = isinstance(value, wanted) and not isinstance(value, bool)
         if not valid or (isinstance(value, (int, float)) and not math.isfinite(value)):
             raise FormatError(f"the {what} of the file has no valid {each.name}: {value!r:.60}", hint=MAKE_AGAIN)
-        found[each.name] = tuple(value) if isinstance(value, list) else value
-    return found
+        values[each.name] = tuple(value) if isinstance(value, list) else value
+    return values
 
 
-def check_depth(data: Any, left: int = MAX_DEPTH) -> None:
-    """FormatError where JSON data is nested deeper than any file of edgeseg is."""
-    if left == 0:
+def check_depth(data: Any, depth: int = MAX_DEPTH) -> None:
+    """FormatError if JSON data is nested deeper than `depth`."""
+    if depth == 0:
         raise FormatError("the file is nested too deeply", hint=MAKE_AGAIN)
     if isinstance(data, (dict, list)):
         for each in data.values() if isinstance(data, dict) else data:
-            check_depth(each, left - 1)
+            check_depth(each, depth - 1)

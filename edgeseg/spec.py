@@ -1,12 +1,12 @@
-"""What a model is, in one frozen value that travels inside every file: task, labels, input, normalisation, geometry.
+"""The model spec, one frozen value inside every model file: task, labels, input, normalisation, geometry.
 
     ModelSpec
     ├── Task         semantic, instance or panoptic
     ├── InputSpec    size, colour order, mean and std, resize rule
     ├── LabelSet     names, palette, ignore index, countable classes
-    └── OutputSpec   which tensor of the graph holds what, where the graph has more than one
+    └── OutputSpec   name and kind of an output, if the graph has several
 
-JSON carries `schema: 2`, and schema 1 is read; a newer schema is refused with the command that upgrades edgeseg.
+Its JSON has `schema: 2`; schema 1 can be read, and a newer schema is refused with the command that upgrades edgeseg.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from edgeseg.errors import FormatError, MismatchError, SizeError
 
 SCHEMA = 2
 SIZE = re.compile("([0-9]{1,9})x([0-9]{1,9})")
-MAX_PIXELS = 1 << 26  # of an input, 8192x8192: more is a damaged file, and would be memory that no machine has
+MAX_PIXELS = 1 << 26  # of an input, 8192x8192; a larger one means a damaged file
 
 
 class Task(str, Enum):
-    """What a model says of an image: a class for each pixel, objects with a mask each, or both."""
+    """What a model predicts: a class for each pixel, objects with a mask each, or both."""
 
     SEMANTIC = "semantic"
     INSTANCE = "instance"
@@ -50,7 +50,7 @@ class Precision(str, Enum):
 
 
 class Output(str, Enum):
-    """What leaves the graph: low-resolution logits (N, C, h, w) float, or a mask (N, H, W) uint8."""
+    """The output of the graph: low-resolution logits (N, C, h, w) float, or a mask (N, H, W) uint8."""
 
     LOGITS = "logits"
     MASK = "mask"
@@ -70,7 +70,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class SizeRule:
-    """Which input sizes a network takes: both sides a multiple of `multiple`, and at least `minimum`."""
+    """The input sizes that a network takes: both sides a multiple of `multiple`, and at least `minimum`."""
 
     multiple: int = 1
     minimum: int = 1
@@ -80,13 +80,13 @@ class SizeRule:
         return all(side >= self.minimum and side % self.multiple == 0 for side in (width, height))
 
     def nearest(self, width: int, height: int) -> list[tuple[int, int]]:
-        """The nearest sizes that fit, smaller one first; one entry where both are the same."""
+        """The nearest sizes that fit, smaller one first; one entry if both are equal."""
         below = tuple(max(self._floor(side), self.floor_minimum) for side in (width, height))
         above = tuple(max(-self._floor(-side), self.floor_minimum) for side in (width, height))
         return list(dict.fromkeys([(below[0], below[1]), (above[0], above[1])]))
 
     def check(self, width: int, height: int, *, model: str) -> None:
-        """Raise SizeError, with the nearest sizes that fit, unless WIDTHxHEIGHT fits."""
+        """SizeError, with the nearest sizes that fit, unless WIDTHxHEIGHT fits."""
         if not self.fits(width, height):
             nearest = " or ".join(f"{w}x{h}" for w, h in self.nearest(width, height))
             rule = f"multiples of {self.multiple}, at least {self.floor_minimum}"
@@ -103,10 +103,10 @@ class SizeRule:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """How a picture becomes the network's input: resized to WIDTHxHEIGHT, then (x / 255 - mean) / std by channel.
+    """How an image becomes the network's input: resized to WIDTHxHEIGHT, then (x / 255 - mean) / std by channel.
 
     mean, std: in the order of `color`, for values in 0..1.
-    resize: "stretch" (aspect ratio ignored), bilinear with half-pixel centres.
+    resize: "stretch" (the aspect ratio changes), bilinear with half-pixel centres.
     """
 
     width: int
@@ -118,22 +118,24 @@ class InputSpec:
 
     def __post_init__(self) -> None:
         if min(self.width, self.height) < 1 or self.width * self.height > MAX_PIXELS:
-            raise SizeError(f"an input of {self.width}x{self.height}", hint="name a size of frames, such as 1024x512")
+            raise SizeError(
+                f"{self.width}x{self.height} is not an input size", hint="use the size of frames, such as 1024x512"
+            )
         if self.color not in ("rgb", "bgr"):
-            raise FormatError(f"colour order {self.color!r}", hint='use "rgb" or "bgr"')
+            raise spec_error(f"unknown colour order {self.color!r}", 'use "rgb" or "bgr"')
         if self.resize != "stretch":
-            raise FormatError(f"resize rule {self.resize!r}", hint='this version knows "stretch"')
+            raise spec_error(f"unknown resize rule {self.resize!r}", 'this version knows "stretch"')
         if len(self.mean) != 3 or len(self.std) != 3 or not all(0 < s < math.inf for s in self.std):
-            raise FormatError("mean and std need three values each, std above 0", hint="mend the spec")
+            raise spec_error("mean and std need three values each, std above 0")
         if not all(map(math.isfinite, self.mean)):
-            raise FormatError("the mean is not finite", hint="mend the spec")
+            raise spec_error("the mean is not finite")
 
 
 @dataclass(frozen=True)
 class LabelSet:
     """The classes, in the order of the logits.
 
-    ignore: the id that ground truth uses for "not judged". things: ids of the classes whose objects are countable.
+    ignore: the id of pixels in the ground truth that are not evaluated. things: ids of the countable classes.
     """
 
     names: tuple[str, ...]
@@ -143,16 +145,14 @@ class LabelSet:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.names) <= 255 or len(self.palette) != len(self.names):
-            raise FormatError(
-                f"{len(self.names)} label names and {len(self.palette)} colours",
-                hint="give 1 to 255 names and one colour each",
-            )
+            message = f"the spec has {len(self.names)} label names and {len(self.palette)} colours"
+            raise spec_error(message, "give 1 to 255 names and one colour each")
         if not all(isinstance(name, str) for name in self.names):
-            raise FormatError("a label name is no text", hint="mend the spec")
+            raise spec_error("a label name is not text")
         if not all(len(color) == 3 and all(map(is_byte, color)) for color in self.palette) or not is_byte(self.ignore):
-            raise FormatError("a colour or the ignored id is not of 0 to 255", hint="mend the spec")
+            raise spec_error("a colour or the ignored id is not in 0..255")
         if not all(isinstance(thing, int) and 0 <= thing < len(self.names) for thing in self.things):
-            raise FormatError(f"countable classes {list(self.things)}", hint=f"name ids from 0 to {len(self) - 1}")
+            raise spec_error(f"invalid countable classes {list(self.things)}", f"use ids from 0 to {len(self) - 1}")
 
     def colors(self) -> dict[str, tuple[int, int, int]]:
         """The rgb colour of each class by name."""
@@ -164,7 +164,7 @@ class LabelSet:
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """One output of a graph, by its name there, and what it holds."""
+    """The name and kind of one output of a graph."""
 
     name: str
     kind: Output
@@ -172,12 +172,12 @@ class OutputSpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a model is.
+    """The properties of a model that its engines and the code around them need.
 
-    task: what its predictions are, and so which decoder reads its outputs.
-    outputs: those that the decoder reads, in its order; () for the graph's first one, which holds what the file says.
-    family, variant: the line of edgeseg.models.FAMILIES that builds it; family "" for a graph from elsewhere.
-    align_corners: how logits are upsampled to the label's or frame's size.
+    task: the kind of its predictions, which selects the decoder.
+    outputs: those that the decoder reads, in its order; () for the first output of the graph.
+    family, variant: the entry of edgeseg.models.FAMILIES that builds it; family "" for a graph from elsewhere.
+    align_corners: how logits are upsampled to the size of the label or frame.
     licence: SPDX identifier of the weights.
     """
 
@@ -193,14 +193,14 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         if not all(isinstance(text, str) for text in (self.name, self.family, self.variant, self.licence)):
-            raise FormatError("the model spec has something else where text belongs", hint="export the model again")
+            raise spec_error("the name, family, variant or licence is not text")
         if not isinstance(self.align_corners, bool):
-            raise FormatError("align_corners is neither true nor false", hint="export the model again")
+            raise spec_error("align_corners is neither true nor false")
         if set(self.name) & set("/\\\0"):
-            raise FormatError(f"{self.name!r} is no name of a model", hint="files are called by it: leave out slashes")
+            raise spec_error(f"{self.name!r} is not a model name", "it becomes a file name: leave out slashes")
 
     def resized(self, width: int, height: int) -> ModelSpec:
-        """The same model at another input size. The family's size rule is checked where the module is built."""
+        """The spec with another input size. The size rule of the family is checked when the module is built."""
         return dataclasses.replace(self, input=dataclasses.replace(self.input, width=width, height=height))
 
     def to_json(self) -> str:
@@ -213,11 +213,11 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
-        """Read `to_json`'s text. FormatError where it is none; MismatchError where its schema is newer."""
+        """Read `to_json`'s text. FormatError if it is invalid; MismatchError if its schema is newer."""
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as problem:
-            raise FormatError("the model spec is not JSON", hint="export the model again") from problem
+            raise spec_error("the model spec is not JSON") from problem
         return cls.from_dict(data)
 
     @classmethod
@@ -242,21 +242,26 @@ class ModelSpec:
                 **fields,
             )
         except (KeyError, OverflowError, TypeError, ValueError) as problem:
-            raise FormatError(f"the model spec is incomplete: {problem}", hint="export the model again") from problem
+            raise spec_error(f"the model spec is incomplete: {problem}") from problem
+
+
+def spec_error(message: str, hint: str = "export the model again") -> FormatError:
+    """The error for an invalid spec."""
+    return FormatError(message, hint=hint, code="ES-FORMAT-SPEC")
 
 
 def is_byte(value: Any) -> bool:
-    """Whether this is a whole number of 0 to 255; True is none."""
+    """Whether `value` is an int of 0..255 and no bool."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255
 
 
 def checked_schema(data: Any, what: str) -> dict[str, Any]:
-    """`data` as a dict, if it is a JSON object of a schema that this edgeseg reads."""
+    """`data`, if it is a JSON object with a schema that this version reads."""
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
-        raise FormatError(f"this is no {what}: it has no schema number", hint="make it again with edgeseg")
+        raise spec_error(f"this is not a {what}: it has no schema number", "make it again with edgeseg")
     if data["schema"] > SCHEMA:
         raise MismatchError(
-            f"this {what} has schema {data['schema']}, and this edgeseg reads up to {SCHEMA}",
+            f"this {what} has schema {data['schema']}, and this version reads up to {SCHEMA}",
             hint="pip install --upgrade edgeseg",
         )
     return data
@@ -266,5 +271,5 @@ def size_from_text(text: str) -> tuple[int, int]:
     """(width, height) of "WIDTHxHEIGHT"."""
     sides = SIZE.fullmatch(text.lower())
     if not sides or not (int(sides[1]) and int(sides[2])):
-        raise SizeError(f"not a size: {text}", hint="write WIDTHxHEIGHT, for example 1024x512")
+        raise SizeError(f"{text} is not a size", hint="write WIDTHxHEIGHT, for example 1024x512")
     return int(sides[1]), int(sides[2])

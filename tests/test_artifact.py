@@ -50,7 +50,6 @@ def test_an_altered_engine_names_the_rebuild(engine: Artifact) -> None:
     engine.path.write_bytes(engine.path.read_bytes() + b"\0")
     with pytest.raises(MismatchError) as caught:
         Artifact.open(engine.path)
-    assert caught.value.message == "float.onnx is not the file that its sidecar describes: its SHA-256 differs"
     assert caught.value.hint == "edgeseg convert small --engine openvino --precision int8"
 
 
@@ -61,37 +60,41 @@ def test_a_newer_or_broken_sidecar_is_refused(engine: Artifact) -> None:
     with pytest.raises(MismatchError, match="schema 9"):
         Artifact.open(engine.path)
     sidecar.write_text("{")
-    with pytest.raises(FormatError, match="unreadable sidecar"):
+    with pytest.raises(FormatError) as caught:
         Artifact.open(engine.path)
+    assert caught.value.code == "ES-FORMAT-SIDECAR"
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "message"),
+    ("key", "value", "code"),
     [
-        ("precision", "int9", "'int9' is not a valid Precision"),
-        ("output", None, "None is not a valid Output"),
-        ("layers", [{"name": "x"}], "unreadable sidecar"),
-        ("spec", {"schema": 1}, "the model spec is incomplete"),
+        ("precision", "int9", "ES-FORMAT"),
+        ("output", None, "ES-FORMAT"),
+        ("layers", [{"name": "x"}], "ES-FORMAT-SIDECAR"),
+        ("spec", {"schema": 1}, "ES-FORMAT-SPEC"),
     ],
 )
-def test_a_sidecar_with_a_wrong_field_is_refused(engine: Artifact, key: str, value: object, message: str) -> None:
+def test_a_sidecar_with_a_wrong_field_is_refused(engine: Artifact, key: str, value: object, code: str) -> None:
     sidecar = sidecar_path(engine.path)
     sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), key: value}))
-    with pytest.raises(FormatError, match=message):
+    with pytest.raises(FormatError) as caught:
         Artifact.open(engine.path)
+    assert caught.value.code == code
 
 
 def test_files_that_are_no_onnx_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileProblem, match="no such file"):
+    with pytest.raises(FileProblem, match=r"none\.onnx"):
         read_onnx(tmp_path / "none.onnx")
     for name, content in (("text.onnx", b"hello, this is text\n"), ("empty.onnx", b"")):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(FormatError, match="is not a valid ONNX file"):
+        with pytest.raises(FormatError) as caught:
             Artifact.open(tmp_path / name)
+        assert caught.value.code == "ES-FORMAT-ONNX"
     half = tmp_path / "half.onnx"
     half.write_bytes(float_onnx(tmp_path).path.read_bytes()[:3000])
-    with pytest.raises(FormatError, match="is not a valid ONNX file"):
+    with pytest.raises(FormatError) as caught:
         Artifact.open(half)
+    assert caught.value.code == "ES-FORMAT-ONNX"
 
 
 def test_an_onnx_without_a_spec_is_refused(tmp_path: Path) -> None:
@@ -101,18 +104,20 @@ def test_an_onnx_without_a_spec_is_refused(tmp_path: Path) -> None:
     path.write_bytes(model.SerializeToString())
     with pytest.raises(FormatError) as caught:
         Artifact.open(path)
-    assert caught.value.message == "float.onnx is an ONNX without a model spec"
+    assert caught.value.code == "ES-FORMAT-SPEC"
     model.metadata_props.add(key="edgeseg", value="{")
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(FormatError, match=r"the metadata of float\.onnx is not JSON"):
+    with pytest.raises(FormatError) as caught:
         Artifact.open(path)
+    assert caught.value.code == "ES-FORMAT-SPEC"
 
 
 def test_an_onnx_larger_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = float_onnx(tmp_path).path
     monkeypatch.setattr("edgeseg.artifact.MAX_ONNX_BYTES", 100)
-    with pytest.raises(FormatError, match="larger than"):
+    with pytest.raises(FormatError) as caught:
         read_onnx(path)
+    assert caught.value.code == "ES-TOO-LARGE"
 
 
 def test_files_of_different_shape_have_different_names() -> None:
@@ -149,7 +154,7 @@ def test_an_onnx_whose_input_has_no_shape_is_refused(tmp_path: Path) -> None:
     onnx.save(model, path)
     with pytest.raises(FormatError) as caught:
         Artifact.open(path)
-    assert caught.value.code == "ES-FORMAT"
+    assert caught.value.code == "ES-FORMAT-ONNX"
 
 
 @pytest.mark.parametrize("side", [-1, 0, 10**6])

@@ -45,23 +45,24 @@ def test_json_and_back_is_the_same_spec(spec: ModelSpec) -> None:
 def test_a_name_that_leads_to_another_folder_is_refused(name: str) -> None:
     with pytest.raises(FormatError) as caught:
         ModelSpec(name, InputSpec(64, 64), LabelSet(("a",), ((0, 0, 0),)))
-    assert caught.value.message == f"{name!r} is no name of a model"
-    assert caught.value.hint == "files are called by it: leave out slashes"
+    assert caught.value.code == "ES-FORMAT-SPEC"
+    assert repr(name) in caught.value.message
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    "changes",
     [
-        ({"name": 5}, "the model spec has something else where text belongs"),
-        ({"variant": None}, "the model spec has something else where text belongs"),
-        ({"input": {"width": "wide", "height": 64, "mean": [0] * 3, "std": [1] * 3}}, "the model spec is incomplete"),
-        ({"input": {"width": 64, "height": 64, "mean": ["a"] * 3, "std": [1] * 3}}, "the model spec is incomplete"),
+        {"name": 5},
+        {"variant": None},
+        {"input": {"width": "wide", "height": 64, "mean": [0] * 3, "std": [1] * 3}},
+        {"input": {"width": 64, "height": 64, "mean": ["a"] * 3, "std": [1] * 3}},
     ],
 )
-def test_a_spec_of_other_types_is_refused(changes: dict[str, object], message: str) -> None:
+def test_a_spec_of_other_types_is_refused(changes: dict[str, object]) -> None:
     spec = ModelSpec("n", InputSpec(64, 64), LabelSet(("a",), ((0, 0, 0),)))
-    with pytest.raises(FormatError, match=message):
+    with pytest.raises(FormatError) as caught:
         ModelSpec.from_dict({**spec.to_dict(), **changes})
+    assert caught.value.code == "ES-FORMAT-SPEC"
 
 
 @given(st.integers(1, 64), st.integers(1, 300), st.integers(1, 900), st.integers(1, 900))
@@ -93,13 +94,14 @@ def test_a_newer_schema_is_refused_with_the_upgrade() -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": "1"}', '{"name": "x"}', '{"schema": 1, "name": "x"}'])
 def test_text_that_is_no_spec_is_refused(text: str) -> None:
-    with pytest.raises(FormatError, match=r"spec|JSON"):
+    with pytest.raises(FormatError) as caught:
         ModelSpec.from_json(text)
+    assert caught.value.code == "ES-FORMAT-SPEC"
 
 
 @pytest.mark.parametrize("text", ["1024", "x512", "1024x", "axb", "0x10", "10x-3", "1024x512x3"])
 def test_text_that_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(SizeError, match="not a size"):
+    with pytest.raises(SizeError):
         size_from_text(text)
 
 
@@ -108,18 +110,22 @@ def test_sizes_are_width_then_height() -> None:
 
 
 def test_a_bad_input_spec_is_refused() -> None:
-    with pytest.raises(FormatError, match="colour order"):
-        InputSpec(64, 64, color="hsv")
-    with pytest.raises(FormatError, match="std above 0"):
-        InputSpec(64, 64, std=(1.0, 0.0, 1.0))
-    for numbers in ({"mean": (0.0, float("nan"), 0.0)}, {"std": (1.0, float("inf"), 1.0)}):
+    for wrong in (
+        {"color": "hsv"},
+        {"std": (1.0, 0.0, 1.0)},
+        {"mean": (0.0, float("nan"), 0.0)},
+        {"std": (1.0, float("inf"), 1.0)},
+        {"resize": "crop"},
+    ):
         with pytest.raises(FormatError) as caught:
-            InputSpec(64, 64, **numbers)
-        assert caught.value.code == "ES-FORMAT"
-    with pytest.raises(FormatError, match="resize rule"):
-        InputSpec(64, 64, resize="crop")
-    with pytest.raises(FormatError, match="2 label names and 1 colours"):
+            InputSpec(64, 64, **wrong)
+        assert caught.value.code == "ES-FORMAT-SPEC"
+
+
+def test_a_label_set_with_too_few_colours_is_refused() -> None:
+    with pytest.raises(FormatError) as caught:
         LabelSet(("a", "b"), ((0, 0, 0),))
+    assert caught.value.code == "ES-FORMAT-SPEC"
 
 
 def test_schema_1_is_read_as_a_semantic_model_with_one_output() -> None:

@@ -1,4 +1,4 @@
-"""torch module to ONNX. The modules here import torch; `check_exporter` says whether it is there."""
+"""Export torch modules to ONNX. The modules of this package import torch; `check_exporter` checks that it is there."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ NEEDED = ("torch", "onnxscript")
 
 
 def check_exporter() -> None:
-    """UnavailableError, with what to install, unless weights can be exported here."""
+    """UnavailableError, with the package to install, if weights cannot be exported on this machine."""
     for name in NEEDED:
         try:
             importlib.import_module(name)
         except ImportError as problem:
-            message = f"weights are converted with {name}, which is not installed"
-            hint = "pip install 'edgeseg[export]', or convert the ONNX from a machine that has it"
+            message = f"the export of weights needs {name}, which is not installed"
+            hint = "pip install 'edgeseg[export]', or convert an ONNX that another machine exported"
             raise UnavailableError(message, hint=hint) from problem

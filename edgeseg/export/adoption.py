@@ -1,4 +1,4 @@
-"""Other people's checkpoints as edgeseg's own: whose it is, its network, and what a spec has to say of it."""
+"""Recognise a checkpoint of another training code, and derive its network and model spec."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat
 
-KNOWN_SETS = (CITYSCAPES_LABELS,)  # by their number of classes, which no other well-known set shares
-CLASSES = range(2, 256)  # one logit has nothing to win against
+KNOWN_SETS = (CITYSCAPES_LABELS,)  # recognised by their number of classes
+CLASSES = range(2, 256)  # argmax needs two logits
 ELSEWHERE = "export it to ONNX with its own code, then: edgeseg adopt model.onnx"
-FIXED = {  # what a config.json may ask for and no family has as an argument
+FIXED = {  # values of a config.json that no family takes as an argument
     "num_attention_heads": [1, 2, 5, 8],
     "strides": [4, 2, 2, 2],
     "hidden_act": "gelu",
@@ -33,20 +33,20 @@ FIXED = {  # what a config.json may ask for and no family has as an argument
 
 @dataclass(frozen=True)
 class Adoption:
-    """A checkpoint that was recognised. state: under the family's names. origin, dialect: as a person calls them."""
+    """A recognised checkpoint. state: with the family's names. origin: its format. details: its version, or ""."""
 
     path: Path
     spec: ModelSpec
     state: Mapping[str, Tensor]
     origin: str
-    dialect: str
+    details: str
 
     def facts(self) -> dict[str, Any]:
-        """What a user checks before they trust it, by name."""
+        """The properties that a user checks before they trust the result."""
         spec, size = self.spec, self.spec.input
         return {
             "origin": self.origin,
-            "dialect": self.dialect,
+            "details": self.details,
             "network": f"{spec.family} {spec.variant}",
             "classes": len(spec.labels),
             "labels": list(spec.labels.names),
@@ -67,41 +67,41 @@ def adoption_from_file(
     labels: Path | None = None,
     statistics: Statistics | None = None,
 ) -> Adoption:
-    """Recognise the checkpoint at `path` (`weights_path`'s). size: (width, height), that of its origin unless given.
+    """Recognise the checkpoint at `path`. size: (width, height); the default is that of its format.
 
-    labels: a text file of names, in place of what the checkpoint or its number of classes says.
-    statistics: in place of what lies beside the checkpoint, or its origin usually has.
-    FormatError for a checkpoint that no origin knows.
+    labels: a text file of names, instead of those of the checkpoint or of its number of classes.
+    statistics: instead of those next to the checkpoint or of its format.
+    FormatError if no format matches.
     """
     checkpoint = read_checkpoint(path)
-    origin = recognised(checkpoint.state, path=str(path))
-    adopted = adopted_from(checkpoint, origin)
+    checkpoint_format = recognised(checkpoint.state, path=str(path))
+    adopted = adopted_from(checkpoint, checkpoint_format)
     check_config(checkpoint)
     spec = ModelSpec(
         name=model_name(path),
         input=(statistics or Statistics()).input_from(checkpoint.input or adopted.input),
         labels=labels_from_checkpoint(checkpoint, adopted.classes, labels),
-        family=origin.family,
+        family=checkpoint_format.family,
         variant=adopted.variant,
         align_corners=adopted.align_corners,
-        licence=origin.licence,
+        licence=checkpoint_format.licence,
     )
     if size:
         spec = spec.resized(*size)
-    rule = open_family(origin.family).size_rule
+    rule = open_family(checkpoint_format.family).size_rule
     rule.check(spec.input.width, spec.input.height, model=spec.name)
-    return Adoption(path, spec, adopted.state, origin.name, adopted.dialect)
+    return Adoption(path, spec, adopted.state, checkpoint_format.name, adopted.dialect)
 
 
-def adopted_from(checkpoint: Checkpoint, origin: CheckpointFormat) -> Adopted:
-    """What `origin` reads in `checkpoint`. MismatchError where it has the names of such a one alone."""
+def adopted_from(checkpoint: Checkpoint, checkpoint_format: CheckpointFormat) -> Adopted:
+    """Read `checkpoint` as a `checkpoint_format`. MismatchError if only the names of its tensors match."""
     try:
-        adopted = origin.adopt(checkpoint.state)
+        adopted = checkpoint_format.adopt(checkpoint.state)
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as problem:
-        message = f"{checkpoint.path} has the names of {origin.name}, and tensors of other shapes"
+        message = f"{checkpoint.path} has the tensor names of {checkpoint_format.name}, but other shapes"
         raise MismatchError(message, hint=ELSEWHERE) from problem
     if adopted.classes not in CLASSES:
-        message = f"{checkpoint.path} gives {adopted.classes} logits a pixel, and edgeseg takes 2 to 255"
+        message = f"{checkpoint.path} gives {adopted.classes} logits per pixel; edgeseg takes 2 to 255"
         raise MismatchError(message, hint=ELSEWHERE)
     return adopted
 
@@ -109,42 +109,38 @@ def adopted_from(checkpoint: Checkpoint, origin: CheckpointFormat) -> Adopted:
 def labels_from_checkpoint(checkpoint: Checkpoint, classes: int, labels: Path | None) -> LabelSet:
     """The labels of the file `labels`, of the checkpoint, of a known set with as many classes, or without names.
 
-    MismatchError where the first two have another number than `classes`, that of the network's logits.
+    classes: the number of the network's logits. MismatchError if there is another number of names.
     """
     if labels is not None:
-        found, source = labels_from_file(labels), str(labels)
+        label_set, source = labels_from_file(labels), str(labels)
     elif checkpoint.names:
-        found = labels_from_names(checkpoint.names, checkpoint.palette or None)
-        found, source = named_as(found), f"{checkpoint.path} itself"
+        names = labels_from_names(checkpoint.names, checkpoint.palette or None)
+        label_set = next((known for known in KNOWN_SETS if known.names == names.names), names)
+        source = f"{checkpoint.path} itself"
     else:
         known = [known for known in KNOWN_SETS if len(known) == classes]
         return known[0] if known else unnamed_labels(classes)
-    if len(found) != classes:
+    if len(label_set) != classes:
         raise MismatchError(
-            f"{checkpoint.path} tells {classes} classes apart, and {source} names {len(found)}",
-            hint=f"write {classes} names into a text file, one a line, and give it with --labels FILE",
+            f"{checkpoint.path} has {classes} classes, and {source} names {len(label_set)}",
+            hint=f"write {classes} names into a text file, one per line, and add --labels FILE",
         )
-    return found
-
-
-def named_as(labels: LabelSet) -> LabelSet:
-    """The known set of the same names, whose colours people know; else `labels`."""
-    return next((known for known in KNOWN_SETS if known.names == labels.names), labels)
+    return label_set
 
 
 def check_config(checkpoint: Checkpoint) -> None:
-    """MismatchError where a config.json asks for what shapes do not tell and the family does not do."""
-    for key, usual in FIXED.items():
-        found = checkpoint.config.get(key, usual)
-        if found != usual:
+    """MismatchError if the config.json has a value that the family does not support."""
+    for key, supported in FIXED.items():
+        value = checkpoint.config.get(key, supported)
+        if value != supported:
             raise MismatchError(
-                f"the config.json of {checkpoint.path} has {key} {found}, and edgeseg builds {usual}",
+                f"the config.json of {checkpoint.path} has {key} {value}; edgeseg supports {supported}",
                 hint=ELSEWHERE,
             )
 
 
 def shown(adoption: Adoption) -> list[tuple[str, str]]:
-    """The facts as lines of a table, without what is not there."""
+    """The properties as lines of a table, without empty ones."""
     facts = adoption.facts()
     names = facts["labels"]
     facts["labels"] = ", ".join(names if len(names) <= 4 else [*names[:3], "...", names[-1]])

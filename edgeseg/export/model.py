@@ -1,4 +1,4 @@
-"""MODEL, a bundled name, a weights file or somebody's checkpoint, to a deploy ONNX held against its torch module."""
+"""Export a model (a bundled name, weights file or checkpoint) to a deploy ONNX, and compare it with its module."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """A model as it lies there. adoption: whose it is, where that is not edgeseg."""
+    """The weights and spec of a model. adoption: set for a checkpoint of another training code."""
 
     path: Path
     spec: ModelSpec
@@ -46,10 +46,10 @@ def export_model(
     size: tuple[int, int] | None = None,
     output: Output = Output.LOGITS,
 ) -> tuple[Artifact, Parity]:
-    """Export `model` to the ONNX at `path`, and hold that against the torch module on `frames`.
+    """Export `model` to the ONNX at `path`, and compare that with the torch module on `frames`.
 
-    frames: (H, W, 3) rgb at the input's size. size: (width, height); that of the weights' spec unless given, and not
-    asked for of a Source. The file is removed again where the two do not agree.
+    frames: (H, W, 3) rgb at the input's size. size: (width, height); the default is that of the weights' spec, and it
+    is ignored for a Source. The file is removed if the two do not agree.
     """
     source = model if isinstance(model, Source) else source_from_model(model, size)
     spec = source.spec
@@ -76,7 +76,7 @@ def source_from_model(
 ) -> Source:
     """Read `model`, a bundled name, a weights file, a checkpoint or a Hugging Face folder.
 
-    size: (width, height), its own unless given; SizeError, with the nearest sizes, where the network does not take it.
+    size: (width, height), by default its own; SizeError, with the nearest sizes, if the network does not take it.
     labels: a text file with the names of a checkpoint's classes. statistics: of a checkpoint's input.
     """
     path = weights_path(model)
@@ -84,14 +84,14 @@ def source_from_model(
         adoption = adoption_from_file(path, size=size, labels=labels, statistics=statistics)
         return Source(path, adoption.spec, adoption.state, adoption)
     if labels is not None:
-        raise MismatchError(f"{path} names its classes itself", hint="leave --labels out")
+        raise MismatchError(f"{path} has class names of its own", hint="leave out --labels")
     if statistics not in (None, Statistics()):
-        raise MismatchError(f"{path} states its input itself", hint="leave --mean, --std and --color out")
+        raise MismatchError(f"{path} has an input spec of its own", hint="leave out --mean, --std and --color")
     return Source(path, own_spec(path, size), state_from_weights(path))
 
 
 def own_spec(path: Path, size: tuple[int, int] | None) -> ModelSpec:
-    """The spec in the header of a weights file that edgeseg wrote, at `size`."""
+    """The spec of a weights file of edgeseg, at `size`."""
     spec = spec_from_weights(path)
     spec = spec.resized(*size) if size else spec
     open_family(spec.family).size_rule.check(spec.input.width, spec.input.height, model=spec.name)

@@ -1,4 +1,4 @@
-"""torch module to deploy ONNX: frame in, low-resolution logits or mask out, spec inside."""
+"""Export a torch module to a deploy ONNX: frame in, low-resolution logits or mask out, spec inside."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgeseg.graph.deploy import append_mask_tail, prepend_frame_head
 from edgeseg.provenance import Provenance
 from edgeseg.spec import ModelSpec, Output
 
-OPSET = 18  # the exporter's own; asking for less silently gives this
+OPSET = 18  # that of the exporter, which ignores a request for an older one
 
 
 def onnx_from_module(
@@ -31,9 +31,9 @@ def onnx_from_module(
     output: Output = Output.LOGITS,
     provenance: Provenance | None = None,
 ) -> Artifact:
-    """Export `network` (evaluation mode, (N, 3, H, W) float to logits) to `path`.
+    """Export `network` ((N, 3, H, W) float to logits) in evaluation mode to `path`.
 
-    The same weights and spec give the same bytes, whatever folder they are exported from.
+    The same weights and spec give the same bytes.
     """
     image = torch.zeros(1, 3, spec.input.height, spec.input.width)
     with quiet_exporter():
@@ -61,7 +61,7 @@ def onnx_from_module(
 
 @contextlib.contextmanager
 def quiet_exporter() -> Iterator[None]:
-    """Keep the exporter's notes about libraries that are not installed, and its deprecations, off the terminal."""
+    """Silence the exporter's notes about optional libraries, and its deprecation warnings."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Whether an exported ONNX says the same as the torch module that it came from."""
+"""Compare an exported ONNX with its torch module."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edgeseg.spec import InputSpec, ModelSpec, Output
 class Parity:
     """How an ONNX compares with its module.
 
-    logit_difference: largest absolute difference; nan for a graph that gives a mask.
+    logit_difference: largest absolute difference; nan for a mask.
     agreement: share of equal labels, at the resolution of the graph's output.
     """
 
@@ -33,17 +33,17 @@ class Parity:
 def parity_of_export(
     network: nn.Module, onnx: Path, spec: ModelSpec, frames: Sequence[NDArray[np.uint8]], *, output: Output
 ) -> Parity:
-    """Hold the ONNX against `network` on `frames` ((H, W, 3) rgb at the input's size).
+    """Compare the ONNX with `network` on `frames` ((H, W, 3) rgb at the input's size).
 
-    AgreementError where fewer labels agree than LEAST_LABELS says, or the module's own logits are not finite.
+    AgreementError if fewer labels agree than LEAST_LABELS requires, or the logits of the module are not finite.
     """
     session = open_session(onnx)
     differences, agreements = [], []
     for rgb in frames:
         logits = logits_from_module(network, spec.input, rgb)
         if not logits.isfinite().all():
-            hint = "the weights hold nan or infinities, or are too large: take a checkpoint of an earlier step"
-            raise AgreementError("the torch module gives values that are not finite", hint=hint)
+            hint = "the weights contain NaN or infinities, or are too large: use an earlier checkpoint"
+            raise AgreementError("the torch module gives values that are not finite", hint=hint, code="ES-NOT-FINITE")
         (result,) = session.run(None, {session.get_inputs()[0].name: rgb[None]})
         if output is Output.LOGITS:
             differences.append(float(np.abs(result - logits.numpy()).max()))
@@ -54,21 +54,21 @@ def parity_of_export(
     parity = Parity(len(frames), max(differences, default=float("nan")), float(np.mean(agreements)))
     if not parity.agreement >= LEAST_LABELS["export"]:
         raise AgreementError(
-            f"the exported ONNX and the torch module agree on {parity.agreement:.4f} of the labels only",
+            f"the exported ONNX and the torch module agree on only {parity.agreement:.4f} of the labels",
             hint="report this as a bug, with the model and the versions that edgeseg doctor prints",
         )
     return parity
 
 
 def labels_from_logits(logits: torch.Tensor, align_corners: bool, size: tuple[int, ...]) -> NDArray[np.int64]:
-    """(1, H, W) labels at `size` (H, W), of logits that are enlarged as the spec says."""
+    """Labels (1, H, W) at `size` (H, W), from logits upsampled as in the spec."""
     large = torch.nn.functional.interpolate(logits, size, mode="bilinear", align_corners=align_corners)
     return np.asarray(large.argmax(1))
 
 
 @torch.inference_mode()
 def logits_from_module(network: nn.Module, spec: InputSpec, rgb: NDArray[np.uint8]) -> torch.Tensor:
-    """(1, C, h, w) float logits of one frame, normalised as the spec says."""
+    """Logits (1, C, h, w) of one frame, normalised as in the spec."""
     image = torch.from_numpy(rgb[None].copy()).permute(0, 3, 1, 2).float()
     if spec.color == "bgr":
         image = image.flip(1)

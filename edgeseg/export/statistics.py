@@ -1,4 +1,4 @@
-"""Mean, std and colour order of a checkpoint's input, where a user knows them better."""
+"""Mean, std and colour order of a checkpoint's input, as a user states them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgeseg.spec import InputSpec
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a user states of a checkpoint's input, in place of what its origin usually has; None where they do not.
+    """Input statistics that a user states instead of those of the checkpoint format; None where they do not.
 
     mean, std: both or neither, in the order of `color`, for values in 0..1 or in 0..255.
     """
@@ -21,16 +21,16 @@ class Statistics:
     std: tuple[float, ...] | None = None
     color: str | None = None
 
-    def input_from(self, usual: InputSpec) -> InputSpec:
-        """`usual` with what is stated. FormatError, UnknownNameError where that is no normalisation or colour order."""
+    def input_from(self, default: InputSpec) -> InputSpec:
+        """`default` with the stated values. FormatError or UnknownNameError if they are invalid."""
         if self.color not in (None, *COLORS):
             raise UnknownNameError.among("colour order", str(self.color), COLORS)
-        color = self.color or usual.color
+        color = self.color or default.color
         if self.mean is None and self.std is None:
-            turned = color != usual.color
-            mean, std = (values[::-1] if turned else values for values in (usual.mean, usual.std))
+            swap = color != default.color
+            mean, std = (values[::-1] if swap else values for values in (default.mean, default.std))
         elif self.mean is None or self.std is None:
             raise FormatError("mean and std belong together", hint="give both: --mean R G B --std R G B")
         else:
             mean, std, _ = unit_statistics(self.mean, self.std)
-        return dataclasses.replace(usual, mean=mean, std=std, color=color)
+        return dataclasses.replace(default, mean=mean, std=std, color=color)

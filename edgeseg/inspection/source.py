@@ -62,12 +62,12 @@ def plan_from_file(path: Path) -> tuple[PlanLayer, ...]:
     try:
         plan = layers_from_inspector(text) if text.lstrip().startswith("{") else layers_from_log([text])
     except FormatError as problem:
-        raise FormatError(f"{path.name}: {problem.message}", hint=problem.hint, code="ES-LOG") from problem
+        raise FormatError(f"{path.name}: {problem.message}", hint=problem.hint, code="ES-FORMAT-LAYERS") from problem
     if not any(layer.op for layer in plan):
         raise FormatError(
             f"{path.name} has only the names of the layers",
             hint="build again with detailed profiling verbosity: trtexec --profilingVerbosity=detailed",
-            code="ES-LOG",
+            code="ES-FORMAT-LAYERS",
         )
     return plan
 

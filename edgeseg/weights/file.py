@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeseg.artifact import plain_json
+from edgeseg.artifact import strict_json
 from edgeseg.errors import FormatError
 from edgeseg.files import existing_file, whole_file
 from edgeseg.spec import ModelSpec
@@ -47,7 +47,7 @@ def header_from_weights(path: str | Path) -> dict[str, Any]:
         hint = "name a bundled model (edgeseg models) or an fp16/fp32 safetensors file"
         raise FormatError(f"{path} is not a weights file: {problem}", hint=hint) from problem
     try:
-        header = plain_json(fields.get(KEY, "{}"))
+        header = strict_json(fields.get(KEY, "{}"))
     except ValueError as problem:
         raise FormatError(f"the header of {path} is not JSON", hint="export or train it again") from problem
     if not isinstance(header, dict):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeseg.artifact import plain_json
+from edgeseg.artifact import strict_json
 from edgeseg.errors import FormatError
 from edgeseg.spec import InputSpec
 
@@ -22,7 +22,7 @@ def config_from_folder(folder: Path, name: str = CONFIG) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        data = plain_json(path.read_text(encoding="utf-8"))
+        data = strict_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise FormatError(f"{path} is not JSON", hint="fetch the folder again") from problem
     if not isinstance(data, dict):

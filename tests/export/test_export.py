@@ -127,8 +127,7 @@ def test_an_export_that_says_something_else_is_refused_and_removed(
     monkeypatch.setattr(export_module, "onnx_from_module", exported_wrongly)
     with pytest.raises(AgreementError) as caught:
         export_model(tiny_weights, tmp_path / "wrong.onnx", frames=frames)
-    assert "the exported ONNX and the torch module agree on 0." in caught.value.message
-    assert "edgeseg doctor" in caught.value.hint
+    assert caught.value.code == "ES-AGREEMENT"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -141,7 +140,7 @@ def test_a_size_that_breaks_the_rule_is_refused_with_the_nearest(
     with pytest.raises(SizeError) as caught:
         source_from_model(tiny_weights, size)
     takes = "multiples of 32, at least 64"
-    assert caught.value.message == f"tiny-bisenetv2 does not take {size[0]}x{size[1]}: it takes {takes}"
+    assert takes in caught.value.message
     assert caught.value.hint == hint
 
 

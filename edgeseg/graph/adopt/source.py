@@ -65,7 +65,7 @@ def proto_from_file(path: Path) -> Any:
         onnx.checker.check_model(proto)
     except (DecodeError, onnx.checker.ValidationError, ValueError) as problem:
         raise FormatError(
-            f"{path} is not a valid ONNX file: {first_line(problem)}", hint="export it again"
+            f"{path} is not a valid ONNX file: {first_line(problem)}", hint="export it again", code="ES-FORMAT-ONNX"
         ) from problem
     return proto
 
