@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,12 +13,15 @@ import pytest
 from small_cli import Run, runner
 from small_onnx import frames, street_onnx
 
+from edgeseg import demo
 from edgeseg.artifact import Artifact
-from edgeseg.commands.models import trained_on
 from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.engines import ENGINES, onnxruntime
 from edgeseg.engines.options import RunOptions
-from edgeseg.weights import BUNDLED
+from edgeseg.opening import open_model
+from edgeseg.spec import Precision
+from edgeseg.weights import BUNDLED, bundled_figures
+from edgeseg.weights.bundled import best_bundled_model, real_kinds
 
 STREETS = "street:?seed=3&frames=2&size=96x64"
 
@@ -137,24 +141,51 @@ def test_stream_tells_frames_rate_and_miou(run: Run, engine: str) -> None:
     assert limited["frames"] == 2
 
 
-def test_models_is_a_list_with_names(run: Run) -> None:
-    data = run("models", "--json").json()
-    assert [model["name"] for model in data] == list(BUNDLED)
-    assert all({"family", "variant", "classes", "size", "licence"} <= set(model) for model in data)
+def test_models_lists_facts_as_plain_data(run: Run) -> None:
+    models = {model["name"]: model for model in run("models", "--json").json()}
+    assert tuple(models) == BUNDLED
+    for name, model in models.items():
+        street = name == "bisenetv2-street"
+        assert model["miou"] == bundled_figures()[name]["miou"]
+        assert (model["synthetic"], model["non_commercial"]) == (street, not street)
+        assert model["trained_on"] == (["synthetic images"] if street else ["camvid"])
+        assert model["tested_on"] == ("street" if street else "camvid")
 
 
-def test_models_says_which_were_trained_on_synthetic_images_alone(run: Run) -> None:
-    trained = {model["name"]: model["trained on"] for model in run("models", "--json").json()}
-    assert trained == {name: "synthetic" if name == "bisenetv2-street" else "camvid" for name in BUNDLED}
-    assert len(run("models").lines("note")) == 1
+def test_models_breaks_no_name_at_80_columns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    table = run("models").out
+    assert max(map(len, table.splitlines())) <= 80
+    for name, figures in bundled_figures().items():
+        (line,) = (line for line in table.splitlines() if name in line)
+        assert all(f"{100 * figures['miou'][f'onnxruntime {precision}']:.2f}" in line for precision in ("fp32", "int8"))
+        assert ("synthetic" in line, "NC" in line) == ((True, False) if name == "bisenetv2-street" else (False, True))
 
 
-def test_synthetic_is_what_the_weights_were_trained_on_and_not_a_name() -> None:
-    assert trained_on([["street:?seed=1", 1.0]]) == "synthetic"
-    assert (
-        trained_on([["street:?seed=1", 0.5], ["folder:yard?", 0.25], ["camvid:?split=train", 0.25]]) == "folder, camvid"
-    )
-    assert trained_on([]) == ""
+def test_real_kinds_of_data_sets_are_told_from_synthetic_ones() -> None:
+    assert real_kinds(["street:?seed=1"]) == ()
+    assert real_kinds(["street:?seed=1", "folder:yard?", "camvid:?split=train", "camvid:"]) == ("folder", "camvid")
+
+
+def test_the_demo_takes_a_model_of_real_images_for_a_video_and_of_synthetic_ones_for_the_street(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models: list[str] = []
+
+    def fake_open(model: str, **options: Any) -> Any:
+        models.append(model)
+        return open_model("street.onnx", engine="onnxruntime", precision=Precision.FP32, **options)
+
+    monkeypatch.setattr(demo, "open_model", fake_open)
+    cv2.imwrite("photo.png", np.full((64, 96, 3), 80, np.uint8))
+    done = run("demo", "photo.png", "-o", "real")
+    sentence = done.err.splitlines()[0]
+    assert models == [best_bundled_model(synthetic=False).spec.name] == ["bisenetv2-camvid"]
+    assert all(fact in sentence for fact in ("bisenetv2-camvid", "CC-BY-NC-4.0"))
+    done = run("demo", "test://street?size=96x64&frames=2", "-o", "synthetic")
+    assert all(fact in done.err.splitlines()[0] for fact in ("bisenetv2-street", "synthetic images", "Apache-2.0"))
+    for folder in ("real", "synthetic"):
+        assert all(Path(folder, name).exists() for name in ("overlay.mp4", "overlay.png"))
 
 
 def test_doctor_tells_the_device_and_every_engine(run: Run) -> None:
