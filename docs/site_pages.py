@@ -24,7 +24,6 @@ OUTSIDE = {
     "changelog.md": "CHANGELOG.md",
 }
 CODES_MARK = "<!-- codes -->"
-GROUPS = {"Arguments": "argument", "Options": "option"}
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -83,17 +82,22 @@ def cli_page() -> str:
             *prose(command.help or ""),
             "",
         ]
-        for title, kind in GROUPS.items():
-            rows = [
-                record
-                for parameter in command.get_params(context)
-                if parameter.param_type_name == kind and (record := parameter.get_help_record(context))
-            ]
-            if rows:
-                lines += [f"| {title} | |", "| --- | --- |"]
-                lines += [f"| {cell(spelling, code=True)} | {cell(text)} |" for spelling, text in rows]
-                lines += [""]
+        for title, rows in option_groups(command, context).items():
+            lines += [f"| {title} | |", "| --- | --- |"]
+            lines += [f"| {cell(spelling, code=True)} | {cell(text)} |" for spelling, text in rows]
+            lines += [""]
     return "\n".join(lines)
+
+
+def option_groups(command: Any, context: Any) -> dict[str, list[tuple[str, str]]]:
+    """The rows of each table of a command: its arguments, and its options by the panel that they belong to."""
+    groups: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+    for parameter in command.get_params(context):
+        title = "Arguments" if parameter.param_type_name == "argument" else "Options"
+        record = parameter.get_help_record(context)
+        if record is not None:
+            groups.setdefault(getattr(parameter, "rich_help_panel", None) or title, []).append(record)
+    return {title: rows for title, rows in groups.items() if rows}
 
 
 def prose(text: str) -> list[str]:
