@@ -6,6 +6,7 @@ EDGESEG_DATA names a folder with real data. EDGESEG_REQUIRE lists what a skip fo
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from edgeseg.calib.range import RangeTable
 
 # No deadline: how long an example takes says more about the machine than about the code.
 PROFILE = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+# A process that a shell starts in the background ignores Ctrl-C, and so would the tests that send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 hypothesis.settings.register_profile("edgeseg", PROFILE, max_examples=30)
 hypothesis.settings.register_profile("thorough", PROFILE, max_examples=300)
 hypothesis.settings.load_profile("edgeseg")
