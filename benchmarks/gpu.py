@@ -54,7 +54,7 @@ def run_here(job: str, work: Work) -> None:
     except Exception as problem:  # whatever a driver, a builder or a missing package raises: the others go on
         outcome = {"error": one_line(problem)}
     load = meter.load()
-    work.keep(job, {**outcome, "seconds": load.wall_seconds, "foreign_cores": load.foreign_cores})
+    work.save(job, {**outcome, "seconds": load.wall_seconds, "foreign_cores": load.foreign_cores})
 
 
 def run_apart(job: str, work: Work) -> None:
@@ -64,7 +64,7 @@ def run_apart(job: str, work: Work) -> None:
     try:
         run_child([sys.executable, __file__, *map(str, words)])
     except Exception as problem:
-        work.keep(job, {"error": one_line(problem), "seconds": time.perf_counter() - began, "foreign_cores": 0.0})
+        work.save(job, {"error": one_line(problem), "seconds": time.perf_counter() - began, "foreign_cores": 0.0})
 
 
 def record_from_work(work: Work) -> Record:
@@ -111,7 +111,7 @@ def main() -> int:
     def body() -> None:
         gpu = str(gpu_facts()["gpu"])
         for step in options.redo:
-            work.forget(step)
+            work.remove(step)
         record = measure(work, tuple(step for step in STEPS if step in options.only), run_apart)
         failed.extend(job for job, outcome in record.data["jobs"].items() if "error" in outcome)
         publish(record, result_path(gpu) if options.json_out == RESULTS else options.json_out)

@@ -14,13 +14,13 @@ from edgeseg.evaluation import evaluate
 from edgeseg.segmenter import Segmenter
 from edgeseg.weights import bundled_figures
 from gpu_steps.nets import float_of_net
-from gpu_steps.work import Found, Work, one_line
+from gpu_steps.work import Results, Work, one_line
 
 DATA = "EDGESEG_DATA"
 
 
-def agreement_with_cpu(backend: Backend, net: str, work: Work) -> Found:
-    """The share of equal labels on pictures of the street camera; null, and why, without ONNX Runtime.
+def agreement_with_cpu(backend: Backend, net: str, work: Work) -> Results:
+    """The share of equal labels on images of the synthetic street; null, and why, without ONNX Runtime.
 
     The backend is run all the same, so an engine that cannot run raises.
     """
@@ -35,13 +35,13 @@ def agreement_with_cpu(backend: Backend, net: str, work: Work) -> Found:
         return {"labels": None, "why": one_line(problem)}
 
 
-def miou_of(segmenter: Segmenter, net: str) -> Found:
-    """The mIoU of a bundled model, a fraction, on the pictures of its card; null, and why, where it has none."""
+def miou_of(segmenter: Segmenter, net: str) -> Results:
+    """The mIoU of a bundled model, a fraction, on the images of its card; null, and why, if there are none."""
     figures = bundled_figures().get(net)
     if figures is None:
         return {"miou": None, "why": "random weights"}
     uri = str(figures["data"])
     if DATA in uri and not os.environ.get(DATA):
         return {"miou": None, "why": f"{DATA} is not set"}
-    found = evaluate(segmenter, open_dataset(os.path.expandvars(uri)))
-    return {"miou": found.to_dict()["miou"], "pictures": found.images, "card": figures["miou"]}
+    results = evaluate(segmenter, open_dataset(os.path.expandvars(uri)))
+    return {"miou": results.to_dict()["miou"], "pictures": results.images, "card": figures["miou"]}

@@ -10,7 +10,7 @@ from typing import Any
 
 from edgeseg.engines.tensorrt.cuda.libcuda import LibCuda
 from edgeseg.measure.device import describe_device
-from gpu_steps.work import Found, Work, one_line
+from gpu_steps.work import Results, Work, one_line
 
 ITEMS = ("",)
 MAJOR, MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
@@ -28,7 +28,7 @@ ASKED = (
 )
 
 
-def run(item: str, work: Work) -> Found:
+def run(item: str, work: Work) -> Results:
     """The facts."""
     return {"gpu": gpu_facts(), "state": gpu_state(), "libraries": libraries(), "machine": describe_device()}
 

@@ -19,7 +19,7 @@ from edgeseg.pixels.resize import resize_rgb
 from edgeseg.pixels.upsample import labels_from_logits
 from edgeseg.synthetic import StreetCamera
 from gpu_steps.timing import event_figures, street_frame
-from gpu_steps.work import Found, Work
+from gpu_steps.work import Results, Work
 
 ITEMS = ("",)
 SIZE = (1024, 2048)
@@ -28,16 +28,16 @@ STRIDES = (4, 8)
 Array = np.ndarray[Any, Any]
 
 
-def run(item: str, work: Work) -> Found:
+def run(item: str, work: Work) -> Results:
     """Equality and time of each kernel."""
     with open_cuda() as cuda, cuda.current():
         device = Device(cuda, work)
-        found = {"resize": device.resize(street_frame()), "overlay": device.overlay()}
+        results = {"resize": device.resize(street_frame()), "overlay": device.overlay()}
         for stride in STRIDES:
             for kind, logits in logits_of(stride).items():
                 for dtype in ("fp32", "fp16"):
-                    found[f"labels {kind} 1/{stride} {dtype}"] = device.labels(logits, dtype)
-        return {"size": list(SIZE), "classes": CLASSES, "kernels": found}
+                    results[f"labels {kind} 1/{stride} {dtype}"] = device.labels(logits, dtype)
+        return {"size": list(SIZE), "classes": CLASSES, "kernels": results}
 
 
 class Device:
@@ -48,38 +48,38 @@ class Device:
         self.kernels = PixelKernels(cuda)
         self.palette = np.array(CITYSCAPES_LABELS.palette, np.uint8)
 
-    def resize(self, rgb: Array) -> Found:
-        """A 1080p picture to SIZE."""
-        picture = RgbFrame(self.put(rgb).address, (rgb.shape[0], rgb.shape[1]))
+    def resize(self, rgb: Array) -> Results:
+        """A 1080p image to SIZE."""
+        frame = RgbFrame(self.put(rgb).address, (rgb.shape[0], rgb.shape[1]))
         target = self.cuda.buffer(3 * SIZE[0] * SIZE[1])
         return self.compared(
-            lambda: self.kernels.resize(picture, target.address, SIZE, self.stream), target, resize_rgb(rgb, SIZE)
+            lambda: self.kernels.resize(frame, target.address, SIZE, self.stream), target, resize_rgb(rgb, SIZE)
         )
 
-    def overlay(self) -> Found:
-        """Labels at the network's resolution over a picture of SIZE, into another one."""
+    def overlay(self) -> Results:
+        """Labels at the network's resolution over an image of SIZE, into another one."""
         rgb, labels = StreetCamera(1, SIZE[1], SIZE[0]).render(0)
         low = np.ascontiguousarray(labels[::8, ::8])
-        picture, at, target = RgbFrame(self.put(rgb).address, SIZE), self.put(low).address, self.cuda.buffer(rgb.size)
+        frame, at, target = RgbFrame(self.put(rgb).address, SIZE), self.put(low).address, self.cuda.buffer(rgb.size)
         sides = (low.shape[0], low.shape[1])
         return self.compared(
-            lambda: self.kernels.overlay(picture, at, sides, self.palette, target.address, self.stream),
+            lambda: self.kernels.overlay(frame, at, sides, self.palette, target.address, self.stream),
             target,
             overlay_labels(rgb, low, self.palette),
         )
 
-    def labels(self, logits: Array, dtype: Any) -> Found:
+    def labels(self, logits: Array, dtype: Any) -> Results:
         """Logits to the labels of SIZE."""
-        given = logits.astype(np.float16 if dtype == "fp16" else np.float32)
-        at, target = self.put(given).address, self.cuda.buffer(SIZE[0] * SIZE[1])
-        shape = (given.shape[0], given.shape[1], given.shape[2])
+        array = logits.astype(np.float16 if dtype == "fp16" else np.float32)
+        at, target = self.put(array).address, self.cuda.buffer(SIZE[0] * SIZE[1])
+        shape = (array.shape[0], array.shape[1], array.shape[2])
         return self.compared(
             lambda: self.kernels.labels(at, shape, target.address, SIZE, self.stream, dtype=dtype),
             target,
-            labels_from_logits(given.astype(np.float32), SIZE),
+            labels_from_logits(array.astype(np.float32), SIZE),
         )
 
-    def compared(self, queue: Callable[[], object], target: Buffer, expected: Array) -> Found:
+    def compared(self, queue: Callable[[], object], target: Buffer, expected: Array) -> Results:
         """The kernel's time, and its result held against `expected`."""
         figures = event_figures(self.cuda, self.stream, queue, self.work)
         got = self.cuda.pinned(expected.shape, expected.dtype)

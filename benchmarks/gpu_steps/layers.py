@@ -15,7 +15,7 @@ from edgeseg.measure.recorder import summary_from_samples
 from edgeseg.spec import Precision
 from gpu_steps.plans import engines_here, plan_of_net
 from gpu_steps.timing import infer_of, once
-from gpu_steps.work import Found, Work, one_line
+from gpu_steps.work import Results, Work, one_line
 
 ITEMS = ("",)
 NET = "bisenetv2-camvid"
@@ -23,22 +23,22 @@ PRECISION = Precision.FP16
 TURN = 10  # calls
 
 
-def run(item: str, work: Work) -> Found:
+def run(item: str, work: Work) -> Results:
     """By layer: milliseconds of `infer` until its result is there, or why there are none."""
     engine, made_for = next(iter(engines_here(work).items()))
     plan = plan_of_net(NET, PRECISION, engine, made_for, work)
-    found: Found = {}
+    results: Results = {}
     with contextlib.ExitStack() as stack:
         backends = {}
         for layer in CUDA_LAYERS:
             try:
                 backends[layer] = stack.enter_context(opened(plan, layer))
             except Exception as problem:  # a layer that is not there, or too old
-                found[layer] = {"error": one_line(problem)}
+                results[layer] = {"error": one_line(problem)}
         if not backends:
             raise UnavailableError("no CUDA layer opens the plan", hint="pip install pycuda cuda-python")
-        found |= in_turn(backends, work)
-    return {"engine": engine, "net": NET, "layers": found}
+        results |= in_turn(backends, work)
+    return {"engine": engine, "net": NET, "layers": results}
 
 
 def opened(plan: Artifact, layer: str) -> Backend:
@@ -47,7 +47,7 @@ def opened(plan: Artifact, layer: str) -> Backend:
         return open_engine(plan.engine or "").open(plan)
 
 
-def in_turn(backends: dict[str, Backend], work: Work) -> Found:
+def in_turn(backends: dict[str, Backend], work: Work) -> Results:
     """TURN calls of each, then of the next, until each has `work.samples` after its warm-up."""
     calls = {layer: infer_of(backend) for layer, backend in backends.items()}
     samples: dict[str, list[float]] = {layer: [] for layer in backends}

@@ -28,7 +28,7 @@ LARGE = tuple(f"{family}-2048x1024" for family in FAMILIES)
 RANDOM = (*(f"{family}-1024x512" for family in FAMILIES), *LARGE)
 NETS = (*BUNDLED, *RANDOM)
 CALIBRATION = (512, 256)  # a range table holds for every size, and random weights need no better one
-PICTURES = 4
+IMAGES = 4
 
 
 def onnx_of_net(net: str, precision: Precision, engine: str, work: Work) -> Artifact:
@@ -56,7 +56,7 @@ def float_of_net(net: str, work: Work) -> Artifact:
 
 
 def table_of_net(net: str, work: Work) -> RangeTable:
-    """The ranges: the committed ones, or those of the random network over a few pictures of the street camera."""
+    """The ranges: the committed ones, or those of the random network over a few images of the synthetic street."""
     committed = bundled_ranges(net)
     if committed:
         return RangeTable.open(committed)
@@ -65,8 +65,8 @@ def table_of_net(net: str, work: Work) -> RangeTable:
     if not path.exists():
         source = float_of_net(small, work)
         side = source.spec.input
-        pictures = [StreetCamera(seed, side.width, side.height).render(0)[0] for seed in range(PICTURES)]
-        ranges_from_images(source.path, pictures, warn=lambda warning: None).write(path)
+        frames = [StreetCamera(seed, side.width, side.height).render(0)[0] for seed in range(IMAGES)]
+        ranges_from_images(source.path, frames, warn=lambda warning: None).write(path)
     return RangeTable.open(path)
 
 
@@ -76,12 +76,14 @@ def spec_of_net(net: str) -> ModelSpec:
 
     family, _, size = net.rpartition("-")
     known = open_family(family)
-    given, variant = InputSpec(*size_from_text(size)), next(iter(known.variants))
-    return ModelSpec(net, given, CITYSCAPES_LABELS, family=family, variant=variant, align_corners=known.align_corners)
+    input_spec, variant = InputSpec(*size_from_text(size)), next(iter(known.variants))
+    return ModelSpec(
+        net, input_spec, CITYSCAPES_LABELS, family=family, variant=variant, align_corners=known.align_corners
+    )
 
 
 def network_of_net(net: str, work: Work) -> nn.Module:
-    """The module with the family's random weights, the same at every size: they are made once and kept."""
+    """The module with the family's random weights, which are made once and are the same at every size."""
     import torch
 
     from edgeseg.models import open_family

@@ -1,4 +1,4 @@
-"""Frames a second from picture to labels against those of the engine alone, with one to four streams of one engine."""
+"""Frames per second from image to labels, and of the engine alone, with one to four streams of one engine."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from edgeseg.video.source import FrameSource, SourceInfo
 from gpu_steps.nets import LARGE, split_item
 from gpu_steps.plans import engines_here, plan_of_net
 from gpu_steps.timing import FRAME, fps_of_threads, infer_of, stage_figures, street_frame
-from gpu_steps.work import Found, Work, one_line
+from gpu_steps.work import Results, Work, one_line
 
 ITEMS = ("bisenetv2-camvid.fp16", "bisenetv2-1024x512.fp16", *(f"{net}.fp16" for net in LARGE))
 THREADS = (1, 2, 4)
 
 
-def run(item: str, work: Work) -> Found:
-    """By engine: its frames a second, or the reason why it has none."""
+def run(item: str, work: Work) -> Results:
+    """By engine: its frames per second, or its error."""
     net, precision = split_item(item)
-    found: Found = {}
+    results: Results = {}
     for engine, made_for in engines_here(work).items():
         try:
-            found[engine] = figures(plan_of_net(net, precision, engine, made_for, work), work)
+            results[engine] = figures(plan_of_net(net, precision, engine, made_for, work), work)
         except Exception as problem:  # one engine's failure is its own
-            found[engine] = {"error": one_line(problem)}
-    return found
+            results[engine] = {"error": one_line(problem)}
+    return results
 
 
 class Decoded(FrameSource):
-    """One 1080p picture again and again, as a decoder gives it: I420, made RGB where it is asked for."""
+    """One 1080p image again and again, as a decoder gives it: I420, converted to RGB on demand."""
 
     def __init__(self) -> None:
         super().__init__(SourceInfo(*FRAME, Fraction(25), None, "decoded"))
@@ -58,23 +58,23 @@ class Decoded(FrameSource):
             yield Frame(index, index / 25, *FRAME, rgb=lambda: self._rgb, planes=lambda: self._planes)
 
 
-class Looker(FrameSink):
-    """Counts results, of which it wants the overlay."""
+class OverlaySink(FrameSink):
+    """Counts results, and asks for overlays."""
 
     def __init__(self) -> None:
-        super().__init__("looker")
+        super().__init__("overlays")
 
     def _write(self, result: Result) -> bool:
         return True
 
 
-def figures(plan: Artifact, work: Work) -> Found:
-    """Frames a second.
+def figures(plan: Artifact, work: Work) -> Results:
+    """Frames per second.
 
     compute_fps: the network alone on the device. infer: with the copies, by the number of threads, each with an engine
-    of its own. one_by_one: a 1080p picture, rgb, to its labels. pipelined: decoded ones by threads, through the stage
-    of `edgeseg stream`: the next one is begun before the last one's labels are fetched. streamed: all of `edgeseg
-    stream` but decoding and encoding, to masks and to overlays.
+    of its own. one_by_one: a 1080p RGB image to its labels. pipelined: decoded images, by threads, through the stage of
+    `edgeseg stream`, which begins the next image before it fetches the labels of the last. streamed: `edgeseg stream`
+    without decoding and encoding, to masks and to overlays.
     """
     rgb = street_frame()
     with contextlib.ExitStack() as stack:
@@ -89,13 +89,13 @@ def figures(plan: Artifact, work: Work) -> Found:
             "pipelined": {str(n): pipelined_fps(segmenters[:n], work) for n in THREADS},
             "streamed": {
                 "mask": streamed_fps(segmenters[0], NothingSink("null"), work),
-                "overlay": streamed_fps(segmenters[0], Looker(), work),
+                "overlay": streamed_fps(segmenters[0], OverlaySink(), work),
             },
         }
 
 
 def pipelined_fps(segmenters: Sequence[Segmenter], work: Work) -> float:
-    """Frames a second of all together; none has a picture under way before or after."""
+    """Frames per second of all together; no image is under way before or after."""
     lines = [predicted(each)(iter(Decoded())) for each in segmenters]
     try:
         return fps_of_threads([partial(next, line) for line in lines], work)
@@ -105,7 +105,7 @@ def pipelined_fps(segmenters: Sequence[Segmenter], work: Work) -> float:
 
 
 def streamed_fps(segmenter: Segmenter, sink: FrameSink, work: Work) -> float:
-    """Frames a second of one stream."""
+    """Frames per second of one stream."""
     for frames in (max(work.warm_up, 1), work.samples):
         report = stream(Decoded(), segmenter, sink, frames=frames)
     return report.fps

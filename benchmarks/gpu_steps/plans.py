@@ -1,4 +1,4 @@
-"""Plans for this GPU: TensorRT's own, and RTX's in the form that the step `rtx` found to run."""
+"""Plans for this GPU: of TensorRT, and of RTX in the form that runs according to the step `rtx`."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def engines_here(work: Work) -> dict[str, str]:
         usable[TENSORRT] = "default"
     except EdgeSegError as problem:
         reasons.append(problem.message)
-    runs = work.found("rtx").get("works")
+    runs = work.results("rtx").get("works")
     if runs:
         usable[RTX] = str(runs)
     else:
-        reasons.append("the step rtx found no form of TensorRT-RTX that runs")
+        reasons.append("no form of TensorRT-RTX runs (step rtx)")
     if not usable:
         raise UnavailableError("; ".join(reasons), hint="pip install tensorrt, or tensorrt-rtx, and --redo rtx")
     return usable

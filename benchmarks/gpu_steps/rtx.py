@@ -8,22 +8,22 @@ from edgeseg.spec import Precision
 from gpu_steps.agreement import agreement_with_cpu
 from gpu_steps.nets import float_of_net
 from gpu_steps.plans import MADE_FOR, plan_of_net
-from gpu_steps.work import Found, Work, one_line
+from gpu_steps.work import Results, Work, one_line
 
 ITEMS = ("",)
 NET = "bisenetv2-camvid"
 
 
-def run(item: str, work: Work) -> Found:
+def run(item: str, work: Work) -> Results:
     """Each form, and the first that works; "" for none."""
     open_engine(RTX).available()
-    float_of_net(NET, work)  # without it nothing below says anything about RTX
+    float_of_net(NET, work)  # without it the rest says nothing about RTX
     forms = {made_for: attempt(made_for, work) for made_for in MADE_FOR}
-    works = next((made_for for made_for, found in forms.items() if found["runs"]), "")
+    works = next((made_for for made_for, results in forms.items() if results["runs"]), "")
     return {"net": NET, "forms": forms, "works": works}
 
 
-def attempt(made_for: str, work: Work) -> Found:
+def attempt(made_for: str, work: Work) -> Results:
     """Build, deserialise and run one plan."""
     try:
         plan = plan_of_net(NET, Precision.FP32, RTX, made_for, work)

@@ -1,4 +1,4 @@
-"""What the jobs found, as tables."""
+"""The results of the jobs, as tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Outcomes = Mapping[str, Mapping[str, Any]]
 
 
 def tables_from_outcomes(outcomes: Outcomes) -> list[Table]:
-    """A table a step that found something, and last the jobs that failed."""
+    """One table per step with results, and last the jobs that failed."""
     made = [make(outcomes) for make in (device, rtx, engines, kernels, pipeline, torch_modes, layers)]
     failed = [[job, outcome["error"]] for job, outcome in outcomes.items() if "error" in outcome]
     return [shown(table) for table in (*made, Table("what failed", ["job", "why"], failed)) if table.rows]
@@ -25,22 +25,22 @@ def shown(table: Table) -> Table:
 
 
 def device(outcomes: Outcomes) -> Table:
-    found = found_by(outcomes, "device").get("", {})
-    rows = [[key, str(value)] for part in ("gpu", "state") for key, value in found.get(part, {}).items()]
-    for name, each in found.get("libraries", {}).items():
+    results = results_by(outcomes, "device").get("", {})
+    rows = [[key, str(value)] for part in ("gpu", "state") for key, value in results.get(part, {}).items()]
+    for name, each in results.get("libraries", {}).items():
         rows.append([name, each.get("version") or "yes" if each["usable"] else f"no: {each['why']}"])
     return Table("The GPU when the run began, and what can be imported", ["what", "value"], rows)
 
 
 def rtx(outcomes: Outcomes) -> Table:
-    found = found_by(outcomes, "rtx").get("", {})
+    results = results_by(outcomes, "rtx").get("", {})
     rows = [
         [form, "yes", share(each["agreement"]["labels"]), each["agreement"].get("why", "")]
         if each["runs"]
         else [form, "no", "", each["error"]]
-        for form, each in found.get("forms", {}).items()
+        for form, each in results.get("forms", {}).items()
     ]
-    title = f"Does TensorRT-RTX run here: {found.get('net', '')} fp32"
+    title = f"Does TensorRT-RTX run here: {results.get('net', '')} fp32"
     return Table(title, ["compiled for", "runs", "labels as the CPU's %", "note"], rows)
 
 
@@ -64,13 +64,13 @@ def engines(outcomes: Outcomes) -> Table:
 
 
 def kernels(outcomes: Outcomes) -> Table:
-    found = found_by(outcomes, "kernels").get("", {})
+    results = results_by(outcomes, "kernels").get("", {})
     rows = [
         [name, ms(each["ms"]["p50_ms"]), ms(each["ms"]["p99_ms"]), f"{100 * each['equal']:.4f}", str(each["most_away"])]
-        for name, each in found.get("kernels", {}).items()
+        for name, each in results.get("kernels", {}).items()
     ]
-    height, width = found.get("size", (0, 0))
-    title = f"Pixel kernels at {width}x{height}, {found.get('classes')} classes, against their CPU twins"
+    height, width = results.get("size", (0, 0))
+    title = f"Pixel kernels at {width}x{height}, {results.get('classes')} classes, against their CPU twins"
     return Table(title, ["kernel", "p50 ms", "p99 ms", "equal %", "most away"], rows)
 
 
@@ -85,35 +85,35 @@ def pipeline(outcomes: Outcomes) -> Table:
         row = [item, engine, f"{each['compute_fps']:.0f}", counts(each["infer"]), f"{each['one_by_one']:.0f}"]
         streamed = [f"{each['streamed'][kind]:.0f}" for kind in ("mask", "overlay")]
         rows.append([*row, counts(each["pipelined"]), f"{100 * pipelined_share(each):.0f}%", *streamed, ""])
-    return Table("Pipelined: an engine a thread, two decoded pictures under way in each", columns, rows)
+    return Table("Pipelined: an engine a thread, two decoded images under way in each", columns, rows)
 
 
 def torch_modes(outcomes: Outcomes) -> Table:
     rows = []
-    for item, found in found_by(outcomes, "torch").items():
-        cells = [each.get("error") or f"{p50(each)}/{ms(each['p99_ms'])}" for each in found.values()]
+    for item, results in results_by(outcomes, "torch").items():
+        cells = [each.get("error") or f"{p50(each)}/{ms(each['p99_ms'])}" for each in results.values()]
         rows.append([item, *cells])
     columns = ["net", "eager p50/p99 ms", "CUDA graph p50/p99 ms", "torch.compile p50/p99 ms"]
     return Table("torch, fp16, channels last: the network alone", columns, rows)
 
 
 def layers(outcomes: Outcomes) -> Table:
-    found = found_by(outcomes, "layers").get("", {})
+    results = results_by(outcomes, "layers").get("", {})
     rows = [
         [name, "", "", each["error"]] if "error" in each else [name, p50(each), ms(each["p99_ms"]), ""]
-        for name, each in found.get("layers", {}).items()
+        for name, each in results.get("layers", {}).items()
     ]
-    title = f"CUDA layers: a call of {found.get('net')} fp16 on {found.get('engine')}"
+    title = f"CUDA layers: a call of {results.get('net')} fp16 on {results.get('engine')}"
     return Table(title, ["layer", "p50 ms", "p99 ms", "note"], rows)
 
 
 def pipelined_share(figures: Mapping[str, Any]) -> float:
-    """The most frames a second from picture to labels, over the most that the engine alone gave in any way."""
+    """The highest frames per second from image to labels, divided by the highest of the engine alone."""
     return float(max(figures["pipelined"].values()) / max(figures["compute_fps"], *figures["infer"].values()))
 
 
-def found_by(outcomes: Outcomes, step: str) -> dict[str, Any]:
-    """What the jobs of `step` found, by item."""
+def results_by(outcomes: Outcomes, step: str) -> dict[str, Any]:
+    """The results of the jobs of `step`, by item."""
     return {
         job.partition("/")[2]: outcome["found"]
         for job, outcome in outcomes.items()
@@ -123,8 +123,8 @@ def found_by(outcomes: Outcomes, step: str) -> dict[str, Any]:
 
 def by_engine(outcomes: Outcomes, step: str) -> Iterator[tuple[str, str, Any]]:
     """Item, engine and figures of a step that has them by engine."""
-    for item, found in found_by(outcomes, step).items():
-        for engine, each in found.items():
+    for item, results in results_by(outcomes, step).items():
+        for engine, each in results.items():
             yield item, engine, each
 
 

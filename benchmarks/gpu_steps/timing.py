@@ -23,18 +23,18 @@ Figures = dict[str, float]
 
 
 def street_frame(size: tuple[int, int] = FRAME) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """A picture of (width, height)."""
+    """A synthetic street of (width, height)."""
     return StreetCamera(0, *size).render(0)[0]
 
 
 def frame_for(backend: Backend) -> dict[str, np.ndarray[Any, Any]]:
-    """What `infer` takes: one picture of the input's size."""
+    """The feed of `infer`: one image of the input's size."""
     spec = backend.inputs[0]
     return {spec.name: street_frame((spec.shape[2], spec.shape[1]))[None]}
 
 
 def infer_of(backend: Backend) -> Call:
-    """One picture up and its result down, waited for."""
+    """Upload one image, and wait for its result."""
     feed = frame_for(backend)
 
     def infer() -> None:
@@ -47,7 +47,7 @@ def infer_of(backend: Backend) -> Call:
 def stage_figures(backend: Any, work: Work) -> dict[str, Figures]:
     """Milliseconds of a TensorRT backend's upload, network and download, each summarised."""
     feed = frame_for(backend)
-    once(infer_of(backend))  # the picture lies in the host buffers
+    once(infer_of(backend))  # the image is in the host buffers
     return summaries([backend.stage_milliseconds(feed) for _ in range(work.warm_up + work.samples)][work.warm_up :])
 
 

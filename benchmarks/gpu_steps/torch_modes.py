@@ -12,12 +12,12 @@ from typing import Any
 from edgeseg.errors import UnavailableError
 from edgeseg.measure.recorder import summary_from_samples
 from gpu_steps.nets import RANDOM, network_of_net, spec_of_net
-from gpu_steps.work import Found, Work, one_line
+from gpu_steps.work import Results, Work, one_line
 
 ITEMS = RANDOM
 
 
-def run(item: str, work: Work) -> Found:
+def run(item: str, work: Work) -> Results:
     """By mode: milliseconds by CUDA's events, or the reason why there are none."""
     try:
         import torch
@@ -31,14 +31,14 @@ def run(item: str, work: Work) -> Found:
     network = network.cuda().half().to(memory_format=torch.channels_last)
     image = torch.randn(1, 3, side.height, side.width, device="cuda", dtype=torch.float16)
     image = image.to(memory_format=torch.channels_last)
-    found: Found = {}
+    results: Results = {}
     with torch.inference_mode():
         for mode, make in MODES.items():
             try:
-                found[mode] = milliseconds(make(network, image), work)
+                results[mode] = milliseconds(make(network, image), work)
             except Exception as problem:  # one mode's failure is its own
-                found[mode] = {"error": one_line(problem)}
-    return found
+                results[mode] = {"error": one_line(problem)}
+    return results
 
 
 def eager(network: Any, image: Any) -> Callable[[], object]:

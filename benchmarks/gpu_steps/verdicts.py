@@ -1,4 +1,4 @@
-"""What was to be reached on a GPU, and whether it was. A target about which nothing was measured is not met."""
+"""The targets on a GPU, and whether they were met. A target without a measurement is not met."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from record import Verdict
 from edgeseg.engines.agreement import least_labels
 from edgeseg.weights import BUNDLED
 from gpu_steps.nets import LARGE, split_item
-from gpu_steps.tables import Outcomes, by_engine, found_by, pipelined_share
+from gpu_steps.tables import Outcomes, by_engine, pipelined_share, results_by
 
 POST_SHARE, PIPELINED_SHARE = 0.10, 0.95
 EQUAL_LABELS = 0.9999  # a tie between two classes may fall otherwise on the CPU, which may fuse multiply and add
@@ -16,19 +16,19 @@ NOTHING = "nothing was measured"
 
 
 def verdicts_from_outcomes(outcomes: Outcomes, jobs: list[str]) -> list[Verdict]:
-    """jobs: all that there are."""
+    """jobs: the names of all jobs."""
     return [finished(outcomes, jobs), twins(outcomes), agreement(outcomes), post(outcomes), pipelined(outcomes)]
 
 
 def finished(outcomes: Outcomes, jobs: list[str]) -> Verdict:
     done = [job for job in jobs if "found" in outcomes.get(job, {})]
     inner = sum("error" in each for step in ("engines", "pipeline") for _, _, each in by_engine(outcomes, step))
-    found = f"{len(done)} of {len(jobs)} jobs finished, {inner} engines in them failed"
-    return Verdict("every job finishes", found, len(done) == len(jobs) and not inner)
+    results = f"{len(done)} of {len(jobs)} jobs finished, {inner} engines in them failed"
+    return Verdict("every job finishes", results, len(done) == len(jobs) and not inner)
 
 
 def twins(outcomes: Outcomes) -> Verdict:
-    kernels = found_by(outcomes, "kernels").get("", {}).get("kernels", {})
+    kernels = results_by(outcomes, "kernels").get("", {}).get("kernels", {})
     target = f"kernels as their CPU twins: resize and overlay to the bit, {100 * EQUAL_LABELS:g}% of labels"
     if not kernels:
         return Verdict(target, NOTHING, False)
@@ -38,7 +38,7 @@ def twins(outcomes: Outcomes) -> Verdict:
 
 
 def agreement(outcomes: Outcomes) -> Verdict:
-    """Of the bundled models; with random weights equal labels measure rounding."""
+    """Only of the bundled models: with random weights equal labels measure rounding."""
     spare = {}
     for item, engine, each in by_engine(outcomes, "engines"):
         net, precision = split_item(item)
@@ -53,9 +53,9 @@ def agreement(outcomes: Outcomes) -> Verdict:
 
 
 def post(outcomes: Outcomes) -> Verdict:
-    """The labels kernel on logits as a street gives them, against the network of each large net."""
+    """The time of the labels kernel on the logits of a street, as a share of each large network's."""
     target = f"post-processing under {100 * POST_SHARE:g}% of engine time at 2048x1024 with 19 classes"
-    kernels = found_by(outcomes, "kernels").get("", {}).get("kernels", {})
+    kernels = results_by(outcomes, "kernels").get("", {}).get("kernels", {})
     shares = {}
     for net in LARGE:
         for name, (milliseconds, stride) in engine_times(outcomes, net).items():
@@ -69,14 +69,14 @@ def post(outcomes: Outcomes) -> Verdict:
 
 
 def engine_times(outcomes: Outcomes, net: str) -> dict[str, tuple[float, int]]:
-    """Milliseconds of `net` and its input pixels per logit, by engine; of torch's CUDA graph where no engine ran."""
-    found = found_by(outcomes, "engines").get(f"{net}.{PRECISION}", {})
+    """Milliseconds of `net` and its input pixels per logit, by engine; those of torch's CUDA graph if no engine ran."""
+    results = results_by(outcomes, "engines").get(f"{net}.{PRECISION}", {})
     times = {
         engine: (each["stages"]["compute"]["p50_ms"], 1024 // each["output"][-2])
-        for engine, each in found.items()
+        for engine, each in results.items()
         if "error" not in each
     }
-    graph = found_by(outcomes, "torch").get(net, {}).get("graph", {})
+    graph = results_by(outcomes, "torch").get(net, {}).get("graph", {})
     if times or "p50_ms" not in graph:
         return times
     from edgeseg.models import open_family
@@ -85,7 +85,7 @@ def engine_times(outcomes: Outcomes, net: str) -> dict[str, tuple[float, int]]:
 
 
 def pipelined(outcomes: Outcomes) -> Verdict:
-    target = f"pipelined from picture to labels at least {100 * PIPELINED_SHARE:g}% of engine-only FPS"
+    target = f"pipelined from image to labels at least {100 * PIPELINED_SHARE:g}% of engine-only FPS"
     shares = {
         f"{item} on {engine}": pipelined_share(each)
         for item, engine, each in by_engine(outcomes, "pipeline")
@@ -94,5 +94,5 @@ def pipelined(outcomes: Outcomes) -> Verdict:
     if not shares:
         return Verdict(target, NOTHING, False)
     worst = min(shares, key=lambda name: shares[name])
-    found = f"{100 * shares[worst]:.0f}% at the worst of {len(shares)} ({worst})"
-    return Verdict(target, found, shares[worst] >= PIPELINED_SHARE)
+    results = f"{100 * shares[worst]:.0f}% at the worst of {len(shares)} ({worst})"
+    return Verdict(target, results, shares[worst] >= PIPELINED_SHARE)

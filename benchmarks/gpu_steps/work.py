@@ -1,4 +1,4 @@
-"""The folder of a run: what each job found, the ONNX files and the plans."""
+"""The folder of a run: the results of each job, the ONNX files and the plans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from edgeseg.errors import EdgeSegError
 from edgeseg.files import whole_file, writable_folder
 
-Found = dict[str, Any]
+Results = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -23,25 +23,25 @@ class Work:
     warm_up: int = 50
 
     def part(self, name: str) -> Path:
-        """A folder in it, made if need be."""
+        """A subfolder, which is made if it does not exist."""
         return writable_folder(self.folder / name)
 
-    def outcome(self, job: str) -> Found | None:
-        """What `keep` was given of `job`: {"found": ...} or {"error": one line}, and "seconds"; None before it ran."""
+    def outcome(self, job: str) -> Results | None:
+        """The outcome of `job`: {"found": ...} or {"error": one line}, and "seconds"; None before it has run."""
         path = self._path(job)
-        found: Found | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        return found
+        results: Results | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        return results
 
-    def found(self, job: str) -> Found:
-        """What `job` found; {} where it failed or did not run."""
+    def results(self, job: str) -> Results:
+        """The results of `job`; {} if it failed or has not run."""
         return dict((self.outcome(job) or {}).get("found", {}))
 
-    def keep(self, job: str, outcome: Found) -> None:
+    def save(self, job: str, outcome: Results) -> None:
         """Write a job's outcome, whole or not at all."""
         with whole_file(self._path(job)) as partial:
             partial.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
 
-    def forget(self, step: str) -> None:
+    def remove(self, step: str) -> None:
         """Drop the outcomes of all jobs of a step."""
         self._path(step).unlink(missing_ok=True)
         shutil.rmtree(self._path(step).with_suffix(""), ignore_errors=True)
@@ -51,7 +51,7 @@ class Work:
 
 
 def one_line(problem: BaseException) -> str:
-    """An error as one line, with its hint where it has one."""
+    """An error as one line, with its hint if it has one."""
     if isinstance(problem, EdgeSegError):
         return f"{problem.message} ({problem.hint})"
     lines = str(problem).strip().splitlines()

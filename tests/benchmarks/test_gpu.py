@@ -57,8 +57,8 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Any:
     return install(monkeypatch, tensorrt_rtx).cuda
 
 
-def outcome(found: Any) -> dict[str, Any]:
-    return {"found": found, "seconds": 1.0, "foreign_cores": 0.0}
+def outcome(results: Any) -> dict[str, Any]:
+    return {"found": results, "seconds": 1.0, "foreign_cores": 0.0}
 
 
 def test_a_rerun_does_what_has_not_finished_and_what_is_to_be_done_anew(work: Any) -> None:
@@ -69,7 +69,7 @@ def test_a_rerun_does_what_has_not_finished_and_what_is_to_be_done_anew(work: An
     def run(job: str, into: Any) -> None:
         calls.append(job)
         failed = {"error": "it rained", "seconds": 1.0, "foreign_cores": 0.0}
-        into.keep(job, failed if job == "kernels" and calls.count(job) == 1 else outcome({}))
+        into.save(job, failed if job == "kernels" and calls.count(job) == 1 else outcome({}))
 
     steps = ("rtx", "kernels", "torch")
     gpu.measure(work, steps, run)
@@ -80,7 +80,7 @@ def test_a_rerun_does_what_has_not_finished_and_what_is_to_be_done_anew(work: An
     assert calls[10:] == ["kernels"]
     gpu.measure(work, steps, run)
     assert calls[11:] == []
-    work.forget("torch")
+    work.remove("torch")
     gpu.measure(work, steps, run)
     assert calls[11:] == torch_jobs
 
@@ -94,7 +94,7 @@ def test_a_job_that_fails_is_one_line(work: Any, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(gpu, "open_step", lambda name: SimpleNamespace(run=fail))
     gpu.run_here("kernels", work)
     assert work.outcome("kernels")["error"] == "RuntimeError: first"
-    assert work.found("kernels") == {}
+    assert work.results("kernels") == {}
 
 
 def test_a_process_that_dies_is_a_job_that_failed(work: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,9 +112,9 @@ def test_a_job_runs_in_a_process_of_its_own(work: Any) -> None:
     import gpu
 
     gpu.run_apart("device", work)
-    found = work.outcome("device")
-    assert found["seconds"] > 0
-    assert "found" in found or "no NVIDIA driver" in found["error"] or "CUDA_ERROR" in found["error"]
+    results = work.outcome("device")
+    assert results["seconds"] > 0
+    assert "found" in results or "no NVIDIA driver" in results["error"] or "CUDA_ERROR" in results["error"]
 
 
 def test_without_a_gpu_it_says_so_and_writes_nothing(
@@ -142,7 +142,7 @@ def test_the_exit_code_tells_whether_a_job_failed(
     import gpu
 
     def run(job: str, into: Any) -> None:
-        into.keep(job, {"error": "no", "seconds": 1.0, "foreign_cores": 0.0} if failed else outcome({}))
+        into.save(job, {"error": "no", "seconds": 1.0, "foreign_cores": 0.0} if failed else outcome({}))
 
     monkeypatch.setattr(gpu, "gpu_facts", lambda: {"gpu": "NVIDIA X"})
     monkeypatch.setattr(gpu, "run_apart", run)
@@ -155,14 +155,14 @@ def test_the_exit_code_tells_whether_a_job_failed(
 def test_figures_of_an_engine(work: Any, net: str, cuda: Any) -> None:
     from gpu_steps import engines
 
-    found = engines.run(f"{net}.fp32", work)["tensorrt"]
-    assert [summary["n"] for summary in found["stages"].values()] == [4, 4, 4]
-    assert list(found["stages"]) == ["h2d", "compute", "d2h"]
-    assert found["end_to_end"]["fps"] > 0
-    assert found["infer"]["n"] == 4
-    assert found["agreement"]["labels"] > 0.999  # the same ONNX, not optimised: single ties may fall otherwise
-    assert found["accuracy"] == {"miou": None, "why": "random weights"}
-    assert found["on_device"]
+    results = engines.run(f"{net}.fp32", work)["tensorrt"]
+    assert [summary["n"] for summary in results["stages"].values()] == [4, 4, 4]
+    assert list(results["stages"]) == ["h2d", "compute", "d2h"]
+    assert results["end_to_end"]["fps"] > 0
+    assert results["infer"]["n"] == 4
+    assert results["agreement"]["labels"] > 0.999  # the same ONNX, not optimised: single ties may fall otherwise
+    assert results["accuracy"] == {"miou": None, "why": "random weights"}
+    assert results["on_device"]
     again = {path: path.stat().st_mtime_ns for path in (work.folder / "plans").rglob("*.plan")}
     engines.run(f"{net}.fp32", work)
     assert {path: path.stat().st_mtime_ns for path in (work.folder / "plans").rglob("*.plan")} == again
@@ -175,9 +175,9 @@ def test_an_engine_that_fails_is_one_line_beside_the_others(
 
     monkeypatch.setattr(engines, "engines_here", lambda into: {"tensorrt_rtx": "default", "tensorrt": "default"})
     monkeypatch.setattr(engines, "plan_of_net", fails_for_rtx(engines.plan_of_net))
-    found = engines.run(f"{net}.fp32", work)
-    assert found["tensorrt_rtx"] == {"error": "RuntimeError: no"}
-    assert "stages" in found["tensorrt"]
+    results = engines.run(f"{net}.fp32", work)
+    assert results["tensorrt_rtx"] == {"error": "RuntimeError: no"}
+    assert "stages" in results["tensorrt"]
 
 
 def fails_for_rtx(plan_of_net: Any) -> Any:
@@ -192,12 +192,12 @@ def fails_for_rtx(plan_of_net: Any) -> Any:
 def test_frames_a_second_by_threads(work: Any, net: str, cuda: Any) -> None:
     from gpu_steps import pipeline
 
-    found = pipeline.run(f"{net}.fp32", work)["tensorrt"]
-    assert "error" not in found, found
-    assert list(found["infer"]) == list(found["pipelined"]) == ["1", "2", "4"]
-    assert list(found["streamed"]) == ["mask", "overlay"]
-    several = [fps for step in ("infer", "pipelined", "streamed") for fps in found[step].values()]
-    assert min(*several, found["one_by_one"], found["compute_fps"]) > 0
+    results = pipeline.run(f"{net}.fp32", work)["tensorrt"]
+    assert "error" not in results, results
+    assert list(results["infer"]) == list(results["pipelined"]) == ["1", "2", "4"]
+    assert list(results["streamed"]) == ["mask", "overlay"]
+    several = [fps for step in ("infer", "pipelined", "streamed") for fps in results[step].values()]
+    assert min(*several, results["one_by_one"], results["compute_fps"]) > 0
 
 
 def test_a_thread_that_fails_stops_the_others(work: Any) -> None:
@@ -215,11 +215,11 @@ def test_kernels_are_held_against_their_twins(work: Any, cuda: Any, monkeypatch:
 
     monkeypatch.setattr(kernels, "SIZE", (64, 128))
     monkeypatch.setattr(kernels, "open_cuda", lambda: cuda)
-    found = kernels.run("", work)["kernels"]
-    assert len(found) == 2 + 2 * 2 * 2
-    assert all(each["ms"]["n"] == 4 for each in found.values())
-    assert found["resize"]["equal"] == found["overlay"]["equal"] == 1
-    assert min(each["equal"] for each in found.values()) >= 0.9999  # ties between classes, as in the verdict
+    results = kernels.run("", work)["kernels"]
+    assert len(results) == 2 + 2 * 2 * 2
+    assert all(each["ms"]["n"] == 4 for each in results.values())
+    assert results["resize"]["equal"] == results["overlay"]["equal"] == 1
+    assert min(each["equal"] for each in results.values()) >= 0.9999  # ties between classes, as in the verdict
 
 
 def test_each_cuda_layer_is_timed_or_says_why_not(
@@ -235,9 +235,9 @@ def test_each_cuda_layer_is_timed_or_says_why_not(
     monkeypatch.setattr(layers, "open_cuda", open_cuda)
     monkeypatch.setattr(layers, "NET", net)
     monkeypatch.setattr(layers, "PRECISION", Precision.FP32)
-    found = layers.run("", work)["layers"]
-    assert found["pycuda"] == {"error": "pycuda is not installed (pip install pycuda)"}
-    assert found["cuda-python"]["n"] >= 4
+    results = layers.run("", work)["layers"]
+    assert results["pycuda"] == {"error": "pycuda is not installed (pip install pycuda)"}
+    assert results["cuda-python"]["n"] >= 4
 
 
 def test_forms_of_rtx_are_tried_in_turn(work: Any, net: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,13 +246,13 @@ def test_forms_of_rtx_are_tried_in_turn(work: Any, net: str, monkeypatch: pytest
 
     install(monkeypatch, tensorrt_rtx, name="tensorrt_rtx")
     monkeypatch.setattr(rtx, "NET", net)
-    found = rtx.run("", work)
-    assert found["works"] == "default"
-    assert found["forms"]["default"]["agreement"]["labels"] > 0.999  # as above
-    assert list(found["forms"]) == ["default", "current", "8.0"]
+    results = rtx.run("", work)
+    assert results["works"] == "default"
+    assert results["forms"]["default"]["agreement"]["labels"] > 0.999  # as above
+    assert list(results["forms"]) == ["default", "current", "8.0"]
     # The fake refuses every compute capability, as RTX does with one that it does not make.
-    assert "capabilities current" in found["forms"]["current"]["error"]
-    work.keep("rtx", outcome(found))
+    assert "capabilities current" in results["forms"]["current"]["error"]
+    work.save("rtx", outcome(results))
     assert engines_here(work)["tensorrt_rtx"] == "default"
 
 
@@ -273,7 +273,7 @@ def test_no_engine_here_says_why_for_each(work: Any, monkeypatch: pytest.MonkeyP
     with pytest.raises(UnavailableError) as caught:
         engines.run("small.fp32", work)
     assert "the engine tensorrt is not available" in caught.value.message
-    assert "no form of TensorRT-RTX that runs" in caught.value.message
+    assert "(step rtx)" in caught.value.message
     assert "--redo rtx" in caught.value.hint
 
 
@@ -285,11 +285,11 @@ def test_a_record_of_everything_is_published_and_reported(
     import report
     from gpu_steps import engines, pipeline
 
-    for job, found in whole_run().items():
-        work.keep(job, outcome(found))
-    work.keep("engines/bisenetv2-camvid.fp32", outcome(engines.run(f"{net}.fp32", work)))
-    work.keep("pipeline/bisenetv2-camvid.fp16", outcome(pipeline.run(f"{net}.fp32", work)))
-    work.keep("engines/icnet-camvid.int8", {"error": "it | rained", "seconds": 1.0, "foreign_cores": 0.0})
+    for job, results in whole_run().items():
+        work.save(job, outcome(results))
+    work.save("engines/bisenetv2-camvid.fp32", outcome(engines.run(f"{net}.fp32", work)))
+    work.save("pipeline/bisenetv2-camvid.fp16", outcome(pipeline.run(f"{net}.fp32", work)))
+    work.save("engines/icnet-camvid.int8", {"error": "it | rained", "seconds": 1.0, "foreign_cores": 0.0})
     monkeypatch.setattr(record, "command_line", lambda: "python benchmarks/gpu.py --json-out")
     made = gpu.record_from_work(work)
     record.publish(made, tmp_path / "results" / "nvidia-x" / "gpu.json")
@@ -326,7 +326,7 @@ def whole_run() -> dict[str, Any]:
 def test_verdicts_hold_the_worst_against_the_target() -> None:
     from gpu_steps.verdicts import verdicts_from_outcomes
 
-    outcomes = {job: outcome(found) for job, found in whole_run().items()}
+    outcomes = {job: outcome(results) for job, results in whole_run().items()}
     finished, twins, agreement, post, pipelined = verdicts_from_outcomes(outcomes, [*outcomes, "missing"])
     assert (finished.found, finished.met) == ("8 of 9 jobs finished, 1 engines in them failed", False)
     assert twins.met
