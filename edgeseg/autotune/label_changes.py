@@ -19,7 +19,12 @@ from edgeseg.pixels.resize import resize_rgb
 from edgeseg.segmenter import Segmenter
 
 WORSE, BETTER, OTHER, UNKNOWN = (255, 40, 40), (40, 230, 60), (255, 220, 0), (255, 80, 255)
-LEGEND = "red: wrong only in int8, green: right only in int8, yellow: wrong in both, magenta: no ground truth"
+LEGEND = {
+    "wrong only in int8": WORSE,
+    "right only in int8": BETTER,
+    "wrong in both": OTHER,
+    "no ground truth": UNKNOWN,
+}
 GREYS = 16  # few, for a small file
 MAX_WIDTH = 1600  # up to this width nothing is scaled, and a changed label is a pixel
 
@@ -57,7 +62,7 @@ def draw_label_changes(
     """Write the label changes of all images as one PNG. ignore: the id without ground truth. match: as in `Scorer`."""
     cells = [label_changes_of(image, reference, int8, ignore, match) for image in images]
     columns = math.ceil(math.sqrt(len(cells)))
-    sheet = contact_sheet(cells, columns, min(MAX_WIDTH, columns * (cells[0].shape[1] + GAP) + GAP))
+    sheet = contact_sheet(cells, columns, min(MAX_WIDTH, columns * (cells[0].shape[1] + GAP) + GAP), LEGEND)
     with whole_file(path) as partial:
         partial.write_bytes(cv2.imencode(".png", sheet[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
 

@@ -147,15 +147,13 @@ def plots(folder: Path, name: str, study: Sensitivity, effects: Effects) -> list
 
 def label_change_sheet(path: Path, study: Sensitivity, count: int) -> Path:
     """Draw the label changes of the images in which int8 changes most labels."""
-    from edgeseg.autotune.label_changes import LEGEND, draw_label_changes, worst
-    from edgeseg.commands.terminal import note
+    from edgeseg.autotune.label_changes import draw_label_changes, worst
 
     evaluation_set, open_engine = study.evaluation_set, study.evaluator.open
     images = [evaluation_set.images[index] for index in worst(study.scores.agreement, count)]
     with open_engine(study.reference) as reference, open_engine(study.int8) as int8:
         ignore = evaluation_set.classes[1] if evaluation_set.classes else 255
         draw_label_changes(path, images, reference, int8, ignore, evaluation_set.match)
-    note(f"changed labels: {LEGEND}")
     return path
 
 

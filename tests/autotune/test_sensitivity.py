@@ -210,8 +210,9 @@ def test_the_sheet_has_a_cell_per_image(tmp_path: Path) -> None:
         draw_label_changes(tmp_path / "more.png", network.evaluation_set.images[:4], reference, int8)
     one, four = cv2.imread(str(path)), cv2.imread(str(tmp_path / "more.png"))
     gap = 4
-    assert one.shape[:2] == (64 + 2 * gap, 96 + 2 * gap)  # not scaled
-    assert four.shape[:2] == (2 * 64 + 3 * gap, 2 * 96 + 3 * gap)
+    legend = 4 * 26  # a line per colour: the page is narrow
+    assert one.shape[:2] == (64 + 2 * gap + legend, 96 + 2 * gap)  # not scaled
+    assert four.shape[:2] == (2 * 64 + 3 * gap + legend, 2 * 96 + 3 * gap)
     assert one.std() > 0
 
 
