@@ -14,6 +14,8 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from edgeseg import __version__
+from edgeseg.commands.page import CommandWithPage
+from edgeseg.commands.signals import Terminated, end_by_signal, terminated_by_exception
 from edgeseg.errors import EdgeSegError, UnknownNameError
 
 COMMANDS = {
@@ -50,9 +52,14 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command `cmd_name`. UnknownNameError, with the nearest name, for an unknown one."""
         if cmd_name not in COMMANDS:
+            if ctx.resilient_parsing:  # the shell completes a line
+                return None
             raise UnknownNameError.among("command", cmd_name, COMMANDS)
+        module = importlib.import_module(COMMANDS[cmd_name])
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(cmd_name)(importlib.import_module(COMMANDS[cmd_name]).command)
+        summary = (module.command.__doc__ or "").partition("\n")[0]
+        examples = f"Examples:{module.EXAMPLES}"
+        single.command(cmd_name, cls=CommandWithPage, short_help=summary, epilog=examples)(module.command)
         command = get_command(single)
         command.name = cmd_name
         return command
@@ -65,11 +72,12 @@ app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, context_settings={"help_
 def edgeseg(
     context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version and exit."),
-    verbose: bool = typer.Option(False, "-v", "--verbose", help="Log what is done to stderr."),
+    verbose: bool = typer.Option(False, "-v", "--verbose", help="Log each step to stderr."),
 ) -> None:
-    """Convert a segmentation model to an engine, stream video through it, measure it.
+    """Convert, stream and benchmark real-time semantic segmentation.
 
-    MODEL is a bundled name (edgeseg models) or a file. Sizes are WIDTHxHEIGHT.
+    MODEL is a bundled name (edgeseg models) or a file. Sizes are WIDTHxHEIGHT. An error prints its code and a hint, and
+    exits with 2.
     """
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
@@ -83,12 +91,14 @@ def edgeseg(
 
 def main() -> None:
     """Run a command; an error of the user's ends with a line of error, a line of hint and exit code 2."""
+    code: Any = None
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="backslashreplace"
         )  # file names may hold characters that the terminal cannot show
     try:
-        code = app(standalone_mode=False)
+        with terminated_by_exception():
+            code = app(standalone_mode=False, prog_name="edgeseg")
     except EdgeSegError as problem:
         code = fail(problem.message, problem.hint, problem.code)
     except ClickException as problem:
@@ -98,6 +108,9 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         print("stopped", file=sys.stderr)
         code = INTERRUPTED
+    except Terminated as terminated:
+        print("stopped", file=sys.stderr)
+        end_by_signal(terminated.number)
     except BrokenPipeError:
         code = 0
     except OSError as problem:  # a name that is too long, a folder that is closed, a full disk

@@ -35,6 +35,7 @@ CODES = {
     "ES-FILE-SAME": "Two outputs, or an input and an output, are the same file.",
     "ES-FORMAT": "A file or value does not have the expected format.",
     "ES-FORMAT-TOML": "The file is not valid TOML.",
+    "ES-FORMAT-CONFIG": "A value in the file given with --config has the wrong type.",
     "ES-FORMAT-LABELS": "The file of class names cannot be used.",
     "ES-FORMAT-NUMBERS": "An option takes three numbers and did not get them.",
     "ES-FORMAT-CHECKPOINT": "The file is not a checkpoint of a training.",

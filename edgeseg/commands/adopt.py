@@ -1,64 +1,139 @@
-"""`edgeseg adopt`: a segmentation ONNX from elsewhere to a deploy ONNX."""
+"""`edgeseg adopt`: turn a segmentation ONNX from elsewhere into a deploy ONNX."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.commands.options import ENGINES_FOLDER, UNTYPED, Json, Numbers, size_or_none, three_or_none
+from edgeseg.commands.options import (
+    ENGINES_FOLDER,
+    INPUT,
+    OUTPUT,
+    UNTYPED,
+    Json,
+    Numbers,
+    size_or_none,
+    three_or_none,
+)
 
 if TYPE_CHECKING:
     from edgeseg.graph.adopt.adopt import Adoption
     from edgeseg.spec import LabelSet
 
-NOISE_WARNING = "one class everywhere, but on noise, which says little: check on images of your own with --images DIR"
+MODEL = "Model"
+NOISE_WARNING = "one class everywhere, but on noise, which proves little: check on your own images with --images DIR"
+
+EXAMPLES = """
+  edgeseg adopt model.onnx --input rgb --normalize imagenet
+  edgeseg adopt model.onnx --labels classes.txt --images frames/
+"""
 
 
 def command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A segmentation ONNX of any origin.")],
-    color: Annotated[str | None, typer.Option("--input", metavar="rgb|bgr", help="Its colour order.")] = None,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A segmentation ONNX of any training code.")],
+    color: Annotated[
+        str | None,
+        typer.Option(
+            "--input", metavar="rgb|bgr", help="Colour order of its input.", show_default="rgb", rich_help_panel=INPUT
+        ),
+    ] = None,
     mean: Annotated[
-        Numbers, typer.Option("--mean", metavar="R G B", help="For 0..1 or 0..255, in the order of --input.")
+        Numbers,
+        typer.Option(
+            "--mean",
+            metavar="R G B",
+            help="Input mean, for pixels of 0..1 or 0..255, in the order of --input.",
+            show_default=False,
+            rich_help_panel=INPUT,
+        ),
     ] = UNTYPED,
     std: Annotated[
-        Numbers, typer.Option("--std", metavar="R G B", help="For 0..1 or 0..255, in the order of --input.")
+        Numbers,
+        typer.Option(
+            "--std",
+            metavar="R G B",
+            help="Input standard deviation, as --mean.",
+            show_default=False,
+            rich_help_panel=INPUT,
+        ),
     ] = UNTYPED,
     normalize: Annotated[
-        str | None, typer.Option("--normalize", help="imagenet, unit, minus1to1 or none, in place of --mean and --std.")
+        str | None,
+        typer.Option(
+            "--normalize",
+            metavar="NAME",
+            help="imagenet, unit, minus1to1 or none, in place of --mean and --std.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option("--labels", metavar="FILE", help="One class name a line, a colour behind it or not.")
+        Path | None,
+        typer.Option(
+            "--labels",
+            metavar="FILE",
+            help="Class names, one per line, each with an optional colour.",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     outputs: Annotated[
         list[str] | None,
-        typer.Option("--output", metavar="NAME", help="The head to keep; several of one class each are joined."),
+        typer.Option(
+            "--output",
+            metavar="NAME",
+            help="The output to keep; several of one class each are joined.",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     size: Annotated[
-        str | None, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Input size, where the file leaves it free.")
+        str | None,
+        typer.Option(
+            "--size",
+            metavar="WIDTHxHEIGHT",
+            help="Input size, needed where the file leaves it free.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     layout: Annotated[
-        str | None, typer.Option("--layout", metavar="nchw|nhwc", help="Order of its input's axes.")
+        str | None,
+        typer.Option("--layout", metavar="nchw|nhwc", help="Axis order of its input.", rich_help_panel=INPUT),
     ] = None,
     align_corners: Annotated[
-        bool, typer.Option("--align-corners", help="Logits are enlarged corner on corner.")
+        bool,
+        typer.Option("--align-corners", help="Upsample the logits with aligned corners.", rich_help_panel=MODEL),
     ] = False,
-    name: Annotated[str, typer.Option("--name", help="Of the model; that of FILE unless given.")] = "",
-    licence: Annotated[str, typer.Option("--licence", metavar="SPDX", help="Of its weights.")] = "unknown",
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name", metavar="TEXT", help="Name of the model.", show_default="that of FILE", rich_help_panel=MODEL
+        ),
+    ] = "",
+    licence: Annotated[
+        str, typer.Option("--licence", metavar="SPDX", help="Licence of the weights.", rich_help_panel=MODEL)
+    ] = "unknown",
     images: Annotated[
         str | None,
         typer.Option(
             "--images",
             metavar="DIR",
-            help="Images to check it on; unless given a synthetic street for its classes, or noise.",
+            help="Images to check the result on.",
+            show_default="synthetic images",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
-    folder: Annotated[Path, typer.Option("-o", metavar="DIR", help="Where the result is written.")] = ENGINES_FOLDER,
+    folder: Annotated[
+        Path, typer.Option("-o", metavar="DIR", help="Folder for the result.", rich_help_panel=OUTPUT)
+    ] = ENGINES_FOLDER,
     as_json: Json = False,
 ) -> None:
-    """Adopt the segmentation ONNX in FILE: a deploy graph with its spec, held against the original."""
+    """Turn a segmentation ONNX from elsewhere into one for edgeseg.
+
+    The result takes uint8 frames, carries its classes, input size and normalisation, and is checked against FILE. The
+    command prints what it recognised, and why.
+    """
     from edgeseg.commands.terminal import note, print_json, print_table, wrote
     from edgeseg.graph.adopt.adopt import adopt_onnx
     from edgeseg.graph.adopt.request import AdoptionRequest
@@ -89,13 +164,15 @@ def command(
         note(f"warning: {warning}")
     classes = made.artifact.spec.labels
     if classes.names == unnamed_labels(len(classes)).names:
-        note(f"note: the {len(classes)} classes have no names: add --labels FILE, with one name a line, in their order")
+        note(
+            f"note: the {len(classes)} classes have no names: add --labels FILE with one name per line, in their order"
+        )
     path = made.artifact.path
     wrote(path, f"edgeseg convert {path} --images DIR --precision int8")
 
 
 class CheckFrames:
-    """Gives frames at the size that is asked for: of `images`, of a synthetic street for its classes, or noise."""
+    """Frames of a given size: of `images`, of a synthetic street for its classes, or noise."""
 
     def __init__(self, images: str | None, labels: LabelSet | None) -> None:
         self.images, self.labels, self.are_noise = images, labels, False
@@ -107,20 +184,21 @@ class CheckFrames:
         from edgeseg.spec import InputSpec, ModelSpec
 
         spec = ModelSpec("", InputSpec(width=width, height=height), self.labels or unnamed_labels(2))
-        found = check_images(spec, self.images)
-        self.are_noise = found.is_noise
-        return list(found.frames)
+        images = check_images(spec, self.images)
+        self.are_noise = images.is_noise
+        return list(images.frames)
 
 
 def agreement_text(made: Adoption) -> tuple[str, str]:
-    """How the result compares with its source, and on what."""
-    found = made.agreement
-    logits = "" if found.logit_difference != found.logit_difference else f", logits to {found.logit_difference:.0e}"
-    return f"labels {found.labels:.4f}{logits}", f"{found.frames} frames through the original, by hand"
+    """How the result compares with its source, and on which images."""
+    agreement = made.agreement
+    difference = agreement.logit_difference
+    logits = "" if math.isnan(difference) else f", logits within {difference:.0e}"
+    return f"labels {100 * agreement.labels:.2f} %{logits}", f"{agreement.frames} frames, compared with the original"
 
 
 def described(made: Adoption) -> dict[str, Any]:
-    """What was made, as plain data."""
+    """The result as plain data."""
     from dataclasses import asdict
 
     return {

@@ -7,63 +7,97 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.commands import build_options as wish
+from edgeseg.commands import build_options as build_flags
 from edgeseg.commands.options import (
     ENGINES_FOLDER,
+    INPUT,
+    PRECISION,
     CheckFolder,
     Device,
     Engine,
     Folder,
     Json,
     Overwrite,
-    PrecisionName,
+    engine_facts,
     precision_from_text,
 )
 
 if TYPE_CHECKING:
+    from edgeseg.artifact import Artifact
     from edgeseg.engines.options import BuildOptions
+
+EXAMPLES = """
+  edgeseg build model.onnx --engine openvino
+  edgeseg build int8.onnx --engine tensorrt --reference model.onnx
+"""
 
 
 def command(
-    onnx: Annotated[Path, typer.Argument(metavar="ONNX", help="From edgeseg export, or edgeseg quantize.")],
+    onnx: Annotated[Path, typer.Argument(metavar="ONNX", help="From edgeseg export or edgeseg quantize.")],
     engine: Engine = None,
-    precision: PrecisionName = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            metavar="NAME",
+            help="fp32, fp16, bf16 or int8.",
+            show_default="that of ONNX",
+            rich_help_panel=PRECISION,
+        ),
+    ] = None,
     device: Device = "auto",
     reference: Annotated[
-        Path | None, typer.Option("--reference", metavar="ONNX", help="The float ONNX that labels are held against.")
+        Path | None,
+        typer.Option(
+            "--reference",
+            metavar="ONNX",
+            help="The float ONNX to compare labels with.",
+            show_default="ONNX",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Take an int8 ONNX of another target, and labels that agree less than they should."
+            "--force",
+            help="Accept an int8 ONNX of another target, and labels that differ too often.",
+            rich_help_panel=PRECISION,
         ),
     ] = False,
     images: CheckFolder = None,
     overwrite: Overwrite = False,
-    batch: wish.Batch = None,
-    workspace: wish.Workspace = None,
-    level: wish.Level = None,
-    dla: wish.Dla = None,
-    timing_cache: wish.TimingCache = None,
-    portable: wish.Portable = False,
-    any_gpu: wish.AnyGpu = False,
-    gpu: wish.Gpu = None,
+    batch: build_flags.Batch = None,
+    workspace: build_flags.Workspace = None,
+    level: build_flags.Level = None,
+    dla: build_flags.Dla = None,
+    timing_cache: build_flags.TimingCache = None,
+    portable: build_flags.Portable = False,
+    any_gpu: build_flags.AnyGpu = False,
+    gpu: build_flags.Gpu = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the command of NVIDIA's that builds the same, and build nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print the trtexec command that builds the same engine, and build nothing.",
+            rich_help_panel=build_flags.PANEL,
+        ),
     ] = False,
     output: Folder = ENGINES_FOLDER,
     as_json: Json = False,
 ) -> None:
-    """Compile ONNX for an engine, read back what precision each layer got, and hold its numbers against the ONNX."""
-    from edgeseg.artifact import count_precisions, load_onnx
+    """Compile an ONNX to an engine.
+
+    The command reads back which precision each layer got, and compares the engine's results with those of the ONNX.
+    """
+    from edgeseg.artifact import load_onnx
     from edgeseg.check_images import check_images
-    from edgeseg.commands.terminal import agreement_cells, print_json, print_table, shown_progress, wrote
+    from edgeseg.commands.terminal import shown_progress
     from edgeseg.engines import default_engine
     from edgeseg.engines.agreement import warn_of_changed_labels, warn_of_noise
     from edgeseg.engines.build import engine_from_onnx
 
     engine = engine or default_engine(device=device)
-    options = wish.build_options(batch, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu)
+    options = build_flags.build_options(batch, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu)
     if dry_run:
         print(dry_line(engine, onnx, precision, options, output))
         return
@@ -84,29 +118,30 @@ def command(
             progress=progress,
         )
     warn_of_changed_labels(built)
+    print_build(built, device, as_json)
+
+
+def print_build(built: Artifact, device: str, as_json: bool) -> None:
+    """Print the engine that was built, and the next command."""
+    from edgeseg.artifact import count_precisions
+    from edgeseg.commands.terminal import agreement_cells, print_json, print_table, wrote
+
     counts = count_precisions(built.layers)
     if as_json:
-        print_json(
-            {
-                "engine": str(built.path),
-                "precision": str(built.precision),
-                "agreement": built.agreement.to_dict(),
-                "layers": counts,
-            }
-        )
+        print_json({**engine_facts(built, device), "agreement": built.agreement.to_dict(), "layers": counts})
     else:
         layers = ", ".join(f"{count} {name}" for name, count in counts.items())
         print_table(
-            ["engine", "precision", "layers obtained", "labels as float, %", "compared on"],
+            ["engine", "precision", "layers", "labels as fp32, %", "compared on"],
             [[built.engine, built.precision, layers, *agreement_cells(built.agreement)]],
         )
-    elsewhere = not built.agreement.is_of_engine  # what is built here cannot run here
+    runs_here = built.agreement.is_of_engine
     page = f"edgeseg inspect {built.path} --html page.html"
-    wrote(built.path, page if elsewhere else f"edgeseg bench {built.path}")
+    wrote(built.path, f"edgeseg bench {built.path}" if runs_here else page)
 
 
 def dry_line(engine: str, onnx: Path, precision: str | None, options: BuildOptions, output: Path) -> str:
-    """NVIDIA's own command, MismatchError where there is none. An ONNX that it needs instead is put into `output`."""
+    """The trtexec command. MismatchError for an engine without one. An ONNX that it needs is written to `output`."""
     from edgeseg.artifact import load_onnx
     from edgeseg.engines import open_engine
     from edgeseg.engines.engine import BuildJob

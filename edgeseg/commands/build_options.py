@@ -1,4 +1,4 @@
-"""The options of an engine's own builder, as `build` and `convert` share them."""
+"""The options of an engine's builder, which `build` and `convert` share."""
 
 from __future__ import annotations
 
@@ -12,34 +12,74 @@ from edgeseg.errors import SizeError
 
 PANEL = "TensorRT"
 
-
 Batch = Annotated[
     str | None,
-    typer.Option("--batch", metavar="MIN:OPT:MAX", help="Pictures at once, or one number.", rich_help_panel=PANEL),
+    typer.Option(
+        "--batch",
+        metavar="MIN:OPT:MAX",
+        help="Images per batch, or one number.",
+        show_default="1",
+        rich_help_panel=PANEL,
+    ),
 ]
 Workspace = Annotated[
     int | None,
-    typer.Option("--workspace", metavar="MIB", min=1, help="Device memory for scratch.", rich_help_panel=PANEL),
+    typer.Option(
+        "--workspace",
+        metavar="MIB",
+        min=1,
+        help="Device memory for scratch.",
+        show_default="all that is free",
+        rich_help_panel=PANEL,
+    ),
 ]
 Level = Annotated[
     int | None,
-    typer.Option("--level", min=0, max=5, help="How hard to optimise; 3 is TensorRT's own.", rich_help_panel=PANEL),
+    typer.Option(
+        "--level",
+        metavar="N",
+        min=0,
+        max=5,
+        help="Optimisation level of the builder.",
+        show_default="3",
+        rich_help_panel=PANEL,
+    ),
 ]
 Dla = Annotated[
     int | None,
-    typer.Option("--dla", metavar="CORE", min=0, help="Use a DLA, and the GPU for the rest.", rich_help_panel=PANEL),
+    typer.Option(
+        "--dla",
+        metavar="CORE",
+        min=0,
+        help="Run on this DLA core; the GPU runs the layers that it cannot.",
+        rich_help_panel=PANEL,
+    ),
 ]
 TimingCache = Annotated[
     Path | None,
-    typer.Option("--timing-cache", metavar="DIR", help="Where kernel timings are kept.", rich_help_panel=PANEL),
+    typer.Option(
+        "--timing-cache",
+        metavar="DIR",
+        help="Folder of kernel timings.",
+        show_default="in the user's cache",
+        rich_help_panel=PANEL,
+    ),
 ]
 Portable = Annotated[
-    bool, typer.Option("--portable", help="Also for later versions of TensorRT.", rich_help_panel=PANEL)
+    bool, typer.Option("--portable", help="The engine also loads in later TensorRT versions.", rich_help_panel=PANEL)
 ]
-AnyGpu = Annotated[bool, typer.Option("--any-gpu", help="For every GPU from Ampere on.", rich_help_panel=PANEL)]
+AnyGpu = Annotated[
+    bool, typer.Option("--any-gpu", help="The engine runs on every GPU from Ampere on.", rich_help_panel=PANEL)
+]
 Gpu = Annotated[
     list[str] | None,
-    typer.Option("--gpu", metavar="8.6", help="RTX: for this compute capability; repeat.", rich_help_panel=PANEL),
+    typer.Option(
+        "--gpu",
+        metavar="8.6",
+        help="TensorRT for RTX: build for this compute capability; repeatable.",
+        show_default="that of this machine",
+        rich_help_panel=PANEL,
+    ),
 ]
 
 

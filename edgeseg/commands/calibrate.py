@@ -3,35 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeseg.commands.options import Json, Limit
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgeseg.calib.range import RangeTable
+    from edgeseg.measure.diagnostic import Diagnostic
+
+EXAMPLES = """
+  edgeseg calibrate model.onnx --images frames/
+  edgeseg calibrate model.onnx --images 'camvid:CamVid?split=train' --limit 200
+"""
+
 
 def command(
     onnx: Annotated[Path, typer.Argument(metavar="ONNX", help="A float ONNX from edgeseg export.")],
     images: Annotated[
-        str, typer.Option("--images", metavar="DIR", help="Images like those of the camera, or a data set's URI.")
+        str,
+        typer.Option(
+            "--images", metavar="DIR", help="Images like those of the camera: a folder, a glob or a data set's URI."
+        ),
     ],
     limit: Limit = 100,
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Selects the images where there are more than --limit.")
-    ] = 0,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="The range table.")] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of that drawing.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="The range table.", show_default="NAME.ranges.json"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run ONNX over images and write the range of every tensor: one table for every size, head and runtime.
+    """Measure the activation ranges that INT8 needs.
 
-    An interrupted calibration resumes when the same command is run again.
+    The result is a range table, which serves every input size, output head and runtime of the network. The same
+    command resumes a calibration that was stopped.
     """
     from edgeseg.artifact import artifact_from_onnx
     from edgeseg.calib.calibrate import ranges_from_images
     from edgeseg.calib.images import images_from
-    from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
+    from edgeseg.commands.terminal import note, shown_progress
     from edgeseg.files import writable_folder
-    from edgeseg.measure.diagnostic import Diagnostic
 
     path = output or onnx.with_name(f"{onnx.stem}.ranges.json")
     partial = writable_folder(path.parent) / f"{path.name}.partial"
@@ -47,10 +62,17 @@ def command(
             )
     except KeyboardInterrupt:
         if partial.exists():
-            note(f"interrupted; the same command resumes from {partial}")
+            note(f"stopped; the same command resumes from {partial}")
         raise
     table.write(path)
     partial.unlink(missing_ok=True)
+    print_ranges(onnx, path, table, warnings, as_json)
+
+
+def print_ranges(onnx: Path, path: Path, table: RangeTable, warnings: Sequence[Diagnostic], as_json: bool) -> None:
+    """Print what the range table at `path` holds, the warnings, and the next command."""
+    from edgeseg.commands.terminal import note, print_json, print_table, wrote
+
     for warning in warnings:
         note(f"warning: {warning.message} ({warning.hint})")
     if as_json:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.commands import build_options as wish
+from edgeseg.commands import build_options as build_flags
+from edgeseg.commands.config_file import Config
 from edgeseg.commands.options import (
     AUTO,
+    ENGINE,
     ENGINES_FOLDER,
+    OUTPUT,
+    PRECISION,
     UNTYPED,
+    CalibrationFolder,
     Color,
     Device,
     Folder,
     Json,
+    Labels,
     Limit,
+    MaskOutput,
     Mean,
-    Model,
     Overwrite,
+    Ranges,
     SizeText,
     Std,
+    engine_facts,
     precision_from_text,
     size_or_none,
     statistics_from_options,
@@ -38,71 +45,120 @@ if TYPE_CHECKING:
     from edgeseg.spec import ModelSpec, Precision
 
 
+EXAMPLES = """
+  edgeseg convert bisenetv2-camvid
+  edgeseg convert model.onnx --images frames/ --precision int8
+  edgeseg convert model.onnx --engine tensorrt --config convert.toml
+"""
 Engine = Annotated[
     str | None,
     typer.Option(
-        "--engine", help="tensorrt, tensorrt_rtx, openvino, onnxruntime or pytorch; auto: the fastest of those here."
+        "--engine",
+        metavar="NAME",
+        help="tensorrt, tensorrt_rtx, openvino, onnxruntime or pytorch; auto: the fastest of those that run here.",
+        show_default="the first that runs here",
+        rich_help_panel=ENGINE,
     ),
 ]
 
 
 def command(
-    model: Model,
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A bundled name (edgeseg models), a file, or a recipe (.toml).")
+    ],
     engine: Engine = None,
     precision: Annotated[
         str | None,
         typer.Option(
             "--precision",
-            help="fp32, fp16, bf16 or int8; auto: search longer. Default: int8 where a short race finds that it pays.",
+            metavar="NAME",
+            help="fp32, fp16, bf16 or int8; auto: a longer search.",
+            show_default="int8 where a short measurement finds it faster and as accurate",
+            rich_help_panel=PRECISION,
         ),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="URI", help="Labelled images to measure mIoU on, not those of the calibration."),
-    ] = None,
-    max_drop: Annotated[
-        float, typer.Option("--max-drop", min=0, max=100, help="Points of mIoU that speed may cost, with --data.")
-    ] = 0.5,
-    min_agreement: Annotated[
-        float, typer.Option("--min-agreement", min=0, max=1, help="Share of the float labels to keep, without --data.")
-    ] = 0.99,
-    minutes: Annotated[
-        float, typer.Option("--minutes", min=0, help="With --precision auto: the time limit of the search.")
-    ] = 10.0,
-    images: Annotated[
-        str | None,
         typer.Option(
-            "--images", metavar="DIR", help="Images to calibrate and to check on: a folder, a glob or a data set's URI."
+            "--data",
+            metavar="URI",
+            help="Labelled images to measure mIoU on; not those of the calibration.",
+            rich_help_panel=PRECISION,
         ),
     ] = None,
-    ranges: Annotated[Path | None, typer.Option("--ranges", metavar="FILE", help="A range table made before.")] = None,
+    max_drop: Annotated[
+        float,
+        typer.Option(
+            "--max-drop",
+            metavar="POINTS",
+            min=0,
+            max=100,
+            help="With --data: the mIoU that may be lost for speed, in percentage points.",
+            rich_help_panel=PRECISION,
+        ),
+    ] = 0.5,
+    min_agreement: Annotated[
+        float,
+        typer.Option(
+            "--min-agreement",
+            metavar="SHARE",
+            min=0,
+            max=1,
+            help="Without --data: the smallest share of pixels that keep the label of the float engine.",
+            rich_help_panel=PRECISION,
+        ),
+    ] = 0.99,
+    minutes: Annotated[
+        float,
+        typer.Option(
+            "--minutes",
+            metavar="MINUTES",
+            min=0,
+            help="With --precision auto: time limit of the search.",
+            rich_help_panel=PRECISION,
+        ),
+    ] = 10.0,
+    images: CalibrationFolder = None,
+    ranges: Ranges = None,
     limit: Limit = 100,
     size: SizeText = None,
     device: Device = "auto",
-    labels: Annotated[
-        Path | None, typer.Option("--labels", metavar="FILE", help="Names of a checkpoint's classes, one a line.")
-    ] = None,
+    labels: Labels = None,
     mean: Mean = UNTYPED,
     std: Std = UNTYPED,
     color: Color = None,
-    mask: Annotated[bool, typer.Option("--mask", help="Put upsampling and argmax into the graph.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Take int8 however many labels it changes.")] = False,
+    mask: MaskOutput = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Accept int8 however many labels it changes.", rich_help_panel=PRECISION),
+    ] = False,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="What the files are called; default: as the model.")
+        str | None,
+        typer.Option(
+            "--name",
+            metavar="TEXT",
+            help="Name of the files, without an ending.",
+            show_default="the model's",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     overwrite: Overwrite = False,
-    batch: wish.Batch = None,
-    workspace: wish.Workspace = None,
-    level: wish.Level = None,
-    dla: wish.Dla = None,
-    timing_cache: wish.TimingCache = None,
-    portable: wish.Portable = False,
-    any_gpu: wish.AnyGpu = False,
-    gpu: wish.Gpu = None,
+    batch: build_flags.Batch = None,
+    workspace: build_flags.Workspace = None,
+    level: build_flags.Level = None,
+    dla: build_flags.Dla = None,
+    timing_cache: build_flags.TimingCache = None,
+    portable: build_flags.Portable = False,
+    any_gpu: build_flags.AnyGpu = False,
+    gpu: build_flags.Gpu = None,
     output: Folder = ENGINES_FOLDER,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Convert MODEL to an engine: export, calibrate, quantise, build, check. MODEL may be a recipe (.toml) too."""
+    """Convert MODEL to an engine.
+
+    The steps are: export to ONNX, calibrate, quantize, build, check against the float model.
+    """
     from edgeseg.autotune.budget import Budget
     from edgeseg.commands.terminal import shown_progress
     from edgeseg.conversion import convert
@@ -110,7 +166,7 @@ def command(
     from edgeseg.spec import Output
 
     recipe = recipe_from_file(model) if model.endswith(".toml") else Recipe(model)
-    options = wish.build_options(batch, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu)
+    options = build_flags.build_options(batch, workspace, level, device, dla, timing_cache, portable, any_gpu, gpu)
     with shown_progress() as progress:
         made = convert(
             recipe.model,
@@ -130,7 +186,7 @@ def command(
             overwrite=overwrite,
             progress=progress,
         )
-    show(made, model, as_json=as_json)
+    show(made, model, device, as_json=as_json)
 
 
 def choice_from_options(recipe: Recipe, precision: str | None, data: str | None, budget: Budget) -> Precision | Auto:
@@ -149,20 +205,20 @@ def choice_from_options(recipe: Recipe, precision: str | None, data: str | None,
     return named
 
 
-def show(made: Conversion, model: str, *, as_json: bool) -> None:
-    """What was made, and what to type next."""
+def show(made: Conversion, model: str, device: str, *, as_json: bool) -> None:
+    """Print the engine, and the next command."""
     from edgeseg.commands.terminal import note, print_json, wrote
 
     artifact, parity = made.engine, made.export
     if origin := made.onnx.provenance.origin:
-        note(f"adopted: {origin}, {input_line(artifact.spec)}; edgeseg export {model} shows all of it")
+        note(f"checkpoint: {origin}, {input_line(artifact.spec)}; edgeseg export {model} prints the details")
     if parity is not None:
         note(
-            f"export: largest logit difference from torch {parity.logit_difference:.1e}, "
-            f"labels as torch {100 * parity.agreement:.3f} %"
+            f"export: the largest logit difference from torch is {parity.logit_difference:.1e}, "
+            f"{100 * parity.agreement:.3f} % of the labels are equal"
         )
     if as_json:
-        print_json(facts_of(made))
+        print_json({**engine_facts(made.engine, device), **facts_of(made)})
     else:
         print_conversion(made)
     if artifact.spec.licence.startswith("CC-BY-NC") or "non-commercial" in artifact.spec.licence:
@@ -176,14 +232,11 @@ def show(made: Conversion, model: str, *, as_json: bool) -> None:
 
 
 def facts_of(made: Conversion) -> dict[str, Any]:
-    """Plain data for --json."""
+    """What --json prints beside the engine."""
     from edgeseg.artifact import count_precisions
 
     artifact = made.engine
     return {
-        "engine": str(artifact.path),
-        "precision": str(artifact.precision),
-        "runtime": artifact.engine,
         "onnx": str(made.onnx.path),
         "ranges": str(made.ranges) if made.ranges else None,
         "agreement": artifact.agreement.to_dict(),
@@ -196,7 +249,7 @@ def facts_of(made: Conversion) -> dict[str, Any]:
 
 
 def print_conversion(made: Conversion) -> None:
-    """What was made, for a person."""
+    """Print the table of the engine, and the decision on its precision."""
     from edgeseg.artifact import count_precisions
     from edgeseg.commands.terminal import agreement_cells, print_table
 
@@ -205,7 +258,7 @@ def print_conversion(made: Conversion) -> None:
         print_decision(made.decision)
     layers = ", ".join(f"{count} {name}" for name, count in count_precisions(artifact.layers).items())
     cells = [artifact.engine, artifact.precision, layers, *agreement_cells(artifact.agreement), artifact.spec.licence]
-    print_table(["engine", "precision", "layers obtained", "labels as float, %", "compared on", "licence"], [cells])
+    print_table(["engine", "precision", "layers", "labels as fp32, %", "compared on", "licence"], [cells])
     if made.summary:
         print(made.summary)
 
@@ -239,7 +292,7 @@ def row_from_candidate(candidate: Candidate) -> list[str]:
 
 
 def input_line(spec: ModelSpec) -> str:
-    """How a checkpoint's pictures are made ready: what a user compares with the training code."""
+    """How a checkpoint's images are preprocessed, for comparison with the training code."""
     given, corners = spec.input, str(spec.align_corners).lower()
     mean, std = (" ".join(f"{value:.4g}" for value in values) for values in (given.mean, given.std))
     size = f"{given.width}x{given.height}"

@@ -1,4 +1,4 @@
-"""`edgeseg data`: what a data set holds."""
+"""`edgeseg data`: check a data set."""
 
 from __future__ import annotations
 
@@ -19,17 +19,31 @@ if TYPE_CHECKING:
 SHEET_ROWS, SHEET_WIDTH = 4, 1600
 BAR = 24
 
+EXAMPLES = """
+  edgeseg data 'camvid:CamVid?split=test' -o sheet.png
+  edgeseg data street:?seed=1
+"""
+
 
 def command(
-    uri: Annotated[str, typer.Argument(metavar="URI", help="camvid:PATH?split=test, folder:PATH, street:?seed=1, ...")],
+    uri: Annotated[
+        str, typer.Argument(metavar="URI", help="Such as camvid:PATH?split=test, folder:PATH or street:?seed=1.")
+    ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="PNG", help="A contact sheet: pictures under their labels.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="PNG", help="Write a contact sheet of images with their labels."),
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Read that many pairs, chosen by seed.")] = None,
-    columns: Annotated[int, typer.Option("--columns", min=1, help="Of the contact sheet, which has 4 rows.")] = 4,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, help="Read N pairs, drawn at random.", show_default="all"),
+    ] = None,
+    columns: Annotated[int, typer.Option("--columns", metavar="N", min=1, help="Columns of the contact sheet.")] = 4,
     as_json: Json = False,
 ) -> None:
-    """Read every pair of a data set: sizes, classes, what cannot be used (then it ends with 2), a contact sheet."""
+    """Check a data set: sizes, classes and unusable files.
+
+    Every pair of image and label image is read. With unusable files the exit code is 2.
+    """
     from edgeseg.commands.terminal import print_json, shown_progress, wrote
     from edgeseg.datasets import open_dataset
     from edgeseg.datasets.digest import dataset_sha256
@@ -53,7 +67,7 @@ def command(
 
 
 def print_survey(name: str, pairs: int, survey: Survey, sha256: str | None) -> None:
-    """One table of the set, one of its classes."""
+    """Print a table of the data set, and one of its classes."""
     from edgeseg.commands.terminal import print_table
 
     sizes = [f"{W}x{H} ({count})" for (H, W), count in survey.sizes.most_common(3)]
@@ -62,15 +76,15 @@ def print_survey(name: str, pairs: int, survey: Survey, sha256: str | None) -> N
         ["data", "value"],
         [
             ["name", name],
-            ["pairs", f"{pairs}, {len(survey.readable)} of them read and sound"],
+            ["pairs", f"{pairs}, {len(survey.readable)} of them usable"],
             ["sizes", ", ".join(sizes + more)],
             ["classes", f"{sum(survey.images[: len(survey.labels)] > 0)} of {len(survey.labels)} occur"],
-            ["sha256", sha256 or "not taken of a part"],
+            ["sha256", sha256 or "not computed for a part"],
         ],
     )
     shares, most = survey.shares(), max(survey.shares().max(), survey.ignored(), 1e-9)
     rows = [(n, share, count) for n, share, count in zip(survey.labels.names, shares, survey.images)]
-    rows.append(("(not judged)", survey.ignored(), survey.images[survey.labels.ignore]))
+    rows.append(("(ignored)", survey.ignored(), survey.images[survey.labels.ignore]))
     print_table(
         ["class", "% of pixels", "images", ""],
         [[n, f"{100 * share:.2f}", count, "#" * round(BAR * share / most)] for n, share, count in rows],
@@ -78,7 +92,7 @@ def print_survey(name: str, pairs: int, survey: Survey, sha256: str | None) -> N
 
 
 def write_sheet(path: Path, samples: Sequence[Sample], labels: LabelSet, columns: int) -> None:
-    """Pictures with their labels over them, on one page."""
+    """Write images with their labels as an overlay, on one page."""
     import cv2
     import numpy as np
 
@@ -87,7 +101,7 @@ def write_sheet(path: Path, samples: Sequence[Sample], labels: LabelSet, columns
     from edgeseg.pixels.overlay import overlay_labels
 
     palette = np.array(labels.palette, np.uint8)
-    pictures = [overlay_labels(sample.rgb(), sample.labels(), palette) for sample in samples]
-    sheet = contact_sheet(pictures, columns, SHEET_WIDTH, labels.colors())
+    overlays = [overlay_labels(sample.rgb(), sample.labels(), palette) for sample in samples]
+    sheet = contact_sheet(overlays, columns, SHEET_WIDTH, labels.colors())
     with whole_file(path) as partial:
         partial.write_bytes(cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())

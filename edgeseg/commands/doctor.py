@@ -1,4 +1,4 @@
-"""`edgeseg doctor`: what this machine can run, and what to install for the rest."""
+"""`edgeseg doctor`: what this machine can run, and what to install."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ EXTRAS = {
     "numba": ("fast pixels", "pip install numba"),
 }
 
+EXAMPLES = """
+  edgeseg doctor
+  edgeseg doctor --json
+"""
+
 
 def command(as_json: Json = False) -> None:
-    """Say what this machine can run, and what to install for the rest."""
+    """List what this machine can run, and what to install."""
     from edgeseg.commands.terminal import print_json, print_table, wrote
     from edgeseg.measure.device import describe_device
 
@@ -37,9 +42,9 @@ def text(value: Any) -> str:
 
 
 def engine_rows() -> list[dict[str, Any]]:
-    """One row an engine: ready, or what brings it; "builds" where it makes engines that run elsewhere.
+    """A row per engine: ready, or how to install it; "builds" where it builds engines that run elsewhere.
 
-    devices: what it runs on here, the first of which --device auto means.
+    devices: those of this machine; --device auto means the first.
     """
     from edgeseg.engines import ENGINES, open_engine
     from edgeseg.errors import UnavailableError
@@ -60,11 +65,11 @@ def engine_rows() -> list[dict[str, Any]]:
 
 
 def library_rows() -> list[dict[str, str]]:
-    """One row a library that some jobs need."""
+    """A row per library that some commands need."""
     import importlib.util
 
     rows = []
     for name, (purpose, install) in EXTRAS.items():
-        there = importlib.util.find_spec(name) is not None
-        rows.append({"library": name, "for": purpose, "state": "ready" if there else install})
+        installed = importlib.util.find_spec(name) is not None
+        rows.append({"library": name, "for": purpose, "state": "ready" if installed else install})
     return rows

@@ -31,13 +31,20 @@ TITLES = {
 }
 NO_TRUTH, NOWHERE = "no ground truth", "does not occur"
 
+EXAMPLES = """
+  edgeseg eval bisenetv2-camvid --data 'camvid:CamVid?split=test'
+  edgeseg eval model.onnx --data folder:mine --metric miou --metric boundary
+"""
+
 
 def command(
     model: Model,
-    data: Annotated[str, typer.Option("--data", metavar="URI", help="camvid:PATH?split=test, street:?seed=1, ...")],
+    data: Annotated[
+        str, typer.Option("--data", metavar="URI", help="Labelled images, such as camvid:PATH?split=test.")
+    ],
     metrics: Annotated[
         list[str] | None,
-        typer.Option("--metric", metavar="NAME", help="miou, boundary or agreement; may repeat.  [default: miou]"),
+        typer.Option("--metric", metavar="NAME", help="miou, boundary or agreement; repeatable.", show_default="miou"),
     ] = None,
     engine: Engine = None,
     precision: PrecisionName = None,
@@ -46,11 +53,12 @@ def command(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Measure mIoU, per-class IoU and pixel accuracy of MODEL, through the path that stream and bench time.
+    """Measure the accuracy of MODEL on labelled images.
 
-    Classes are matched by name: the model may have more classes than the data set, and in another order.
+    The result has mIoU, IoU per class and pixel accuracy, of the same engine that stream runs and bench times. Classes
+    are matched by name: the model may have more classes than the data set, and in another order.
     """
-    from edgeseg.commands.terminal import print_json, print_table, shown_progress, wrote
+    from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
     from edgeseg.datasets import open_dataset
     from edgeseg.evaluation import evaluate
     from edgeseg.metrics import open_metric
@@ -65,11 +73,14 @@ def command(
             result = evaluate(segmenter, dataset, metrics=chosen, progress=progress)
     artifact = segmenter.artifact
     if as_json:
-        print_json({**engine_facts(artifact), "output": str(artifact.output), "data": data, **result.to_dict()})
+        print_json({**engine_facts(artifact, device), "output": str(artifact.output), "data": data, **result.to_dict()})
         return
     print_classes(result)
     print_table(["engine", "precision", "images"], [[artifact.engine, artifact.precision, result.images]])
-    print_table(["figure", "%"], overall_rows(result))
+    if rows := overall_rows(result):
+        print_table(["figure", "%"], rows)
+    else:
+        note("note: no pixel of these images has a label, so there is no mIoU")
     wrote(None, f"edgeseg bench {artifact.path}")
 
 
@@ -93,18 +104,19 @@ def print_classes(result: Evaluation) -> None:
     total = max(1, int(results[0].pixels.sum()))
     for name, count in result.extra_pixels.items():
         share = percent(count / total)
-        note(f"note: the data set has no class {name}; the model predicts it for {share}% of the pixels, wrongly")
+        note(f"note: the data set has no class {name}; the model wrongly predicts it for {share} % of the pixels")
 
 
 def overall_rows(result: Evaluation) -> list[list[str]]:
-    """The figures over all classes, in percent."""
+    """The figures over all classes, in percent; those that nothing was measured for are left out."""
     rows = []
     for metric in result.metrics.values():
-        found = metric.result()
-        for key, figure in found.overall.items():
-            occurring = f"mIoU over the {sum(found.pixels > 0)} classes that occur"
+        result_of_metric = metric.result()
+        for key, figure in result_of_metric.overall.items():
+            occurring = f"mIoU over the {sum(result_of_metric.pixels > 0)} classes that occur"
             title = occurring if key == "miou_of_true_classes" else TITLES.get(key, key.replace("_", " "))
-            rows.append([title, percent(figure)])
+            if not math.isnan(figure):
+                rows.append([title, percent(figure)])
     return rows
 
 

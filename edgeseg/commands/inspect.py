@@ -1,4 +1,4 @@
-"""`edgeseg inspect`: what a file is, and what an engine does layer by layer."""
+"""`edgeseg inspect`: describe a file, and an engine layer by layer."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ if TYPE_CHECKING:
     from edgeseg.inspection.difference import Difference
     from edgeseg.inspection.source import InspectedEngine
 
-Other = Annotated[Path | None, typer.Option("--diff", metavar="OTHER", help="Say what changed from OTHER to FILE.")]
-Page = Annotated[Path | None, typer.Option("--html", metavar="PAGE", help="Write a page with a picture to PAGE.")]
+Other = Annotated[Path | None, typer.Option("--diff", metavar="OTHER", help="Print what changed from OTHER to FILE.")]
+Page = Annotated[Path | None, typer.Option("--html", metavar="PAGE", help="Write an HTML page with a diagram.")]
 Log = Annotated[
     Path | None,
-    typer.Option("--log", metavar="LOG", help="The verbose build log of FILE, or trtexec --exportLayerInfo's file."),
+    typer.Option(
+        "--log", metavar="LOG", help="The verbose build log of FILE, or the file of trtexec --exportLayerInfo."
+    ),
 ]
 
 
 UNKNOWN = "-"
+
+EXAMPLES = """
+  edgeseg inspect engines/bisenetv2-camvid.openvino.int8.onnx
+  edgeseg inspect model.plan --html page.html
+"""
 
 
 def command(
@@ -32,10 +39,11 @@ def command(
     log: Log = None,
     as_json: Json = False,
 ) -> None:
-    """Say what FILE is: spec, precision, provenance, and what each layer asked for, obtained and moves.
+    """Describe an engine, an ONNX or a weights file.
 
-    A plan of TensorRT is shown as it runs: fused layers under the ONNX nodes and torch modules that they come from,
-    copies, Q/DQ that did not fuse, sizes. It needs no GPU.
+    The result has the spec, precision and provenance, and for each layer the requested and the obtained precision. Of a
+    TensorRT plan it has the fused layers with their ONNX nodes and torch modules, copies, Q/DQ nodes that were not
+    fused, and memory traffic. No GPU is needed.
     """
     from edgeseg.commands.terminal import print_json
 
@@ -62,7 +70,7 @@ def command(
 
 
 def show_weights(file: Path, as_json: bool, asked: dict[str, Path | None]) -> None:
-    """What a weights file says of itself."""
+    """Print the spec and the training recipe of a weights file."""
     from edgeseg.commands.terminal import print_json, print_table
     from edgeseg.weights.file import header_from_weights, spec_from_weights
 
@@ -77,7 +85,7 @@ def show_weights(file: Path, as_json: bool, asked: dict[str, Path | None]) -> No
 
 
 def opened_other(file: Path) -> Artifact:
-    """The file that FILE is compared with."""
+    """Open the file that FILE is compared with."""
     from edgeseg.artifact import Artifact
 
     if file.suffix == ".safetensors":
@@ -97,7 +105,7 @@ def no_layers(file: Path, option: str) -> Exception:
 
 
 def described(artifact: Artifact) -> dict[str, Any]:
-    """What is known about a file beside its layers."""
+    """Everything about a file except its layers."""
     facts = {
         "kind": artifact.kind,
         "file": artifact.path.name,
@@ -133,7 +141,7 @@ def plain(explored: InspectedEngine) -> dict[str, Any]:
 
 
 def print_tables(facts: dict[str, Any], explored: InspectedEngine) -> None:
-    """FILE for a person."""
+    """Print the tables of FILE."""
     from edgeseg.commands.terminal import print_table
     from edgeseg.inspection.finding import findings
     from edgeseg.inspection.table import table_from_rows, totals
@@ -146,12 +154,12 @@ def print_tables(facts: dict[str, Any], explored: InspectedEngine) -> None:
         return
     print_table(*table_from_rows(explored.rows, without=("module", "stream", "tactic")), title="layers")
     print_table(["total", "value"], [[key, value] for key, value in flat(totals(explored.rows)) if value != UNKNOWN])
-    found = findings(explored.rows, explored.layers)
-    print_table(["finding", "what"], [[finding.code, finding.message] for finding in found])
+    rows = [[finding.code, finding.message] for finding in findings(explored.rows, explored.layers)]
+    print_table(["finding", "meaning"], rows)
 
 
 def print_difference(before: InspectedEngine, after: InspectedEngine, changed: Difference) -> None:
-    """What changed, for a person."""
+    """Print the tables of what changed."""
     from edgeseg.commands.terminal import print_table
     from edgeseg.inspection.table import table_from_difference
 
@@ -160,7 +168,7 @@ def print_difference(before: InspectedEngine, after: InspectedEngine, changed: D
 
 
 def totals_beside(before: InspectedEngine, after: InspectedEngine) -> list[list[str]]:
-    """The totals of two engines, a line a figure that one of them has."""
+    """The totals of two engines, one row per figure that either has."""
     from edgeseg.inspection.table import totals
 
     old, new = (dict(flat(totals(explored.rows))) for explored in (before, after))
@@ -189,7 +197,7 @@ def write_page(
 
 
 def flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested data as rows "a.b", value; a dash for what is not known."""
+    """Nested data as rows "a.b", value; a dash for an unknown value."""
     rows: list[tuple[str, str]] = []
     for key, value in data.items():
         if isinstance(value, dict):

@@ -17,6 +17,11 @@ EXAMPLES = """
   edgeseg models --json
 """
 
+EXAMPLES = """
+  edgeseg models
+  edgeseg models --json
+"""
+
 
 def command(as_json: Json = False) -> None:
     """List the bundled models: input size, training data, measured mIoU, licence."""

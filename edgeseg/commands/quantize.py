@@ -15,25 +15,50 @@ if TYPE_CHECKING:
     from edgeseg.calib.quantize import Method
     from edgeseg.calib.range import RangeTable
 
+EXAMPLES = """
+  edgeseg quantize model.onnx --ranges model.ranges.json
+  edgeseg quantize model.onnx --ranges model.ranges.json --target openvino
+"""
+
 
 def command(
     onnx: Annotated[Path, typer.Argument(metavar="ONNX", help="A float ONNX from edgeseg export.")],
     ranges: Annotated[Path, typer.Option("--ranges", metavar="FILE", help="A table from edgeseg calibrate.")],
     target: Annotated[
         str,
-        typer.Option("--target", help="canonical (TensorRT), openvino, onnxruntime; tensorrt8.5 or 8.6: a cache file."),
+        typer.Option(
+            "--target",
+            metavar="NAME",
+            help="canonical (for TensorRT), openvino, onnxruntime; tensorrt8.5 or tensorrt8.6: a calibration cache.",
+        ),
     ] = "canonical",
     observer: Annotated[
-        str | None, typer.Option("--observer", help=f"One of {', '.join(OBSERVERS)}; what keeps most unless given.")
+        str | None,
+        typer.Option(
+            "--observer",
+            metavar="NAME",
+            help=f"One of {', '.join(OBSERVERS)}.",
+            show_default="the one that keeps most labels",
+        ),
     ] = None,
-    equalize: Annotated[bool | None, typer.Option(help="Even out channels between convolutions.")] = None,
-    bias_correction: Annotated[bool | None, typer.Option(help="Take rounding's mean error off biases.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="The INT8 ONNX.")] = None,
+    equalize: Annotated[
+        bool | None,
+        typer.Option(help="Equalise the channels between convolutions.", show_default="where it keeps more labels"),
+    ] = None,
+    bias_correction: Annotated[
+        bool | None,
+        typer.Option(help="Correct biases for the mean rounding error.", show_default="where it keeps more labels"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="The INT8 ONNX.", show_default="NAME.TARGET.int8.onnx"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write ONNX as INT8, with the Q/DQ pairs that the engine fuses.
+    """Quantize a float ONNX to INT8 with a range table.
 
-    For JetPack 5 it writes the ranges as the text that trtexec --calib takes, and the float ONNX in opset 17.
+    Q/DQ nodes go where the target runtime fuses them. For JetPack 5 the results are a calibration cache for trtexec
+    --calib and the float ONNX in opset 17.
     """
     from edgeseg.artifact import artifact_from_onnx
     from edgeseg.calib.placement import CACHES

@@ -1,4 +1,4 @@
-"""`edgeseg sensitivity`: which parts of a model int8 hurts, and what it would cost to leave them float."""
+"""`edgeseg sensitivity`: which parts of a model INT8 harms, and what it costs to keep them in float."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.commands.options import ENGINES_FOLDER, Engine, Json, Limit, Model, Threads
+from edgeseg.commands.options import ENGINES_FOLDER, CalibrationFolder, Engine, Json, Limit, Model, Ranges, Threads
 
 if TYPE_CHECKING:
     from edgeseg.autotune.autotune import SearchRequest
@@ -22,24 +22,31 @@ if TYPE_CHECKING:
 LEVELS = ("blocks", "layers")
 Effects = dict[str, list["Effect"]]  # by level
 
+EXAMPLES = """
+  edgeseg sensitivity bisenetv2-camvid --data 'camvid:CamVid?split=test'
+  edgeseg sensitivity model.onnx --images frames/ --layers
+"""
+
 
 def command(
     model: Model,
     data: Annotated[
-        str | None, typer.Option("--data", metavar="URI", help="Images to evaluate on; labels give mIoU.")
+        str | None,
+        typer.Option("--data", metavar="URI", help="Images to measure on; with labels the measure is mIoU."),
     ] = None,
     engine: Engine = None,
-    images: Annotated[
-        str | None, typer.Option("--images", metavar="DIR", help="Images to calibrate on, or a data set's URI.")
-    ] = None,
-    ranges: Annotated[Path | None, typer.Option("--ranges", metavar="FILE", help="A range table made before.")] = None,
+    images: CalibrationFolder = None,
+    ranges: Ranges = None,
     limit: Limit = 100,
     judge: Annotated[
-        int, typer.Option("--judge", min=8, help="Number of images to evaluate on, selected by seed.")
+        int, typer.Option("--judge", metavar="N", min=8, help="Measure on N images, drawn at random.")
     ] = 64,
-    layers: Annotated[bool, typer.Option("--layers", help="Also each layer alone; slow.")] = False,
+    layers: Annotated[bool, typer.Option("--layers", help="Measure every layer too; this is slow.")] = False,
     flips: Annotated[
-        int, typer.Option("--flips", min=0, help="Draw the pixels whose label changes, in the N worst images.")
+        int,
+        typer.Option(
+            "--flips", metavar="N", min=0, help="Draw the changed pixels of the N images with the most changes."
+        ),
     ] = 0,
     threads: Threads = None,
     output: Annotated[
@@ -47,9 +54,10 @@ def command(
     ] = ENGINES_FOLDER,
     as_json: Json = False,
 ) -> None:
-    """Rank the blocks of MODEL by the accuracy that int8 costs in each, with the time that float would cost.
+    """Rank the blocks of MODEL by how much INT8 harms them.
 
-    Ctrl-C prints the results so far.
+    The result has, for each block, the accuracy lost by INT8 in that block alone, and the time that keeping it in float
+    adds. Ctrl-C stops and prints what was measured so far.
     """
     from edgeseg.autotune.autotune import check_measurable
     from edgeseg.autotune.sensitivity import Sensitivity
@@ -167,13 +175,13 @@ def show(model: str, engine: str, study: Sensitivity, effects: Effects, interrup
         print_json(data | {level: [each.to_dict() for each in ranked(rows)] for level, rows in effects.items()})
         return
     unit = "labels changed, % (95%)" if study.evaluation_set.classes is None else "mIoU lost (95%)"
-    columns = [unit, "labels as float, %", "SQNR dB", "float adds ms", "float adds % (95%)"]
+    columns = [unit, "labels as fp32, %", "SQNR dB", "float adds ms", "float adds % (95%)"]
     print(f"each block alone in int8, evaluated on {len(study.scorer)} images of {study.evaluation_set.source}")
     for level, rows in effects.items():
         cells = [row_from_effect(each) for each in (study.whole, *ranked(rows))]
         print_table([level.removesuffix("s"), "layers", *columns], cells)
     if study.evaluation_set.classes is not None:
-        print_table(["class", "IoU float", "IoU int8", "lost"], list(class_rows(study)))
+        print_table(["class", "IoU float, %", "IoU int8, %", "lost"], list(class_rows(study)))
 
 
 def row_from_effect(effect: Effect) -> list[str]:

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 DEFAULT_OUTPUT = "overlay.mp4"
 
+EXAMPLES = """
+  edgeseg stream drive.mp4 bisenetv2-camvid -o overlay.mp4
+  edgeseg stream rtsp://camera/stream model.onnx -o masks/ -o results.jsonl
+"""
+
 
 def command(
     source: Annotated[
@@ -39,28 +44,34 @@ def command(
             "--output",
             metavar="SINK",
             help="A video (out.mp4), label images (masks/), overlays (out/%06d.jpg, images:out/), out.jsonl, window or "
-            "null; repeat it for several. Default: overlay.mp4.",
+            "null; repeat it for several.",
+            show_default="overlay.mp4",
         ),
     ] = None,
     engine: Engine = None,
     precision: PrecisionName = None,
     size: SizeText = None,
-    frames: Annotated[int | None, typer.Option("--frames", min=1, help="Stop after N frames.")] = None,
+    frames: Annotated[int | None, typer.Option("--frames", metavar="N", min=1, help="Stop after N frames.")] = None,
     opacity: Annotated[
-        float, typer.Option("--opacity", min=0.0, max=1.0, help="How strongly class colours cover the image.")
+        float,
+        typer.Option("--opacity", metavar="X", min=0.0, max=1.0, help="How strongly class colours cover the image."),
     ] = 0.5,
     legend: Annotated[
         bool, typer.Option("--legend", help="Show the colours of the classes with their names on overlays.")
     ] = False,
     skip_errors: Annotated[
-        bool, typer.Option("--skip-errors", help="Leave out images that cannot be read, and count them.")
+        bool, typer.Option("--skip-errors", help="Skip images that cannot be read, and count them.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there already.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Segment every frame of SOURCE with MODEL and write the results. Ctrl-C ends it, and leaves whole files."""
+    """Segment a video, camera or images with MODEL.
+
+    Of a recording every frame is segmented; of a camera the newest one, so that the results do not lag behind. Audio
+    is not copied. Ctrl-C stops, and the files written so far are complete.
+    """
     from edgeseg.commands.signals import stopped_by_signals
     from edgeseg.commands.terminal import note, shown_progress, wrote
     from edgeseg.streaming import stream
@@ -91,7 +102,7 @@ def command(
             )
             for sink in sinks:
                 sink.close()
-    print_report(segmenter.artifact, report, uris, judges, as_json=as_json)
+    print_report(segmenter.artifact, report, uris, judges, device=device, as_json=as_json)
     for sink in sinks:
         for path in sink.files():
             wrote(path)
@@ -101,9 +112,15 @@ def command(
 
 
 def print_report(
-    artifact: Artifact, report: StreamReport, outputs: list[str], judges: list[TruthSink], *, as_json: bool
+    artifact: Artifact,
+    report: StreamReport,
+    outputs: list[str],
+    judges: list[TruthSink],
+    *,
+    device: str = "auto",
+    as_json: bool,
 ) -> None:
-    """What a stream did, with what; what its source lost goes to stderr."""
+    """Print what a stream did; losses of its source go to stderr."""
     from edgeseg.commands.terminal import note, print_json, print_table
 
     for loss in report.losses:
@@ -112,12 +129,10 @@ def print_report(
         note(
             f"dropped {report.dropped} of {report.frames + report.dropped} frames: the model is slower than the source"
         )
-    if report.interrupted:
-        note(f"stopped after {report.frames} frames")
     mious = [judge.confusion.miou() for judge in judges if judge.frames_written]
     if as_json:
         miou = mious[0] if mious else None
-        print_json({**engine_facts(artifact), "outputs": outputs, "miou": miou, **report.to_dict()})
+        print_json({**engine_facts(artifact, device), "outputs": outputs, "miou": miou, **report.to_dict()})
         return
     total = report.latency.get("total")
     row = {
@@ -128,6 +143,8 @@ def print_report(
         "p50 ms": f"{total.p50_ms:.1f}" if total else "-",
         "p99 ms": f"{total.p99_ms:.1f}" if total else "-",
     }
+    if report.interrupted:
+        row["end"] = "interrupted"
     if mious:
-        row["mIoU"] = f"{100 * mious[0]:.2f}"
+        row["mIoU, %"] = f"{100 * mious[0]:.2f}"
     print_table(list(row), [list(row.values())])

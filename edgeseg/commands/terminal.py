@@ -1,4 +1,4 @@
-"""What the commands print: results on stdout, progress and notes on stderr."""
+"""Printing for all commands: results on stdout, progress and notes on stderr."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeseg.progress import Progress
-
 LONGEST_WORD = 40  # in a sentence; a longer one is broken
 LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
     from edgeseg.provenance import Agreement
 
 
 def print_json(data: Any) -> None:
-    """One JSON document on stdout; what is not a number becomes null."""
+    """Print one JSON document on stdout; NaN becomes null."""
     from edgeseg.artifact import without_nan
 
     print(json.dumps(without_nan(data), indent=1, default=str))
@@ -34,9 +35,9 @@ def print_table(
     title: str | None = None,
     expendable: Sequence[str] = (),
 ) -> None:
-    """A table on stdout; columns of numbers are aligned to the right, and single words are never broken.
+    """Print a table on stdout; numbers are aligned to the right, and single words are never broken.
 
-    expendable: the columns that are left out, in this order, where the terminal is too narrow for all.
+    expendable: columns to leave out, in this order, where the terminal is too narrow.
     """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -60,7 +61,7 @@ def print_table(
 
 
 def room_in(width: int, columns: int) -> int:
-    """What the lines and gaps of a table leave to its columns."""
+    """The characters that a table's gaps leave to its columns."""
     return width - (3 * columns - 1)
 
 
@@ -82,19 +83,19 @@ def column_widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
 
 
 def terminal_width() -> int:
-    """The columns of the terminal, or what COLUMNS says; 200 where stdout is a file or a pipe."""
+    """The width of the terminal, or COLUMNS; 200 where stdout is a file or a pipe."""
     from rich.console import Console
 
     return Console().width if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
 
 
 def is_number(text: str) -> bool:
-    """Whether `text` reads as a figure, or as none."""
+    """Whether `text` is a number, empty or a dash."""
     return text in ("", "-") or text.replace(".", "", 1).replace("%", "").replace("-", "", 1).strip().isdigit()
 
 
 def wrote(path: Path | None, next_command: str = "") -> None:
-    """Say what was written, and what to type next."""
+    """Print which file was written, and the next command."""
     if path is not None:
         print(f"wrote {path}", file=sys.stderr)
     if next_command:
@@ -102,49 +103,71 @@ def wrote(path: Path | None, next_command: str = "") -> None:
 
 
 def agreement_cells(agreement: Agreement) -> list[str]:
-    """The share of labels as the float model's in percent, and the images of which that is true."""
+    """The share of labels that equal the float model's, in percent, and the images it was measured on."""
     labels = "-" if agreement.labels is None else f"{100 * agreement.labels:.2f}"
     return [labels, f"{agreement.frames}: {agreement.images}" if agreement.frames else "-"]
 
 
 def note(text: str) -> None:
-    """A remark on stderr."""
+    """Print a line on stderr."""
     print(text, file=sys.stderr)
 
 
-def progress_lines(clock: Callable[[], float] = time.monotonic) -> Progress:
-    """A line on stderr for each task that takes long, every LINE_SECONDS: a sign of life in a log file."""
-    latest: dict[str, float] = {}
+class ProgressLines:
+    """Progress where there is no terminal: a line for each long task every LINE_SECONDS, a sign of life in a log."""
 
-    def show(task: str, done: int, total: int | None) -> None:
-        now = clock()
-        if now - latest.setdefault(task, now) >= LINE_SECONDS:
-            latest[task] = now
-            print(f"{task}: {done}" + (f" of {total}" if total else ""), file=sys.stderr, flush=True)
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._printed: dict[str, float] = {}
 
-    return show
+    def __call__(self, task: str, done: int, total: int | None, figures: str = "") -> None:
+        """Report that `done` of `total` steps of `task` are done."""
+        now = self._clock()
+        if now - self._printed.setdefault(task, now) >= LINE_SECONDS:
+            self._printed[task] = now
+            note(f"{task}: {done}" + (f" of {total}" if total else "") + (f"  {figures}" if figures else ""))
+
+
+class ProgressBars:
+    """Progress on a terminal: a bar for each task; a finished one leaves one line with what was done."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, task: str, done: int, total: int | None, figures: str = "") -> None:
+        """Report that `done` of `total` steps of `task` are done."""
+        if task not in self._tasks:
+            self._tasks[task] = self._bars.add_task(task, total=total, completed=done, count="", figures="")
+        count = f"{done}/{total}" if total else str(done or "")
+        self._bars.update(self._tasks[task], completed=done, total=total, count=count, figures=figures)
+
+    def print_finished(self) -> None:
+        """Print what each task did and how long it took; not of those that took less than a second."""
+        for task in self._bars.tasks:
+            if (seconds := task.elapsed or 0) >= 1:
+                done = f"{int(task.completed)} in " if task.completed else ""
+                note(f"{task.description}: {done}{seconds:.0f} s")
 
 
 @contextmanager
-def shown_progress() -> Iterator[Progress]:
-    """A progress bar a task on a terminal; elsewhere a line every while."""
+def shown_progress() -> Iterator[ProgressLines | ProgressBars]:
+    """Bars on a terminal, which vanish at the end; elsewhere lines."""
     if not sys.stderr.isatty():
-        yield progress_lines()
+        yield ProgressLines()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     columns = (
-        TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TextColumn("{task.description:10}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeElapsedColumn(),
+        TimeRemainingColumn(), TextColumn("{task.fields[figures]}"),
     )  # fmt: skip
-    with Bars(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, Any] = {}
-
-        def show(task: str, done: int, total: int | None) -> None:
-            if task not in tasks:
-                tasks[task] = bars.add_task(task, total=total)
-            bars.update(tasks[task], completed=done, total=total)
-
-        yield show
+    bars = Bars(*columns, console=Console(stderr=True), transient=True)
+    progress = ProgressBars(bars)
+    try:
+        with bars:
+            yield progress
+    finally:
+        progress.print_finished()

@@ -1,142 +1,246 @@
-"""`edgeseg train`: a network from pictures and labels."""
+"""`edgeseg train`: train a network on labelled images."""
 
 from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from edgeseg.commands.config_file import Config
 from edgeseg.commands.options import Json, size_or_none
 from edgeseg.errors import MismatchError
 
 if TYPE_CHECKING:
-    from edgeseg.progress import Progress
-    from edgeseg.train.run import OnStep, TrainingState
+    from edgeseg.train.request import TrainRequest
+    from edgeseg.train.run import TrainingRun, TrainingState
 
-USUAL = "the family's unless given."
+DATA, LENGTH, MODEL, OPTIMISER = "Data", "Length (give one)", "Model", "Optimiser"
+LOSS, AUGMENTATION, INT8, RUN = "Loss", "Augmentation", "INT8 fine-tuning", "Run"
+COLUMNS = {"val_miou": "val mIoU, %"}
+EXAMPLES = """
+  edgeseg train bisenetv2 --data 'camvid:CamVid?split=train' --epochs 60
+  edgeseg train bisenetv2-camvid --data folder:mine --config train.toml
+"""
+
+
+def option(
+    panel: str, metavar: str, text: str, default: str = "", *,
+    names: tuple[str, ...] = (), min: float | None = None, max: float | None = None,
+) -> Any:  # fmt: skip
+    """An option of `train`. default: what is printed for a value that is worked out, in place of the parameter's."""
+    return Option(
+        *names, metavar=metavar, help=text, show_default=default or True, min=min, max=max, rich_help_panel=panel
+    )
 
 
 def command(
-    model: Annotated[str, Argument(metavar="MODEL", help="A family, or a bundled name or file to go on from.")],
-    data: Annotated[list[str], Option("--data", metavar="URI", help="camvid:PATH?split=train; several: mixed.")],
-    share: Annotated[list[float] | None, Option("--share", metavar="SHARE", help="Of the --data; else alike.")] = None,
-    output: Annotated[Path | None, Option("-o", "--output", metavar="DIR", help="Else runs/NAME.")] = None,
-    epochs: Annotated[float | None, Option(min=0.0, max=1e6, help="Times that the first --data is seen.")] = None,
-    steps: Annotated[int | None, Option(min=1, help="Batches.")] = None,
-    minutes: Annotated[float | None, Option(min=0.0, max=1e6, help="As many steps as fit, measured first.")] = None,
-    val: Annotated[str, Option(metavar="URI", help="Follow the mIoU of this data set.")] = "",
-    val_every: Annotated[int | None, Option(min=1, help="Steps between validations; else ten in all.")] = None,
-    keep: Annotated[str, Option(help="The last weights, or those best on --val.")] = "last",
-    name: Annotated[str | None, Option(help="The model's name; FAMILY-DATA-trained unless given.")] = None,
-    variant: Annotated[str | None, Option(help="Of the family; its first one unless given.")] = None,
-    size: Annotated[str | None, Option(metavar="WIDTHxHEIGHT", help="Input; that of weights or pictures.")] = None,
-    crop: Annotated[str | None, Option(metavar="WIDTHxHEIGHT", help="Learnt from at once; else --size.")] = None,
-    batch: Annotated[int | None, Option(min=2, help="Crops a step; 8, and 4 with --qat.")] = None,
-    learning_rate: Annotated[float | None, Option(min=1e-9, max=1e3, help=f"AdamW, at its peak; {USUAL}")] = None,
-    weight_decay: Annotated[float | None, Option(min=0.0, max=1e3)] = None,
-    warm_up: Annotated[int | None, Option(min=0, help="Steps to the peak; 100, at most half of all.")] = None,
-    power: Annotated[float | None, Option(min=0.0, max=100.0, help="Of the learning rate's decay; 0.9.")] = None,
-    ema: Annotated[float | None, Option(min=0.0, max=0.99999, help="Decay of the averaged weights; 0.998.")] = None,
-    balance: Annotated[float | None, Option(min=0.0, max=10.0, help=f"Weight of rare classes, or 0; {USUAL}")] = None,
-    ohem: Annotated[float | None, Option(min=0.0, max=1.0, help="Learn from pixels below this probability.")] = None,
-    dice: Annotated[float | None, Option(min=0.0, max=1e3, help="Weight of the Dice loss; 0.")] = None,
-    auxiliary: Annotated[float | None, Option(min=0.0, max=1e3, help="Weight of each auxiliary head; 0.4.")] = None,
-    teacher: Annotated[str | None, Option(metavar="MODEL", help="Learn from its answers, too.")] = None,
-    distill: Annotated[float | None, Option(min=0.0, max=1e3, help="Weight of those answers; 1.")] = None,
-    scale: Annotated[tuple[float, float] | None, Option(metavar="LOW HIGH", help="Random scale; 0.5 2.")] = None,
-    colour: Annotated[float | None, Option(min=0.0, max=1.0, help="Brightness, contrast, saturation; 0.4.")] = None,
-    gamma: Annotated[float | None, Option(min=0.0, max=5.0, help="Random gamma, 0.3 for 0.74 to 1.35; 0.")] = None,
-    hue: Annotated[float | None, Option(min=0.0, max=180.0, help="Random turn of the hue, degrees; 0.")] = None,
-    gain: Annotated[float | None, Option(min=0.0, max=1.0, help="Random gain of each channel; 0.")] = None,
-    blur: Annotated[float | None, Option(min=0.0, max=100.0, help="Random blur, largest sigma in pixels; 0.")] = None,
-    noise: Annotated[float | None, Option(min=0.0, max=255.0, help="Random noise, largest deviation; 0.")] = None,
-    seed: Annotated[int | None, Option(min=0, max=2**32 - 1, help="The same seed gives the same training; 0.")] = None,
-    licence: Annotated[str | None, Option(help="SPDX identifier; that of the weights to go on from.")] = None,
-    device: Annotated[str, Option(help="auto, cpu or cuda:N.")] = "auto",
-    precision: Annotated[str, Option(help="auto, bf16, fp16 (CUDA) or fp32.")] = "auto",
-    threads: Annotated[int | None, Option(min=1, help="CPU threads.")] = None,
-    every: Annotated[int, Option(min=1, help="Steps between log rows and checkpoints.")] = 50,
-    qat: Annotated[bool, Option("--qat", help="Tune for int8: NAME.onnx and its ranges come out.")] = False,
-    ranges: Annotated[Path | None, Option(metavar="FILE", help="With --qat: a range table made before.")] = None,
-    restart: Annotated[bool, Option("--restart", help="Forget the training in the folder.")] = False,
+    model: Annotated[str, Argument(metavar="MODEL", help="A family, or a bundled name or file to start from.")],
+    data: Annotated[
+        list[str],
+        option(
+            DATA,
+            "URI",
+            "Data set to learn from, such as camvid:PATH?split=train; repeat it to mix several.",
+            names=("--data",),
+        ),
+    ],
+    share: Annotated[
+        list[float] | None,
+        option(DATA, "SHARE", "Share of the batches of each --data.", "equal shares", names=("--share",)),
+    ] = None,
+    val: Annotated[str, option(DATA, "URI", "Data set whose mIoU is followed.")] = "",
+    val_every: Annotated[
+        int | None, option(DATA, "N", "Steps between validations.", "ten validations in all", min=1)
+    ] = None,
+    keep: Annotated[
+        str, option(DATA, "WHICH", "last: keep the last weights; best: those with the best mIoU on --val.")
+    ] = "last",
+    epochs: Annotated[float | None, option(LENGTH, "N", "Passes over the first --data.", min=0.0, max=1e6)] = None,
+    steps: Annotated[int | None, option(LENGTH, "N", "Optimiser steps, one batch each.", min=1)] = None,
+    minutes: Annotated[
+        float | None,
+        option(LENGTH, "N", "As many steps as fit into this time, which is measured first.", min=0.0, max=1e6),
+    ] = None,
+    name: Annotated[
+        str | None, option(MODEL, "TEXT", "Name of the model and its files.", "FAMILY-DATA-trained")
+    ] = None,
+    variant: Annotated[str | None, option(MODEL, "NAME", "Variant of the family.", "its first")] = None,
+    size: Annotated[
+        str | None, option(MODEL, "WIDTHxHEIGHT", "Input size.", "that of the weights, else of the images")
+    ] = None,
+    licence: Annotated[
+        str | None, option(MODEL, "SPDX", "SPDX identifier of the new weights.", "that of the initial weights")
+    ] = None,
+    crop: Annotated[str | None, option(OPTIMISER, "WIDTHxHEIGHT", "Size of the training crops.", "--size")] = None,
+    batch: Annotated[int | None, option(OPTIMISER, "N", "Crops per step.", "8, with --qat 4", min=2)] = None,
+    learning_rate: Annotated[
+        float | None, option(OPTIMISER, "RATE", "Peak learning rate of AdamW.", "the family's", min=1e-9, max=1e3)
+    ] = None,
+    weight_decay: Annotated[
+        float | None, option(OPTIMISER, "DECAY", "Weight decay of AdamW.", "0.01", min=0.0, max=1e3)
+    ] = None,
+    warm_up: Annotated[
+        int | None,
+        option(OPTIMISER, "N", "Steps until the peak learning rate.", "100, at most half of the steps", min=0),
+    ] = None,
+    power: Annotated[
+        float | None,
+        option(OPTIMISER, "X", "Exponent of the learning rate's polynomial decay.", "0.9", min=0.0, max=100.0),
+    ] = None,
+    ema: Annotated[
+        float | None, option(OPTIMISER, "DECAY", "Decay of the averaged weights.", "0.998", min=0.0, max=0.99999)
+    ] = None,
+    seed: Annotated[
+        int | None,
+        option(OPTIMISER, "N", "Random seed; the same seed repeats the training.", "0", min=0, max=2**32 - 1),
+    ] = None,
+    balance: Annotated[
+        float | None, option(LOSS, "X", "Extra weight of rare classes; 0 for none.", "the family's", min=0.0, max=10.0)
+    ] = None,
+    ohem: Annotated[
+        float | None,
+        option(
+            LOSS,
+            "P",
+            "Learn only from pixels whose true class has a probability below this; 0 for all pixels.",
+            "0",
+            min=0.0,
+            max=1.0,
+        ),
+    ] = None,
+    dice: Annotated[float | None, option(LOSS, "WEIGHT", "Weight of the Dice loss.", "0", min=0.0, max=1e3)] = None,
+    auxiliary: Annotated[
+        float | None, option(LOSS, "WEIGHT", "Weight of each auxiliary head.", "0.4", min=0.0, max=1e3)
+    ] = None,
+    teacher: Annotated[str | None, option(LOSS, "MODEL", "Distil from the predictions of this model too.")] = None,
+    distill: Annotated[
+        float | None, option(LOSS, "WEIGHT", "Weight of the distillation loss, with --teacher.", "1", min=0.0, max=1e3)
+    ] = None,
+    scale: Annotated[tuple[float, float] | None, option(AUGMENTATION, "LOW HIGH", "Random scale.", "0.5 2")] = None,
+    colour: Annotated[
+        float | None, option(AUGMENTATION, "X", "Random brightness, contrast and saturation.", "0.4", min=0.0, max=1.0)
+    ] = None,
+    gamma: Annotated[
+        float | None, option(AUGMENTATION, "X", "Random gamma: 0.3 means 0.74 to 1.35.", "0", min=0.0, max=5.0)
+    ] = None,
+    hue: Annotated[
+        float | None, option(AUGMENTATION, "DEGREES", "Random hue rotation.", "0", min=0.0, max=180.0)
+    ] = None,
+    gain: Annotated[float | None, option(AUGMENTATION, "X", "Random gain per channel.", "0", min=0.0, max=1.0)] = None,
+    blur: Annotated[
+        float | None,
+        option(AUGMENTATION, "SIGMA", "Random Gaussian blur: the largest sigma in pixels.", "0", min=0.0, max=100.0),
+    ] = None,
+    noise: Annotated[
+        float | None,
+        option(AUGMENTATION, "SIGMA", "Random noise: the largest standard deviation, of 255.", "0", min=0.0, max=255.0),
+    ] = None,
+    qat: Annotated[
+        bool, option(INT8, None, "Fine-tune for int8: the results are NAME.onnx and its range table.", names=("--qat",))
+    ] = False,
+    ranges: Annotated[Path | None, option(INT8, "FILE", "With --qat: an existing range table.")] = None,
+    output: Annotated[
+        Path | None,
+        option(
+            RUN,
+            "DIR",
+            "Folder for the results.",
+            "runs/NAME",
+            names=(
+                "-o",
+                "--output",
+            ),
+        ),
+    ] = None,
+    device: Annotated[str, option(RUN, "NAME", "auto, cpu or cuda:N.")] = "auto",
+    precision: Annotated[
+        str, option(RUN, "NAME", "Precision of the forward pass: auto, bf16, fp16 (CUDA) or fp32.")
+    ] = "auto",
+    threads: Annotated[int | None, option(RUN, "N", "CPU threads.", "all cores", min=1)] = None,
+    every: Annotated[int, option(RUN, "N", "Steps between log rows and checkpoints.", min=1)] = 50,
+    restart: Annotated[bool, option(RUN, None, "Discard the training in the folder.", names=("--restart",))] = False,
+    config: Config = None,
     as_json: Json = False,
-) -> None:  # fmt: skip
-    """Train MODEL on pictures with labels. The same command goes on where it was stopped or killed.
+) -> None:
+    """Train MODEL on labelled images.
 
-    MODEL is a family (bisenetv2, segformer), or weights: then it begins with them, and a new classifier where the
-    classes are others. The folder gets NAME.safetensors, checkpoint.pt, log.csv, curves.png and samples.png.
-    --qat goes on from weights or an ONNX through the rounding of int8, and takes no labels; its usual rate, scale and
-    colour are milder.
+    MODEL is a family (bisenetv2, segformer) or weights to start from; where the classes differ, the classifier starts
+    anew. The folder gets NAME.safetensors, checkpoint.pt, log.csv, curves.png and samples.png. The same command
+    resumes a training that was stopped. --qat fine-tunes weights or an ONNX for int8, without labels; its default
+    learning rate, scale and colour are milder.
     """
     from edgeseg.train import check_trainer
 
     check_trainer()
-    from edgeseg.commands.terminal import note
     from edgeseg.commands.train_int8 import tune
     from edgeseg.train.device import use_threads
     from edgeseg.train.request import Duration, request_from_options, with_shares
 
-    given = {
+    use_threads(threads)
+    fields = {
         "batch": batch, "learning_rate": learning_rate, "weight_decay": weight_decay, "warm_up": warm_up,
         "power": power, "ema": ema, "balance": balance, "ohem": ohem, "dice": dice, "auxiliary": auxiliary,
         "scale": scale, "colour": colour, "gamma": gamma, "hue": hue, "gain": gain, "blur": blur, "noise": noise,
         "seed": seed, "licence": licence, "precision": precision, "val": val, "keep": keep,
         "distill": distill,
     }  # fmt: skip
-    use_threads(threads)
     if qat:
-        odd = {
-            "size": size,
-            "crop": crop,
-            "name": name,
-            "variant": variant,
-            "epochs": epochs,
-            "val_every": val_every,
-            "device": device,
-            "teacher": teacher,
-        }
-        usual = {"precision": "auto", "val": "", "keep": "last", "device": "auto"}
-        typed = {**given, **odd, "steps": steps, "minutes": minutes, "every": every}
-        tune(
-            model, with_shares(data, share or ()), output, ranges,
-            {key: value for key, value in typed.items() if value is not None and value != usual.get(key)},
-            restart, as_json,
-        )  # fmt: skip
+        others = {
+            "size": size, "crop": crop, "name": name, "variant": variant, "epochs": epochs, "val_every": val_every,
+            "device": device, "teacher": teacher, "steps": steps, "minutes": minutes, "every": every,
+        }  # fmt: skip
+        tune(model, with_shares(data, share or ()), output, ranges, changed({**fields, **others}), restart, as_json)
         return
+    check_options_together(distill, teacher, ranges)
+    input_size, crop_size = size_or_none(size), size_or_none(crop)
+    request = request_from_options(
+        model, data, Duration(steps, epochs, minutes), shares=share or (), folder=output, name=name, variant=variant,
+        size=input_size and input_size[::-1], crop=crop_size and crop_size[::-1], device=device, every=every,
+        val_every=val_every, teacher=teacher,
+        fields={key: value for key, value in fields.items() if value is not None},
+    )  # fmt: skip
+    run_training(request, restart, as_json)
+
+
+def changed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that differ from the defaults of the command line."""
+    defaults = {"precision": "auto", "val": "", "keep": "last", "device": "auto"}
+    return {key: value for key, value in options.items() if value is not None and value != defaults.get(key)}
+
+
+def check_options_together(distill: float | None, teacher: str | None, ranges: Path | None) -> None:
+    """MismatchError for an option that has no effect without another one."""
     if distill is not None and teacher is None:
         hint = "add --teacher bisenetv2-camvid, or leave --distill out"
         raise MismatchError("--distill has no effect without --teacher", hint=hint, code="ES-MISMATCH-OPTIONS")
     if ranges is not None:
         hint = "add --qat, or leave --ranges out"
         raise MismatchError("--ranges has no effect without --qat", hint=hint, code="ES-MISMATCH-OPTIONS")
-    wanted, window = size_or_none(size), size_or_none(crop)
-    request = request_from_options(
-        model, data, Duration(steps, epochs, minutes), shares=share or (), folder=output, name=name, variant=variant,
-        size=wanted and wanted[::-1], crop=window and window[::-1], device=device, every=every, val_every=val_every,
-        teacher=teacher,
-        fields={key: value for key, value in given.items() if value is not None},
-    )  # fmt: skip
-    if keep == "best":
-        note("note: --keep best chooses by --val, whose mIoU is then no unbiased judge: eval on a third data set")
-    trained(request, restart, as_json)
 
 
-def trained(request: Any, restart: bool, as_json: bool) -> None:
-    """Train, and say how it went and what to type next."""
-    from edgeseg.commands.terminal import note, print_json, print_table, wrote
+def run_training(request: TrainRequest, restart: bool, as_json: bool) -> None:
+    """Train, then print the result and the next commands."""
+    from edgeseg.commands.terminal import note, shown_progress
     from edgeseg.interrupt import interrupts_held
     from edgeseg.train.run import open_run, result_of
 
-    with shown_training() as (on_step, progress):
+    if request.config.keep == "best":
+        note("note: --keep best chooses by --val, so that mIoU is biased: evaluate on a third data set")
+    with shown_progress() as progress:
+
+        def on_step(state: TrainingState) -> None:
+            progress("train", state.step, state.steps, figures_of(state))
+            if state.row is not None:
+                note(line_of(state))
+
         run = open_run(request, on_step, restart=restart, progress=progress)
         config, first = run.trainer.config, run.trainer.step
         note(
-            f"{'goes on at step ' + str(first) if first else 'trains'}: {config.family} {config.variant} at "
+            f"{'resuming at step ' + str(first) if first else 'training'}: {config.family} {config.variant} at "
             f"{config.size[1]}x{config.size[0]}, {config.steps} steps of {config.batch}, "
             f"{config.precision} on {run.trainer.device}"
         )
@@ -145,73 +249,43 @@ def trained(request: Any, restart: bool, as_json: bool) -> None:
                 run.train(hold)
         except KeyboardInterrupt:
             same = "the same command without --restart" if restart else "the same command"
-            note(f"stopped at step {run.trainer.step}; {same} goes on from {run.trainer.checkpoint}")
+            note(f"stopped at step {run.trainer.step}; {same} resumes from {run.trainer.checkpoint}")
             raise
     run.finish()
-    result = result_of(run, first)
+    print_result(run, result_of(run, first), as_json)
+
+
+def print_result(run: TrainingRun, result: Mapping[str, Any], as_json: bool) -> None:
+    """Print the figures of a training, its files and the next commands."""
+    from edgeseg.commands.terminal import print_json, print_table, wrote
+
+    config = run.trainer.config
     if as_json:
         print_json(result)
     else:
-        shown = ("name", "steps", "images", "loss", "val_miou", "licence")
-        print_table(shown, [[figure(key, result[key]) for key in shown]])
-    for picture in (run.folder / "curves.png", run.folder / "samples.png"):
-        if picture.exists():
-            wrote(picture)
+        columns = [key for key in ("name", "steps", "images", "loss", "val_miou", "licence") if is_known(result[key])]
+        print_table([COLUMNS.get(key, key) for key in columns], [[figure(key, result[key]) for key in columns]])
+    for image in (run.folder / "curves.png", run.folder / "samples.png"):
+        if image.exists():
+            wrote(image)
     wrote(run.weights, f"edgeseg eval {run.weights} --data {shlex.quote(config.val or 'URI')}")
     wrote(None, f"edgeseg convert {run.weights}")
+
+
+def is_known(value: Any) -> bool:
+    """Whether the training measured the value."""
+    return not (isinstance(value, float) and math.isnan(value))
 
 
 def figure(key: str, value: Any) -> str:
     """A cell of the result's table."""
     if not isinstance(value, float):
         return str(value)
-    return "-" if math.isnan(value) else f"{100 * value:.2f}" if key == "val_miou" else f"{value:.4f}"
-
-
-@contextmanager
-def shown_training() -> Iterator[tuple[OnStep, Progress]]:
-    """A bar with loss, rate and speed on a terminal; elsewhere a line for each row of the log."""
-    import sys
-
-    from edgeseg.progress import silent
-
-    if not sys.stderr.isatty():
-        yield print_row, silent
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (
-        TextColumn("{task.description:8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TimeRemainingColumn(), TextColumn("{task.fields[figures]}"),
-    )  # fmt: skip
-    with Bars(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, Any] = {}
-
-        def show(task: str, done: int, total: int | None, figures: str = "") -> None:
-            if task not in tasks:
-                tasks[task] = bars.add_task(task, total=total, completed=done, figures="")
-            bars.update(tasks[task], completed=done, total=total, figures=figures)
-
-        def on_step(state: TrainingState) -> None:
-            show("train", state.step, state.steps, figures_of(state))
-            if state.row is not None:
-                bars.console.print(line_of(state), highlight=False, markup=False)
-
-        yield on_step, show
-
-
-def print_row(state: TrainingState) -> None:
-    """A line on stderr where the log got one."""
-    from edgeseg.commands.terminal import note
-
-    if state.row is not None:
-        note(line_of(state))
+    return f"{100 * value:.2f}" if key == "val_miou" else f"{value:.4f}"
 
 
 def line_of(state: TrainingState) -> str:
-    """Where a training stands, on one line."""
+    """The state of a training on one line."""
     row = state.row
     miou = f"  val mIoU {100 * row.val_miou:.2f}" if row is not None and not math.isnan(row.val_miou) else ""
     seconds = state.seconds_left

@@ -60,7 +60,7 @@ def tune(
                 result = finetune_int8(onnx.path, table, config, draw, out, progress=progress, hold=hold)
         except KeyboardInterrupt:
             same = "the same command without --restart" if restart else "the same command"
-            note(f"stopped; {same} goes on from {out / onnx.path.stem}.qat.pt")
+            note(f"stopped; {same} resumes from {out / onnx.path.stem}.qat.pt")
             raise
     loss = sum(result.losses[-20:]) / max(1, len(result.losses[-20:]))
     found = {"onnx": str(result.onnx.path), "ranges": str(result.ranges), "steps": result.steps,

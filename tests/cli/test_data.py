@@ -46,7 +46,7 @@ def test_every_kind_has_tables_and_a_sheet(run: Run, kind: str) -> None:
     assert (done.code, done.lines("next")) == (0, [f"edgeseg eval MODEL --data {shlex.quote(uri)}"])
     assert "wrote sheet.png" in done.err
     dataset = open_dataset(uri)
-    assert all(text in done.out for text in (dataset.name, dataset.labels.names[0], "(not judged)", "###"))
+    assert all(text in done.out for text in (dataset.name, dataset.labels.names[0], "(ignored)", "###"))
     sheet = cv2.imread("sheet.png")
     lines_of_legend = (sheet.shape[0] - (2 * 600 + 4)) / 26  # below two rows of 4:3, gaps of 4
     assert (sheet.shape[1], lines_of_legend >= 1, lines_of_legend % 1) == (1600, True, 0)
@@ -66,14 +66,14 @@ def test_all_that_cannot_be_used_is_listed_together(run: Run) -> None:
     write_png(Path("cv/test/labels/0001TP_1.png"), gradient())
     write_png(Path("cv/test/labels/0001TP_7.png"), np.zeros((5, 5), np.uint8))
     done = run("data", uri, "-o", "sheet.png")
-    assert (done.code, done.err.count("error: ")) == (2, 1)
+    assert (done.code, done.err.count("error [")) == (2, 1)
     assert done.lines("error") == [
         "camvid:?split=test: unusable pictures: 1 (0001TP_0); unusable label files: 1 (0001TP_1); "
         "label files with unknown ids: 4 (0001TP_3 (ids 42, 77), 0001TP_4 (ids 42, 77), 0001TP_5 (ids 42, 77), ...); "
         "pairs that differ in size: 1 (0001TP_7)"
     ]
     assert done.lines("hint")[0].startswith("replace them by whole JPEG or PNG files; save class ids as PNG")
-    assert "9, 2 of them read and sound" in done.out
+    assert "9, 2 of them usable" in done.out
     assert Path("sheet.png").exists()
     told = run("data", uri, "--json")
     assert told.code == 2

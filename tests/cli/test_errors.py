@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -208,3 +210,27 @@ def test_with_json_the_error_is_json_too(run: Run, desk: Path) -> None:
     assert (error["code"], [error["message"]], [error["hint"]]) == (
         "ES-FILE-MISSING", done.lines("error"), done.lines("hint"),
     )  # fmt: skip
+
+
+TERMINATED = """
+import os, signal, sys
+import edgeseg.conversion as conversion
+from edgeseg.cli import main
+
+def ranges_of(*_):
+    print(*(path.name for path in conversion.Path("out").iterdir()))
+    os.kill(os.getpid(), signal.SIGTERM)
+    signal.pause()
+
+conversion.ranges_of = ranges_of
+sys.argv = ["edgeseg", "convert", "street.onnx", "--engine", "onnxruntime", "-o", "out"]
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process can handle")
+def test_a_terminated_conversion_leaves_no_temporary_folder(desk: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", TERMINATED], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGTERM, done.stderr
+    assert done.stdout.startswith(".edgeseg-")
+    assert not Path("out").exists()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +12,12 @@ from typing import get_type_hints
 
 import pytest
 from small_cli import Run, runner
+from typer import Context
+from typer.main import get_command
 from typer.models import OptionInfo
 
 import edgeseg
-from edgeseg.cli import COMMANDS
+from edgeseg.cli import COMMANDS, app
 
 FRAMEWORKS = ("torch", "onnx", "onnx_ir", "onnxruntime", "openvino", "cv2", "av", "numba", "numpy", "rich", "psutil")
 LOADED = """
@@ -47,12 +51,51 @@ def test_every_command_is_a_file_and_every_file_a_command() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(run: Run, command: str) -> None:
+def test_every_command_explains_itself_in_80_columns(run: Run, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     done = run(command, "--help")
-    assert done.code == 0
-    assert done.out.startswith("Usage:")
-    assert done.err == ""
-    assert done.out.splitlines()[2].strip()
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert lines[0].startswith(f"Usage: edgeseg {command} [OPTIONS]")
+    assert lines[2].strip()
+    assert max(map(len, lines)) <= 80
+    examples = lines[lines.index("Examples:") + 1 :]
+    assert examples
+    assert all(line.startswith("  edgeseg ") for line in examples)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_example_of_a_help_page_is_a_valid_command_line(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("convert.toml", "train.toml"):
+        Path(name).touch()
+    for line in importlib.import_module(COMMANDS[command]).EXAMPLES.strip().splitlines():
+        program, name, *words = shlex.split(line)
+        assert (program, name) == ("edgeseg", command)
+        get_command(app).get_command(Context(get_command(app)), name).make_context(name, words)
+
+
+def test_commands_with_many_options_show_them_in_panels(run: Run) -> None:
+    for command, panels in {
+        "train": ["Data:", "Optimiser:", "Loss:", "Augmentation:", "Run:", "Options:"],
+        "convert": ["Engine:", "Precision:", "Input:", "Output:", "TensorRT:", "Options:"],
+        "build": ["Engine:", "Precision:", "Input:", "Output:", "TensorRT:", "Options:"],
+        "adopt": ["Input:", "Model:", "Output:", "Options:"],
+        "bench": ["Arguments:", "Options:", "Examples:"],
+    }.items():
+        lines = run(command, "-h").out.splitlines()
+        assert set(panels) <= set(lines)
+        assert len([line for line in lines if line == "Options:"]) == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_body_of_a_command_is_short(command: str) -> None:
+    tree = ast.parse(Path(importlib.import_module(COMMANDS[command]).__file__ or "").read_text(encoding="utf-8"))
+    (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "command")
+    body = function.body[1:]  # without the docstring
+    assert (function.end_lineno or 0) - body[0].lineno < 40
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -70,10 +113,12 @@ def test_the_version_is_that_of_the_package(run: Run) -> None:
     assert run("--version").out.strip() == edgeseg.__version__
 
 
-def test_without_a_command_it_shows_the_help(run: Run) -> None:
+def test_without_a_command_it_shows_the_help_and_cuts_no_summary(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     bare, asked = run(), run("--help")
     assert (bare.code, bare.err) == (0, "")
     assert bare.out == asked.out
+    assert "..." not in bare.out.partition("Commands:")[2]
     lines = [line.split()[0] for line in bare.out.splitlines() if line.strip()]
     assert set(COMMANDS) <= set(lines)
 

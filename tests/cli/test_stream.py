@@ -19,7 +19,7 @@ from small_clips import FakeCapture, make_clip
 from small_onnx import float_onnx, street_onnx
 
 from edgeseg.commands import stream as stream_command
-from edgeseg.commands.terminal import progress_lines
+from edgeseg.commands.terminal import ProgressLines
 from edgeseg.errors import UnavailableError
 from edgeseg.video import camera
 from edgeseg.video.sink import open_sink
@@ -237,7 +237,7 @@ def test_verbose_says_what_was_opened(model: str, tmp_path: Path) -> None:
 
 def test_without_a_terminal_long_tasks_say_where_they_stand(capsys: pytest.CaptureFixture[str]) -> None:
     times = iter([0.0, 11.0, 12.0])
-    show = progress_lines(lambda: next(times))
+    show = ProgressLines(lambda: next(times))
     for done in (1, 2, 3):
         show("stream", done, None)
     assert capsys.readouterr().err == "stream: 2\n"

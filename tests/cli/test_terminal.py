@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
+
 import pytest
 
 from edgeseg.commands.models import command as models
-from edgeseg.commands.terminal import print_table
+from edgeseg.commands.terminal import print_table, shown_progress
 from edgeseg.weights import BUNDLED
 
 
@@ -37,3 +40,20 @@ def test_names_that_are_wider_than_the_terminal_are_whole_all_the_same(capsys: p
     names = [f"a.very.long.name.of.a.block.that.goes.on.{i}" for i in range(3)]
     print_table(["a", "b", "c"], [names])
     assert all(name in capsys.readouterr().out for name in names[:1])
+
+
+def test_a_bar_shows_its_figures_and_leaves_a_line_that_says_what_was_done(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("rich.console.monotonic", itertools.count().__next__)
+    with shown_progress() as progress:
+        progress("train", 4, 10, "loss 1.5000")
+        progress("export", 0, None)
+    bars, _, end = capfd.readouterr().err.rpartition("\x1b[2K")
+    assert "4/10" in bars
+    assert "loss 1.5000" in bars
+    assert [line.partition(":")[0] for line in end.splitlines() if ":" in line] == ["train", "export"]
+    assert "━" not in end

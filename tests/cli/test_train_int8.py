@@ -67,4 +67,4 @@ def test_ctrl_c_in_a_tuning_that_began_anew(run: Run, tiny_onnx: Path, monkeypat
     monkeypatch.setattr("edgeseg.train.qat.tuner.Tuner.step", interrupted)
     done = run("train", tiny_onnx, "--qat", "--data", STREET, "--steps", "1", "-o", "run", "--restart")
     assert done.code == 130
-    assert "the same command without --restart goes on from run/tiny.qat.pt" in done.err
+    assert "the same command without --restart resumes from run/tiny.qat.pt" in done.err
