@@ -93,9 +93,8 @@ def main() -> None:
     """Run a command; an error of the user's ends with a line of error, a line of hint and exit code 2."""
     code: Any = None
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # file names may hold characters that the terminal cannot show
+        # file names may hold characters that the terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with terminated_by_exception():
             code = app(standalone_mode=False, prog_name="edgeseg")

@@ -20,9 +20,9 @@ class CommandWithPage(TyperCommand):
         pieces = super().collect_usage_pieces(ctx)
         return [re.sub(r"^\{(.*)\}$", r"\1", piece).replace("[[", "[").replace("]]", "]") for piece in pieces]
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments, the options of each panel, and the options without a panel."""
-        panels: dict[str, list[tuple[str, str]]] = {"Arguments": []}
+    def sections(self, ctx: Any) -> dict[str, list[tuple[str, str]]]:
+        """The arguments and options as (spelling, text), by section: "Arguments", the panels, and "Options" last."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": []}
         params = self.get_params(ctx)
         grouped = sum(param.param_type_name == "option" for param in params) > UNGROUPED_OPTIONS
         for param in params:
@@ -31,15 +31,18 @@ class CommandWithPage(TyperCommand):
                 continue
             name, text = record[0], plain_defaults(record[1])
             if param.param_type_name == "argument":
-                panels["Arguments"].append((str(param.metavar or name), text))
+                sections["Arguments"].append((str(param.metavar or name), text))
             else:
                 panel = getattr(param, "rich_help_panel", None) if grouped else None
-                panels.setdefault(panel or "Options", []).append((name, text))
-        panels["Options"] = panels.pop("Options")  # the last section, with --help
-        for panel, rows in panels.items():
-            if rows:
-                with formatter.section(panel):
-                    formatter.write_dl(rows)
+                sections.setdefault(panel or "Options", []).append((name, text))
+        sections["Options"] = sections.pop("Options")  # there is always --help
+        return {title: rows for title, rows in sections.items() if rows}
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the sections."""
+        for title, rows in self.sections(ctx).items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples with their own line breaks."""

@@ -35,7 +35,7 @@ def test_a_foreign_onnx_becomes_an_engine(run: Run) -> None:
     for words in (
         ("colour order", "RGB", "--input"),
         ("classes", "5", "--labels"),
-        ("agreement", "1.0000"),
+        ("agreement", "100.00 %"),
     ):
         assert any(all(word in line for word in words) for line in done.out.splitlines()), (words, done.out)
     words = ("--images", "images", "--precision", "int8", "--engine", "onnxruntime", "-o", "made")
