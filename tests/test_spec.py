@@ -152,7 +152,7 @@ def test_task_outputs_and_countable_classes_survive_json() -> None:
 def test_an_unknown_task_or_output_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(FormatError) as caught:
         ModelSpec.from_dict({**plain_spec().to_dict(), **change})
-    assert caught.value.code == "ES-FORMAT"
+    assert caught.value.code == "ES-FORMAT-SPEC"
 
 
 @pytest.mark.parametrize("things", [(-1,), (11,), ("car",)])
