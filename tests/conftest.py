@@ -5,6 +5,7 @@ EDGESEG_DATA names a folder with real data. EDGESEG_REQUIRE lists what a skip fo
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from small_onnx import frames
 from edgeseg.artifact import Artifact
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.range import RangeTable
+from edgeseg.provenance import Provenance
+from edgeseg.spec import ModelSpec
 
 # No deadline: how long an example takes says more about the machine than about the code.
 PROFILE = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -75,6 +78,22 @@ def tiny_onnx(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     frames = [rgb for rgb, _ in street_frames(source_from_model(tiny_weights).spec)]
     artifact, _ = export_model(tiny_weights, tmp_path_factory.mktemp("onnx") / "tiny.onnx", frames=frames)
     return artifact.path
+
+
+@pytest.fixture(scope="session")
+def family_onnx(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact]:
+    """The ONNX of the small network of `small_spec(...)`, exported once. Read it, and do not write beside it."""
+    pytest.importorskip("torch")
+    from small_nets import small_network, small_spec
+
+    from edgeseg.export.onnx import onnx_from_module
+
+    @functools.cache
+    def export(spec: ModelSpec) -> Artifact:
+        path = tmp_path_factory.mktemp(spec.family) / f"{spec.name}.onnx"
+        return onnx_from_module(small_network(spec), spec, path, provenance=Provenance(weights="random"))
+
+    return lambda *words, **options: export(small_spec(*words, **options))
 
 
 @pytest.fixture

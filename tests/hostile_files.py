@@ -24,7 +24,7 @@ from mutations import altered, as_json, as_toml, damaged
 
 from edgeseg.errors import EdgeSegError
 
-SECONDS = 20
+SECONDS = 60
 EXTRA_MIB = 1024
 OPENED = "opened"
 Writer = Callable[[Any], bytes]

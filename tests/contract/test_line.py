@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx_ir
 import pytest
-from small_nets import SMALLEST_VARIANT, small_network, small_spec, street_frames
+from small_nets import SMALLEST_VARIANT, small_spec, street_frames
 
 import edgeseg
 from edgeseg.artifact import Artifact, read_onnx
@@ -23,7 +24,6 @@ from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import UnavailableError
 from edgeseg.graph.check_qdq import check_canonical
 from edgeseg.models import FAMILIES, open_family
-from edgeseg.provenance import Provenance
 from edgeseg.spec import Precision
 
 pytest.importorskip("torch")
@@ -72,14 +72,10 @@ def every_line() -> list[Any]:
 
 
 @pytest.fixture(scope="module", params=every_line())
-def line(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Line:
-    from edgeseg.export.onnx import onnx_from_module
-
+def line(request: pytest.FixtureRequest, family_onnx: Callable[..., Artifact]) -> Line:
     family, variant, square = request.param
-    spec = small_spec(family, variant, square=square)
-    frames = [rgb for rgb, _ in street_frames(spec)]
-    path = tmp_path_factory.mktemp(family) / f"{spec.name}.onnx"
-    onnx = onnx_from_module(small_network(spec), spec, path, provenance=Provenance(weights="random"))
+    onnx = family_onnx(family, variant, square=square)
+    frames = [rgb for rgb, _ in street_frames(onnx.spec)]
     return Line(onnx, ranges_from_images(onnx.path, frames), frames)
 
 

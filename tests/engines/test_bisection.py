@@ -8,6 +8,7 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -185,15 +186,11 @@ def test_a_file_made_for_its_engine_passes(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["bisenetv1", "bisenetv2", "icnet", "segformer"])
-def test_every_family_passes_when_lowered(family: str, tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    from small_nets import small_network, small_spec, street_frames
+def test_every_family_passes_when_lowered(family: str, family_onnx: Callable[..., Artifact], tmp_path: Path) -> None:
+    source = family_onnx(family)
+    from small_nets import street_frames
 
-    from edgeseg.export.onnx import onnx_from_module
-
-    spec = small_spec(family)
-    seen = np.stack([rgb for rgb, _ in street_frames(spec)])
-    source = onnx_from_module(small_network(spec), spec, tmp_path / "net.onnx", provenance=Provenance(weights="random"))
+    seen = np.stack([rgb for rgb, _ in street_frames(source.spec)])
     table = ranges_from_images(source.path, seen)
     for engine in ("openvino", "onnxruntime"):
         pytest.importorskip(engine)

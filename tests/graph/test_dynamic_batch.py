@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from residual_onnx import residual_model
 from rtx_plan import convolution_types, rtx_plan
 from small_onnx import frames, onnx_model
 
+from edgeseg.artifact import Artifact
 from edgeseg.calib.quantize import quantize_canonical
 from edgeseg.errors import MismatchError
 from edgeseg.graph.core import core_from_model
@@ -67,15 +69,12 @@ class Exports:
     scope="module",
     params=[pytest.param(name, marks=[] if name == "bisenetv2" else pytest.mark.slow) for name in FAMILIES],
 )
-def exports(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exports:
-    pytest.importorskip("torch")
-    from small_nets import small_network, small_spec, street_frames
+def exports(request: pytest.FixtureRequest, family_onnx: Callable[..., Artifact]) -> Exports:
+    artifact = family_onnx(request.param)
+    from small_nets import street_frames
 
-    from edgeseg.export.onnx import onnx_from_module
-
-    folder, spec = tmp_path_factory.mktemp(request.param), small_spec(request.param)
-    images = np.stack([rgb for rgb, _ in street_frames(spec, 3)])
-    return Exports(spec, onnx_from_module(small_network(spec), spec, folder / "small.onnx").path, images)
+    images = np.stack([rgb for rgb, _ in street_frames(artifact.spec, 3)])
+    return Exports(artifact.spec, artifact.path, images)
 
 
 def graph_from(path: Path, spec: ModelSpec, precision: str, output: Output) -> ir.Model:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from residual_onnx import residual_model
 from rtx_plan import convolution_types, rtx_plan
 from small_onnx import frames, onnx_model
 
+from edgeseg.artifact import Artifact
 from edgeseg.calib.quantize import int8_from_ranges
 from edgeseg.errors import MismatchError, UnknownNameError
 from edgeseg.graph.core import core_from_model
@@ -228,15 +230,11 @@ def test_a_kept_convolution_is_built_in_float():
 
 
 @pytest.mark.slow
-def test_a_segformer_keeps_its_norms_and_its_attention_float(tmp_path: Path):
-    pytest.importorskip("torch")
-    from small_nets import small_network, small_spec, street_frames
+def test_a_segformer_keeps_its_norms_and_its_attention_float(family_onnx: Callable[..., Artifact]):
+    from small_nets import street_frames
 
-    from edgeseg.export.onnx import onnx_from_module
-
-    spec = small_spec("segformer")
-    path = onnx_from_module(small_network(spec), spec, tmp_path / "float.onnx").path
-    images = np.stack([rgb for rgb, _ in street_frames(spec)])
+    source = family_onnx("segformer")
+    path, images = source.path, np.stack([rgb for rgb, _ in street_frames(source.spec)])
     model = to_float16(ir.load(path))
     types = types_of(model)
     operators = {str(node.name): node.op_type for node in model.graph}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from onnx import TensorProto, helper
 from residual_onnx import residual_model
 from small_onnx import frames, onnx_model
 
+from edgeseg.artifact import Artifact
 from edgeseg.calib.quantize import quantize_canonical
 from edgeseg.errors import MismatchError
 from edgeseg.graph.core import core_from_model
@@ -80,14 +82,9 @@ def test_the_numbers_stay_the_same(form, output):
     scope="module",
     params=[pytest.param(name, marks=[] if name == "bisenetv2" else pytest.mark.slow) for name in FAMILIES],
 )
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
-    pytest.importorskip("torch")
-    from small_nets import small_network, small_spec
-
-    from edgeseg.export.onnx import onnx_from_module
-
-    spec = small_spec(request.param)
-    return spec, onnx_from_module(small_network(spec), spec, tmp_path_factory.mktemp("onnx") / "float.onnx").path
+def exported(request: pytest.FixtureRequest, family_onnx: Callable[..., Artifact]) -> tuple[Any, Path]:
+    artifact = family_onnx(request.param)
+    return artifact.spec, artifact.path
 
 
 @pytest.mark.parametrize("output", Output)
