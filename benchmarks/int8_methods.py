@@ -29,7 +29,7 @@ from edgeseg.calib.images import images_from
 from edgeseg.calib.quantize import Method, int8_from_ranges
 from edgeseg.calib.range import RangeTable
 from edgeseg.datasets import open_dataset
-from edgeseg.datasets.pick import drawn
+from edgeseg.datasets.pairs import drawn
 from edgeseg.engines import open_engine
 from edgeseg.engines.options import RunOptions
 from edgeseg.measure.load import LoadMeter

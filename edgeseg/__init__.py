@@ -56,11 +56,11 @@ if TYPE_CHECKING:
     from edgeseg.streaming import StreamReport as StreamReport
     from edgeseg.streaming import stream as stream
     from edgeseg.video.frame import Frame as Frame
-    from edgeseg.video.loss import Loss as Loss
     from edgeseg.video.result import Result as Result
     from edgeseg.video.sink import FrameSink as FrameSink
     from edgeseg.video.sink import open_sink as open_sink
     from edgeseg.video.source import FrameSource as FrameSource
+    from edgeseg.video.source import Loss as Loss
     from edgeseg.video.source import SourceInfo as SourceInfo
     from edgeseg.video.source import open_source as open_source
 
@@ -98,10 +98,9 @@ _MODULES = {
     "edgeseg.spec": ("InputSpec", "LabelSet", "ModelSpec", "Output", "Precision", "Task"),
     "edgeseg.streaming": ("StreamReport", "stream"),
     "edgeseg.video.frame": ("Frame",),
-    "edgeseg.video.loss": ("Loss",),
     "edgeseg.video.result": ("Result",),
     "edgeseg.video.sink": ("FrameSink", "open_sink"),
-    "edgeseg.video.source": ("FrameSource", "SourceInfo", "open_source"),
+    "edgeseg.video.source": ("FrameSource", "Loss", "SourceInfo", "open_source"),
 }
 _PUBLIC = {
     name: (module, "open_model" if name == "open" else name) for module, names in _MODULES.items() for name in names

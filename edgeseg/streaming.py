@@ -18,10 +18,9 @@ from edgeseg.pixels.legend import Legend
 from edgeseg.progress import Progress, silent
 from edgeseg.segmenter import PredictionFuture, Segmenter
 from edgeseg.video.frame import Frame
-from edgeseg.video.loss import Loss
 from edgeseg.video.result import Result, rendered
 from edgeseg.video.sink import FrameSink, StopStream
-from edgeseg.video.source import FrameSource, SourceKind
+from edgeseg.video.source import FrameSource, Loss, SourceKind
 from edgeseg.video.stages import LEAVE_SECONDS, Stage, limit, overlapped, pipe, prefetch
 
 logger = logging.getLogger(__name__)

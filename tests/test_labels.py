@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgeseg.errors import FormatError
@@ -39,3 +40,21 @@ def test_an_invalid_label_file_is_refused(content: bytes, value: str, tmp_path: 
 
 def test_classes_without_names() -> None:
     assert unnamed_labels(3).names == ("class 0", "class 1", "class 2")
+
+
+def test_default_palette_is_the_voc_colour_map() -> None:
+    palette = default_palette(256)
+    assert palette[:8].tolist() == [
+        [0, 0, 0],
+        [128, 0, 0],
+        [0, 128, 0],
+        [128, 128, 0],
+        [0, 0, 128],
+        [128, 0, 128],
+        [0, 128, 128],
+        [128, 128, 128],
+    ]
+    assert palette[20].tolist() == [0, 64, 128]  # VOC's tv/monitor
+    assert palette[255].tolist() == [224, 224, 192]  # VOC's void
+    assert len({tuple(color) for color in palette.tolist()}) == 256
+    np.testing.assert_array_equal(default_palette(19), palette[:19])

@@ -15,7 +15,7 @@ from edgeseg.calib.images import images_from
 from edgeseg.check_images import check_images
 from edgeseg.datasets import open_dataset
 from edgeseg.datasets.matching import ClassMatch, match_classes
-from edgeseg.datasets.pick import drawn
+from edgeseg.datasets.pairs import drawn
 from edgeseg.engines.backend import Array
 from edgeseg.errors import DataError
 from edgeseg.pixels.resize import resize_rgb

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgeseg.calib.warnings import small_images
 from edgeseg.datasets import DATASETS, open_dataset
-from edgeseg.datasets.pick import drawn
+from edgeseg.datasets.pairs import drawn
 from edgeseg.errors import DataError
 from edgeseg.files import existing_folder
 from edgeseg.image import IMAGE_ENDINGS, rgb_from_file

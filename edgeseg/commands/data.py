@@ -47,7 +47,7 @@ def command(
     from edgeseg.commands.terminal import print_json, shown_progress, wrote
     from edgeseg.datasets import open_dataset
     from edgeseg.datasets.digest import dataset_sha256
-    from edgeseg.datasets.pick import drawn
+    from edgeseg.datasets.pairs import drawn
     from edgeseg.datasets.survey import survey_dataset
 
     dataset = open_dataset(uri)

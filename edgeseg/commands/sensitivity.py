@@ -127,7 +127,7 @@ def request_from_options(
 
 def with_fewer_images(evaluation_set: EvaluationSet, count: int) -> EvaluationSet:
     """`evaluation_set` with `count` images, selected by seed."""
-    from edgeseg.datasets.pick import drawn
+    from edgeseg.datasets.pairs import drawn
 
     return dataclasses.replace(evaluation_set, images=drawn(evaluation_set.images, count))
 

@@ -1,4 +1,4 @@
-"""The folders in which people keep CamVid, and what their label files hold."""
+"""The common folder layouts of CamVid and the format of their label files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from edgeseg.datasets.labels import CAMVID_LABELS
 SPLIT, ALL = "{split}", "all"
 VOID = 11
 
-# The 31 classes of Brostow et al. and their colours, joined to eleven as SegNet's authors and MathWorks do.
-JOINED: dict[str, tuple[Color, ...]] = {
+# The 31 classes of Brostow et al. and their colours, mapped to eleven as by SegNet's authors and MathWorks.
+MERGED: dict[str, tuple[Color, ...]] = {
     "Sky": ((128, 128, 128),),
     "Building": ((128, 0, 0), (0, 128, 64), (64, 192, 0), (64, 0, 64), (192, 0, 128)),  # Bridge, Wall, Tunnel, Archway
     "Pole": ((192, 192, 128), (0, 0, 64)),  # TrafficCone
@@ -26,7 +26,7 @@ JOINED: dict[str, tuple[Color, ...]] = {
     "Bicyclist": ((0, 128, 192), (192, 0, 192)),  # MotorcycleScooter
 }
 COLORS: dict[Color, int] = {
-    **{color: CAMVID_LABELS.names.index(name) for name, colors in JOINED.items() for color in colors},
+    **{color: CAMVID_LABELS.names.index(name) for name, colors in MERGED.items() for color in colors},
     (0, 0, 0): IGNORE,
 }
 IDS = IndexReader({**{i: i for i in range(len(CAMVID_LABELS))}, VOID: IGNORE, IGNORE: IGNORE})
@@ -35,10 +35,10 @@ BY_COLOR = ColorReader(COLORS)
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the images and label files of a split are, below the data set's folder.
+    """The folders of the images and label files of a split, relative to the data set's folder.
 
-    images, labels: with {split} in both, or in neither where lists alone say what belongs to a split.
-    label_suffix: what a label file has behind its image's name.
+    images, labels: {split} is in both, or in neither where text files list the images of each split.
+    label_suffix: what the name of a label file has after that of its image.
     """
 
     images: str
@@ -47,16 +47,16 @@ class Layout:
     label_suffix: str = ""
 
     def splits(self, root: Path) -> set[str]:
-        """The splits that `root` holds in this layout."""
+        """The splits in `root` with this layout."""
         if SPLIT not in self.labels:
-            there = (root / self.images).is_dir() and (root / self.labels).is_dir()
-            return {ALL, *(path.stem for path in root.glob("*.txt"))} if there else set()
-        found = set()
+            exists = (root / self.images).is_dir() and (root / self.labels).is_dir()
+            return {ALL, *(path.stem for path in root.glob("*.txt"))} if exists else set()
+        names = set()
         for place in {self.images, self.labels} - {SPLIT}:
             _, end = place.split(SPLIT)
             folders = [path for path in root.glob(f"*{end}") if path.is_dir()]
-            found |= {path.relative_to(root).as_posix().removesuffix(end) for path in folders}
-        return found
+            names |= {path.relative_to(root).as_posix().removesuffix(end) for path in folders}
+        return names
 
     def description(self) -> str:
         """The two folders of the split "test"."""
@@ -72,7 +72,7 @@ LAYOUTS = (
 
 
 def listed_names(root: Path, split: str) -> set[str] | None:
-    """The names in `<split>.txt`: of each line the first path's, without its folder and ending; None with no list."""
+    """The names in `<split>.txt`: the stem of the first path of each line; None without a list."""
     path = root / f"{split}.txt"
     if not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""What a data set is: named samples in a fixed order, each decoded or drawn only when it is asked for."""
+"""Data sets: named samples in a fixed order, decoded or rendered on request."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.errors import DataError, MismatchError, UnknownNameError
+from edgeseg.errors import MismatchError
 from edgeseg.spec import LabelSet
+from edgeseg.uri import check_options, options_from_query
 
-MOST_DIGITS = 19
 Bytes = npt.NDArray[np.uint8]
 
 
 class Sample(Protocol):
-    """One picture with its ground truth."""
+    """One image with its ground truth."""
 
     @property
     def name(self) -> str:
@@ -28,15 +28,15 @@ class Sample(Protocol):
         """(H, W, 3) uint8."""
 
     def labels(self) -> Bytes:
-        """(H, W) uint8 of the size of `rgb()`: class ids, and the label set's `ignore` where nothing is judged."""
+        """(H, W) uint8 of the size of `rgb()`: class ids, and the label set's `ignore` where unlabelled."""
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Samples in a fixed order.
 
-    name: its URI with every option and without the local path, fit for a record.
-    files: what else decides the labels, for example a list of classes; sample files are not among them.
+    name: its URI with every option and without the local path, for records.
+    files: other files that determine the labels, for example a list of classes.
     """
 
     name: str
@@ -54,10 +54,10 @@ class Dataset:
         return self.samples[index]
 
     def check_labels(self, names: tuple[str, ...], model: str) -> None:
-        """MismatchError unless the classes are those called `names`, which `model` knows."""
+        """MismatchError unless the classes are `names`, those of `model`."""
         if self.labels.names != names:
             raise MismatchError(
-                f"{model} knows {len(names)} classes ({names[0]}, ...), and {self.name} has "
+                f"{model} has {len(names)} classes ({names[0]}, ...), and {self.name} has "
                 f"{len(self.labels)} ({self.labels.names[0]}, ...)",
                 hint="evaluate on a data set with the model's classes, or name them: edgeseg adopt --labels FILE",
             )
@@ -65,11 +65,11 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DatasetKind:
-    """What one kind of data set states about itself.
+    """A kind of data set.
 
-    options: key -> default text, as written behind "?" in a URI.
-    open: makes the data set from a path ("" for none) and all options; `name` is what the data set is to be called.
-    synthetic: its images are drawn, not photographed.
+    options: key -> default text.
+    open: makes the data set from its name, a path ("" for none) and all options.
+    synthetic: its images are rendered, not photographed.
     """
 
     name: str
@@ -79,30 +79,8 @@ class DatasetKind:
 
     def open_uri(self, path: str, query: str) -> Dataset:
         """The data set of `path` and of a query "key=value&key=value"."""
-        given = given_options(query)
-        for key in given:
-            if key not in self.options:
-                raise UnknownNameError.among(f"option of {self.name}", key, self.options)
-        options = {**self.options, **given}
-        told = "&".join(f"{key}={value}" for key, value in options.items() if value)
-        return self.open(f"{self.name}:?{told}", path, options)
-
-
-def given_options(query: str) -> dict[str, str]:
-    """The options of "key=value&key=value", each key once and none without a value."""
-    options: dict[str, str] = {}
-    for part in filter(None, query.split("&")):
-        key, _, value = part.partition("=")
-        if not value:
-            raise DataError(f"no value in {part!r}", hint=f"write {key or 'key'}=VALUE, options apart by &")
-        if key in options:
-            raise DataError(f"{key} is given twice", hint=f"keep one {key}=VALUE")
-        options[key] = value
-    return options
-
-
-def counted(key: str, text: str, *, least: int = 1) -> int:
-    """`text`, the value of option `key`, as a whole number of at least `least`."""
-    if not (text.isascii() and text.isdigit() and len(text) < MOST_DIGITS) or int(text) < least:
-        raise DataError(f"{key}={text} is not a whole number from {least} on", hint=f"write {key}={max(least, 8)}")
-    return int(text)
+        set_options = options_from_query(query)
+        check_options(self.name, set_options, self.options)
+        options = {**self.options, **set_options}
+        shown = "&".join(f"{key}={value}" for key, value in options.items() if value)
+        return self.open(f"{self.name}:?{shown}", path, options)

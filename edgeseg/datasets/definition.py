@@ -1,19 +1,19 @@
-"""dataset.toml: what two folders of pictures and label files hold.
+"""dataset.toml, which describes two folders of images and label files.
 
-name = "yard"                      # optional, shown in records
-images = "images/{split}"          # folders, beside this file unless absolute; {split} is optional
+name = "yard"                      # optional, appears in records
+images = "images/{split}"          # folders, relative to this file; {split} is optional
 labels = "masks/{split}"
-splits = ["train", "val"]          # optional: which there are
+splits = ["train", "val"]          # optional
 label_suffix = "_L"                # optional, as image_suffix: x.jpg goes with x_L.png
-kind = "color"                     # label files hold colours; "index": ids, as grey levels or palette indices
-ignore = [0, 0, 0]                 # what is not judged: an id, a colour, a list of them, or "others": all that remain;
-                                   # a class of which nothing else is left is no class of the data set then
+kind = "color"                     # label files have colours; "index": ids, as grey levels or palette indices
+ignore = [0, 0, 0]                 # ignored: an id, a colour, a list of them, or "others": all other values;
+                                   # a class with only ignored values is removed
 classes = "labels.txt"             # or a table for each class:
 
 [[classes]]
 name = "road"
-color = [[128, 64, 128], [128, 0, 192]]   # a colour or several, the first is drawn; not needed for kind = "index"
-id = 7                                    # kind = "index": an id or a list of them; its place in the list if left out
+color = [[128, 64, 128], [128, 0, 192]]   # one or several; the first is for display; optional for kind = "index"
+id = 7                                    # kind = "index": one or several; default: the position in the list
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from edgeseg.spec import LabelSet, is_byte
 FILE = "dataset.toml"
 KINDS = ("index", "color")
 OTHERS = "others"
-WANTED: dict[type, str] = {str: "a text", list: "a list", dict: "a table"}
+TYPE_NAMES: dict[type, str] = {str: "a text", list: "a list", dict: "a table"}
 TEXTS = {"name": "", "images": "images", "labels": "labels", "image_suffix": "", "label_suffix": "", "kind": "index"}
 KEYS = (*TEXTS, "splits", "ignore", "classes")
 CLASS_KEYS = ("name", "color", "id")
@@ -39,7 +39,7 @@ CLASS_KEYS = ("name", "color", "id")
 
 @dataclass(frozen=True)
 class Definition:
-    """A dataset.toml that was read. files: it, and what it names beside the two folders."""
+    """The content of a dataset.toml. files: the file, and the list of classes if it names one."""
 
     name: str
     images: str
@@ -53,13 +53,13 @@ class Definition:
 
 
 def definition_from_file(file: Path) -> Definition:
-    """Read `file`. FormatError, naming the key, for what it does not allow."""
+    """Read `file`. FormatError, with the key, for invalid content."""
     if not exists(file):
         raise FileProblem(
             f"no such file: {file}", hint='write it: images = "images", labels = "masks", classes = "labels.txt"'
         )
     data = data_from_toml(file)
-    texts = {key: checked(file, key, data.get(key, usual), str) for key, usual in TEXTS.items()}
+    texts = {key: checked(file, key, data.get(key, default), str) for key, default in TEXTS.items()}
     if texts["kind"] not in KINDS:
         raise UnknownNameError.among(f"kind in {file}", texts["kind"], KINDS)
     splits = checked(file, "splits", data.get("splits", []), list)
@@ -81,7 +81,7 @@ def definition_from_file(file: Path) -> Definition:
 
 
 def data_from_toml(file: Path) -> dict[str, Any]:
-    """The file's keys, all of them known."""
+    """The content of the file. UnknownNameError for an unknown key."""
     data = toml_from_file(file, hint='write lines such as images = "images"')
     for key in data:
         if key not in KEYS:
@@ -92,15 +92,15 @@ def data_from_toml(file: Path) -> dict[str, Any]:
 def checked(file: Path, key: str, value: Any, kind: type) -> Any:
     """`value` if it is of `kind`."""
     if not isinstance(value, kind):
-        wanted = WANTED[kind]
-        raise FormatError(f"{file}: {key} = {value!r} is not {wanted}", hint=f"write {key} as {wanted}")
+        expected = TYPE_NAMES[kind]
+        raise FormatError(f"{file}: {key} = {value!r} is not {expected}", hint=f"write {key} as {expected}")
     return value
 
 
 def class_tables(file: Path, tables: Any) -> list[dict[str, Any]]:
-    """The [[classes]] of the file, with names and known keys."""
+    """The [[classes]] of the file. FormatError, UnknownNameError for invalid ones."""
     if not isinstance(tables, list) or not tables:
-        raise FormatError(f"{file} names no classes", hint='write classes = "labels.txt", or [[classes]] for each')
+        raise FormatError(f"{file} has no classes", hint='write classes = "labels.txt", or [[classes]] for each')
     for table in tables:
         for key in checked(file, "classes", table, dict):
             if key not in CLASS_KEYS:
@@ -108,12 +108,12 @@ def class_tables(file: Path, tables: Any) -> list[dict[str, Any]]:
         checked(file, "name", table.get("name"), str)
     names = [table["name"] for table in tables]
     if len(set(names)) != len(names):
-        raise FormatError(f"{file} names a class twice", hint="several ids or colours of a class stand in one list")
+        raise FormatError(f"{file} has a class twice", hint="put several ids or colours of a class in one list")
     return tables
 
 
 def labels_from_tables(file: Path, tables: list[dict[str, Any]]) -> LabelSet:
-    """Names, and the first colour of each class that has one."""
+    """Names, and the first colour of each class if it has one."""
     colors = [colors_from(file, table["color"])[0] if "color" in table else None for table in tables]
     return labels_from_names([table["name"] for table in tables], colors)
 
@@ -131,12 +131,12 @@ def color_entries(file: Path, classes: LabelSet, tables: list[dict[str, Any]]) -
 def id_entries(file: Path, classes: LabelSet, tables: list[dict[str, Any]]) -> list[list[Any]]:
     """The ids of each class in label files."""
     if tables:
-        return [ids_from(file, "id", table.get("id", place)) for place, table in enumerate(tables)]
-    return [[place] for place in range(len(classes))]
+        return [ids_from(file, "id", table.get("id", index)) for index, table in enumerate(tables)]
+    return [[index] for index in range(len(classes))]
 
 
 def ignored_values(file: Path, color: bool, ignore: Any) -> list[Any]:
-    """The ids or colours that are not judged, one by one; none of them for "others"."""
+    """The ignored ids or colours; none for "others"."""
     if ignore in (OTHERS, []):
         return []
     return list(colors_from(file, ignore)) if color else ids_from(file, "ignore", ignore)
@@ -145,26 +145,26 @@ def ignored_values(file: Path, color: bool, ignore: Any) -> list[Any]:
 def without_ignored(
     file: Path, classes: LabelSet, entries: list[list[Any]], ignored: list[Any]
 ) -> tuple[LabelSet, list[list[Any]]]:
-    """The classes that have ids or colours beside the ignored ones, and these."""
-    left = [[value for value in values if value not in ignored] for values in entries]
-    places = [place for place, values in enumerate(left) if values]
-    if not places:
-        raise FormatError(f"{file} ignores every class", hint="leave out ignore, or keep one class")
-    names = tuple(classes.names[place] for place in places)
-    palette = tuple(classes.palette[place] for place in places)
-    return LabelSet(names, palette, classes.ignore), [left[place] for place in places]
+    """The classes with other than ignored ids or colours, and these."""
+    remaining = [[value for value in values if value not in ignored] for values in entries]
+    indices = [index for index, values in enumerate(remaining) if values]
+    if not indices:
+        raise FormatError(f"{file} ignores every class", hint="remove ignore, or keep one class")
+    names = tuple(classes.names[index] for index in indices)
+    palette = tuple(classes.palette[index] for index in indices)
+    return LabelSet(names, palette, classes.ignore), [remaining[index] for index in indices]
 
 
 def reader_from_entries(file: Path, color: bool, entries: list[list[Any]], ignore: Any) -> LabelReader:
-    """A reader that takes the ids or colours `entries` of each class to it, and those of `ignore` to 255."""
+    """A reader that maps the ids or colours `entries` of each class to it, and those of `ignore` to 255."""
     others = ignore == OTHERS
-    there: dict[Any, int] = {}
+    classes: dict[Any, int] = {}
     for label, values in [*enumerate(entries), (IGNORE, ignored_values(file, color, ignore))]:
         for value in values:
-            if value in there:
-                raise FormatError(f"{file}: {value} stands for two classes", hint="give it to one of them")
-            there[value] = label
-    return ColorReader(there, others) if color else IndexReader(there, others)
+            if value in classes:
+                raise FormatError(f"{file}: {value} belongs to two classes", hint="list it in one of them")
+            classes[value] = label
+    return ColorReader(classes, others) if color else IndexReader(classes, others)
 
 
 def colors_from(file: Path, value: Any) -> list[Color]:
@@ -172,7 +172,7 @@ def colors_from(file: Path, value: Any) -> list[Color]:
     colors = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
     for color in colors:
         if not (isinstance(color, list) and len(color) == 3 and all(is_byte(part) for part in color)):
-            raise FormatError(f"{file}: {color!r} is no colour", hint="write [128, 64, 128], each of 0 to 255")
+            raise FormatError(f"{file}: {color!r} is not a colour", hint="write [128, 64, 128], each from 0 to 255")
     return [(color[0], color[1], color[2]) for color in colors]
 
 
@@ -180,5 +180,5 @@ def ids_from(file: Path, key: str, value: Any) -> list[int]:
     """The ids of 7 or [7, 8]."""
     ids = value if isinstance(value, list) else [value]
     if not ids or not all(is_byte(i) for i in ids):
-        raise FormatError(f"{file}: {key} = {value!r} is no label id", hint=f"write {key} = 7, of 0 to 255")
+        raise FormatError(f"{file}: {key} = {value!r} is not a label id", hint=f"write {key} = 7, from 0 to 255")
     return ids

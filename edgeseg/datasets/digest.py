@@ -1,4 +1,4 @@
-"""One number for the very pictures and labels that a figure or a training rests on."""
+"""A hash of the images and labels that a figure or a training is based on."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from edgeseg.progress import Progress, silent
 def dataset_sha256(dataset: Dataset, *, progress: Progress = silent) -> str:
     """SHA-256, in hexadecimal, over the class names, and name and bytes of every file in order.
 
-    The same wherever the files lie, and however they were chosen. Where there are no files, the data set's name, which
-    has every option, stands for them.
+    Independent of paths and of how the files were selected. For a data set without files, the hash of its name, which
+    contains every option.
     """
     digest = hashlib.sha256(json.dumps(dataset.labels.names).encode())
     for file in dataset.files:
         digest.update(bytes.fromhex(sha256_from_file(existing_file(file))))
-    for done, sample in enumerate(dataset, 1):
+    for count, sample in enumerate(dataset, 1):
         if isinstance(sample, FilePair):
             digest.update(json.dumps(sample.name).encode())
             for file in (sample.image, sample.label):
                 digest.update(bytes.fromhex(sha256_from_file(existing_file(file))))
-        progress("hash", done, len(dataset))
+        progress("hash", count, len(dataset))
     if not any(isinstance(sample, FilePair) for sample in dataset):
         digest.update(dataset.name.encode())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""From what a label file holds, ids or colours, to class ids."""
+"""Read label files of ids or colours as class ids."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from edgeseg.datasets.decode import ids_from_path, rgb_from_path
 from edgeseg.datasets.problems import COLORS, IDS, ContentError
 
 LabelReader = Callable[[Path], Bytes]
-"""A label file to (H, W) uint8 of class ids and 255. ContentError for what stands for no class."""
+"""A label file to (H, W) uint8 of class ids and 255. ContentError for an id or colour without a class."""
 
 Color = tuple[int, int, int]
 IGNORE = 255
 UNKNOWN = -1
-TOLD = 8  # ids or colours that one message lists
+MAX_LISTED = 8  # ids or colours in one message
 
 
 @dataclass(frozen=True)
 class IndexReader:
-    """Label files of ids. classes: id in the file -> class id or 255. others_ignored: 255 for every id beyond them."""
+    """Label files of ids. classes: id in the file -> class id or 255. others_ignored: other ids are 255."""
 
     classes: Mapping[int, int]
     others_ignored: bool = False
@@ -34,11 +34,13 @@ class IndexReader:
     def __call__(self, path: Path) -> Bytes:
         """The class ids of one file."""
         ids = ids_from_path(path)
-        there = np.flatnonzero(np.bincount(ids.ravel(), minlength=256))
-        strange = [str(i) for i in there if self._table[i] == UNKNOWN]
-        if strange:
-            listed = ", ".join(strange[:TOLD])
-            raise ContentError(f"{path} has label ids {listed}", hint=self._hint(), heading=IDS, detail=f"ids {listed}")
+        present = np.flatnonzero(np.bincount(ids.ravel(), minlength=256))
+        unknown = [str(i) for i in present if self._table[i] == UNKNOWN]
+        if unknown:
+            listed = ", ".join(unknown[:MAX_LISTED])
+            raise ContentError(
+                f"{path} has unknown label ids: {listed}", hint=self._hint(), heading=IDS, detail=f"ids {listed}"
+            )
         return self._table.astype(np.uint8)[ids]
 
     @cached_property
@@ -48,16 +50,16 @@ class IndexReader:
         return table
 
     def _hint(self) -> str:
-        judged = spans(i for i, label in self.classes.items() if label != IGNORE)
+        used = spans(i for i, label in self.classes.items() if label != IGNORE)
         ignored = [i for i, label in self.classes.items() if label == IGNORE]
         if not ignored:
-            return f"use {judged}"
-        return f"use {judged}, and {IGNORE if IGNORE in ignored else min(ignored)} for what is not judged"
+            return f"use {used}"
+        return f"use {used}, and {IGNORE if IGNORE in ignored else min(ignored)} for ignored pixels"
 
 
 @dataclass(frozen=True)
 class ColorReader:
-    """Label files of colours. classes: rgb -> class id or 255. others_ignored: 255 for every colour beyond them."""
+    """Label files of colours. classes: rgb -> class id or 255. others_ignored: other colours are 255."""
 
     classes: Mapping[Color, int]
     others_ignored: bool = False
@@ -67,10 +69,10 @@ class ColorReader:
         codes = color_codes(rgb_from_path(path))
         labels = self._table.take(codes)
         if labels.min() == UNKNOWN:
-            listed = named_colors(codes[labels == UNKNOWN])
+            listed = most_frequent(codes[labels == UNKNOWN])
             raise ContentError(
-                f"{path} has colours of no class: {listed}",
-                hint='name them as classes or in ignore, or write ignore = "others"',
+                f"{path} has unknown colours: {listed}",
+                hint='add them to classes or ignore, or write ignore = "others"',
                 heading=COLORS,
                 detail=listed,
             )
@@ -78,7 +80,7 @@ class ColorReader:
 
     @cached_property
     def _table(self) -> NDArray[np.int16]:
-        """32 MiB, for every colour: a sorted list of the classes' colours takes five times as long to search."""
+        """One entry per colour, 32 MiB: five times as fast as a search in the sorted colours of the classes."""
         table = np.full(1 << 24, IGNORE if self.others_ignored else UNKNOWN, np.int16)
         colors = np.array(list(self.classes), np.uint8).reshape(1, -1, 3)
         table[color_codes(colors)[0]] = list(self.classes.values())
@@ -91,20 +93,20 @@ def color_codes(rgb: Bytes) -> NDArray[np.uint32]:
     return np.asarray(words & 0xFFFFFF, np.uint32)
 
 
-def named_colors(codes: NDArray[np.uint32]) -> str:
-    """The most frequent colours as rgb with their number of pixels, and how many more there are."""
+def most_frequent(codes: NDArray[np.uint32]) -> str:
+    """The most frequent colours with their pixel counts, and the number of others, as text."""
     values, counts = np.unique(codes, return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    told = [
+    listed = [
         f"[{code >> 16}, {code >> 8 & 255}, {code & 255}] {count} px"
-        for code, count in ((int(values[i]), int(counts[i])) for i in order[:TOLD])
+        for code, count in ((int(values[i]), int(counts[i])) for i in order[:MAX_LISTED])
     ]
-    more = len(values) - len(told)
-    return ", ".join(told) + (f" and {more} more" if more else "")
+    more = len(values) - len(listed)
+    return ", ".join(listed) + (f" and {more} more" if more else "")
 
 
 def spans(ids: Iterable[int]) -> str:
-    """ "0..10, 12" for 0 to 10 and 12."""
+    """Ids as ranges: "0..10, 12"."""
     runs: list[list[int]] = []
     for i in sorted(ids):
         if runs and i == runs[-1][1] + 1:

@@ -1,4 +1,4 @@
-"""The label sets of the data sets that edgeseg knows."""
+"""The label sets of the known data sets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from edgeseg.datasets.coco_stuff_names import OFFICIAL_NAMES, UNUSED_NAMES
 from edgeseg.labels import default_palette
 from edgeseg.spec import LabelSet
 
-# Brostow et al., "Semantic object classes in video", 2009: the 11 classes that are commonly evaluated, its colours.
+# Brostow et al., "Semantic object classes in video", 2009: the 11 classes in common use, and its colours.
 CAMVID = {
     "Sky": (128, 128, 128),
     "Building": (128, 0, 0),
@@ -23,7 +23,7 @@ CAMVID = {
 
 CAMVID_LABELS = LabelSet(names=tuple(CAMVID), palette=tuple(CAMVID.values()))
 
-# Cordts et al., "The Cityscapes Dataset", 2016: the 19 classes that its benchmark judges, names, order and colours of
+# Cordts et al., "The Cityscapes Dataset", 2016: the 19 classes of its benchmark, with the names, order and colours of
 # its scripts.
 CITYSCAPES = {
     "road": (128, 64, 128),
@@ -49,7 +49,7 @@ CITYSCAPES = {
 
 CITYSCAPES_LABELS = LabelSet(names=tuple(CITYSCAPES), palette=tuple(CITYSCAPES.values()))
 
-# Caesar et al., "COCO-Stuff", 2018: the 171 classes that its label files use. Colours by official id: none are given.
+# Caesar et al., "COCO-Stuff", 2018: the 171 classes of its label files. It defines no colours: these are by id.
 COCO_STUFF_LABELS = LabelSet(
     names=tuple(name for name in OFFICIAL_NAMES if name not in UNUSED_NAMES),
     palette=tuple(

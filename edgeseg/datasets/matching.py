@@ -1,4 +1,4 @@
-"""A model's classes and a data set's, brought together by their names."""
+"""Match the classes of a model to those of a data set by name."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from edgeseg.spec import LabelSet
 
 @dataclass(frozen=True)
 class ClassMatch:
-    """How a model's class ids become those of a data set.
+    """The map from class ids of a model to those of a data set.
 
-    ids: (256,) uint8, model id -> data set id; the model's extra classes come behind those of the data set.
+    ids: (256,) uint8, model id -> data set id; the model's extra classes follow those of the data set.
     extra: names of the model's classes that the data set does not have, in their order.
     """
 
@@ -29,18 +29,15 @@ class ClassMatch:
 
 
 def match_classes(labels: LabelSet, dataset: Dataset, model: str) -> ClassMatch:
-    """Find each class of `dataset` by its name among the `labels` of `model`.
-
-    MismatchError where the model does not have all of them.
-    """
-    lacking = [name for name in dataset.labels.names if name not in labels.names]
-    if len(lacking) == len(dataset.labels):
+    """Match each class of `dataset` to one of the `labels` of `model`. MismatchError where one is missing."""
+    missing = [name for name in dataset.labels.names if name not in labels.names]
+    if len(missing) == len(dataset.labels):
         dataset.check_labels(labels.names, model)
-    if lacking:
+    if missing:
         raise MismatchError(
-            f"{model} does not know {len(lacking)} of the {len(dataset.labels)} classes of {dataset.name}: "
-            f"{', '.join(lacking[:4])}{', ...' if len(lacking) > 4 else ''}",
-            hint="leave them out of the data set: folder:PATH, with a dataset.toml whose ignore has their ids",
+            f"{model} lacks {len(missing)} of the {len(dataset.labels)} classes of {dataset.name}: "
+            f"{', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''}",
+            hint="ignore their ids: folder:PATH with a dataset.toml",
         )
     extra = tuple(name for name in labels.names if name not in dataset.labels.names)
     places = {name: place for place, name in enumerate((*dataset.labels.names, *extra))}

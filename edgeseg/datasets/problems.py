@@ -1,4 +1,4 @@
-"""What is wrong with a data set, all of it at once: headings with counts and the first few names of each."""
+"""All problems of a data set: headings, each with a count and the first few names."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 from edgeseg.errors import DataError, EdgeSegError
 
 NO_FOLDER = "missing folders"
-NO_PICTURES = "folders without pictures"
-SAME_NAME = "names given twice"
-LONELY_PICTURES = "pictures without a label file"
-LONELY_LABELS = "label files without a picture"
-PICTURES = "unusable pictures"
+NO_IMAGES = "folders without images"
+DUPLICATE_NAMES = "duplicate names"
+UNPAIRED_IMAGES = "images without a label file"
+UNPAIRED_LABELS = "label files without an image"
+IMAGES = "unusable images"
 LABELS = "unusable label files"
 SIZES = "pairs that differ in size"
 IDS = "label files with unknown ids"
@@ -19,21 +19,21 @@ COLORS = "label files with unknown colours"
 
 HINTS = {
     NO_FOLDER: "check the layout",
-    NO_PICTURES: "put JPEG or PNG pictures there",
-    SAME_NAME: "keep one file of each name",
-    LONELY_PICTURES: "give both files of a pair the same name, the label file ending in .png",
-    LONELY_LABELS: "add the pictures, or remove these label files",
-    PICTURES: "replace them by whole JPEG or PNG files",
+    NO_IMAGES: "put JPEG or PNG images there",
+    DUPLICATE_NAMES: "keep one file of each name",
+    UNPAIRED_IMAGES: "give both files of a pair the same name, the label file ending in .png",
+    UNPAIRED_LABELS: "add the images, or remove these label files",
+    IMAGES: "replace them with complete JPEG or PNG files",
     LABELS: "save class ids as PNG with one channel of 8 bits",
-    SIZES: "resize the label files with nearest neighbour, or leave the pairs out",
-    IDS: "map the ids to classes, or to what is not judged",
-    COLORS: "name the colours as classes, or as what is not judged",
+    SIZES: "resize the label files with nearest neighbour, or remove the pairs",
+    IDS: "map the ids to classes or to ignore",
+    COLORS: "map the colours to classes or to ignore",
 }
 FIRST = 3
 
 
 class ContentError(DataError):
-    """Contents of one file that cannot be used. heading: one of `HINTS`; detail: a few words behind the file's name."""
+    """A file with unusable content. heading: one of `HINTS`. detail: a few words, shown after the file's name."""
 
     def __init__(self, message: str, *, hint: str, heading: str, detail: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -41,20 +41,20 @@ class ContentError(DataError):
 
 
 class Problems:
-    """A list that is filled while the files are gone through. found: heading -> names."""
+    """Collects problems. by_heading: heading -> names."""
 
     def __init__(self) -> None:
-        self.found: dict[str, list[str]] = {}
+        self.by_heading: dict[str, list[str]] = {}
 
     def __len__(self) -> int:
-        return sum(map(len, self.found.values()))
+        return sum(map(len, self.by_heading.values()))
 
     def add(self, heading: str, name: str) -> None:
-        """Count `name` under one of the headings of `HINTS`."""
-        self.found.setdefault(heading, []).append(name)
+        """Add `name` under a heading of `HINTS`."""
+        self.by_heading.setdefault(heading, []).append(name)
 
     def add_error(self, name: str, error: EdgeSegError, heading: str) -> None:
-        """Count what was raised for `name` under its own heading, or else under `heading`."""
+        """Add `name` under the heading of its error, else under `heading`."""
         if isinstance(error, ContentError):
             self.add(error.heading, f"{name} ({error.detail})" if error.detail else name)
         else:
@@ -62,14 +62,14 @@ class Problems:
 
     def to_dict(self) -> dict[str, Any]:
         """Count and first names by heading."""
-        return {heading: {"count": len(names), "first": names[:FIRST]} for heading, names in self.found.items()}
+        return {heading: {"count": len(names), "first": names[:FIRST]} for heading, names in self.by_heading.items()}
 
     def check(self, where: object) -> None:
-        """Raise all of it as one DataError, if there is any."""
-        if not self.found:
+        """Raise one DataError with all problems, if there are any."""
+        if not self.by_heading:
             return
-        told = [
+        lines = [
             f"{heading}: {len(names)} ({', '.join(names[:FIRST])}{', ...' if len(names) > FIRST else ''})"
-            for heading, names in self.found.items()
+            for heading, names in self.by_heading.items()
         ]
-        raise DataError(f"{where}: {'; '.join(told)}", hint="; ".join(HINTS[heading] for heading in self.found))
+        raise DataError(f"{where}: {'; '.join(lines)}", hint="; ".join(HINTS[heading] for heading in self.by_heading))

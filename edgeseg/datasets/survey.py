@@ -1,4 +1,4 @@
-"""What a data set holds: every file is read once, counted, and listed where it cannot be used."""
+"""A survey of a data set: it reads every file once, counts, and lists unusable files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.datasets.dataset import Bytes, Dataset, Sample
-from edgeseg.datasets.problems import LABELS, PICTURES, Problems
+from edgeseg.datasets.problems import IMAGES, LABELS, Problems
 from edgeseg.errors import EdgeSegError
 from edgeseg.progress import Progress, silent
 from edgeseg.spec import LabelSet
@@ -21,10 +21,10 @@ IDS = 256
 
 @dataclass(frozen=True)
 class Survey:
-    """What `survey_dataset` found.
+    """The result of `survey_dataset`.
 
-    readable: the samples without problems, which alone are counted.
-    sizes: (H, W) -> how many. pixels, images: (256,) int64, of each id how many pixels and in how many images.
+    readable: the samples without problems; only these are counted.
+    sizes: (H, W) -> number of images. pixels, images: (256,) int64, for each id the pixels and images that have it.
     """
 
     labels: LabelSet
@@ -35,11 +35,11 @@ class Survey:
     problems: Problems
 
     def shares(self) -> NDArray[np.float64]:
-        """(classes,) of all pixels, those that are not judged among them; 0 where there are none."""
+        """(classes,) the share of each class in all pixels, including ignored ones."""
         return np.asarray(self.pixels[: len(self.labels)] / max(1, self.pixels.sum()))
 
     def ignored(self) -> float:
-        """The share of all pixels that is not judged."""
+        """The share of ignored pixels."""
         return float(self.pixels[self.labels.ignore] / max(1, self.pixels.sum()))
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,24 +57,24 @@ class Survey:
 
 
 def survey_dataset(dataset: Dataset, samples: Sequence[Sample], *, progress: Progress = silent) -> Survey:
-    """Read `samples` of `dataset`. What cannot be used is no error here: it is in `problems`."""
+    """Read `samples` of `dataset`. Unusable files are not errors; they are in `problems`."""
     problems, sizes, readable = Problems(), Counter[tuple[int, int]](), []
     pixels, images = np.zeros(IDS, np.int64), np.zeros(IDS, np.int64)
-    for done, sample in enumerate(samples, 1):
-        rgb = tried(sample.rgb, sample.name, PICTURES, problems)
-        labels = tried(sample.labels, sample.name, LABELS, problems)
+    for count, sample in enumerate(samples, 1):
+        rgb = read_or_add(sample.rgb, sample.name, IMAGES, problems)
+        labels = read_or_add(sample.labels, sample.name, LABELS, problems)
         if rgb is not None and labels is not None:
             counts = np.bincount(labels.ravel(), minlength=IDS)
             pixels += counts
             images += counts > 0
             sizes[labels.shape[0], labels.shape[1]] += 1
             readable.append(sample)
-        progress("read", done, len(samples))
+        progress("read", count, len(samples))
     return Survey(dataset.labels, readable, sizes, pixels, images, problems)
 
 
-def tried(read: Callable[[], Bytes], name: str, heading: str, problems: Problems) -> Bytes | None:
-    """What `read` gives, or None, its error counted."""
+def read_or_add(read: Callable[[], Bytes], name: str, heading: str, problems: Problems) -> Bytes | None:
+    """The result of `read`; None, with the error added to `problems`, where it fails."""
     try:
         return read()
     except EdgeSegError as error:

@@ -1,4 +1,4 @@
-"""Frames of the street camera with their ground truth, which is exact: the camera is drawn, not filmed."""
+"""Frames of the synthetic street with their exact ground truth."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from edgeseg.datasets.dataset import Bytes, Dataset, DatasetKind, counted
+from edgeseg.datasets.dataset import Bytes, Dataset, DatasetKind
 from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.errors import DataError
 from edgeseg.spec import size_from_text
 from edgeseg.synthetic import StreetCamera
+from edgeseg.uri import integer_option
 
 
 @lru_cache(maxsize=1)
-def drawn(camera: StreetCamera, index: int) -> tuple[Bytes, Bytes]:
-    """Picture and labels of one frame; the frame drawn last is kept, since both are asked for in turn."""
+def rendered(camera: StreetCamera, index: int) -> tuple[Bytes, Bytes]:
+    """Image and labels of one frame; the latest frame is cached, because both are requested in turn."""
     rgb, labels = camera.render(index)
     return rgb, labels
 
@@ -33,34 +34,35 @@ class StreetSample:
         return f"{self.camera.seed}-{self.index:05d}"
 
     def rgb(self) -> Bytes:
-        """(H, W, 3) uint8, the caller's own."""
-        return drawn(self.camera, self.index)[0].copy()
+        """(H, W, 3) uint8, a new array."""
+        return rendered(self.camera, self.index)[0].copy()
 
     def labels(self) -> Bytes:
-        """(H, W) uint8, the caller's own."""
-        return drawn(self.camera, self.index)[1].copy()
+        """(H, W) uint8, a new array."""
+        return rendered(self.camera, self.index)[1].copy()
 
 
 def open_street(name: str, path: str, options: Mapping[str, str]) -> Dataset:
-    """`frames` frames of each seed, `stride` frames apart, from the first on."""
+    """`frames` frames of each seed, every `stride`-th one."""
     if path:
-        raise DataError(f"the street camera reads no file: {path}", hint="write street:?seed=100&frames=40")
+        raise DataError(f"the synthetic street has no path: {path}", hint="write street:?seed=100&frames=40")
     width, height = size_from_text(options["size"])
-    frames, stride, fps = (counted(key, options[key]) for key in ("frames", "stride", "fps"))
-    cameras = [StreetCamera(seed, width, height, fps) for seed in seeds_of(options["seed"], options["scenes"])]
+    frames, stride, fps = (integer_option(options, key, 25) for key in ("frames", "stride", "fps"))
+    cameras = [StreetCamera(seed, width, height, fps) for seed in seeds_of(options)]
     samples = [StreetSample(camera, stride * i) for camera in cameras for i in range(frames)]
     return Dataset(name=name, labels=CAMVID_LABELS, samples=samples)
 
 
-def seeds_of(seed: str, scenes: str) -> range:
-    """The seeds of "100..107", or those of "100" and `scenes` "8"."""
-    first, dots, last = seed.partition("..")
-    start = counted("seed", first, least=0)
+def seeds_of(options: Mapping[str, str]) -> range:
+    """The seeds of seed=100..107, or of seed=100&scenes=8."""
+    first, dots, last = options["seed"].partition("..")
+    start = integer_option({"seed": first}, "seed", 100, least=0)
     if not dots:
-        return range(start, start + counted("scenes", scenes or "1"))
-    if scenes:
-        raise DataError(f"seed={seed} and scenes={scenes} both say how many", hint=f"write seed={seed} alone")
-    return range(start, counted("seed", last, least=start) + 1)
+        return range(start, start + (integer_option(options, "scenes", 1) if options["scenes"] else 1))
+    if options["scenes"]:
+        message = f"seed={options['seed']} and scenes={options['scenes']} exclude each other"
+        raise DataError(message, hint=f"write seed={options['seed']} alone", code="ES-MISMATCH-OPTIONS")
+    return range(start, integer_option({"seed": last}, "seed", start, least=start) + 1)
 
 
 KIND = DatasetKind(

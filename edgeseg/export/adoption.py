@@ -90,7 +90,7 @@ def adoption_from_file(
         spec = spec.resized(*size)
     rule = open_family(checkpoint_format.family).size_rule
     rule.check(spec.input.width, spec.input.height, model=spec.name)
-    return Adoption(path, spec, adopted.state, checkpoint_format.name, adopted.dialect)
+    return Adoption(path, spec, adopted.state, checkpoint_format.name, adopted.details)
 
 
 def adopted_from(checkpoint: Checkpoint, checkpoint_format: CheckpointFormat) -> Adopted:

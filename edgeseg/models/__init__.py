@@ -1,4 +1,4 @@
-"""The shelf: one family a file, each ends in `FAMILY = Family(...)`. This table lists them; nothing is imported."""
+"""Model families, one per file, which ends in `FAMILY = Family(...)`. This table imports nothing."""
 
 from __future__ import annotations
 

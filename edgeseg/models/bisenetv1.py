@@ -6,7 +6,7 @@ arXiv 1808.00897. `xception39` and `resnet18` are the authors' own networks (Tor
 megabytes.
 
 The authors resize with aligned corners inside and at the end; here it is bilinear with half-pixel centres, which
-every engine computes alike. The other keyword arguments build what other codes made of the network.
+every engine computes alike. The other keyword arguments build the network as other codes have it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def spatial_path(widths: Sequence[int]) -> nn.Sequential:
 
 
 class Refine(nn.Module):
-    """Attention refinement module: 3x3, then each channel weighed by what its mean over the picture says."""
+    """Attention refinement module: 3x3, then each channel weighted by a function of its mean over the image."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class ContextPath(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Feature fusion module: both paths concatenated, 1x1, and each channel gated by what its mean says.
+    """Feature fusion module: both paths concatenated, 1x1, and each channel gated by a function of its mean.
 
     gate: channels between the gate's two convolutions, which have neither norm nor bias; 0 for a single one with
     batch norm. gate_relu: a ReLU before the sigmoid, so that no channel is weighed below one half.

@@ -69,7 +69,7 @@ class GatherExpand(nn.Module):
 
 
 class ContextEmbedding(nn.Module):
-    """Adds the global mean of the picture, as a vector, to every position."""
+    """Adds the global mean of the image, as a vector, to every position."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ def detail_branch(width: float = 1.0) -> nn.Sequential:
 
 
 def semantic_stage(channels: int, out: int, layers: int) -> nn.Sequential:
-    """So many gather-and-expansion layers, the first one of stride 2."""
+    """`layers` gather-and-expansion layers, the first one of stride 2."""
     return nn.Sequential(GatherExpand(channels, out, 2), *(GatherExpand(out, out, 1) for _ in range(layers - 1)))
 
 

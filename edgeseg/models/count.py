@@ -1,4 +1,4 @@
-"""How large and how laborious a network is: parameters, and multiply-adds of a picture."""
+"""Parameters and multiply-adds of a network."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True)
 class Counts:
-    """parameters: trainable numbers, buffers left out. macs: multiply-adds of one picture."""
+    """parameters: trainable values, without buffers. macs: multiply-adds for one image."""
 
     parameters: int
     macs: int
 
 
 def count(module: nn.Module, width: int, height: int) -> Counts:
-    """Count `module` in evaluation mode at WIDTHxHEIGHT; `module` itself is left as it is.
+    """Count `module` in evaluation mode at WIDTHxHEIGHT; `module` is unchanged.
 
-    macs: convolutions and matrix products, attention's included; no norms, activations or resizing. Papers often
-    call this FLOPs. Nothing is computed: tensors on PyTorch's meta device have shapes and no values.
+    macs: convolutions and matrix products, including attention; without norms, activations and resizing. Papers
+    often call this FLOPs. Nothing is computed: tensors on PyTorch's meta device have no values.
     """
     shadow = copy.deepcopy(module).to("meta").eval()
     with FlopCounterMode(display=False) as counter, torch.inference_mode():

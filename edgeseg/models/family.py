@@ -1,4 +1,4 @@
-"""What every family of networks states about itself, in one shape."""
+"""The description of a family of networks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Family:
         may change some: "base?head=256".
     module: builds the network, `module(num_classes, auxiliary=bool, **variant)`; its forward takes (N, 3, H, W) float
         and gives logits (N, C, h, w), in training mode a list of them, the main one first.
-    auxiliary: how the names of weights begin that are for training alone.
+    auxiliary: prefixes of the weights that only training needs.
     stride: input pixels per logit in each direction.
     origin: paper and reference implementations.
     """
@@ -45,13 +45,13 @@ class Family:
         try:
             network = self.module(len(spec.labels), auxiliary=training, **arguments)
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as problem:
-            message = f"there is no {self.name} {spec.variant}: its numbers do not go together"
+            message = f"cannot build {self.name} {spec.variant}: its numbers contradict each other"
             raise FormatError(message, hint=f"known: {', '.join(self.variants)}") from problem
         return network.train(training)
 
     def load(self, spec: ModelSpec, state: State) -> nn.Module:
-        """The network with the weights of `state`, in evaluation mode. MismatchError where they are not its own."""
-        with torch.device("meta"):  # shapes alone: what a file asks for is not believed before its weights fit
+        """The network with the weights of `state`, in evaluation mode. MismatchError where they do not fit."""
+        with torch.device("meta"):  # shapes only: allocates nothing before the weights fit
             network = self.build(spec)
         own = network.state_dict()
         wrong = [key for key in own if key not in state or state[key].shape != own[key].shape]
@@ -59,13 +59,13 @@ class Family:
         if wrong or extra:
             first = (wrong or extra)[0]
             raise MismatchError(
-                f"these weights are not of {self.name} {spec.variant}: {len(wrong)} tensors missing or of another "
-                f"shape, {len(extra)} unknown, first: {first}",
+                f"the weights do not fit {self.name} {spec.variant}: {len(wrong)} tensors are missing or have another "
+                f"shape, {len(extra)} are unknown, first: {first}",
                 hint="name the family that the weights were trained with, or export from the training code",
             )
         network.load_state_dict({key: state[key].to(own[key].dtype) for key in own}, assign=True)
         return network.eval()
 
     def deployed(self, state: State) -> dict[str, Tensor]:
-        """`state` without the weights that are for training alone."""
+        """`state` without the weights that only training needs."""
         return {key: value for key, value in state.items() if not key.startswith(self.auxiliary)}

@@ -1,4 +1,4 @@
-"""ICNet: the deep network sees the picture at a quarter of its size, two shallow branches give back what that loses.
+"""ICNet: a deep network on the image at a quarter of its size, and two shallow branches that restore the detail.
 
 Zhao et al., "ICNet for Real-Time Semantic Segmentation on High-Resolution Images", ECCV 2018, arXiv 1704.08545. The
 author's released network (hszhao/ICNet) has a ResNet50 of half its width: `resnet50-half`, 6.69 M parameters with 19
@@ -70,7 +70,7 @@ def backbone(depth: int, stem: int, width: int, *, contract: bool = False) -> Re
 
 
 def detail_branch() -> nn.Sequential:
-    """The picture at its full size through three strided convolutions: 1/8."""
+    """The image at its full size through three strided convolutions: 1/8."""
     return nn.Sequential(*(conv_bn_relu(channels, out, stride=2) for channels, out in ((3, 32), (32, 32), (32, 64))))
 
 
@@ -126,7 +126,7 @@ class ICNet(nn.Module):
         return [logits, *(guide(feature) for guide, feature in zip(self.guidance, (quarter, fused)))]
 
     def half_branch(self, x: Tensor) -> Tensor:
-        """The picture, halved already, up to the first block of the second stage: 1/16."""
+        """The image at half size, up to the first block of the second stage: 1/16."""
         x = self.backbone.stage(1)(self.backbone.shallow(x))
         first, *_ = self.backbone.stage(2).children()
         return first(x)  # type: ignore[no-any-return]
@@ -166,7 +166,7 @@ class PortedICNet(ICNet):
         kaiming_init(self)
 
     def half_branch(self, x: Tensor) -> Tensor:
-        """The picture, halved already, through two stages: 1/16."""
+        """The image at half size, through two stages: 1/16."""
         for stage in (self.backbone.shallow, self.backbone.stage(1), self.backbone.stage(2)):
             x = stage(x)
         return x

@@ -5,7 +5,7 @@ arXiv 2105.15203. The paper states 3.8 M parameters, 8.4 GFLOPs at 512x512 and 1
 and 243.7 for B1. Its FLOPs are multiply-adds, and with 150 classes in every column, Cityscapes' too. With the 19
 classes of Cityscapes at 1024x512 the reference implementation has 3.719 M and 17.76 G (B0), 13.682 M and 34.82 G (B1).
 This file has the same parameters and function in 9.20 and 26.30 G, 0.03 and 0.07 of which an export has done for good:
-the decoder multiplies weights with weights before it multiplies pictures.
+the decoder multiplies weights with weights before it multiplies activations.
 
 Every linear layer that stands beside a convolution is written as a 1x1 convolution, which is the same sum: the maps
 of the feed-forward layer are then transposed once at their narrow ends in place of once at their wide middle, and
@@ -47,7 +47,7 @@ def map_from_tokens(tokens: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: in training drops the whole branch of a picture, and scales the branches that stay."""
+    """Stochastic depth: in training drops the branch of an image, and scales the remaining ones."""
 
     def __init__(self, probability: float) -> None:
         super().__init__()
@@ -279,20 +279,20 @@ def draw_weights(layer: nn.Module) -> None:
 
 
 def arguments(channels: tuple[int, ...], depths: tuple[int, ...], width: int) -> dict[str, object]:
-    """The keyword arguments of a variant as transformers has it."""
-    dialect = {"decoder": "linear", "norm_eps": 1e-5, "embed_eps": 1e-5}
-    return {"channels": channels, "depths": depths, "width": width, **dialect}
+    """The keyword arguments of a variant, with the decoder and epsilons of transformers."""
+    epsilons = {"norm_eps": 1e-5, "embed_eps": 1e-5}
+    return {"channels": channels, "depths": depths, "width": width, "decoder": "linear", **epsilons}
 
 
-def variant_from_state(state: Mapping[str, Tensor], **dialect: str | float) -> str:
-    """The variant of these weights, under this file's names, as text; widths and depths are read off the shapes."""
+def variant_from_state(state: Mapping[str, Tensor], **changes: str | float) -> str:
+    """The text of the variant: widths and depths from the shapes of `state`, which has this file's names."""
     stages = range(sum(key.endswith(".embed.weight") for key in state))
     widths = tuple(state[f"stages.{i}.embed.weight"].shape[0] for i in stages)
     depths = tuple(sum(f"stages.{i}.blocks.{j}.norm1.weight" in state for j in range(len(state))) for i in stages)
-    found = {**arguments(widths, depths, state["decoder.fuse.0.weight"].shape[0]), **dialect}
+    values = {**arguments(widths, depths, state["decoder.fuse.0.weight"].shape[0]), **changes}
     sizes = ("channels", "depths", "width")
-    same = [name for name, usual in FAMILY.variants.items() if all(usual[key] == found[key] for key in sizes)]
-    return text_from_arguments(same[0] if same else "b0", found, FAMILY.variants)
+    same = [name for name, variant in FAMILY.variants.items() if all(variant[key] == values[key] for key in sizes)]
+    return text_from_arguments(same[0] if same else "b0", values, FAMILY.variants)
 
 
 NARROW, WIDE = (32, 64, 160, 256), (64, 128, 320, 512)

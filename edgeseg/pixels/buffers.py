@@ -1,4 +1,4 @@
-"""Arrays as the compiled loops want them: contiguous, of one type, inputs read-only."""
+"""Arrays for compiled loops: contiguous, of one type, inputs read-only."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from edgeseg.errors import SizeError
 
 
 def frozen(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
-    """A read-only C-contiguous view of `array` as `dtype`; copied only where it has to be.
+    """A read-only C-contiguous view of `array` as `dtype`; copied only if needed.
 
-    numba compiles writable and read-only arrays apart: with every input read-only, one compilation serves both.
+    numba compiles once for writable and once for read-only arrays: read-only inputs need one compilation.
     """
     view: NDArray[Any] = np.ascontiguousarray(array, dtype=dtype).view()
     view.flags.writeable = False
@@ -21,18 +21,18 @@ def frozen(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
 
 
 def output_buffer(out: NDArray[np.uint8] | None, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """`out` where the caller gave one that fits, else a new uint8 array of `shape`."""
+    """`out`, or a new uint8 array of `shape` for None. SizeError where `out` does not fit."""
     if out is None:
         return np.empty(shape, np.uint8)
     if out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
         raise SizeError(
             f"out is {out.dtype} {out.shape}, and the result is contiguous uint8 {shape}",
-            hint=f"pass out=np.empty({shape}, np.uint8), or leave out away",
+            hint=f"pass out=np.empty({shape}, np.uint8), or omit out",
         )
     return out
 
 
 def check_size(size: tuple[int, int]) -> None:
-    """Refuse a target `size` (H, W) that holds no pixel."""
+    """SizeError for a target `size` (H, W) without pixels."""
     if min(size) < 1:
         raise SizeError(f"a target size of {size[1]}x{size[0]} has no pixels", hint="ask for at least 1x1")

@@ -1,4 +1,4 @@
-"""Labels drawn over the frame that they belong to."""
+"""Blend the colours of labels into a frame."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from edgeseg.errors import DataError, SizeError
 from edgeseg.jit import jit
 from edgeseg.pixels.buffers import frozen, output_buffer
-from edgeseg.pixels.palette import Palette, checked_palette
 from edgeseg.pixels.upsample import labels_nearest, nearest_index
+
+Palette = NDArray[np.uint8]  # (K, 3) rgb, one row per class; the palette of a model is in its spec
+IGNORE = 255  # not a class: it has no colour
 
 
 def overlay_labels(
@@ -20,9 +22,9 @@ def overlay_labels(
     opacity: float = 0.5,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """`rgb` (H, W, 3) with the colours of `labels` (h, w), any size, blended in; 255 and unknown ids leave it as it is.
+    """`rgb` (H, W, 3) with the colours of `labels` (h, w), blended in; ids without a colour change nothing.
 
-    opacity: 0 (nothing to see) to 1 (colours alone), taken to the nearest 1/256. `out` may be `rgb` itself.
+    opacity: 0 (frame only) to 1 (colours only), rounded to 1/256. `out` may be `rgb` itself.
     """
     if rgb.ndim != 3 or rgb.shape[2] != 3 or labels.ndim != 2 or 0 in labels.shape:
         raise SizeError(
@@ -62,6 +64,16 @@ def blend_tables(palette: Palette, opacity: float) -> tuple[NDArray[np.uint16], 
     tint = np.full((256, 3), 128, np.uint16)
     tint[: len(colors)] += colors.astype(np.uint16) * np.uint16(share)
     return keep, tint
+
+
+def checked_palette(palette: Palette) -> Palette:
+    """The rows of `palette` for labels 0 to 254. DataError for another shape or type."""
+    if palette.ndim != 2 or palette.shape[1] != 3 or palette.dtype != np.uint8:
+        raise DataError(
+            f"a palette is (K, 3) uint8, not {palette.dtype} {palette.shape}",
+            hint="give one rgb triple of 0 to 255 for each class, as in default_palette(19)",
+        )
+    return palette[:IGNORE]
 
 
 @jit

@@ -1,4 +1,4 @@
-"""A picture as a decoder leaves it: luma and colours apart."""
+"""A decoded image with separate luma and chroma planes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Planes:
-    """A picture as the decoder left it.
+    """A decoded YUV image.
 
     arrays: I420: Y (H, W), U and V (H/2, W/2), halves rounded up; NV12: Y (H, W) and UV (H/2, W/2, 2). Views into the
         decoder's memory, with its row stride: not contiguous, not to be written to.

@@ -1,4 +1,4 @@
-"""Bring a frame to the size that a model takes."""
+"""Resize a frame to the input size of a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def resize_rgb(
 ) -> NDArray[np.uint8]:
     """`rgb` (H, W, 3) at `size`, by the "linear" rule: bilinear with half-pixel centres, no antialiasing.
 
-    Where the size fits already and no `out` is given, `rgb` itself is returned, not a copy.
+    Returns `rgb` itself, not a copy, where the size is right and `out` is None.
     """
     check_size(size)
     if rgb.shape[:2] == size and out is None:

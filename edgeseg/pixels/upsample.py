@@ -159,7 +159,7 @@ def _fill(
                     # Neighbouring cells of an integer ratio share their weights; tall cells (several tiles) do not.
                     known = y1 - y0 <= TILE and tile_rows == fy.size and tile_columns == fx.size
                     if not (known and _same(tile[1], fx)):
-                        _weigh(fy, fx, tile)
+                        _fill_weights(fy, fx, tile)
                         tile_rows, tile_columns = fy.size, fx.size
                     _label(corners, candidates[:count], tile, tile_labels, fy.size * fx.size)
                     _paste(tile_labels, labels[top : top + fy.size, left : left + fx.size])
@@ -198,7 +198,7 @@ def _same(weights: NDArray[np.float32], fx: NDArray[np.float32]) -> bool:
 
 
 @jit
-def _weigh(fy: NDArray[np.float32], fx: NDArray[np.float32], tile: NDArray[np.float32]) -> None:
+def _fill_weights(fy: NDArray[np.float32], fx: NDArray[np.float32], tile: NDArray[np.float32]) -> None:
     """The four weights of each pixel of a tile, pixel after pixel: rows 0 to 3 are left, right, top, bottom."""
     i = 0
     for y in range(fy.size):

@@ -1,4 +1,4 @@
-"""What a model says of an image, and the decoders that read it from a network's outputs, one for each task."""
+"""Predictions of a model for an image, and the decoders that make them from network outputs, one per task."""
 
 from __future__ import annotations
 

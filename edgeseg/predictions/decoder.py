@@ -1,4 +1,4 @@
-"""From a network's outputs to a prediction: the only code that knows what the outputs mean."""
+"""From network outputs to a prediction: only this code knows what the outputs mean."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ Array = NDArray[Any]
 
 
 class Decoder(ABC):
-    """Reads the outputs of one image. Has no state: threads may share it."""
+    """Makes a prediction from the outputs for one image. Stateless: threads may share it."""
 
     @abstractmethod
     def prediction_from_outputs(self, outputs: Mapping[str, Array], size: tuple[int, int]) -> Prediction:
         """The prediction of one image at `size` (H, W).
 
-        outputs: by name in the graph, without the batch's dimension. They are only read, and may be overwritten after
-        the call: the prediction owns its memory.
+        outputs: by name in the graph, without the batch's dimension. They may be overwritten after the call: the
+        prediction owns its memory.
         """
 
 
 class SemanticDecoder(Decoder):
     """Logits (C, h, w) to the argmax of their exact bilinear upsampling, or a mask (h, w) to its nearest neighbour.
 
-    kind: what the output holds, where the spec does not name it. output: the name of the one that is read; "" for the
-    graph's first.
+    kind: of the output, where the spec does not state it. output: its name; "" for the first of the graph.
     """
 
     def __init__(self, spec: ModelSpec, kind: Output = Output.LOGITS) -> None:
@@ -49,7 +48,7 @@ class SemanticDecoder(Decoder):
         return self.prediction_from_labels(np.array(labels_nearest(result, size)))
 
     def prediction_from_labels(self, labels: NDArray[np.uint8]) -> SemanticMask:
-        """The prediction of labels (H, W) that a device has decoded itself; they are kept, not copied."""
+        """The prediction with labels (H, W) that a device has decoded; they are not copied."""
         return SemanticMask(labels, self.spec.labels)
 
 
@@ -59,12 +58,12 @@ DECODERS: dict[Task, Callable[[ModelSpec, Output], Decoder]] = {Task.SEMANTIC: S
 def decoder_for(spec: ModelSpec, kind: Output) -> Decoder:
     """The decoder of the spec's task. UnavailableError where this edgeseg has none.
 
-    kind: what the first output holds, where the spec does not name outputs.
+    kind: of the first output, where the spec does not state it.
     """
     if spec.task not in DECODERS:
         known = ", ".join(str(task) for task in DECODERS)
         raise UnavailableError(
-            f"{spec.name} is a model for {spec.task} segmentation, and this edgeseg decodes: {known}",
+            f"{spec.name} is a model for {spec.task} segmentation; this edgeseg decodes: {known}",
             hint="pip install --upgrade edgeseg",
             code="ES-TASK",
         )

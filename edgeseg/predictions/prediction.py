@@ -1,4 +1,4 @@
-"""What every prediction offers, whatever the task: sinks, callbacks and users rely on this alone."""
+"""The interface of predictions of all tasks, for sinks, callbacks and users."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 class Prediction(ABC):
-    """What a model says of one image. It owns its memory: later images do not change it."""
+    """The prediction of a model for one image. It owns its memory: later images do not change it."""
 
     @property
     @abstractmethod
@@ -22,13 +22,13 @@ class Prediction(ABC):
     def render(self, rgb: NDArray[np.uint8], *, opacity: float = 0.5) -> NDArray[np.uint8]:
         """Draw the prediction over `rgb` (H, W, 3) uint8 of any size; a new array of the same shape.
 
-        opacity: 0 (the image alone) to 1 (the colours alone); DataError outside of that.
+        opacity: 0 (image only) to 1 (colours only); DataError outside that range.
         """
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: `task`, `size` as [H, W], and what the task has to say."""
+        """Plain data for JSON: `task`, `size` as [H, W], and the fields of the task."""
 
     @abstractmethod
     def save(self, path: str | Path) -> Path:
-        """Write the prediction as a lossless label image, whole or not at all; the path."""
+        """Write the prediction as a lossless label image, atomically; returns the path."""

@@ -24,7 +24,7 @@ Labels = NDArray[np.uint8]
 class Polygon:
     """The outline of one connected region, as (N, 2) int32 arrays of (x, y) pixels that belong to the region.
 
-    holes: outlines of what is cut out of it; their pixels belong to the region, too.
+    holes: outlines of its holes; their pixels belong to the region, too.
     """
 
     outer: NDArray[np.int32]
@@ -53,7 +53,7 @@ class SemanticMask(Prediction):
         return overlay_labels(rgb, self.labels, self.palette, opacity=opacity)
 
     def shares(self) -> dict[str, float]:
-        """The share of the pixels that each class has, by name."""
+        """The share of pixels of each class, by name."""
         counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
         return {name: float(count) / self.labels.size for name, count in zip(self.classes.names, counts)}
 
@@ -62,7 +62,7 @@ class SemanticMask(Prediction):
         return {name: _polygons(self.labels == label) for label, name in self._occurring()}
 
     def to_rle(self) -> dict[str, dict[str, Any]]:
-        """Run lengths of each class that occurs, by name, as COCO writes them uncompressed.
+        """Run lengths of each class that occurs, by name, in COCO's uncompressed format.
 
         `size` is [H, W]; `counts` are the lengths of runs in column order, outside and inside in turn.
         """
@@ -85,11 +85,11 @@ class SemanticMask(Prediction):
 
 
 def semantic_mask(prediction: Prediction) -> SemanticMask:
-    """`prediction`, if that is what it is. MismatchError for one of another task."""
+    """`prediction` as a semantic mask. MismatchError for another task."""
     if not isinstance(prediction, SemanticMask):
         kind = type(prediction).__name__
         raise MismatchError(
-            f"this model gives {kind}, not a semantic mask", hint="call predict, not segment", code="ES-TASK"
+            f"this model predicts {kind}, not a semantic mask", hint="call predict, not segment", code="ES-TASK"
         )
     return prediction
 

@@ -1,4 +1,4 @@
-"""A procedural street camera with ground truth: training pictures and a test source that need no download."""
+"""A procedural street camera with ground truth: training images and a test source without a download."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Bytes = npt.NDArray[np.uint8]
 class StreetCamera:
     """A dash camera on one endless drive per seed, with CamVid's 11 classes.
 
-    Frame n depends on the fields and n alone: frames can be asked for in any order and are the same bytes.
+    Frame n depends on the fields and n alone: any order of calls gives the same bytes.
     """
 
     seed: int = 0
@@ -39,31 +39,31 @@ class StreetCamera:
     def __post_init__(self) -> None:
         if self.width < SMALLEST or self.height < SMALLEST:
             raise SizeError(
-                f"the street camera cannot be {self.width}x{self.height}",
+                f"{self.width}x{self.height} is too small for the street camera",
                 hint=f"ask for at least {SMALLEST}x{SMALLEST}",
             )
         if not self.fps > 0:
-            raise SizeError(f"the street camera cannot run at {self.fps} fps", hint="ask for more than 0 fps")
+            raise SizeError(f"invalid frame rate of the street camera: {self.fps} fps", hint="ask for more than 0 fps")
 
     def render(self, index: int) -> tuple[Bytes, Bytes]:
-        """Frame `index`: rgb (H, W, 3) uint8 and its labels (H, W) uint8, both the caller's own."""
+        """Frame `index`: rgb (H, W, 3) uint8 and its labels (H, W) uint8, both new arrays."""
         seconds = float(index / self.fps)
         look, light = look_of_seed(self.seed), light_of(self.seed)
         focal = FOCAL * math.sqrt(self.width * self.height)
         scene = Scene(look, self.seed, seconds, 0.5 * self.width / focal)
         view = self._view(look, scene, focal)
-        rgb, labels, seen, shade = paint.buffers(self.height, self.width)
-        paint.paint_quads(rgb, labels, seen, scene.quads(view[5], view[4]), view, light.ambient)
+        rgb, labels, painted, shade = paint.buffers(self.height, self.width)
+        paint.paint_quads(rgb, labels, painted, scene.quads(view[5], view[4]), view, light.ambient)
         paint.paint_shadows(shade, scene.shadows(), view)
-        paint.paint_ground(rgb, labels, seen, shade, view, light.ambient, ground_of(look))
-        paint.paint_sky(rgb, labels, seen, view, light.sky, 0.02 * seconds)
+        paint.paint_ground(rgb, labels, painted, shade, view, light.ambient, ground_of(look))
+        paint.paint_sky(rgb, labels, painted, view, light.sky, 0.02 * seconds)
         out = np.empty_like(rgb)
         flat = (self.height, 3 * self.width)
         paint.expose(rgb.reshape(flat), light.tone, light.grain, index, out.reshape(flat))
         return out, labels
 
     def _view(self, look: Look, scene: Scene, focal: float) -> Floats:
-        """The `view` row of street_paint; the camera nods and the road bends slowly."""
+        """The `view` row of paint.py; the camera nods and the road bends slowly."""
         nod = 0.004 * wave(scene.seconds * 0.9) + 0.003 * wave(scene.seconds * 0.37)
         horizon = (look.pitch + nod) * self.height
         bend = look.bend + 0.0003 * wave(scene.travelled / 310.0)
@@ -74,7 +74,7 @@ class StreetCamera:
 
 @dataclass(frozen=True)
 class Light:
-    """Ambient light, sky and sensor of one seed, as street_paint takes them."""
+    """Ambient light, sky and sensor of one seed, as paint.py takes them."""
 
     ambient: Floats
     sky: Floats
@@ -84,7 +84,7 @@ class Light:
 
 @lru_cache(maxsize=256)
 def look_of_seed(seed: int) -> Look:
-    """`look_of`, kept: a drive asks for it once per frame."""
+    """`look_of`, cached: it is needed once per frame."""
     return look_of(seed)
 
 
@@ -133,5 +133,5 @@ def tone_curve(d: Floats) -> Bytes:
 
 
 def ground_of(look: Look) -> Floats:
-    """The `ground` row of street_paint."""
+    """The `ground` row of paint.py."""
     return np.array((look.half_road, look.pavement, *look.road, *look.slab, 6.0, 0.6), np.float64)

@@ -154,8 +154,8 @@ class Scene:
         slots = np.arange(first, last, dtype=np.int64)
         d = draws(self.seed, 2 * row + (side > 0) + 1, slots, count)
         z = slots * step + shift + d[0] * step * 0.45
-        kept = (z > near) & (z < far)
-        return z[kept], d[:, kept]
+        visible = (z > near) & (z < far)
+        return z[visible], d[:, visible]
 
     def _add(
         self, x0: Column, z0: Column, x1: Column, z1: Column, y0: Column, y1: Column, label: int, tex: Column,

@@ -1,7 +1,7 @@
 """Rasterisers of the street camera: upright quads, shadows on the ground, ground, sky, sensor.
 
 All work near to far into three buffers of one frame: `rgb` (H, W, 3) uint8, `labels` (H, W) uint8
-(255: not yet known) and `seen` (H, W) uint8 (1: the colour is final). A gap in a fence has its label
+(255: not yet known) and `painted` (H, W) uint8 (1: the colour is final). A gap in a fence has its label
 and waits for the colour of what lies behind.
 
 view: float64 (focal_px, centre_px, horizon_px, eye_metres, eye_x_metres, bend, travelled_metres).
@@ -34,16 +34,16 @@ def byte(value: float) -> int:
 
 
 @jit
-def paint_quads(rgb: Bytes, labels: Bytes, seen: Bytes, quads: Floats, view: Floats, light: Floats) -> None:
+def paint_quads(rgb: Bytes, labels: Bytes, painted: Bytes, quads: Floats, view: Floats, light: Floats) -> None:
     """Paint upright quads, nearest first; one row of `quads` is laid out by `street_layout.Scene`."""
     columns = np.empty((4, labels.shape[1]))
     for n in range(quads.shape[0]):
-        paint_quad(rgb, labels, seen, quads[n], view, light, columns)
+        paint_quad(rgb, labels, painted, quads[n], view, light, columns)
 
 
 @jit
 def paint_quad(
-    rgb: Bytes, labels: Bytes, seen: Bytes, quad: Floats, view: Floats, light: Floats, columns: Floats
+    rgb: Bytes, labels: Bytes, painted: Bytes, quad: Floats, view: Floats, light: Floats, columns: Floats
 ) -> None:  # fmt: skip
     """Paint one quad where nothing nearer is: 1/Z and u/Z are linear in the image column."""
     H, W = labels.shape
@@ -76,14 +76,14 @@ def paint_quad(
         columns[3, x] = horizon + (eye - quad[4]) * focal * inverse
         top, low = min(top, columns[2, x]), max(low, columns[3, x])
     paint_columns(
-        rgb, labels, seen, quad, view, light, columns, length,
+        rgb, labels, painted, quad, view, light, columns, length,
         max(0, math.ceil(top - 0.5)), min(H, math.ceil(low - 0.5)), left, right,
     )  # fmt: skip
 
 
 @jit
 def paint_columns(
-    rgb: Bytes, labels: Bytes, seen: Bytes, quad: Floats, view: Floats, light: Floats, columns: Floats,
+    rgb: Bytes, labels: Bytes, painted: Bytes, quad: Floats, view: Floats, light: Floats, columns: Floats,
     length: float, top: int, low: int, left: int, right: int,
 ) -> None:  # fmt: skip
     """Fill a quad's pixels from its per-column u, metres per pixel, top and bottom row."""
@@ -98,9 +98,9 @@ def paint_columns(
     tops, lows = columns[2, left:right], columns[3, left:right]
     for y in range(top, low):
         row = y + 0.5
-        line, line_labels, line_seen = rgb[y, left:right], labels[y, left:right], seen[y, left:right]
+        line, line_labels, line_painted = rgb[y, left:right], labels[y, left:right], painted[y, left:right]
         for x in range(right - left):
-            if line_seen[x] != 0 or row < tops[x] or row >= lows[x]:
+            if line_painted[x] != 0 or row < tops[x] or row >= lows[x]:
                 continue
             scale = scales[x]
             u, v = us[x], base - (row - horizon) * scale
@@ -133,7 +133,7 @@ def paint_columns(
                 line_labels[x] = label
             if cover == SEE_THROUGH:
                 continue
-            line_seen[x] = 1
+            line_painted[x] = 1
             if cover != GLOWING:
                 r, g, b = r * ambient_r, g * ambient_g, b * ambient_b
             haze = min(0.6, scale * thickness)
@@ -169,7 +169,7 @@ def paint_shadows(shade: Bytes, shadows: Floats, view: Floats) -> None:
 
 @jit
 def paint_ground(
-    rgb: Bytes, labels: Bytes, seen: Bytes, shade: Bytes, view: Floats, light: Floats, ground: Floats
+    rgb: Bytes, labels: Bytes, painted: Bytes, shade: Bytes, view: Floats, light: Floats, ground: Floats
 ) -> None:  # fmt: skip
     """Road and pavement by inverse perspective, row by row below the horizon.
 
@@ -186,7 +186,7 @@ def paint_ground(
         along, step = z + view[6], z / focal
         start = view[4] - view[5] * z * z - centre * step
         for x in range(W):
-            if seen[y, x] != 0:
+            if painted[y, x] != 0:
                 continue
             across = start + (x + 0.5) * step
             label, r, g, b = ground_texel(across, along, detail, step, ground)
@@ -225,7 +225,7 @@ def ground_texel(
 
 
 @jit
-def paint_sky(rgb: Bytes, labels: Bytes, seen: Bytes, view: Floats, sky: Floats, drift: float) -> None:
+def paint_sky(rgb: Bytes, labels: Bytes, painted: Bytes, view: Floats, sky: Floats, drift: float) -> None:
     """What is left above the horizon; sky: (top r, g, b, horizon r, g, b, cloud r, g, b, cover, seed)."""
     W = labels.shape[1]
     horizon = min(labels.shape[0], max(0, math.ceil(view[2] - 0.5)))
@@ -236,7 +236,7 @@ def paint_sky(rgb: Bytes, labels: Bytes, seen: Bytes, view: Floats, sky: Floats,
         r0, g0 = sky[3] + (sky[0] - sky[3]) * t, sky[4] + (sky[1] - sky[4]) * t
         b0 = sky[5] + (sky[2] - sky[5]) * t
         for x in range(W):
-            if seen[y, x] != 0:
+            if painted[y, x] != 0:
                 continue
             p = (x - view[1]) / view[0] * 5.0 + drift
             cloud = smooth_noise(p, up * 14.0, seed) * 0.65 + smooth_noise(p * 3.1, up * 40.0, seed + 1) * 0.35
@@ -287,7 +287,7 @@ def add_grain(line: Bytes, grain: npt.NDArray[np.int16]) -> None:
 
 
 def buffers(H: int, W: int) -> tuple[Bytes, Bytes, Bytes, Bytes]:
-    """Fresh rgb, labels, seen and shade for one frame."""
+    """Fresh rgb, labels, painted and shade for one frame."""
     return (
         np.zeros((H, W, 3), np.uint8),
         np.full((H, W), UNKNOWN, np.uint8),

@@ -15,31 +15,31 @@ from typing import Any
 import cv2
 
 from edgeseg.errors import FormatError, UnavailableError
+from edgeseg.uri import integer_option, rate_option
 from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame
-from edgeseg.video.loss import Loss
-from edgeseg.video.source import FrameSource, SourceInfo, SourceKind
+from edgeseg.video.source import FrameSource, Loss, SourceInfo, SourceKind
 
 OPTIONS = {"width": cv2.CAP_PROP_FRAME_WIDTH, "height": cv2.CAP_PROP_FRAME_HEIGHT, "fps": cv2.CAP_PROP_FPS}
 
 
 class CameraSource(FrameSource):
-    """A camera that never ends; its times are seconds since it was opened, taken as each frame arrives.
+    """A camera. The time of a frame is its arrival, in seconds since the camera was opened.
 
-    It may give another size than it was asked for: `info` holds the one that it gives now.
+    settings: requested values by key of `OPTIONS`. The camera may choose another size: `info` has the actual one.
     """
 
     kind: SourceKind = "live"
 
     def __init__(
-        self, device: int | str, wishes: dict[str, float], *, clock: Callable[[], float] = time.monotonic
+        self, device: int | str, settings: dict[str, float], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         name = f"camera:{device}"
         self._clock, self._opened = clock, clock()
         self._reading = threading.Lock()
         self._capture: Any = cv2.VideoCapture(device)
-        for key, wish in wishes.items():
-            self._capture.set(OPTIONS[key], wish)
+        for key, value in settings.items():
+            self._capture.set(OPTIONS[key], value)
         arrived, first = self._capture.read() if self._capture.isOpened() else (False, None)
         if not arrived or first is None:
             self._capture.release()
@@ -49,9 +49,9 @@ class CameraSource(FrameSource):
         super().__init__(SourceInfo(first.shape[1], first.shape[0], rate, None, name))
 
     def close(self) -> None:
-        """Give the camera back."""
+        """Release the camera."""
         super().close()
-        if self._reading.acquire(blocking=False):  # else the thread that reads gives it back
+        if self._reading.acquire(blocking=False):  # else the reading thread releases it
             self._capture.release()
 
     def _frames(self) -> Generator[Frame, None, None]:
@@ -63,11 +63,11 @@ class CameraSource(FrameSource):
                 self._capture.release()
                 return
             if not arrived:
-                ended = f"{self.info.name}: the source ended: the camera gives no more, after {index} frames"
+                ended = f"{self.info.name}: the source ended: the camera stopped sending after {index} frames"
                 self.losses.append(Loss("ES-SOURCE-ENDED", ended))
                 return
             arrived_at = self._clock()
-            last = max(arrived_at - self._opened, last + 1e-6)  # two frames never share a time
+            last = max(arrived_at - self._opened, last + 1e-6)  # times must rise
             yield self._frame_from_bgr(index, last, arrived_at, bgr)
             index += 1
 
@@ -79,26 +79,27 @@ class CameraSource(FrameSource):
 
 
 def check_device(device: int | str) -> None:
-    """UnavailableError where Linux has no such device; OpenCV would print its own screenful first."""
+    """UnavailableError where Linux has no such device; OpenCV would print many lines first."""
     path = Path(f"/dev/video{device}" if isinstance(device, int) else device)
     if sys.platform.startswith("linux") and not path.exists():
-        raise UnavailableError(f"there is no camera {path}", hint=_cameras_present())
+        raise UnavailableError(f"no camera {path}", hint=_cameras_present())
 
 
 def _cameras_present() -> str:
     present = sorted(str(path) for path in Path("/dev").glob("video*"))
-    return f"present: {', '.join(present)}" if present else "plug it in: there is no /dev/video* at all"
+    return f"present: {', '.join(present)}" if present else "plug it in: no /dev/video* exists"
 
 
 def source_from_address(address: Address) -> CameraSource:
-    """The camera with a number or path; options: width, height, fps, each of which the camera may ignore."""
+    """The camera with a number or path. Options: width, height, fps; the camera may ignore them."""
     address.check_options(OPTIONS)
     device = address.place.removeprefix("/dev/video") or "0"
     if not device.isdigit() and not device.startswith("/dev/"):
-        raise FormatError(f"this names no camera: camera:{device}", hint="write camera:0 or /dev/video0")
-    wishes: dict[str, float] = {key: address.whole(key, 0) for key in ("width", "height") if key in address.options}
-    if "fps" in address.options:
-        wishes["fps"] = float(address.rate(Fraction(30)))
+        raise FormatError(f"not a camera: camera:{device}", hint="write camera:0 or /dev/video0")
+    options = address.options
+    settings: dict[str, float] = {key: integer_option(options, key, 1) for key in ("width", "height") if key in options}
+    if "fps" in options:
+        settings["fps"] = float(rate_option(options, Fraction(30)))
     number_or_path = int(device) if device.isdigit() else device
     check_device(number_or_path)
-    return CameraSource(number_or_path, wishes)
+    return CameraSource(number_or_path, settings)

@@ -9,19 +9,19 @@ from pathlib import Path
 
 from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame
-from edgeseg.video.picture import Geometry
-from edgeseg.video.reader import TIMEOUT_SECONDS, Decoded, Reader
+from edgeseg.video.geometry import Geometry
+from edgeseg.video.reader import TIMEOUT_SECONDS, DecodedImage, Reader
 from edgeseg.video.source import FrameSource, SourceInfo
 
-ARRIVAL_TICK_SECONDS = 1e-3  # between two frames that came at once
+ARRIVAL_TICK_SECONDS = 1e-3  # between two frames that arrive at once
 
 
 class FileSource(FrameSource):
     """The frames of a video file, or of a URL that FFmpeg opens.
 
-    Frames keep the file's timestamps: the first one need not be 0, and gaps stay gaps. One that does not rise is put a
-    tick behind its predecessor. Frames of a live source without timestamps have their times of arrival, from 0. A
-    picture of another size than the first one is scaled to it.
+    Frames keep the file's timestamps: the first may differ from 0, and gaps remain. A timestamp that does not rise is
+    moved one tick after its predecessor. Frames of a live source without timestamps have arrival times, from 0. All
+    images are scaled to the size of the first.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class FileSource(FrameSource):
         self._open = partial(Reader, address, timeout_seconds=timeout_seconds, clock=clock)
         reader = self._open()
         self._reader: Reader | None = reader
-        self._geometry = Geometry.from_picture(reader.first.picture, reader.stream.sample_aspect_ratio)
+        self._geometry = Geometry.from_image(reader.first.image, reader.stream.sample_aspect_ratio)
         height, width = self._geometry.size
         self.kind = "live" if reader.live else "recording"
         super().__init__(SourceInfo(width, height, reader.fps, reader.frames, address.name))
@@ -47,49 +47,49 @@ class FileSource(FrameSource):
     def close(self) -> None:
         """Free the file."""
         super().close()
-        if self._reader:  # opened and never read
+        if self._reader:  # opened but never read
             self._reader.close()
             self._reader = None
 
     def _frames(self) -> Generator[Frame, None, None]:
         reader, self._reader = self._reader or self._open(), None
-        pictures = reader.pictures()
+        images = reader.images()
         end = float("-inf")
-        self.losses += reader.left_out()
+        self.losses += reader.unread_streams()
         try:
-            for index, decoded in enumerate(pictures):
+            for index, decoded in enumerate(images):
                 end = _pts_seconds(decoded, end, reader)
                 yield self._frame_from_decoded(index, end, decoded)
             self.losses += reader.losses(end + float(1 / self.info.fps))
         finally:
-            pictures.close()
+            images.close()
             reader.close()
 
-    def _frame_from_decoded(self, index: int, pts_seconds: float, decoded: Decoded) -> Frame:
-        geometry, picture = self._geometry, decoded.picture
+    def _frame_from_decoded(self, index: int, pts_seconds: float, decoded: DecodedImage) -> Frame:
+        geometry, image = self._geometry, decoded.image
         return Frame(
             index,
             pts_seconds,
             self.info.width,
             self.info.height,
-            rgb=partial(geometry.rgb_from_picture, picture),
-            planes=partial(geometry.planes_from_picture, picture),
+            rgb=partial(geometry.rgb_from_image, image),
+            planes=partial(geometry.planes_from_image, image),
             captured_at=decoded.arrived_at if self.kind == "live" else None,
         )
 
 
-def _pts_seconds(decoded: Decoded, last: float, reader: Reader) -> float:
-    """The time of a picture, always later than `last`."""
+def _pts_seconds(decoded: DecodedImage, last: float, reader: Reader) -> float:
+    """The time of an image, always later than `last`."""
     if not reader.timed:
         return max(decoded.arrived_at - reader.first.arrived_at, last + ARRIVAL_TICK_SECONDS)
-    if decoded.picture.pts is None:
+    if decoded.image.pts is None:
         return max(0.0, last + float(1 / reader.fps))
-    # Not by picture.time_base: after a read error, those left in the decoder have none.
-    return max(float(decoded.picture.pts * reader.time_base), last + float(reader.time_base))
+    # Not by image.time_base: after a read error, images left in the decoder have none.
+    return max(float(decoded.image.pts * reader.time_base), last + float(reader.time_base))
 
 
 def source_from_address(address: Address) -> FileSource:
-    """The video at a path or URL; it takes no options."""
+    """The video at a path or URL, without options."""
     if not address.is_url:
         address.check_options([])
     return FileSource(address)

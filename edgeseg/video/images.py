@@ -1,4 +1,4 @@
-"""Folders of images as a video."""
+"""Image files as a source."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from pathlib import Path
 from edgeseg.errors import DataError, EdgeSegError
 from edgeseg.files import existing_file, files_in_folder
 from edgeseg.image import IMAGE_ENDINGS, rgb_from_file
+from edgeseg.uri import flag_option, rate_option
 from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame, Pixels
-from edgeseg.video.loss import Loss
-from edgeseg.video.source import FrameSource, SourceInfo
+from edgeseg.video.source import FrameSource, Loss, SourceInfo
 
 
 class ImagesSource(FrameSource):
-    """The images of a folder (not of those below it), of a glob, or one image; `img2` comes before `img10`.
+    """The images of a folder (without subfolders) or of a glob, or one image; `img2` comes before `img10`.
 
-    Each has its own size, and is turned as its EXIF says. Frame n is shown at n / fps.
-
-    skip_errors: leave out images that cannot be read, and count them in `losses`; else the first one is an error.
+    Sizes may differ; images are rotated by their EXIF orientation. Frame n has the time n / fps.
+    skip_errors: skip images that cannot be read and report them in `losses`; otherwise the first one is an error.
     """
 
     def __init__(self, place: str, fps: Fraction, *, skip_errors: bool = False) -> None:
@@ -39,14 +38,14 @@ class ImagesSource(FrameSource):
         return tuple(self._paths)
 
     def _first_readable(self, place: str) -> tuple[int, Pixels]:
-        """The first image that can be read, and where it stands among all."""
+        """The index and pixels of the first readable image."""
         for number, path in enumerate(self._paths):
             try:
                 return number, rgb_from_file(path)
             except EdgeSegError:
                 if not self._skip_errors:
                     raise
-        raise DataError(f"none of the {len(self._paths)} images in {place} can be read", hint="write them again as PNG")
+        raise DataError(f"none of the {len(self._paths)} images in {place} is readable", hint="write them again as PNG")
 
     def _frames(self) -> Generator[Frame, None, None]:
         problems: list[EdgeSegError] = []
@@ -78,7 +77,7 @@ class ImagesSource(FrameSource):
 
 
 def image_paths(place: str) -> list[Path]:
-    """The images that a folder, glob or path names, in natural order. DataError where there are none."""
+    """The images of a folder, glob or path, in natural order. DataError where there are none."""
     folder = Path(place)
     if folder.is_dir():
         paths = [path for path in files_in_folder(folder) if path.suffix.lower() in IMAGE_ENDINGS]
@@ -88,7 +87,7 @@ def image_paths(place: str) -> list[Path]:
         paths = [existing_file(folder)]
     paths = [path for path in paths if path.is_file() and not path.name.startswith(".")]
     if not paths:
-        raise DataError(f"no images in {place}", hint=f"put images there: {', '.join(IMAGE_ENDINGS)}")
+        raise DataError(f"no images in {place}", hint=f"supported endings: {', '.join(IMAGE_ENDINGS)}")
     return sorted(paths, key=_natural)
 
 
@@ -98,6 +97,10 @@ def _natural(path: Path) -> list[tuple[bool, int, str]]:
 
 
 def source_from_address(address: Address) -> ImagesSource:
-    """The images at a folder, glob or path; options: fps (25), skip_errors (0)."""
+    """The images at a folder, glob or path. Options: fps (25), skip_errors (0)."""
     address.check_options(["fps", "skip_errors"])
-    return ImagesSource(address.place, address.rate(Fraction(25)), skip_errors=address.flag("skip_errors"))
+    return ImagesSource(
+        address.place,
+        rate_option(address.options, Fraction(25)),
+        skip_errors=flag_option(address.options, "skip_errors"),
+    )

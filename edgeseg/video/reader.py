@@ -1,4 +1,4 @@
-"""One pass over an encoded video, with an account of what could not be read."""
+"""One pass over an encoded video, which counts what cannot be read."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from edgeseg.errors import EdgeSegError, FormatError
 from edgeseg.video.address import Address
 from edgeseg.video.container import VIDEO_HINT, open_container
 from edgeseg.video.failure import Failure
-from edgeseg.video.loss import Loss
+from edgeseg.video.source import Loss
 
 TIMEOUT_SECONDS = 10.0
-TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")  # FFmpeg shows text files as films of text
-NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: FFmpeg counts the packets at a guessed rate
+TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")  # FFmpeg renders text files as video
+NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: FFmpeg invents timestamps at a guessed rate
 
 
-class Decoded(NamedTuple):
-    """A decoded picture, and when the packet that completed it had arrived (by the clock of the reader)."""
+class DecodedImage(NamedTuple):
+    """A decoded image, and the arrival time of the packet that completed it (by the clock of the reader)."""
 
-    picture: av.VideoFrame
+    image: av.VideoFrame
     arrived_at: float
 
 
 class Reader:
-    """An open video, of which the first picture is decoded: what is no video does not open."""
+    """An open video. The constructor decodes the first image, so a file without video does not open."""
 
     def __init__(
         self,
@@ -57,13 +57,13 @@ class Reader:
             first = next(self._rest, None)
             if first is None:
                 raise self._nothing_decoded(address)
-            self.first: Decoded = first
+            self.first: DecodedImage = first
         except BaseException:
             self._container.close()
             raise
 
-    def pictures(self) -> Generator[Decoded, None, None]:
-        """Every picture once, the first one included; closes the video behind them."""
+    def images(self) -> Generator[DecodedImage, None, None]:
+        """Every image once, including the first; then closes the video."""
         try:
             yield self.first
             yield from self._rest
@@ -75,12 +75,12 @@ class Reader:
         self._rest.close()
         self._container.close()
 
-    def left_out(self) -> list[Loss]:
-        """What is not read at all, known from the start: the sound."""
+    def unread_streams(self) -> list[Loss]:
+        """Streams that the reader ignores: audio."""
         return [Loss("ES-SOURCE-AUDIO", f"{self.name}: audio is not copied")] if self._has_audio else []
 
     def losses(self, end_seconds: float) -> list[Loss]:
-        """What was lost, one line each. end_seconds: when the last frame that was read ends."""
+        """What could not be read. end_seconds: the end of the last frame that was read."""
         losses = []
         if self._failure:
             losses.append(
@@ -107,32 +107,32 @@ class Reader:
             code="ES-SOURCE-UNDECODABLE",
         )
 
-    def _decode(self) -> Generator[Decoded, None, None]:
+    def _decode(self) -> Generator[DecodedImage, None, None]:
         packets = self._container.demux(self.stream)
         try:
             while True:
                 packet = self._next_of(packets)
-                for picture in self._pictures_of(packet):
+                for image in self._images_of(packet):
                     self._decoded += 1
-                    self._damaged += picture.is_corrupt
-                    yield Decoded(picture, self._arrived_at)
+                    self._damaged += image.is_corrupt
+                    yield DecodedImage(image, self._arrived_at)
                 if packet is None:
                     return
         finally:
             self._container.close()
 
     def _next_of(self, packets: Any) -> Any:
-        """The next packet; None at the end, of which `_failure` says what it was unless it is that of a recording."""
-        problem, asked = None, self._clock()
+        """The next packet; None at the end. `_failure` is set unless a recording ended normally."""
+        problem, requested_at = None, self._clock()
         try:
             packet = next(packets, None)
         except (av.FFmpegError, OSError) as error:
             problem, packet = error, None
         self._arrived_at = self._clock()
-        self._silent_seconds += self._arrived_at - asked
+        self._silent_seconds += self._arrived_at - requested_at
         if packet is None and (problem or self.live):
             self._failure = self._failure_of(problem)
-        elif packet is not None and packet.size:  # an empty packet marks the end, and says nothing of the source
+        elif packet is not None and packet.size:  # an empty packet only marks the end
             self._silent_seconds = 0.0
         return packet
 
@@ -141,8 +141,8 @@ class Reader:
             return Failure.of_silence(self._timeout_seconds)
         return Failure.of_reading(problem)
 
-    def _pictures_of(self, packet: Any) -> list[av.VideoFrame]:
-        """The pictures that `packet` completes; those still inside the decoder for None."""
+    def _images_of(self, packet: Any) -> list[av.VideoFrame]:
+        """The images that `packet` completes; for None, those that the decoder still holds."""
         try:
             return list(packet.decode() if packet is not None else self.stream.codec_context.decode(None))
         except av.EOFError:  # the decoder is drained
@@ -153,7 +153,7 @@ class Reader:
 
 
 def _is_live(container: Any, address: Address) -> bool:
-    """Whether frames come when they come: RTSP, and what has neither a length nor a size over HTTP."""
+    """Whether the source is live: RTSP, or HTTP without duration and size."""
     return address.is_url and (address.kind.startswith("rtsp") or not (container.duration or container.size > 0))
 
 
@@ -168,21 +168,21 @@ def _video_stream(container: Any, name: str, *, live: bool) -> Any:
         )
     if not streams or streams[0].codec_context.name in TEXT_CODECS:
         raise FormatError(f"there is no video in {name}", hint=VIDEO_HINT, code="ES-SOURCE-FORMAT")
-    # Threads that take a frame each are fastest, and hold back as many frames as there are cores.
+    # Frame threads are fastest, but delay as many frames as there are cores.
     streams[0].thread_type = "SLICE" if live else "AUTO"
     return streams[0]
 
 
 def _fps_of(stream: Any) -> Fraction:
-    """The nominal rate: the guess from the timestamps' grid, for an average would count gaps."""
+    """The nominal rate: FFmpeg's guess from the timestamps, because an average would include gaps."""
     rate = stream.guessed_rate or stream.average_rate
     return Fraction(rate) if rate and 0 < rate <= 1000 else Fraction(25)
 
 
 def _is_whole(container: Any, stream: Any) -> bool:
-    """Whether fewer frames than stated are no loss: the index is complete and ends inside the file.
+    """Whether fewer frames than stated are not a loss: the index is complete and ends inside the file.
 
-    An MP4 may hide frames, which its index then leaves out, and an AVI counts placeholders (N-VOPs) as frames.
+    The index of an MP4 omits hidden frames, and an AVI counts placeholders (N-VOPs) as frames.
     """
     count = len(stream.index_entries)
     if not count or ("mp4" not in container.format.name and count < stream.frames):
@@ -192,7 +192,7 @@ def _is_whole(container: Any, stream: Any) -> bool:
 
 
 def _end_of(container: Any) -> float:
-    """When the header says that the video ends, in seconds; 0 where that may be the end of the sound."""
+    """The end of the video in seconds, from the header; 0 where it may be the end of the audio."""
     if container.duration is None or len(container.streams) > 1:
         return 0.0
     return float(Fraction((container.start_time or 0) + container.duration, av.time_base))

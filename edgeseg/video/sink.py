@@ -1,9 +1,8 @@
-"""What takes results: one contract for videos, folders of images or masks, JSON lines, a window and nothing."""
+"""Sinks of results: one interface for videos, folders of images or masks, JSON lines, a window and nothing."""
 
 from __future__ import annotations
 
 import importlib
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import ClassVar, Literal, TypeAlias, TypeVar
 
 from edgeseg.errors import FileProblem, UnknownNameError
 from edgeseg.image import IMAGE_ENDINGS
+from edgeseg.uri import split_kind, split_options
 from edgeseg.video import SINKS
-from edgeseg.video.address import Address, split_options
+from edgeseg.video.address import Address
 from edgeseg.video.result import Result
 from edgeseg.video.source import SourceInfo
 
@@ -22,16 +22,16 @@ Self = TypeVar("Self", bound="FrameSink")
 Wants: TypeAlias = Literal["overlay", "prediction", "both"]
 
 
-class StopStream(Exception):  # noqa: N818 - no error: the person at the window has seen enough
-    """Raised by `FrameSink.write` when the stream is to end, behind a frame that was taken."""
+class StopStream(Exception):  # noqa: N818 - not an error: the user closed the window
+    """Raised by `FrameSink.write` to end the stream, after the result was written."""
 
 
 class FrameSink(ABC):
-    """Takes results. What was written is whole after `close`, however the stream ended.
+    """Writes results. Its output is complete after `close`, however the stream ended.
 
-    wants: what it reads of a `Result`: its overlay, its prediction alone, or both. Only where a sink wants an overlay
-    is one rendered. place: the file, folder or pattern that it writes to; None where it writes nothing. notes: what the
-    user should know about the files, one line each.
+    wants: what it uses of a `Result`: "overlay", "prediction" or "both"; overlays are rendered only if a sink wants
+    them. place: the file, folder or pattern that it writes to; None where it writes nothing. notes:
+    remarks for the user about the files, one line each.
     """
 
     wants: ClassVar[Wants] = "overlay"
@@ -43,7 +43,7 @@ class FrameSink(ABC):
         self.frames_written = 0
 
     def write(self, result: Result) -> None:
-        """Take one result. StopStream, behind a result that was taken, to ask for no more."""
+        """Write one result; then raise StopStream if the stream shall end."""
         wants_more = self._write(result)
         self.frames_written += 1
         if not wants_more:
@@ -51,18 +51,18 @@ class FrameSink(ABC):
 
     @abstractmethod
     def _write(self, result: Result) -> bool:
-        """Take one result; whether more are wanted."""
+        """Write one result; False ends the stream."""
 
     def would_overwrite(self) -> list[Path]:
-        """The files that are there already and that writing may replace."""
+        """The existing files that it may overwrite."""
         return [self.place] if self.place is not None and self.place.exists() else []
 
     def files(self) -> tuple[Path, ...]:
-        """What it has left on disk, complete after `close`: files, or the folder that holds them."""
+        """Its files on disk, complete after `close`, or the folder that contains them."""
         return (self.place,) if self.place is not None and self.frames_written else ()
 
     def close(self) -> None:  # noqa: B027 - a sink may have nothing to finish
-        """Finish what was written. Closing twice is no error."""
+        """Finish the output. It may be called twice."""
 
     def __enter__(self: Self) -> Self:
         return self
@@ -76,12 +76,12 @@ class FrameSink(ABC):
 def open_sink(
     uri: str | Path, info: SourceInfo | None = None, *, inputs: Sequence[Path] = (), overwrite: bool = False
 ) -> FrameSink:
-    """The sink that `uri` names.
+    """Open a sink. Nothing is written before the first result.
 
-    A video file; a folder (`masks/`), which gets one label image a frame; a pattern (`out/%06d.jpg`) or `images:out/`
-    for overlays as images; `out.jsonl`; `window`; `null`. info: of the source, for the rate. inputs: the files that the
-    source reads, which are never overwritten. overwrite: other files that are there already may be. FileProblem
-    (ES-FILE-SAME, ES-FILE-EXISTS) otherwise. Nothing is written before the first result.
+    A video file; a folder (`masks/`) for one label image per frame; a pattern (`out/%06d.jpg`) or `images:out/` for
+    overlays as images; `out.jsonl`; `window`; `null`. info: of the source, for the frame rate.
+    inputs: files of the source. FileProblem where the sink would overwrite one of them (ES-FILE-SAME), or, unless
+    `overwrite`, any other file (ES-FILE-EXISTS).
     """
     address = sink_address_from_uri(uri)
     sink: FrameSink = importlib.import_module(SINKS[address.kind]).sink_from_address(address, info)
@@ -92,48 +92,48 @@ def open_sink(
 def open_sinks(
     uris: Sequence[str | Path], info: SourceInfo | None = None, *, inputs: Sequence[Path] = (), overwrite: bool = False
 ) -> list[FrameSink]:
-    """The sinks that `uris` name, each as `open_sink` opens it. FileProblem (ES-FILE-SAME) where two share a place."""
+    """Open several sinks with `open_sink`. FileProblem (ES-FILE-SAME) where two share a place."""
     sinks = [open_sink(uri, info, inputs=inputs, overwrite=overwrite) for uri in uris]
     for index, sink in enumerate(sinks):
         for other in sinks[:index]:
-            if sink.place is not None and other.place is not None and _meet(sink.place, other.place):
+            if sink.place is not None and other.place is not None and _overlap(sink.place, other.place):
                 message = f"two outputs would write to the same place: {other.name} and {sink.name}"
                 raise FileProblem(message, hint="give each a place of its own with -o", code="ES-FILE-SAME")
     return sinks
 
 
-def _meet(a: Path, b: Path) -> bool:
-    """Whether two places are the same, or one is the folder that the other, a pattern, writes to."""
+def _overlap(a: Path, b: Path) -> bool:
+    """Whether two places are equal, or one is the folder of the other's pattern."""
     a, b = a.resolve(), b.resolve()
     return a == b or (a == b.parent and a.suffix == "") or (b == a.parent and b.suffix == "")
 
 
 def check_outputs(sink: FrameSink, inputs: Sequence[Path], *, overwrite: bool) -> None:
-    """FileProblem where `sink` would overwrite a file of `inputs`, or unless `overwrite` any other one."""
-    taken = {path.resolve() for path in inputs}
+    """FileProblem where `sink` would overwrite one of `inputs` or, unless `overwrite`, any other file."""
+    protected = {path.resolve() for path in inputs}
     present = sink.would_overwrite()
     for path in present:
-        if path.resolve() in taken:
-            message = f"{sink.name} would overwrite {path}, which is read"
+        if path.resolve() in protected:
+            message = f"{sink.name} would overwrite the input {path}"
             raise FileProblem(message, hint="name another place with -o", code="ES-FILE-SAME")
     if present and not overwrite:
-        what = f"{present[0]}" + (f" and {len(present) - 1} more" if len(present) > 1 else "")
+        names = f"{present[0]}" + (f" and {len(present) - 1} more" if len(present) > 1 else "")
         raise FileProblem(
-            f"{what} would be overwritten", hint="add --overwrite, or name another place", code="ES-FILE-EXISTS"
+            f"{names} would be overwritten", hint="add --overwrite, or name another place", code="ES-FILE-EXISTS"
         )
 
 
 def sink_address_from_uri(uri: str | Path) -> Address:
-    """Which kind of sink `uri` names, and where. UnknownNameError for a kind or ending that is in no table."""
+    """The kind and place of the sink `uri`. UnknownNameError for an unknown kind or ending."""
     text = str(uri)
     place, options = (text, {}) if isinstance(uri, Path) else split_options(text)
     if place in ("window", "null") and not isinstance(uri, Path):
         return Address(place, place, options)
-    named = re.match(r"([A-Za-z][\w+.-]+):(//)?", place)
-    if named and not isinstance(uri, Path):
-        if named[1] not in SINKS:
-            raise UnknownNameError.among("kind of sink", named[1], SINKS)
-        return Address(named[1], place[named.end() :], options)
+    kind, rest = ("", place) if isinstance(uri, Path) else split_kind(place)
+    if kind and kind not in SINKS:
+        raise UnknownNameError.among("kind of sink", kind, SINKS)
+    if kind:
+        return Address(kind, rest, options)
     path, ending = Path(place), Path(place).suffix.lower()
     if path.is_dir() or place.endswith(("/", "\\")):
         return Address("masks", place, options)
@@ -142,11 +142,11 @@ def sink_address_from_uri(uri: str | Path) -> Address:
     if ending == ".jsonl":
         return Address("jsonl", place, options)
     if ending not in VIDEO_ENDINGS:
-        raise _no_such_ending(place, ending)
+        raise _unknown_ending(place, ending)
     return Address("file", place, options)
 
 
-def _no_such_ending(place: str, ending: str) -> UnknownNameError:
+def _unknown_ending(place: str, ending: str) -> UnknownNameError:
     if ending:
         return UnknownNameError.among("output ending", ending, (*VIDEO_ENDINGS, ".jsonl"))
     problem = UnknownNameError.among("sink", place, ["window", "null"])

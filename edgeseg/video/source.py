@@ -1,4 +1,4 @@
-"""What gives frames: one contract for files, folders of images, cameras and streams."""
+"""Frame sources: one interface for files, folders of images, cameras and network streams."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from typing import Literal, TypeAlias, TypeVar
 
 from edgeseg.errors import UnknownNameError
 from edgeseg.image import IMAGE_ENDINGS
+from edgeseg.uri import split_kind, split_options
 from edgeseg.video import SOURCES
-from edgeseg.video.address import Address, split_options
+from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame
-from edgeseg.video.loss import Loss
 
 NETWORK = ("rtsp", "rtsps", "http", "https")
 Self = TypeVar("Self", bound="FrameSource")
@@ -26,12 +26,25 @@ SourceKind: TypeAlias = Literal["recording", "live"]
 
 
 @dataclass(frozen=True)
-class SourceInfo:
-    """What is known of a source at this moment, from before its first frame on.
+class Loss:
+    """Something that a source could not deliver.
 
-    width, height: of its next frame, upright and with square pixels; a camera that comes back may have another size.
-    fps: nominal; a frame's own time is its `pts_seconds`.
-    frames: as the file states it; None where it is unknown or the source has no end.
+    code: stable. ES-SOURCE-ENDED: a live source ended, or an error ended a recording. Others: ES-SOURCE-CUT-SHORT,
+        -UNDECODABLE, -DAMAGED, -SKIPPED and -AUDIO.
+    message: one line with the name of the source, without a password.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """Properties of a source, known before its first frame; a source updates them.
+
+    width, height: of its next frame, upright and with square pixels; a camera that reconnects may change its size.
+    fps: nominal; the time of a frame is its `pts_seconds`.
+    frames: from the file's header; None where it is unknown or the source has no end.
     name: for messages, without a password.
     """
 
@@ -43,11 +56,11 @@ class SourceInfo:
 
 
 class FrameSource(ABC):
-    """Gives frames with indices 0, 1, 2, ... and rising times.
+    """Yields frames with indices 0, 1, 2, ... and rising times.
 
-    kind: of a "recording" every frame counts, and iterating again starts it again; the frames of a "live" source come
-    when they come, and iterating again goes on. info: current; a source replaces it when the size of its frames
-    changes. losses: what was lost on the way; complete when the iteration has ended.
+    kind: a "recording" delivers every frame, and a new iteration restarts it; a "live" source delivers frames in real
+    time, and a new iteration continues it. info: replaced when the size of the frames changes. losses: what the source
+    could not deliver; complete when the iteration has ended.
     """
 
     kind: SourceKind = "recording"
@@ -64,7 +77,7 @@ class FrameSource(ABC):
 
     @abstractmethod
     def _frames(self) -> Generator[Frame, None, None]:
-        """The frames from the first one on; frees what it holds when it is closed."""
+        """The frames from the first one on; closing the generator frees its resources."""
 
     def __iter__(self) -> Iterator[Frame]:
         if self._closed:
@@ -83,7 +96,7 @@ class FrameSource(ABC):
             frames.close()
 
     def files(self) -> tuple[Path, ...]:
-        """The files that it reads: a sink must not overwrite them."""
+        """The files that it reads, which a sink must not overwrite."""
         return ()
 
     def is_closed(self) -> bool:
@@ -91,7 +104,7 @@ class FrameSource(ABC):
         return self._closed
 
     def close(self) -> None:
-        """Free what the source holds; an iteration under way ends at its next frame. Closing twice is no error."""
+        """Free resources; a running iteration ends at its next frame. It may be called twice."""
         self._closed = True
 
     def __enter__(self: Self) -> Self:
@@ -104,10 +117,10 @@ class FrameSource(ABC):
 
 
 def open_source(uri: str | Path, *, skip_errors: bool = False) -> FrameSource:
-    """The source that `uri` names: a video file, a folder or glob of images, `camera:0`, `test://street` or a URL.
+    """Open a video file, a folder or glob of images, `camera:0`, `test://street` or a URL.
 
-    Options stand behind a `?`: `frames/*.png?fps=10`, `camera:0?width=1280&height=720`. A Path is a path, with no
-    options. skip_errors: leave out images that cannot be read; a video skips what cannot be decoded anyway.
+    Options follow a `?`: `frames/*.png?fps=10`, `camera:0?width=1280&height=720`. A Path has no options.
+    skip_errors: skip images that cannot be read; a video always skips undecodable packets.
     """
     address = address_from_uri(uri)
     if skip_errors and address.kind == "images":
@@ -117,25 +130,21 @@ def open_source(uri: str | Path, *, skip_errors: bool = False) -> FrameSource:
 
 
 def opens_last(uri: str | Path) -> bool:
-    """Whether `uri` may name a camera, which must not be opened before its frames are wanted."""
+    """Whether `uri` may be a camera, which must be opened after the model: its frames queue up from then on."""
     return address_from_uri(uri).kind in ("camera", *NETWORK)
 
 
 def address_from_uri(uri: str | Path) -> Address:
-    """Which kind of source `uri` names, and where. UnknownNameError for a kind that is in no table."""
+    """The kind and place of the source `uri`. UnknownNameError for an unknown kind."""
     if isinstance(uri, Path) or ("://" not in uri and Path(uri).exists()):
         return Address(_kind_of_path(str(uri)), str(uri))
-    named = re.match(r"([A-Za-z][\w+.-]+):(//)?", uri)  # two letters at least: "C:" is a drive
-    if not named:
-        place, options = split_options(uri)
-        return Address(_kind_of_path(place), place, options)
-    kind = named[1].lower()
-    if kind not in SOURCES:
-        raise UnknownNameError.among("kind of source", kind, SOURCES)
+    kind, rest = split_kind(uri)
     if kind in NETWORK:
         return Address(kind, uri)
-    place, options = split_options(uri[named.end() :])
-    return Address(kind, place, options)
+    if kind and kind not in SOURCES:
+        raise UnknownNameError.among("kind of source", kind, SOURCES)
+    place, options = split_options(rest)
+    return Address(kind or _kind_of_path(place), place, options)
 
 
 def _kind_of_path(place: str) -> str:

@@ -15,14 +15,14 @@ WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
 def is_model(model: str | Path) -> bool:
-    """Whether `model` is, or may be meant as, a bundled name, a weights file or a Hugging Face folder; no engine."""
+    """Whether `model` may be a bundled name, a weights file or a Hugging Face folder, and is not an engine."""
     return Path(model).suffix in ("", *WEIGHTS_SUFFIXES) or is_folder(model)
 
 
 def weights_path(model: str | Path) -> Path:
     """The weights file of a bundled name or of a Hugging Face folder, or the file `model`.
 
-    UnknownNameError, with the nearest name, for a word that is neither; FileProblem for a path where nothing is.
+    UnknownNameError, with the nearest name, for an unknown word; FileProblem for a path that does not exist.
     """
     name = str(model)
     if name in BUNDLED:
@@ -35,6 +35,6 @@ def weights_path(model: str | Path) -> Path:
 
 
 def bundled_figures() -> dict[str, dict[str, Any]]:
-    """What was measured of each bundled model: parameters, macs, data, miou, iou. Made by benchmarks/weights.py."""
+    """The figures of each bundled model: parameters, macs, data, miou, iou. Made by benchmarks/weights.py."""
     figures: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("figures.json").read_text("utf-8"))
     return figures

@@ -1,4 +1,4 @@
-"""Weights in a file that says what they are: fp16 safetensors with the model's spec in the header."""
+"""Weights files: fp16 safetensors with the model's spec in the header."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from edgeseg.spec import ModelSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
-KEY = "edgeseg"  # one field of the header holds all: safetensors writes several in any order
+KEY = "edgeseg"  # a single field, because safetensors writes fields in any order
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], spec: ModelSpec, config: Any) -> None:
-    """Write floating point tensors as fp16, the rest (counters of batch norm) as they are.
+    """Write floating point tensors as fp16, others (counters of batch norm) unchanged.
 
-    config: the dataclass that says how the weights were made.
+    config: the recipe of the training, a dataclass.
     """
     from safetensors.torch import save_file
 
     tensors = {
         key: (value.half() if value.dtype.is_floating_point else value).contiguous() for key, value in state.items()
     }
-    about = {"spec": spec.to_dict(), "config": dataclasses.asdict(config)}
+    header = {"spec": spec.to_dict(), "config": dataclasses.asdict(config)}
     with whole_file(path) as partial:
-        save_file(tensors, partial, metadata={KEY: json.dumps(about, sort_keys=True)})
-        partial.chmod(0o644)  # safetensors makes files for their owner alone
+        save_file(tensors, partial, metadata={KEY: json.dumps(header, sort_keys=True)})
+        partial.chmod(0o644)  # safetensors makes files that only their owner can read
 
 
 def header_from_weights(path: str | Path) -> dict[str, Any]:
-    """What the header says: "spec" and "config", or nothing. Reads no tensor and needs no torch."""
+    """The header: "spec" and "config", or empty. Reads no tensor and needs no torch."""
     from safetensors import SafetensorError, safe_open
 
     path = existing_file(path)
@@ -59,13 +59,13 @@ def spec_from_weights(path: str | Path) -> ModelSpec:
     """The spec in the header. FormatError where there is none."""
     header = header_from_weights(path)
     if "spec" not in header:
-        hint = f"weights that edgeseg trained carry one; those of others: edgeseg export {path}"
-        raise FormatError(f"{path} carries no model spec", hint=hint)
+        hint = f"only weights that edgeseg trained have one; for others: edgeseg export {path}"
+        raise FormatError(f"{path} has no model spec", hint=hint)
     return ModelSpec.from_dict(header["spec"])
 
 
 def state_from_weights(path: str | Path) -> dict[str, Tensor]:
-    """The tensors, fp16 widened to float32."""
+    """The tensors, floats as float32."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -16,7 +16,7 @@ from edgeseg.artifact import read_onnx, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.images import images_from
 from edgeseg.calib.range import RangeTable
-from edgeseg.datasets.pick import drawn
+from edgeseg.datasets.pairs import drawn
 from edgeseg.errors import DataError, FileProblem, FormatError, MismatchError, SizeError
 from edgeseg.graph.identity import tensor_ids
 from edgeseg.graph.probe import SAMPLE, sample_step

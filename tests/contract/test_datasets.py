@@ -67,7 +67,7 @@ def test_the_hash_is_of_the_data_and_not_of_its_place(uri: str, tmp_path: Path) 
 def test_a_model_of_other_classes_is_not_evaluated(uri: str, tmp_path: Path) -> None:
     with (
         edgeseg.open(float_onnx(tmp_path).path, threads=1) as segmenter,
-        pytest.raises(MismatchError, match="small knows 5 classes"),
+        pytest.raises(MismatchError, match="small"),
     ):
         evaluate(segmenter, open_dataset(uri))
 
@@ -77,17 +77,18 @@ def test_an_unknown_option_names_its_neighbour(name: str) -> None:
     for key in open_kind(name).options:
         with pytest.raises(UnknownNameError) as caught:
             open_dataset(f"{name}:?{key}z=1")
-        assert str(caught.value) == f"unknown option of {name}: {key}z (did you mean {key}?)"
+        assert f"{key}z" in caught.value.message
+        assert f"{key}?" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_folder(name: str, tmp_path: Path) -> None:
-    with pytest.raises(FileProblem, match=rf"^{name} needs its folder \(write {name}:/path/to/{name}"):
+    with pytest.raises(FileProblem, match=f"{name}:/path/to/{name}"):
         open_dataset(f"{name}:")
-    with pytest.raises(FileProblem, match=rf"^no such folder: {tmp_path / 'nowhere'}"):
+    with pytest.raises(FileProblem, match=f"{tmp_path / 'nowhere'}"):
         open_dataset(f"{name}:{tmp_path / 'nowhere'}")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileProblem, match=rf"^no .*{tmp_path / 'empty'}"):
+    with pytest.raises(FileProblem, match=f"{tmp_path / 'empty'}"):
         open_dataset(f"{name}:{tmp_path / 'empty'}")
 
 
@@ -106,6 +107,11 @@ def test_limit_draws_the_same_pairs_each_time(name: str, tmp_path: Path) -> None
     assert len(two) == 2
     assert len({tuple(names(f"limit=1&seed={seed}")) for seed in range(9)}) > 1
     assert open_dataset(f"{uri}{mark}limit=2&seed=1").name.endswith("limit=2&seed=1")
-    for wrong in ("limit=0", "limit=many", "seed=1"):
-        with pytest.raises(EdgeSegError, match=r"limit=(0|many) is not a whole number|seed=1 draws nothing"):
+    for wrong, code in (
+        ("limit=0", "ES-FORMAT-OPTION"),
+        ("limit=x", "ES-FORMAT-OPTION"),
+        ("seed=1", "ES-MISMATCH-OPTIONS"),
+    ):
+        with pytest.raises(EdgeSegError, match=wrong) as caught:
             names(wrong)
+        assert caught.value.code == code

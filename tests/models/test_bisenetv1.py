@@ -1,4 +1,4 @@
-"""BiSeNetV1's size, its heads for training, its dialects, and how it starts to learn."""
+"""BiSeNetV1's size, its heads for training, its versions, and how it starts to learn."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_dialects_of_equal_weights_differ() -> None:
     with torch.inference_mode():
         logits = [network(picture) for network in networks]
     pairs = [(a, b) for n, a in enumerate(logits) for b in logits[:n]]
-    # Far more than rounding: a dialect that is mistaken for another shows.
+    # Far more than rounding: a version that is mistaken for another shows.
     assert all(float((a - b).abs().max() / a.abs().max()) > 1e-3 for a, b in pairs)
 
 

@@ -54,7 +54,7 @@ def test_counts_of_the_port_are_those_of_mmsegmentation(depth: int, parameters: 
 def test_unknown_port_names_its_neighbour() -> None:
     with pytest.raises(UnknownNameError) as caught:
         shape_of("resnet18?port=mmsg")
-    assert (caught.value.message, caught.value.hint) == ("unknown port of icnet: mmsg", "did you mean mmseg?")
+    assert "mmseg" in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["resnet18-half", "resnet18-half?port=mmseg"])
@@ -133,5 +133,5 @@ def test_a_resnet_of_no_known_depth_is_refused() -> None:
     state = {key: value for key, value in checkpoint(18).items() if "layer3.1." not in key}
     with pytest.raises(MismatchError) as caught:
         adopt(state)
-    assert caught.value.message == "no ResNet that edgeseg builds has stages of (2, 2, 1, 2) blocks"
+    assert "(2, 2, 1, 2)" in caught.value.message
     assert "edgeseg adopt model.onnx" in caught.value.hint

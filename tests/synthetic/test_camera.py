@@ -127,14 +127,10 @@ def test_colour_alone_does_not_tell_the_class(balanced: bool) -> None:
 
 @pytest.mark.parametrize("size", [(31, 64), (64, 31), (0, 0), (-64, 64)])
 def test_a_small_size_is_refused(size: tuple[int, int]) -> None:
-    with pytest.raises(SizeError) as caught:
+    with pytest.raises(SizeError, match=f"{size[0]}x{size[1]}.*32x32"):
         StreetCamera(0, *size)
-    assert caught.value.message == f"the street camera cannot be {size[0]}x{size[1]}"
-    assert caught.value.hint == "ask for at least 32x32"
 
 
 def test_a_still_camera_is_refused() -> None:
-    with pytest.raises(SizeError) as caught:
+    with pytest.raises(SizeError, match="fps"):
         StreetCamera(fps=0)
-    assert caught.value.message == "the street camera cannot run at 0 fps"
-    assert "more than 0" in caught.value.hint

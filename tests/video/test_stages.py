@@ -178,7 +178,7 @@ def test_stages_of_others_need_not_close_anything() -> None:
 
 
 def test_prefetch_needs_room_for_one() -> None:
-    with pytest.raises(ValueError, match="prefetch needs a depth of at least 1, not 0"):
+    with pytest.raises(ValueError, match="depth"):
         prefetch(iter([1]), 0)
 
 

@@ -1,7 +1,7 @@
-"""Whose checkpoint is it? One origin a file, each ends in `ORIGIN = Origin(...)`. This table lists them.
+"""Checkpoint formats of other training codes, one per file, which ends in `FORMAT = CheckpointFormat(...)`.
 
-An origin knows a training code's names for a family's weights, its dialects and its preprocessing. Random weights
-copied across tell dialects apart that have the same keys and shapes.
+A format knows the names of the weights of a family, its versions and its preprocessing. Tests load random weights into
+the original network and into ours: versions with equal keys and shapes give different logits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from edgeseg.errors import FormatError
 if TYPE_CHECKING:
     from edgeseg.models.checkpoint_formats.checkpoint_format import CheckpointFormat
 
-ORIGINS: dict[str, str] = {
+FORMATS: dict[str, str] = {
     "torchseg-bisenetv1": "edgeseg.models.checkpoint_formats.torchseg_bisenetv1",
     "mmseg-bisenetv1": "edgeseg.models.checkpoint_formats.mmseg_bisenetv1",
     "coincheung-bisenetv1": "edgeseg.models.checkpoint_formats.coincheung_bisenetv1",
@@ -28,29 +28,24 @@ ORIGINS: dict[str, str] = {
 }
 
 
-def open_origin(name: str) -> CheckpointFormat:
-    """The origin `name` of the table."""
-    origin: CheckpointFormat = importlib.import_module(ORIGINS[name]).ORIGIN
-    return origin
+def open_format(name: str) -> CheckpointFormat:
+    """The format `name` of the table."""
+    checkpoint_format: CheckpointFormat = importlib.import_module(FORMATS[name]).FORMAT
+    return checkpoint_format
 
 
 def recognised(keys: Iterable[str], *, path: str) -> CheckpointFormat:
-    """The origin whose marks all stand among `keys`.
-
-    FormatError, with some of the keys and the origins that come nearest, where there is none.
-    """
+    """The format whose signature is among `keys`. FormatError, with the nearest formats, where there is none."""
     keys = list(keys)
-    origins = [open_origin(name) for name in ORIGINS]
-    for origin in origins:
-        if origin.match_score(keys) == 1.0:
-            return origin
-    nearest = sorted(
-        (origin for origin in origins if origin.match_score(keys)), key=lambda one: -one.match_score(keys)
-    )[:3]
-    near = ", ".join(f"{origin.name} ({origin.match_score(keys):.0%} of its marks)" for origin in nearest)
-    near = f"nearest: {near}" if near else f"known: {', '.join(origin.name for origin in origins)}"
-    some = ", ".join([*keys[:4], *keys[-2:]] if len(keys) > 6 else keys)
+    scores = {each: each.match_score(keys) for each in map(open_format, FORMATS)}
+    ranked = sorted(scores, key=lambda each: -scores[each])
+    if scores[ranked[0]] == 1:
+        return ranked[0]
+    near = ", ".join(f"{each.name} ({scores[each]:.0%} of its keys)" for each in ranked[:3] if scores[each])
+    known = f"nearest: {near}" if near else f"known: {', '.join(each.name for each in scores)}"
+    examples = ", ".join([*keys[:4], *keys[-2:]] if len(keys) > 6 else keys)
     raise FormatError(
-        f"nobody's checkpoint that edgeseg knows: {path} has {len(keys)} tensors such as {some}",
-        hint=f"{near}; or export it to ONNX with its own code, then: edgeseg adopt model.onnx",
+        f"unrecognised checkpoint: {path} has {len(keys)} tensors such as {examples}",
+        hint=f"{known}; or export it to ONNX with its own code, then: edgeseg adopt model.onnx",
+        code="ES-FORMAT-CHECKPOINT",
     )

@@ -1,4 +1,4 @@
-"""What the origins of BiSeNetV1 share: their way to name a convolution with its norm, and widths read off shapes."""
+"""What the formats of BiSeNetV1 share: names of a convolution with its norm, and the variant from tensor shapes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ BACKBONES = {(False, 2): "resnet18", (True, 6): "resnet50"}
 
 
 def conv_bn_rules(theirs: str, ours: str) -> list[Rule]:
-    """Rules for a module that holds `conv` and `bn` and is two layers of a sequence here."""
+    """Rules for a module with `conv` and `bn`, which is two layers of a sequence here."""
     return [(rf"{theirs}\.conv\.", f"{ours}.0."), (rf"{theirs}\.bn\.", f"{ours}.1.")]
 
 
 def variant_from_state(state: State, *, upsample: str, gate_relu: bool = False, shuffle: bool = False) -> str:
-    """The variant whose widths are those of `state`, under the family's own names; the dialect is given."""
+    """The variant with the widths of `state`, which has the family's own names, and the other arguments."""
     backbone = backbone_from_state(state)
     name = backbone if backbone in FAMILY.variants else "resnet18"
-    found = {
+    arguments = {
         "backbone": backbone,
         "spatial": tuple(rows(state, f"spatial.{n}.0.weight") for n in range(4)),
         "context": rows(state, "context.last16.0.weight"),
@@ -31,7 +31,7 @@ def variant_from_state(state: State, *, upsample: str, gate_relu: bool = False, 
         "upsample": upsample,
         "shuffle": shuffle,
     }
-    return text_from_arguments(name, {**FAMILY.variants[name], **found}, FAMILY.variants)
+    return text_from_arguments(name, {**FAMILY.variants[name], **arguments}, FAMILY.variants)
 
 
 def backbone_from_state(state: State) -> str:

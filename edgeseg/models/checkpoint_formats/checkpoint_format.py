@@ -1,4 +1,4 @@
-"""What an origin states about its checkpoints, in one shape."""
+"""The description of a checkpoint format: names of tensors, preprocessing and licence."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Rule = tuple[str, str]
 
 @dataclass(frozen=True)
 class Adopted:
-    """A checkpoint as a family's network takes it.
+    """A checkpoint that a family's network can load.
 
-    variant: text for a spec, widths and dialect included. state: the family's own names, training's heads left out.
-    dialect: what was recognised beyond the origin, in a few words, or nothing.
+    variant: text for a spec. state: with the family's own names, without heads that only training needs.
+    details: the version of the format and guesses, in a few words, or "".
     """
 
     variant: str
@@ -28,16 +28,16 @@ class Adopted:
     state: dict[str, Tensor]
     input: InputSpec
     align_corners: bool
-    dialect: str = ""
+    details: str = ""
 
 
 @dataclass(frozen=True)
 class CheckpointFormat:
-    """One training code's checkpoints of one family.
+    """The checkpoints that one training code writes for one family.
 
-    name: as its users call it, "CoinCheung/BiSeNet v2". marks: keys that every such checkpoint has, and no other
-    origin's has all of. adopt: takes the whole state, wrappers such as "module." removed. source: where names and
-    preprocessing were read. licence: SPDX identifier, where the code's own holds for the weights that it makes.
+    name: for users, "CoinCheung/BiSeNet v2". signature: keys that every such checkpoint has; no other format has all
+    of them. adopt: converts the whole state, without wrappers such as "module.". source: the files that define names
+    and preprocessing. licence: SPDX identifier, where the licence of the code extends to its weights.
     """
 
     name: str
@@ -48,17 +48,17 @@ class CheckpointFormat:
     licence: str = "unknown"
 
     def match_score(self, keys: Iterable[str]) -> float:
-        """The share of the marks that stand among `keys`; 1 for such a checkpoint."""
+        """The share of the signature that is among `keys`; 1 for a checkpoint of this format."""
         present = set(keys)
-        return sum(mark in present for mark in self.signature) / len(self.signature)
+        return sum(key in present for key in self.signature) / len(self.signature)
 
 
 def renamed(state: State, rules: Sequence[Rule], *, drop: Sequence[str] = ()) -> dict[str, Tensor]:
-    """`state` under new names.
+    """`state` with new names.
 
-    rules: (pattern, replacement) as `re.sub` takes them; the first that matches a key's beginning is applied.
-    drop: patterns of keys that only training needs, matched likewise, before the rules.
-    MismatchError for a key that neither knows.
+    rules: (pattern, replacement) for `re.sub`; the first that matches the beginning of a key applies.
+    drop: patterns of keys that only training needs; they are matched first.
+    MismatchError for a key that nothing matches.
     """
     result: dict[str, Tensor] = {}
     for key, value in state.items():
@@ -67,7 +67,7 @@ def renamed(state: State, rules: Sequence[Rule], *, drop: Sequence[str] = ()) ->
         rule = next((rule for rule in rules if re.match(rule[0], key)), None)
         if rule is None:
             raise MismatchError(
-                f"a tensor that such a checkpoint should not have: {key} {tuple(value.shape)}",
+                f"unexpected tensor in this checkpoint format: {key} {tuple(value.shape)}",
                 hint="export it to ONNX with its own code, then: edgeseg adopt model.onnx",
             )
         result[re.sub(rf"^(?:{rule[0]})", rule[1], key)] = value
@@ -75,10 +75,10 @@ def renamed(state: State, rules: Sequence[Rule], *, drop: Sequence[str] = ()) ->
 
 
 def rows(state: State, key: str) -> int:
-    """The first dimension of a tensor. MismatchError where it is missing or has none."""
+    """The first dimension of a tensor. MismatchError where the tensor is missing or a scalar."""
     if key not in state or state[key].ndim == 0:
         raise MismatchError(
-            f"a checkpoint with a tensor too few: it has none that becomes {key}",
-            hint="give the whole state dict of the network, not that of its backbone alone",
+            f"the checkpoint lacks a tensor for {key}",
+            hint="use the state dict of the whole network, not that of its backbone",
         )
     return state[key].shape[0]

@@ -1,8 +1,8 @@
-"""BiSeNetV1 of github.com/CoinCheung/BiSeNet, in its three dialects.
+"""BiSeNetV1 of github.com/CoinCheung/BiSeNet, in three versions.
 
-a, August 2020: a last layer without bias, resized bilinearly with aligned corners. b, since September 2020: the last
-layer gives 64 numbers a class, the pixels of an 8x8 square. c, since July 2021: bilinear with half-pixel centres, and
-one convolution with batch norm as the gate of the fusion. Inside, all three resize by nearest neighbour.
+August 2020: a last layer without bias, and bilinear resizing with aligned corners. Since September 2020: the last layer
+has 64 outputs per class, the pixels of an 8x8 square. Since July 2021: bilinear with half-pixel centres, and one
+convolution with batch norm as the gate of the fusion. Internally, all three resize by nearest neighbour.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 
 from edgeseg.models.checkpoint_formats.bisenetv1 import conv_bn_rules, variant_from_state
 from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, renamed, rows
-from edgeseg.models.checkpoint_formats.coincheung import input_of
+from edgeseg.models.checkpoint_formats.inputs import coincheung_input
 
 RULES: list[Rule] = [
     (r"cp\.resnet\.", "context.backbone."),
@@ -32,33 +32,33 @@ RULES: list[Rule] = [
     (r"conv_out\.conv_out\.", "head.1."),
 ]
 AUXILIARY = (r"conv_out16\.", r"conv_out32\.")
-SHUFFLED = 64  # numbers a class that become an 8x8 square
+SHUFFLED = 64  # outputs per class that become an 8x8 square
 
 
 def adopt(state: State) -> Adopted:
-    """Read off the dialect, then rename. Statistics are chosen by the number of classes."""
+    """Rename, and recognise the version. The number of classes gives the statistics."""
     own = renamed(state, RULES, drop=AUXILIARY)
     outputs, bias = rows(own, "head.1.weight"), "head.1.bias" in own
     shuffle = shuffles(state, outputs, bias=bias)
     if not bias:
         own["head.1.bias"] = torch.zeros(outputs)
     classes = outputs // SHUFFLED if shuffle else outputs
-    dialect = "its PixelShuffle head" if shuffle else "its head of 2021" if bias else "its head of August 2020"
-    found, remark = input_of(classes)
+    details = "PixelShuffle head" if shuffle else "head of 2021" if bias else "head of August 2020"
+    spec, remark = coincheung_input(classes)
     return Adopted(
         variant=variant_from_state(own, upsample="nearest", shuffle=shuffle),
         classes=classes,
         state=own,
-        input=found,
+        input=spec,
         align_corners=not bias and not shuffle,
-        dialect=dialect + remark,
+        details=details + remark,
     )
 
 
 def shuffles(state: State, outputs: int, *, bias: bool) -> bool:
-    """Whether the head is PixelShuffle's.
+    """Whether the head is a PixelShuffle.
 
-    Then the head at 1/16 has four times the outputs. Without that head: an older gate beside a bias tells it.
+    Then the head at 1/32 has four times as many outputs. Without that head, an older gate and a bias indicate it.
     """
     coarse = state.get("conv_out32.conv_out.weight")
     if coarse is not None:
@@ -66,7 +66,7 @@ def shuffles(state: State, outputs: int, *, bias: bool) -> bool:
     return bias and "ffm.conv2.weight" in state and outputs % SHUFFLED == 0
 
 
-ORIGIN = CheckpointFormat(
+FORMAT = CheckpointFormat(
     name="CoinCheung/BiSeNet v1",
     family="bisenetv1",
     signature=("cp.resnet.conv1.weight", "sp.conv1.conv.weight", "ffm.convblk.conv.weight", "conv_out.conv_out.weight"),

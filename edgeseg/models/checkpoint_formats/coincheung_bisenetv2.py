@@ -1,8 +1,8 @@
-"""CoinCheung/BiSeNet's BiSeNetV2, in its three dialects, told apart by the name of the last convolution.
+"""CoinCheung/BiSeNet's BiSeNetV2, in three versions, which differ in the name of the last convolution.
 
-Until September 2020 it resizes with align_corners. From then on its aggregation layer upsamples to the nearest;
-the head is a PixelShuffle until July 2021, and bilinear without align_corners since. One file of its history,
-`lib/models/bisenetv2_old.py`, has the first dialect's names and the third's resizing: it is taken for the first.
+Until September 2020 it resizes with align_corners. Later versions upsample by nearest neighbour in the aggregation
+layer; their head is a PixelShuffle until July 2021, and bilinear without align_corners since. One file of the history,
+`lib/models/bisenetv2_old.py`, has the names of the first and the resizing of the third: it is read as the first.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 
 from edgeseg.errors import MismatchError
 from edgeseg.models.bisenetv2 import SHUFFLED
-from edgeseg.models.checkpoint_formats.bisenetv2 import CONV_BN, variant_from_state
 from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, renamed, rows
-from edgeseg.models.checkpoint_formats.coincheung import input_of
+from edgeseg.models.checkpoint_formats.inputs import coincheung_input
+from edgeseg.models.checkpoint_formats.mmseg_bisenetv2 import CONV_BN, variant_from_state
 
-DIALECTS: dict[str, tuple[str, dict[str, Any]]] = {
+VERSIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "head.conv_out.weight": ("before September 2020: resizes with align_corners", {"upsample": "corners"}),
     "head.conv_out.0.weight": (
         "September 2020 to July 2021: PixelShuffle head",
@@ -53,28 +53,28 @@ RULES: list[Rule] = [
 
 
 def adopt(state: State) -> Adopted:
-    """The main head's network. MismatchError for `backbone_v2.pth`, which has the branches and no head."""
-    last = next((name for name in DIALECTS if name in state), None)
+    """The main head's network. MismatchError for `backbone_v2.pth`, which has no head."""
+    last = next((name for name in VERSIONS if name in state), None)
     if last is None:
         raise MismatchError(
-            f"CoinCheung/BiSeNet's BiSeNetV2 without a head: {len(state)} tensors of its branches, nothing that labels",
-            hint="take a trained net such as model_final_v2_city.pth; backbone_v2.pth is a start for training alone",
+            f"a CoinCheung/BiSeNet v2 checkpoint without a head: {len(state)} tensors of the backbone alone",
+            hint="use a trained network such as model_final_v2_city.pth; backbone_v2.pth is for training",
         )
-    dialect, changed = DIALECTS[last]
+    details, arguments = VERSIONS[last]
     own = renamed(renamed(state, CONV_BN), RULES, drop=[r"aux\d"])
-    classes = rows(own, "head.2.weight") // (SHUFFLED**2 if "shuffle" in changed else 1)
-    found, remark = input_of(classes)
+    classes = rows(own, "head.2.weight") // (SHUFFLED**2 if "shuffle" in arguments else 1)
+    spec, remark = coincheung_input(classes)
     return Adopted(
-        variant=variant_from_state(own, **changed),
+        variant=variant_from_state(own, **arguments),
         classes=classes,
         state=own,
-        input=found,
-        align_corners=changed["upsample"] == "corners",
-        dialect=dialect + remark,
+        input=spec,
+        align_corners=arguments["upsample"] == "corners",
+        details=details + remark,
     )
 
 
-ORIGIN = CheckpointFormat(
+FORMAT = CheckpointFormat(
     name="CoinCheung/BiSeNet v2",
     family="bisenetv2",
     signature=("detail.S1.0.conv.weight", "segment.S1S2.conv.conv.weight", "segment.S5_5.conv_gap.conv.weight"),

@@ -45,7 +45,7 @@ RULES = [
     (r"decode_head\.classifier", "decoder.classify"),
 ]
 
-ORIGIN = CheckpointFormat(
+FORMAT = CheckpointFormat(
     name="Hugging Face SegFormer",
     family="segformer",
     signature=(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from edgeseg.models.checkpoint_formats.bisenetv1 import conv_bn_rules, variant_from_state
 from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, renamed, rows
-from edgeseg.models.checkpoint_formats.mmseg import input_of
+from edgeseg.models.checkpoint_formats.inputs import mmseg_input
 
 RULES: list[Rule] = [
     (r"backbone\.context_path\.backbone\.", "context.backbone."),
@@ -31,12 +31,12 @@ def adopt(state: State) -> Adopted:
         variant=variant_from_state(own, upsample="nearest", gate_relu=True),
         classes=classes,
         state=own,
-        input=input_of(classes),
+        input=mmseg_input(classes),
         align_corners=False,
     )
 
 
-ORIGIN = CheckpointFormat(
+FORMAT = CheckpointFormat(
     name="mmsegmentation BiSeNetV1",
     family="bisenetv1",
     signature=(

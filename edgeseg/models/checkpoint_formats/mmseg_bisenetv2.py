@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from edgeseg.models.checkpoint_formats.bisenetv2 import CONV_BN, variant_from_state
-from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, renamed, rows
-from edgeseg.models.checkpoint_formats.mmseg import input_of
+from typing import Any
 
+from edgeseg.models.bisenetv2 import FAMILY
+from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, renamed, rows
+from edgeseg.models.checkpoint_formats.inputs import mmseg_input
+from edgeseg.models.variant import text_from_arguments
+
+# `conv` and `bn` inside a module are two layers of a sequence here; the next rules handle all other names.
+CONV_BN: list[Rule] = [(r"(.*)\.conv\.(\w+)$", r"\1.0.\2"), (r"(.*)\.bn\.(\w+)$", r"\1.1.\2"), ("", "")]
 DETAIL = ["0.0", "0.1", "1.0", "1.1", "1.2", "2.0", "2.1", "2.2"]
 SEMANTIC = r"backbone\.semantic\."
 BGA = r"backbone\.bga\."
@@ -50,12 +55,23 @@ def adopt(state: State) -> Adopted:
         variant=variant_from_state(own, pointwise_bias="aggregate.detail_keep.1.bias" in own),
         classes=classes,
         state=own,
-        input=input_of(classes),
+        input=mmseg_input(classes),
         align_corners=False,
     )
 
 
-ORIGIN = CheckpointFormat(
+def variant_from_state(state: State, **arguments: Any) -> str:
+    """The variant with the head, width and depth of `state`, which has the family's own names, and `arguments`."""
+    layers = {key.split(".")[1] for key in state if key.startswith("stage3.")}
+    shapes = {
+        "head": rows(state, "head.0.0.weight"),
+        "width": rows(state, "detail.0.0.weight") / 64,
+        "depth": len(layers) // 2,
+    }
+    return text_from_arguments("base", {**FAMILY.variants["base"], **shapes, **arguments}, FAMILY.variants)
+
+
+FORMAT = CheckpointFormat(
     name="mmsegmentation BiSeNetV2",
     family="bisenetv2",
     signature=(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgeseg.errors import MismatchError
 from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, renamed, rows
-from edgeseg.models.checkpoint_formats.mmseg import input_of
+from edgeseg.models.checkpoint_formats.inputs import mmseg_input
 from edgeseg.models.icnet import DEPTHS, FAMILY
 from edgeseg.models.variant import text_from_arguments
 
@@ -33,7 +33,7 @@ def adopt(state: State) -> Adopted:
         variant=variant_from_state(own),
         classes=classes,
         state=own,
-        input=input_of(classes),
+        input=mmseg_input(classes),
         align_corners=False,
     )
 
@@ -64,7 +64,7 @@ def depth_from_state(state: State) -> int:
     )
 
 
-ORIGIN = CheckpointFormat(
+FORMAT = CheckpointFormat(
     name="mmsegmentation ICNet",
     family="icnet",
     signature=(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, State, renamed
-from edgeseg.models.checkpoint_formats.mmseg import input_of
+from edgeseg.models.checkpoint_formats.inputs import mmseg_input
 from edgeseg.models.segformer import variant_from_state
 
 EPSILON = 1e-6
@@ -21,7 +21,7 @@ def adopt(state: State) -> Adopted:
         variant=variant_from_state(own, decoder="normed", norm_eps=EPSILON, embed_eps=EPSILON),
         classes=classes,
         state=own,
-        input=input_of(classes),
+        input=mmseg_input(classes),
         align_corners=False,
     )
 
@@ -59,7 +59,7 @@ RULES = [
     (r"decode_head\.conv_seg", "decoder.classify"),
 ]
 
-ORIGIN = CheckpointFormat(
+FORMAT = CheckpointFormat(
     name="mmsegmentation SegFormer",
     family="segformer",
     signature=(

@@ -1,12 +1,12 @@
-"""NVlabs/SegFormer, and sithu31296/semantic-segmentation, which took its names over.
+"""NVlabs/SegFormer, and sithu31296/semantic-segmentation, which uses the same names.
 
-The two differ in the epsilon of layer norm. Only NVlabs' files have `decode_head.conv_seg`, which nothing applies.
+The two differ in the epsilon of layer norm. Only NVlabs' files have `decode_head.conv_seg`, which nothing uses.
 """
 
 from __future__ import annotations
 
 from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, State, renamed
-from edgeseg.models.checkpoint_formats.mmseg import input_of
+from edgeseg.models.checkpoint_formats.inputs import mmseg_input
 from edgeseg.models.segformer import variant_from_state
 
 BLOCK = r"backbone\.block{0}\.(\d+)\."
@@ -14,8 +14,8 @@ UNUSED = r"decode_head\.conv_seg\."
 
 
 def adopt(state: State) -> Adopted:
-    """Names, and the file's joined keys and values taken apart."""
-    own = renamed(with_keys_and_values(state), rules(), drop=[UNUSED])
+    """Rename, and split the joined keys and values."""
+    own = renamed(with_keys_and_values(state), renaming_rules(), drop=[UNUSED])
     for key in [key for key in own if key.endswith(("feed.0.weight", "feed.3.weight"))]:
         own[key] = own[key][..., None, None]
     for key in [key for key in own if key.startswith("decoder.levels.") and key.endswith(".weight")]:
@@ -26,9 +26,9 @@ def adopt(state: State) -> Adopted:
         variant=variant_from_state(own, norm_eps=1e-6 if original else 1e-5),
         classes=classes,
         state=own,
-        input=input_of(classes),
+        input=mmseg_input(classes),
         align_corners=False,
-        dialect="" if original else "as sithu31296/semantic-segmentation writes it: epsilon 1e-5",
+        details="" if original else "of sithu31296/semantic-segmentation: epsilon 1e-5",
     )
 
 
@@ -43,20 +43,20 @@ def with_keys_and_values(state: State) -> State:
     return result
 
 
-def rules() -> list[tuple[str, str]]:
-    """Patterns of their names, stages counted from 1, and ours."""
-    found = []
+def renaming_rules() -> list[tuple[str, str]]:
+    """Patterns of the checkpoint's names, with stages from 1, and their replacements."""
+    rules = []
     for i in range(4):
         block, ours = BLOCK.format(i + 1), rf"stages.{i}.blocks.\1."
-        found += [
+        rules += [
             (rf"backbone\.patch_embed{i + 1}\.proj", f"stages.{i}.embed"),
             (rf"backbone\.patch_embed{i + 1}\.norm", f"stages.{i}.embed_norm"),
             (rf"backbone\.norm{i + 1}", f"stages.{i}.norm"),
             (rf"{block}(norm[12])", rf"{ours}\2"),
             (rf"decode_head\.linear_c{i + 1}\.proj", f"decoder.levels.{i}"),
         ]
-        found += [(block + theirs, ours + mine) for theirs, mine in PARTS]
-    return found + HEAD
+        rules += [(block + theirs, ours + mine) for theirs, mine in PARTS]
+    return rules + HEAD
 
 
 PARTS = [
@@ -76,7 +76,7 @@ HEAD = [
     (r"decode_head\.linear_pred", "decoder.classify"),
 ]
 
-ORIGIN = CheckpointFormat(
+FORMAT = CheckpointFormat(
     name="NVlabs SegFormer",
     family="segformer",
     signature=(

@@ -63,7 +63,7 @@ def adopt(state: State) -> Adopted:
     )
 
 
-ORIGIN = CheckpointFormat(
+FORMAT = CheckpointFormat(
     name="TorchSeg BiSeNet",
     family="bisenetv1",
     signature=(

@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 from edgeseg.engines.tensorrt.kernels import PixelKernels, RgbFrame, YuvFrame, compile, structs
 from edgeseg.engines.tensorrt.kernels.device_frame import KR_KB, half
 from edgeseg.errors import SizeError, UnavailableError
-from edgeseg.pixels.overlay import overlay_labels
-from edgeseg.pixels.palette import IGNORE
+from edgeseg.pixels.overlay import IGNORE, overlay_labels
 from edgeseg.pixels.resize import resize_rgb
 from edgeseg.pixels.upsample import labels_from_logits, labels_from_logits_numpy, labels_nearest
 

@@ -29,7 +29,7 @@ from edgeseg.segmenter import PredictionFuture, Segmenter, open_segmenter
 from edgeseg.spec import Output
 from edgeseg.streaming import predicted, stream
 from edgeseg.video.frame import Frame
-from edgeseg.video.picture import Geometry
+from edgeseg.video.geometry import Geometry
 from edgeseg.video.sink import open_sink
 from edgeseg.video.source import FrameSource, open_source
 
@@ -188,10 +188,10 @@ def test_the_matrix_and_the_range_of_a_frame_go_with_it(
     picture = av.VideoFrame.from_ndarray(Drawn.picture(), "rgb24").reformat(format=layout)
     picture.colorspace, picture.color_range = colorspace, color_range
     geometry = Geometry(picture.width, picture.height)
-    planes = geometry.planes_from_picture(picture)
+    planes = geometry.planes_from_image(picture)
     assert planes is not None
     frame = Frame(
-        0, 0.0, picture.width, picture.height, rgb=lambda: geometry.rgb_from_picture(picture), planes=lambda: planes
+        0, 0.0, picture.width, picture.height, rgb=lambda: geometry.rgb_from_image(picture), planes=lambda: planes
     )
     rgb = rgb_of_planes(fake, planes)
     for _ in range(3):
@@ -217,7 +217,7 @@ def test_a_decoded_frame_goes_up_once_without_rgb_and_a_mask_or_an_overlay_comes
         return copied
 
     up, down = list[int](), list[int]()
-    monkeypatch.setattr(Geometry, "rgb_from_picture", refused)
+    monkeypatch.setattr(Geometry, "rgb_from_image", refused)
     monkeypatch.setattr(semantic, "overlay_labels", refused)
     monkeypatch.setattr(fake.cuda, "_upload", seen(up, fake.cuda._upload, 1))
     monkeypatch.setattr(fake.cuda, "_download", seen(down, fake.cuda._download, 0))

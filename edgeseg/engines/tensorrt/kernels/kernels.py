@@ -14,8 +14,7 @@ from edgeseg.engines.tensorrt.kernels.compile import KERNELS, cubin_from_source
 from edgeseg.engines.tensorrt.kernels.device_frame import DeviceFrame, RgbFrame, Size
 from edgeseg.engines.tensorrt.kernels.structs import Labels, Nearest, Overlay
 from edgeseg.errors import SizeError
-from edgeseg.pixels.overlay import blend_tables
-from edgeseg.pixels.palette import Palette
+from edgeseg.pixels.overlay import Palette, blend_tables
 
 THREADS = 128  # of a block, in a row: __launch_bounds__ in pixels.cu
 ROWS = 4  # of a mask per thread: ROWS in pixels.cu

@@ -1,0 +1,84 @@
+"""The syntax of sources, sinks, data sets and variants as a user types them: `kind:place?key=value&key=value`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from urllib.parse import parse_qsl
+
+from edgeseg.errors import FormatError, UnknownNameError
+
+MAX_DIGITS = 18
+
+
+def split_kind(uri: str) -> tuple[str, str]:
+    """("camera", "0") of "camera:0", ("test", "street") of "test://street", and ("", uri) of a path.
+
+    A single letter is a drive of Windows, not a kind.
+    """
+    kind, colon, rest = uri.partition(":")
+    name = kind.replace("+", "").replace(".", "").replace("-", "")
+    if not colon or len(kind) < 2 or not kind[0].isalpha() or not name.isidentifier() or not name.isascii():
+        return "", uri
+    return kind.lower(), rest.removeprefix("//")
+
+
+def split_options(text: str) -> tuple[str, dict[str, str]]:
+    """The place before the last `?` and the options after it; a `?` without key=value after it belongs to a glob."""
+    place, mark, query = text.rpartition("?")
+    if not mark or not all("=" in part and part.partition("=")[0].isidentifier() for part in query.split("&")):
+        return text, {}
+    return place, options_from_query(query)
+
+
+def options_from_query(query: str) -> dict[str, str]:
+    """The options of "key=value&key=value". FormatError where one has no value or is given twice."""
+    options: dict[str, str] = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if not value:
+            hint = f"write {key or 'key'}=VALUE, options separated by &"
+            raise FormatError(f"the option {key!r} has no value", hint=hint, code="ES-FORMAT-OPTION")
+        if key in options:
+            raise FormatError(f"the option {key} is given twice", hint=f"keep one {key}=", code="ES-FORMAT-OPTION")
+        options[key] = value
+    return options
+
+
+def check_options(name: str, options: Iterable[str], known: Iterable[str]) -> None:
+    """UnknownNameError where one of the `options` of `name` is not among the `known` ones."""
+    known = list(known)
+    for key in options:
+        if key not in known and not known:
+            raise UnknownNameError(f"unknown option of {name}: {key}", hint="it takes no options")
+        if key not in known:
+            raise UnknownNameError.among(f"option of {name}", key, known)
+
+
+def integer_option(options: Mapping[str, str], key: str, default: int, *, least: int = 1) -> int:
+    """The option `key` as an integer of at least `least`. FormatError for any other text."""
+    text = options.get(key, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS) or int(text) < least:
+        message = f"{key}={text} is not an integer of at least {least}"
+        raise FormatError(message, hint=f"write {key}={max(default, least)}", code="ES-FORMAT-OPTION")
+    return int(text)
+
+
+def flag_option(options: Mapping[str, str], key: str) -> bool:
+    """The option `key`: "1" is True; "0" or a missing option is False."""
+    text = options.get(key, "0")
+    if text not in ("0", "1"):
+        raise FormatError(f"{key}={text} is neither 0 nor 1", hint=f"write {key}=1", code="ES-FORMAT-OPTION")
+    return text == "1"
+
+
+def rate_option(options: Mapping[str, str], default: Fraction) -> Fraction:
+    """The option `fps` in frames per second: 25, 12.5 or 30000/1001."""
+    text = options.get("fps", str(default))
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1000:
+        hint = "write fps=25 or fps=30000/1001"
+        raise FormatError(f"fps={text} is not a frame rate", hint=hint, code="ES-FORMAT-OPTION")
+    return rate
