@@ -29,7 +29,7 @@ from edgeseg.calib.images import images_from
 from edgeseg.calib.quantize import Method, int8_from_ranges
 from edgeseg.calib.range import RangeTable
 from edgeseg.datasets import open_dataset
-from edgeseg.datasets.pairs import drawn
+from edgeseg.datasets.pairs import random_subset
 from edgeseg.engines import open_engine
 from edgeseg.engines.options import RunOptions
 from edgeseg.measure.load import LoadMeter
@@ -47,7 +47,7 @@ CORRECTIONS = {
 def results_of(model: str, engine: str, table: RangeTable, options: argparse.Namespace, folder: Path) -> list[Any]:
     """Every int8 form of one net on one engine, fp32 first."""
     onnx = artifact_from_onnx(folder / f"{model}.onnx")
-    images = drawn(images_from_dataset(open_dataset(options.held_out)), options.limit)
+    images = random_subset(images_from_dataset(open_dataset(options.held_out)), options.limit)
     classes = (len(onnx.spec.labels), onnx.spec.labels.ignore)
     with opened(onnx, engine, options) as base:
         masks = [base.segment(image.rgb()).labels for image in images]

@@ -1,7 +1,7 @@
-"""The one object that turns an image into a prediction; eval, stream, bench, autotune and users all call it.
+"""From an image to a prediction; eval, stream, bench, autotune and users all call `Segmenter`.
 
-Resize, normalise, infer, upsample and argmax may run in Python, in the graph or on a device: nothing above
-`Segmenter` knows. Below it lies a `Backend`, and a `Decoder` reads what that gives.
+Resize, normalise, infer, upsample and argmax may run in Python, in the graph or on a device; callers do not see the
+difference. A `Backend` runs the engine, and a `Decoder` interprets its outputs.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ Size = tuple[int, int]
 
 
 class PredictionFuture:
-    """A prediction that may still be computed. `result` waits for it, and gives the same object each time.
+    """A prediction that may still be in progress. `result` waits for it, and always returns the same object.
 
-    After `result`: `milliseconds` by stage, and `overlay` (H, W, 3) where a device drew one.
+    After `result`: `milliseconds` by stage, and `overlay` (H, W, 3) if a device drew one.
     """
 
     def __init__(self, finish: Callable[[PredictionFuture], Prediction]) -> None:
@@ -60,9 +60,9 @@ class PredictionFuture:
 
 
 class Segmenter:
-    """Segments images of any size. Threads may share one: their images are computed one after another.
+    """Segments images of any size. Threads may share it; their images are processed one after another.
 
-    decoder: reads the engine's outputs; that of the model's task unless given.
+    decoder: interprets the outputs of the engine; None for that of the model's task.
     """
 
     def __init__(self, artifact: Artifact, backend: Backend, decoder: Decoder | None = None) -> None:
@@ -71,34 +71,34 @@ class Segmenter:
         self._decoder = decoder or decoder_for(artifact.spec, artifact.output)
         self._fused = backend.fused(self._decoder)
         self._input = backend.inputs[0].name
-        self._fewest, self._batch = batch_of(artifact, backend)
+        self._min_batch, self._batch = batch_of(artifact, backend)
         self._recorder = LatencyRecorder(sync=backend.synchronize)
 
     @property
     def spec(self) -> ModelSpec:
-        """What the model is."""
+        """The spec of the model."""
         return self.artifact.spec
 
     @property
     def slots(self) -> int:
-        """How many images to submit before the first one's result is asked for, so that a device never waits."""
+        """How many images to submit before the first result is requested, so that a device never waits."""
         return self._fused.slots if self._fused else 1
 
     def segment(self, image: ImageLike, size: Size | str | None = None) -> SemanticMask:
         """The mask of one image: an (H, W, 3) uint8 rgb array of any size, a PIL image, or the path of a file.
 
-        size: (height, width) of the mask, or "WIDTHxHEIGHT"; the image's own unless given. From a graph that gives
-        logits each pixel is the exact bilinear upsampling's argmax; from one that gives a mask it is its nearest
-        neighbour. SizeError or DataError for what is not an image; MismatchError where the model's task is another one.
+        size: (height, width) of the mask, or "WIDTHxHEIGHT"; None for that of the image. Logits are upsampled by exact
+        bilinear interpolation before the argmax, masks by nearest neighbour. SizeError or DataError for an invalid
+        image; MismatchError for a model of another task.
         """
         return semantic_mask(self.predict(image, size))
 
     def predict(self, image: ImageLike, size: Size | str | None = None) -> Prediction:
-        """The prediction of one image, of the kind that the model's task has; else as `segment`."""
+        """The prediction of one image, of the type of the model's task; arguments as for `segment`."""
         return self.submit(image, size).result()
 
     def segment_batch(self, images: Sequence[ImageLike], size: Size | str | None = None) -> list[Prediction]:
-        """The predictions of several images, in order: in batches where the engine takes more than one at once."""
+        """The predictions of several images, in order; in batches if the engine supports them."""
         if self._batch == 1:
             return [self.predict(image, size) for image in images]
         rgbs = [rgb_from_image(image) for image in images]
@@ -108,24 +108,24 @@ class Segmenter:
     def submit(
         self, image: ImageLike | Frame, size: Size | str | None = None, *, overlay_opacity: float | None = None
     ) -> PredictionFuture:
-        """Begin with an image. On a CPU this does the work; on a device it returns at once.
+        """Start an image. On a CPU this computes the prediction; on a device it returns at once.
 
-        A frame's planes go to a device as they were decoded. overlay_opacity: the device also draws the overlay, which
-        is then in `PredictionFuture.overlay`; a CPU leaves that to `Prediction.render`.
+        A device gets the decoded planes of a frame. overlay_opacity: the device also draws the overlay, as
+        `PredictionFuture.overlay`; on a CPU, `Prediction.render` draws it.
         """
         frame = image if isinstance(image, Frame) else Frame.from_rgb(0, 0.0, rgb_from_image(image))
-        wanted = checked_size(size) if size is not None else frame.size
+        mask_size = checked_size(size) if size is not None else frame.size
         if self._fused is not None and isinstance(self._decoder, SemanticDecoder):
             style = None if overlay_opacity is None else OverlayStyle(self.spec.labels.palette, overlay_opacity)
             with self._lock:
-                begun = self._fused.begin(frame, InferenceRequest(wanted, self.spec.align_corners), style)
-            return PredictionFuture(partial(self._collect, begun, self._decoder))
-        future = PredictionFuture(partial(self._compute, frame.rgb(), wanted))
+                pending = self._fused.begin(frame, InferenceRequest(mask_size, self.spec.align_corners), style)
+            return PredictionFuture(partial(self._collect, pending, self._decoder))
+        future = PredictionFuture(partial(self._compute, frame.rgb(), mask_size))
         future.result()
         return future
 
     def latency(self) -> dict[str, Summary]:
-        """Milliseconds by stage since opening or `clear_latency`: "total", and unless all of it happens on a device
+        """Milliseconds by stage since opening or `clear_latency`: "total", and unless a device does everything
         "resize", "infer" and "upsample".
         """
         with self._lock:
@@ -137,17 +137,17 @@ class Segmenter:
             return self._recorder.samples(stage)
 
     def clear_latency(self) -> None:
-        """Forget the samples, as after a warm-up."""
+        """Discard the samples, for example after a warm-up."""
         with self._lock:
             self._recorder.clear()
 
     def warm_up(self) -> None:
-        """Segment one grey image, so that the first real one does not pay for compilation; leaves no sample."""
+        """Segment one grey image, so that compilation does not slow down the first real one; records no sample."""
         self.predict(np.full((self.spec.input.height, self.spec.input.width, 3), 128, np.uint8))
         self.clear_latency()
 
     def close(self) -> None:
-        """Free the engine; a closed segmenter cannot be used."""
+        """Free the engine. A closed segmenter cannot be used."""
         with self._lock:
             self._backend.close()
 
@@ -158,7 +158,7 @@ class Segmenter:
         self.close()
 
     def _compute(self, rgb: Rgb, size: Size, future: PredictionFuture) -> Prediction:
-        """Resize, infer and decode here and now."""
+        """Resize, infer and decode in this thread."""
         with self._lock:  # the outputs belong to the backend until its next call
             began = self._recorder.now()
             frame = resize_rgb(rgb, (self.spec.input.height, self.spec.input.width))
@@ -174,13 +174,13 @@ class Segmenter:
         return prediction
 
     def _infer(self, frames: list[Rgb]) -> Mapping[str, NDArray[Any]]:
-        """The outputs for frames of the input's size; an engine that takes no fewer gets the last one again."""
-        frames = frames + frames[-1:] * (self._fewest - len(frames))
+        """The outputs for frames of the input size; the last one is repeated up to the minimum batch."""
+        frames = frames + frames[-1:] * (self._min_batch - len(frames))
         return self._backend.infer({self._input: frames[0][None] if len(frames) == 1 else np.stack(frames)})
 
-    def _collect(self, begun: InferenceFuture, decoder: SemanticDecoder, future: PredictionFuture) -> Prediction:
-        """Wait for what a device has begun."""
-        result = begun.result()  # without the lock: other threads may begin images meanwhile
+    def _collect(self, pending: InferenceFuture, decoder: SemanticDecoder, future: PredictionFuture) -> Prediction:
+        """Wait for the result of a device."""
+        result = pending.result()  # without the lock: other threads may begin images meanwhile
         with self._lock:
             self._record(future, {"total": result.milliseconds})
         future.overlay = result.overlay
@@ -192,7 +192,7 @@ class Segmenter:
             self._recorder.add(stage, value)
 
     def _predict_batch(self, rgbs: Sequence[Rgb], size: Size | str | None) -> list[Prediction]:
-        """The predictions of as many images as one call takes."""
+        """The predictions of at most one batch."""
         side = (self.spec.input.height, self.spec.input.width)
         sizes = [checked_size(size) if size is not None else (rgb.shape[0], rgb.shape[1]) for rgb in rgbs]
         frames = [resize_rgb(rgb, side) for rgb in rgbs]
@@ -206,7 +206,7 @@ class Segmenter:
 
 
 def batch_of(artifact: Artifact, backend: Backend) -> tuple[int, int]:
-    """The fewest and the most images that the engine takes at once: as it was built, or as its input's shape says."""
+    """The minimum and maximum batch of the engine, from its input's shape or its build."""
     fixed = backend.inputs[0].shape[0]
     return (fixed, fixed) if fixed > 0 else artifact.build.batch
 
@@ -221,25 +221,25 @@ def checked_size(size: Any) -> Size:
     except (TypeError, ValueError):
         height = width = 0
     if height < 1 or width < 1:
-        raise SizeError(f"not the size of a mask: {size!r}", hint='pass (height, width), or "WIDTHxHEIGHT"')
+        raise SizeError(f"invalid mask size: {size!r}", hint='pass (height, width), or "WIDTHxHEIGHT"')
     return height, width
 
 
 def open_segmenter(
     path: str | Path, *, engine: str | None = None, device: str = "auto", threads: int | None = None
 ) -> Segmenter:
-    """Open the engine at `path`, verified against its sidecar; or an ONNX that carries a spec.
+    """Open an engine, verified against its sidecar, or an ONNX with a spec.
 
-    engine: the one that opens a plain ONNX, the default one unless given; `Segmenter.artifact` names it then.
-    device: one that the engine lists here (edgeseg doctor); "auto" is the first of them. UnavailableError for one that
-    is not here. threads: of the engine on a CPU; all cores that this process may use unless given.
+    engine: for an ONNX without one; None for the default. `Segmenter.artifact` has its name.
+    device: one that `edgeseg doctor` lists for the engine; "auto" is the first of them. UnavailableError where this
+    machine lacks it. threads: of a CPU engine; None for all cores that this process may use.
     """
     artifact = Artifact.open(path)
     if not artifact.engine:
         artifact = dataclasses.replace(artifact, engine=engine or default_engine(for_onnx=True, device=device))
-    chosen = open_engine(artifact.engine)
-    backend = chosen.open(artifact, RunOptions(device, threads))
-    with chosen.named_failures(artifact.path):
+    opened = open_engine(artifact.engine)
+    backend = opened.open(artifact, RunOptions(device, threads))
+    with opened.named_failures(artifact.path):
         segmenter = Segmenter(artifact, backend)
         began = time.perf_counter()
         segmenter.warm_up()

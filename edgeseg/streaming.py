@@ -28,10 +28,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StreamReport:
-    """What a stream did. seconds: from the first frame's request to the last one's writing.
+    """The report of a stream. seconds: from the request of the first frame to the writing of the last one.
 
-    interrupted: ended by the stop token or by closing the window. losses: what the source could not give. dropped: how
-    many frames of a live source came while an earlier one was computed, and gave their place to a newer one.
+    interrupted: ended by the stop token or by closing the window. losses: what the source could not deliver. dropped:
+    frames of a live source that a newer one replaced while the model computed.
     """
 
     frames: int
@@ -49,7 +49,7 @@ class StreamReport:
 
     @property
     def fps(self) -> float:
-        """Frames a second from source to sinks, no stage left out."""
+        """Frames per second from source to sinks, with all stages."""
         return self.frames / self.seconds if self.seconds > 0 else 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,29 +68,29 @@ class StreamReport:
         }
 
 
-def predicted(
+def inference_stage(
     segmenter: Segmenter, *, overlay_opacity: float | None = None
 ) -> Callable[[Iterator[Frame]], Generator[Result, None, None]]:
-    """The stage from frames to results; as many frames are under way as the segmenter has slots.
+    """The stage from frames to results, with as many frames in flight as the segmenter has slots.
 
-    overlay_opacity: a device that can draws the overlay, too.
+    overlay_opacity: a device with that ability also draws the overlay.
     """
 
     def stage(frames: Iterator[Frame]) -> Generator[Result, None, None]:
-        under_way: deque[PredictionFuture] = deque()
+        in_flight: deque[PredictionFuture] = deque()
 
         def begin(frame: Frame) -> None:
-            under_way.append(segmenter.submit(frame, overlay_opacity=overlay_opacity))
+            in_flight.append(segmenter.submit(frame, overlay_opacity=overlay_opacity))
 
         def finish(frame: Frame) -> Result:
-            future = under_way.popleft()
+            future = in_flight.popleft()
             prediction = future.result()
             return Result(frame, prediction, future.milliseconds, overlay=future.overlay)
 
         try:
             yield from overlapped(begin, finish, segmenter.slots)(frames)
         finally:
-            for future in under_way:  # the device is free again for the next stream
+            for future in in_flight:  # frees the device for the next stream
                 with contextlib.suppress(EdgeSegError):
                     future.result()
 
@@ -109,13 +109,13 @@ def stream(
     stop: threading.Event | None = None,
     progress: Progress = silent,
 ) -> StreamReport:
-    """Run until the source ends, `frames` have passed, `stop` is set or a window is closed.
+    """Run until the source ends, `frames` frames are written, `stop` is set or the user closes a window.
 
-    Of a recording every frame counts. Of a live source the newest one does: where the model is slower than the camera,
-    frames are dropped, and the lag does not grow.
+    Every frame of a recording is processed. Of a live source the newest frame is: where the model is slower than the
+    camera, frames are dropped, and the lag does not grow.
     legend: draw the class colours with their names onto overlays.
-    on_result: called with each result that was written; it has an overlay where a sink wants one. The sinks are left
-    open: close them to finish their files. A segmenter may serve several streams, each in a thread of its own.
+    on_result: called with each written result, which has an overlay if a sink wants one. The sinks stay open: close
+    them to finish their files. Several streams may share a segmenter, each in its own thread.
     """
     sinks = [sinks] if isinstance(sinks, FrameSink) else list(sinks)
     recorder, meter, began = LatencyRecorder(), LoadMeter(), time.perf_counter()
@@ -123,11 +123,11 @@ def stream(
     count, wants_more, first, last = 0, True, 0, 0
     info = source.info
     logger.info("%s: %s, %dx%d at %.4g fps", info.name, source.kind, info.width, info.height, info.fps)
-    logger.info("to %s, %d frames under way", ", ".join(sink.name for sink in sinks) or "nothing", segmenter.slots)
+    logger.info("to %s, %d frames in flight", ", ".join(sink.name for sink in sinks) or "nothing", segmenter.slots)
     results = pipe(source, *stages_of(source.kind, segmenter, sinks, frames, opacity, legend, stop))
     try:
         for result in results:
-            wants_more = written(result, sinks)
+            wants_more = write_result(result, sinks)
             last = result.frame.sequence
             first = first if count else last
             count += 1
@@ -160,27 +160,27 @@ def stages_of(
     legend: bool,
     stop: threading.Event | None,
 ) -> list[Stage[Any, Any]]:
-    """What lies between source and sinks: decoding and inference in a thread each, rendering in the caller's."""
-    drawn, live = any(sink.wants != "prediction" for sink in sinks), kind == "live"
-    decode, outward = prefetched(stop, newest=live), prefetched(stop, patience=2 * LEAVE_SECONDS)
-    infer = predicted(segmenter, overlay_opacity=opacity if drawn else None)
+    """The stages between source and sinks: decoding and inference in one thread each, rendering in the caller's."""
+    renders, live = any(sink.wants != "prediction" for sink in sinks), kind == "live"
+    decode, output = prefetched(stop, newest=live), prefetched(stop, patience=2 * LEAVE_SECONDS)
+    infer = inference_stage(segmenter, overlay_opacity=opacity if renders else None)
     end: list[Stage[Any, Any]] = [limit(frames)] if frames is not None else []
-    # No more than `frames` of a recording are read; of a camera those count that were not dropped.
-    stages = [decode, infer, *end, outward] if live else [*end, decode, infer, outward]
+    # A recording is read only up to `frames`; of a camera, dropped frames do not count.
+    stages = [decode, infer, *end, output] if live else [*end, decode, infer, output]
     class_legend = Legend(segmenter.spec.labels.colors()) if legend else None
-    return [*stages, rendered(opacity, class_legend)] if drawn else stages
+    return [*stages, rendered(opacity, class_legend)] if renders else stages
 
 
 def prefetched(
     stop: threading.Event | None, patience: float = LEAVE_SECONDS, *, newest: bool = False
 ) -> Stage[Any, Any]:
-    """The `prefetch` stage with the stream's stop token; one behind another has more patience than that."""
+    """The `prefetch` stage with the stream's stop token; a later one needs more patience than an earlier one."""
     depth = 1 if newest else 2
     return lambda items: prefetch(items, depth, newest=newest, stop=stop, patience=patience)
 
 
-def written(result: Result, sinks: Sequence[FrameSink]) -> bool:
-    """Give `result` to each sink; whether all of them want more."""
+def write_result(result: Result, sinks: Sequence[FrameSink]) -> bool:
+    """Write `result` to each sink; False ends the stream."""
     wants_more = True
     for sink in sinks:
         try:

@@ -15,7 +15,7 @@ from edgeseg.calib.images import images_from
 from edgeseg.check_images import check_images
 from edgeseg.datasets import open_dataset
 from edgeseg.datasets.matching import ClassMatch, match_classes
-from edgeseg.datasets.pairs import drawn
+from edgeseg.datasets.pairs import random_subset
 from edgeseg.engines.backend import Array
 from edgeseg.errors import DataError
 from edgeseg.pixels.resize import resize_rgb
@@ -84,7 +84,7 @@ def labelled_evaluation_set(spec: ModelSpec, data: str, images: str | Path | Non
     dataset = open_dataset(data)
     match = match_classes(spec.labels, dataset, spec.name)
     classes = (len(dataset.labels), dataset.labels.ignore)
-    labelled = drawn(images_from_dataset(dataset), MAX_LABELLED + SEARCH_IMAGES)
+    labelled = random_subset(images_from_dataset(dataset), MAX_LABELLED + SEARCH_IMAGES)
     size = (spec.input.height, spec.input.width)
     if images is None or limit == 0:
         step = max(2, len(labelled) // SEARCH_IMAGES)

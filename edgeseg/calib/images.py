@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgeseg.calib.warnings import small_images
 from edgeseg.datasets import DATASETS, open_dataset
-from edgeseg.datasets.pairs import drawn
+from edgeseg.datasets.pairs import random_subset
 from edgeseg.errors import DataError
 from edgeseg.files import existing_folder
 from edgeseg.image import IMAGE_ENDINGS, rgb_from_file
@@ -53,15 +53,15 @@ def images_from(source: str | Path, spec: ModelSpec, limit: int | None = None, s
 
     limit: select at most that many by `seed`, always the same ones; None for all. DataError where there are no images.
     """
-    return CalibrationImages(drawn(image_readers(source), limit, seed), spec)
+    return CalibrationImages(random_subset(image_readers(source), limit, seed), spec)
 
 
 def other_images(source: str | Path, spec: ModelSpec, taken: int, limit: int, seed: int = 0) -> CalibrationImages:
     """At most `limit` of the images that `images_from` with a limit of `taken` leaves out; possibly none."""
     readers = image_readers(source)
-    used = set(drawn(range(len(readers)), taken, seed))
+    used = set(random_subset(range(len(readers)), taken, seed))
     others = [read for index, read in enumerate(readers) if index not in used]
-    return CalibrationImages(drawn(others, limit, seed), spec)
+    return CalibrationImages(random_subset(others, limit, seed), spec)
 
 
 def image_readers(source: str | Path) -> list[Callable[[], Rgb]]:

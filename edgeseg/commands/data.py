@@ -47,11 +47,11 @@ def command(
     from edgeseg.commands.terminal import print_json, shown_progress, wrote
     from edgeseg.datasets import open_dataset
     from edgeseg.datasets.digest import dataset_sha256
-    from edgeseg.datasets.pairs import drawn
+    from edgeseg.datasets.pairs import random_subset
     from edgeseg.datasets.survey import survey_dataset
 
     dataset = open_dataset(uri)
-    samples = drawn(dataset.samples, limit)
+    samples = random_subset(dataset.samples, limit)
     with shown_progress() as progress:
         survey = survey_dataset(dataset, samples, progress=progress)
         sha256 = dataset_sha256(dataset, progress=progress) if len(samples) == len(dataset) else None
@@ -60,7 +60,7 @@ def command(
     else:
         print_survey(dataset.name, len(dataset), survey, sha256)
     if output is not None and survey.readable:
-        write_sheet(output, drawn(survey.readable, SHEET_ROWS * columns), survey.labels, columns)
+        write_sheet(output, random_subset(survey.readable, SHEET_ROWS * columns), survey.labels, columns)
         wrote(output)
     survey.problems.check(dataset.name)
     wrote(None, f"edgeseg eval MODEL --data {shlex.quote(uri)}")

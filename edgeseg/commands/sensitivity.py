@@ -127,9 +127,9 @@ def request_from_options(
 
 def with_fewer_images(evaluation_set: EvaluationSet, count: int) -> EvaluationSet:
     """`evaluation_set` with `count` images, selected by seed."""
-    from edgeseg.datasets.pairs import drawn
+    from edgeseg.datasets.pairs import random_subset
 
-    return dataclasses.replace(evaluation_set, images=drawn(evaluation_set.images, count))
+    return dataclasses.replace(evaluation_set, images=random_subset(evaluation_set.images, count))
 
 
 def measure(study: Sensitivity, effects: Effects, progress: Progress) -> None:

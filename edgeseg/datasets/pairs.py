@@ -139,10 +139,10 @@ def subset(items: Sequence[T], options: Mapping[str, str]) -> list[T]:
         message = f"seed={seed} has no effect without limit"
         raise DataError(message, hint=f"write limit=50&seed={seed}", code="ES-MISMATCH-OPTIONS")
     count = integer_option(options, "limit", 50) if limit else None
-    return drawn(items, count, integer_option(options, "seed", 0, least=0) if seed else 0)
+    return random_subset(items, count, integer_option(options, "seed", 0, least=0) if seed else 0)
 
 
-def drawn(items: Sequence[T], limit: int | None, seed: int = 0) -> list[T]:
+def random_subset(items: Sequence[T], limit: int | None, seed: int = 0) -> list[T]:
     """`limit` random `items` in their order; all of them where there are no more, or for None."""
     if limit is None or limit >= len(items):
         return list(items)

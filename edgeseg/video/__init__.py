@@ -1,4 +1,4 @@
-"""Frames in, frames out: sources, sinks and the stages between them. These tables list them; nothing is imported.
+"""Sources, sinks and the stages between them. These tables import nothing.
 
 A source module ends in `source_from_address(address) -> FrameSource`, a sink module in
 `sink_from_address(address, info) -> FrameSink`.

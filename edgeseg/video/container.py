@@ -12,7 +12,7 @@ import av
 from edgeseg.errors import FileProblem, FormatError
 from edgeseg.files import existing_file
 from edgeseg.video.address import Address
-from edgeseg.video.failure import Failure, words_of
+from edgeseg.video.failure import Failure, message_of
 
 VIDEO_HINT = "name a video file (.mp4, .mkv, .avi, .mov, .webm), a folder of images or a camera"
 
@@ -41,7 +41,7 @@ def _open_file(place: str) -> Any:
     except av.error.InvalidDataError as problem:
         raise _not_a_video(path) from problem
     except (av.FFmpegError, OSError) as problem:
-        raise FileProblem(f"cannot open {path}: {words_of(problem)}", hint="check the path") from problem
+        raise FileProblem(f"cannot open {path}: {message_of(problem)}", hint="check the path") from problem
 
 
 def _not_a_video(path: Path) -> FormatError:

@@ -1,4 +1,4 @@
-"""One picture of a video: what every source gives and every sink takes."""
+"""A frame: the data that sources produce."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Pixels = NDArray[np.uint8]
 
 
 class Frame:
-    """One picture: upright, with square pixels, made into RGB when it is first asked for.
+    """One image of a video, upright and with square pixels; converted to RGB on the first request.
 
-    Made by one thread and handed to the next. Two threads that ask for `rgb` at once get equal pixels, computed twice.
+    Two threads that call `rgb` at the same time get equal pixels, computed twice.
     """
 
     def __init__(
@@ -33,14 +33,14 @@ class Frame:
         sequence: int | None = None,
         name: str = "",
     ) -> None:
-        """A frame whose pixels `rgb` makes, at the latest when they are asked for.
+        """A frame whose pixels `rgb` makes on the first request.
 
-        index: 0 for the first frame that a source gives. pts_seconds: when it is to be shown, on the source's own
-        clock. captured_at: when it arrived, by `time.monotonic()`; None for a recording. sequence: the source's own
-        count, in which a gap shows frames that were dropped; the index unless given. name: of the image file, if any.
+        index: 0 for the first frame of a source. pts_seconds: presentation time on the source's clock. captured_at:
+        arrival time by `time.monotonic()`; None for a recording. sequence: the source's count, where a gap shows
+        dropped frames; None for the index. name: of the image file, if any.
         """
         if index < 0 or not math.isfinite(pts_seconds):
-            raise ValueError(f"a frame needs an index from 0 and a finite time, not {index} and {pts_seconds}")
+            raise ValueError(f"a frame needs an index of at least 0 and a finite time, not {index} and {pts_seconds}")
         if width < 1 or height < 1:
             raise SizeError(f"a frame of {width}x{height} pixels", hint="give at least 1x1")
         self.index = index
@@ -65,9 +65,9 @@ class Frame:
         sequence: int | None = None,
         name: str = "",
     ) -> Frame:
-        """A frame of an (H, W, 3) uint8 array, which it keeps uncopied where it is contiguous: do not write to it."""
+        """A frame of an (H, W, 3) uint8 array. A contiguous array is not copied: do not write to it."""
         if rgb.ndim != 3:
-            raise SizeError(f"a frame has the shape (H, W, 3), not {rgb.shape}", hint="give one RGB picture")
+            raise SizeError(f"a frame has the shape (H, W, 3), not {rgb.shape}", hint="pass one RGB image")
         height, width = rgb.shape[:2]
         frame = cls(
             index, pts_seconds, width, height, rgb=lambda: rgb, captured_at=captured_at, sequence=sequence, name=name
@@ -81,24 +81,24 @@ class Frame:
         return self.height, self.width
 
     def rgb(self) -> Pixels:
-        """(H, W, 3) uint8, C-contiguous and read-only: the frame keeps it. Copy it to draw on it."""
+        """(H, W, 3) uint8, C-contiguous and read-only, because the frame keeps it. Copy it to draw on it."""
         if self._rgb is None:
             self._rgb = _checked(self._make_rgb(), (self.height, self.width, 3), "RGB of a frame")
         return self._rgb
 
     def planes(self) -> Planes | None:
-        """The picture as decoded; None where the source has none of the same geometry (PNG, 10 bit, turned, RGB)."""
+        """The decoded YUV planes; None where there are none with the same geometry (PNG, 10 bit, rotated, RGB)."""
         return self._make_planes() if self._make_planes else None
 
     def __repr__(self) -> str:
         return f"Frame({self.index}, {self.pts_seconds:.3f} s, {self.width}x{self.height})"
 
 
-def _checked(pixels: Pixels, shape: tuple[int, ...], what: str) -> Pixels:
+def _checked(pixels: Pixels, shape: tuple[int, ...], name: str) -> Pixels:
     """`pixels`, contiguous and read-only. SizeError unless they are uint8 of `shape`."""
     if pixels.shape != shape or pixels.dtype != np.uint8:
         raise SizeError(
-            f"{what}: expected uint8 {shape}, got {pixels.dtype} {pixels.shape}", hint=f"convert it to uint8 {shape}"
+            f"{name}: expected uint8 {shape}, got {pixels.dtype} {pixels.shape}", hint=f"convert it to uint8 {shape}"
         )
     view: Pixels = np.ascontiguousarray(pixels).view()
     view.flags.writeable = False

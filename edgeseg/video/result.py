@@ -1,4 +1,4 @@
-"""What flows from inference to sinks and callbacks: a frame with what the model says of it."""
+"""The data that sinks and callbacks receive: a frame with its prediction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgeseg.video.frame import Frame, Pixels
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A frame, its prediction, and what was measured on the way.
+    """A frame, its prediction and the times of the stages.
 
     milliseconds: by stage, "total" from submission to the prediction in host memory. stale: the prediction is that of
     an earlier frame. overlay: (H, W, 3) uint8 rgb, the prediction over the frame; None until it is rendered.
@@ -29,7 +29,7 @@ class Result:
 def rendered(
     opacity: float, legend: Legend | None = None
 ) -> Callable[[Iterator[Result]], Generator[Result, None, None]]:
-    """The stage that draws each prediction over its frame, unless a device has drawn it, and the legend on top."""
+    """The stage that renders each prediction, unless a device has done it, and then the legend."""
 
     def stage(results: Iterator[Result]) -> Generator[Result, None, None]:
         for result in results:

@@ -1,4 +1,4 @@
-"""Folders of images as sinks: one overlay, or one label image, for each frame."""
+"""Image files as sinks: one overlay or one label image per frame."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ MASK_ENDINGS = (".png",)  # lossless, with a palette
 
 
 class ImagesSink(FrameSink):
-    """Writes each overlay to a file of its own.
+    """Writes each overlay to its own file.
 
-    place: a folder, in which a file is called as the image that the frame came from, else by the frame's index; or a
-    path with a number in its name (`out/%06d.jpg`); or the path of one image.
+    place: a folder, where files have the name of the input image, else the frame's index; or a path with a number in
+    its name (`out/%06d.jpg`); or the path of one image.
     """
 
     def __init__(self, place: Path, *, is_folder: bool) -> None:
@@ -36,11 +36,11 @@ class ImagesSink(FrameSink):
     def would_overwrite(self) -> list[Path]:
         """The images of the folder, or those that the pattern names."""
         if self._is_folder:
-            there = self._place.iterdir() if self._place.is_dir() else iter(())
-            return sorted(path for path in there if path.suffix.lower() in IMAGE_ENDINGS)
+            entries = self._place.iterdir() if self._place.is_dir() else iter(())
+            return sorted(path for path in entries if path.suffix.lower() in IMAGE_ENDINGS)
         name = re.compile(NUMBER.sub(r"\\d+", re.escape(self._place.name)))
-        there = self._place.parent.iterdir() if self._place.parent.is_dir() else iter(())
-        return sorted(path for path in there if name.fullmatch(path.name))
+        entries = self._place.parent.iterdir() if self._place.parent.is_dir() else iter(())
+        return sorted(path for path in entries if name.fullmatch(path.name))
 
     def files(self) -> tuple[Path, ...]:
         """The folder, or the one image."""
@@ -61,7 +61,7 @@ class ImagesSink(FrameSink):
             partial.write_bytes(data.tobytes())
 
     def _path(self, frame: Frame) -> Path:
-        """Where the image of `frame` goes: never onto an image of this run."""
+        """The file for `frame`; never one that this run has written."""
         if not self._is_folder:
             return self._place.with_name(NUMBER.sub(lambda number: number[0] % frame.index, self._place.name))
         path = self._place / f"{Path(frame.name).stem if frame.name else f'{frame.index:06d}'}.png"
@@ -69,7 +69,7 @@ class ImagesSink(FrameSink):
 
 
 class MasksSink(ImagesSink):
-    """Writes each prediction as a label image: of a semantic mask a PNG of class ids with the palette."""
+    """Writes each prediction as a label image: for a semantic mask a PNG of class ids with the palette."""
 
     wants: ClassVar[Wants] = "prediction"
 
@@ -78,7 +78,7 @@ class MasksSink(ImagesSink):
 
 
 def sink_from_address(address: Address, info: SourceInfo | None) -> ImagesSink:
-    """A folder, a pattern such as `out/%06d.jpg`, or one image for a source of one frame; it takes no options."""
+    """A folder, a pattern such as `out/%06d.jpg`, or one image for a source of one frame; without options."""
     address.check_options([])
     path = Path(address.place)
     is_folder = path.is_dir() or not path.suffix or address.place.endswith(("/", "\\"))

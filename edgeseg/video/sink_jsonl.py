@@ -1,4 +1,4 @@
-"""JSON lines as a sink: one line for each frame, with what the model says of it."""
+"""JSON lines as a sink: one line per frame, with its prediction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgeseg.video.source import SourceInfo
 
 
 class JsonLinesSink(FrameSink):
-    """Writes one JSON object a line, at once, so that another program can follow the file.
+    """Writes one JSON object per line and flushes it, so that another program can follow the file.
 
     Keys: `index`, `sequence`, `pts_seconds`, `name` of the frame, `stale`, `ms` (submission to prediction), and those
     of `Prediction.to_dict`: for a semantic mask `task`, `size` [H, W], `shares` and COCO's run lengths `rle`, by class.
@@ -50,7 +50,7 @@ class JsonLinesSink(FrameSink):
         return True
 
     def close(self) -> None:
-        """Close the file. What a full disk did not take was said by `write`."""
+        """Close the file; `write` has already reported a full disk."""
         file, self._file = self._file, None
         if file is not None:
             with contextlib.suppress(OSError):
@@ -58,7 +58,7 @@ class JsonLinesSink(FrameSink):
 
 
 def sink_from_address(address: Address, info: SourceInfo | None) -> JsonLinesSink:
-    """`out.jsonl`; it takes no options."""
+    """`out.jsonl`, without options."""
     address.check_options([])
     path = Path(address.place)
     if path.is_dir():

@@ -1,4 +1,4 @@
-"""The sink that throws results away: for measuring what comes before it."""
+"""A sink that discards results, for measurements of the other stages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgeseg.video.source import SourceInfo
 
 
 class NothingSink(FrameSink):
-    """Counts results; no overlay is made for it."""
+    """Counts results; it needs no overlay."""
 
     wants: ClassVar[Wants] = "prediction"
 
@@ -20,6 +20,6 @@ class NothingSink(FrameSink):
 
 
 def sink_from_address(address: Address, info: SourceInfo | None) -> NothingSink:
-    """`null`; it takes no options."""
+    """`null`, without options."""
     address.check_options([])
     return NothingSink("null")

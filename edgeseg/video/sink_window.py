@@ -22,7 +22,7 @@ HINT = "write to a file: -o out.mp4"
 
 
 class WindowSink(FrameSink):
-    """Shows each overlay as soon as it comes. q, Esc and closing the window end the stream."""
+    """Shows each overlay. q, Esc and closing the window end the stream."""
 
     def __init__(self) -> None:
         super().__init__("window")
@@ -46,11 +46,11 @@ class WindowSink(FrameSink):
 
 
 def check_window() -> None:
-    """UnavailableError where no window can be opened. OpenCV would end the whole process: a child of it tries first."""
+    """UnavailableError where no window can be opened. A child process tries it, because OpenCV would end this one."""
     if re.search(r"GUI:\s+NONE", cv2.getBuildInformation()):
-        raise UnavailableError("this OpenCV was built without windows", hint=f"pip install opencv-python, or {HINT}")
+        raise UnavailableError("this OpenCV cannot open windows", hint=f"pip install opencv-python, or {HINT}")
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise UnavailableError("there is no screen: DISPLAY is not set", hint=HINT)
+        raise UnavailableError("no screen: DISPLAY is not set", hint=HINT)
     try:
         probe = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, timeout=20, check=False)
     except subprocess.TimeoutExpired:
@@ -60,7 +60,7 @@ def check_window() -> None:
 
 
 def sink_from_address(address: Address, info: SourceInfo | None) -> WindowSink:
-    """`window`; it takes no options."""
+    """`window`, without options."""
     address.check_options([])
     check_window()
     return WindowSink()

@@ -1,8 +1,8 @@
-"""What frames pass through on their way: passive generators, of which `prefetch` alone makes a thread.
+"""The stages of a stream: passive generators; only `prefetch` starts a thread.
 
     pipe(source, prefetch, overlapped(begin, finish, slots=2), prefetch)
 
-decodes in one thread, infers in a second one, and leaves the caller's for writing.
+decodes in one thread, infers in a second one and writes in the caller's.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from typing import Any, TypeAlias, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
-POLL_SECONDS = 0.1  # how soon a stop is noticed while a source is silent
-LEAVE_SECONDS = 3.0  # after a stop, how long a source may take over the item that it is making
+POLL_SECONDS = 0.1  # the delay of a stop while a source is silent
+LEAVE_SECONDS = 3.0  # after a stop, how long a source may take to finish its item
 Stage: TypeAlias = Callable[[Iterator[A]], Iterator[B]]
 
 
 @dataclass(frozen=True)
 class _End:
-    """The last thing in a queue; `error` where the producer failed."""
+    """The end of a queue. error: of the producer."""
 
     error: BaseException | None
 
 
 def pipe(source: Iterable[Any], *stages: Callable[[Iterator[Any]], Iterator[Any]]) -> Generator[Any, None, None]:
-    """`source` through each of the `stages`. Closing it early closes every stage, the last one first."""
-    line: list[Iterator[Any]] = [iter(source)]
+    """Chain `stages` after `source`. Closing the result closes every stage, the last one first."""
+    iterators: list[Iterator[Any]] = [iter(source)]
     for stage in stages:
-        line.append(stage(line[-1]))
-    return _passed_on(line)
+        iterators.append(stage(iterators[-1]))
+    return _chained(iterators)
 
 
 class Ahead(Iterator[A]):
-    """Items that a thread makes ahead, from the first `next` to `close`."""
+    """Items that a thread produces ahead, from the first `next` to `close`."""
 
     def __init__(
         self, items: Iterator[A], depth: int, newest: bool, stop: threading.Event | None, patience: float
@@ -50,11 +50,11 @@ class Ahead(Iterator[A]):
         return next(self._items)
 
     def is_ready(self) -> bool:
-        """Whether the next item, or the end, is there: `next` would not wait."""
+        """Whether `next` would return without waiting."""
         return not self._ready.empty()
 
     def close(self) -> None:
-        """Wait for the item that is being made; then the thread has ended and the items are closed."""
+        """Wait for the current item; then the thread has ended and the items are closed."""
         _close(self._items)
 
 
@@ -66,12 +66,12 @@ def prefetch(
     stop: threading.Event | None = None,
     patience: float = LEAVE_SECONDS,
 ) -> Ahead[A]:
-    """`items`, made ahead by a thread: at most `depth` wait, and one more is being made.
+    """`items`, produced ahead by a thread: at most `depth` items wait, while the thread produces the next one.
 
-    An error of `items` is raised here, behind the items that came before it. Leaving early waits for the item that is
-    being made; then the thread has ended and `items` is closed. stop: when it is set the items end, and a thread that
-    hangs in its item is left behind after `patience` seconds. newest: an item that nobody took in time gives its place
-    to the next one, so that what is taken is never old; else the thread waits.
+    An error of `items` is raised here, after the items before it. Closing early waits for the current item; then the
+    thread has ended and `items` is closed. stop: ends the items when it is set; a thread that hangs in an item is
+    abandoned after `patience` seconds. newest: a new item replaces one that still waits, so that consumers get the
+    newest; otherwise the thread waits.
     """
     if depth < 1:
         raise ValueError(f"prefetch needs a depth of at least 1, not {depth}")
@@ -81,20 +81,20 @@ def prefetch(
 def overlapped(
     begin: Callable[[A], object], finish: Callable[[A], B], slots: int
 ) -> Callable[[Iterator[A]], Generator[B, None, None]]:
-    """The stage that begins with items while up to `slots` are under way, and finishes them in their order.
+    """The stage that calls `begin` for up to `slots` items ahead, and `finish` in their order.
 
-    Where an item is not there yet, nothing waits for it: those under way are finished. An error of the items or of
-    `begin` is raised behind what was begun before it.
+    It never waits for an item while others are in flight: it finishes those. An error of the items or of `begin` is
+    raised after the items before it are finished.
     """
 
     def stage(items: Iterator[A]) -> Generator[B, None, None]:
-        under_way, end = deque[A](), None
+        in_flight, end = deque[A](), None
         try:
-            while end is None or under_way:
-                if end is None and (not under_way or (len(under_way) < slots and _is_ready(items))):
-                    end = _begun(items, begin, under_way)
+            while end is None or in_flight:
+                if end is None and (not in_flight or (len(in_flight) < slots and _is_ready(items))):
+                    end = _begun(items, begin, in_flight)
                 else:
-                    yield finish(under_way.popleft())
+                    yield finish(in_flight.popleft())
             if end.error is not None:
                 raise end.error
         finally:
@@ -104,7 +104,7 @@ def overlapped(
 
 
 def limit(count: int) -> Callable[[Iterator[A]], Generator[A, None, None]]:
-    """The stage that passes on the first `count` items, and asks for no more than these."""
+    """The stage that passes the first `count` items and requests no more."""
 
     def stage(items: Iterator[A]) -> Generator[A, None, None]:
         try:
@@ -119,15 +119,15 @@ def limit(count: int) -> Callable[[Iterator[A]], Generator[A, None, None]]:
     return stage
 
 
-def _passed_on(line: list[Iterator[Any]]) -> Generator[Any, None, None]:
+def _chained(iterators: list[Iterator[Any]]) -> Generator[Any, None, None]:
     with contextlib.ExitStack() as stages:
-        for items in line:
+        for items in iterators:
             stages.callback(_close, items)
-        yield from line[-1]
+        yield from iterators[-1]
 
 
-def _begun(items: Iterator[A], begin: Callable[[A], object], under_way: deque[A]) -> _End | None:
-    """Begin with the next item; the end where there is none or something failed."""
+def _begun(items: Iterator[A], begin: Callable[[A], object], in_flight: deque[A]) -> _End | None:
+    """Begin the next item; `_End` where there is none or an error occurs."""
     try:
         item = next(items)
         begin(item)
@@ -135,12 +135,12 @@ def _begun(items: Iterator[A], begin: Callable[[A], object], under_way: deque[A]
         return _End(None)
     except BaseException as problem:
         return _End(problem)
-    under_way.append(item)
+    in_flight.append(item)
     return None
 
 
 def _is_ready(items: Iterator[Any]) -> bool:
-    """Whether the next item is there; True for iterators that do not say, which make it when they are asked."""
+    """Whether the next item is available; True for iterators that make it on request."""
     is_ready = getattr(items, "is_ready", None)
     return is_ready is None or bool(is_ready())
 
@@ -149,14 +149,14 @@ def _prefetched(
     items: Iterator[A], ready: queue.Queue[A | _End], newest: bool, stop: threading.Event | None, patience: float
 ) -> Generator[A, None, None]:
     leaving = threading.Event()
-    # A daemon: a source that hangs for ever must not keep the process from ending.
+    # A daemon, so that a source that hangs does not keep the process alive.
     thread = threading.Thread(
         target=_produce, args=(items, ready, newest, leaving), name="edgeseg-prefetch", daemon=True
     )
     thread.start()
     item: A | _End | None = None
     try:
-        while not isinstance(item := _taken(ready, stop), _End):
+        while not isinstance(item := _next_ready(ready, stop), _End):
             if item is None:
                 return
             yield item
@@ -164,14 +164,14 @@ def _prefetched(
             raise item.error
     finally:
         leaving.set()
-        most = patience if stop is not None and stop.is_set() else None
+        timeout = patience if stop is not None and stop.is_set() else None
         with contextlib.suppress(queue.Empty):  # a source that hangs: its thread is a daemon
-            while not isinstance(item, _End):  # makes room for a producer that waits to put one
-                item = ready.get(timeout=most)
+            while not isinstance(item, _End):  # makes room for a producer that waits
+                item = ready.get(timeout=timeout)
             thread.join()
 
 
-def _taken(ready: queue.Queue[A | _End], stop: threading.Event | None) -> A | _End | None:
+def _next_ready(ready: queue.Queue[A | _End], stop: threading.Event | None) -> A | _End | None:
     """The next item; None once `stop` is set."""
     while stop is not None:
         if stop.is_set():
@@ -187,13 +187,13 @@ def _produce(items: Iterator[A], ready: queue.Queue[A | _End], newest: bool, lea
         try:
             for item in items:
                 if newest and ready.full():
-                    with contextlib.suppress(queue.Empty):  # it was taken in this very moment
+                    with contextlib.suppress(queue.Empty):  # the consumer took it meanwhile
                         ready.get_nowait()
                 ready.put(item)
                 if leaving.is_set():
                     break
         finally:
-            _close(items)  # in this thread: a generator can only be closed where it is not running
+            _close(items)  # in this thread, because a running generator cannot be closed
     except BaseException as problem:
         error = problem
     finally:
@@ -201,7 +201,7 @@ def _produce(items: Iterator[A], ready: queue.Queue[A | _End], newest: bool, lea
 
 
 def _close(items: Iterator[A]) -> None:
-    """Close a generator; other iterators have nothing to close. One that a left thread still runs closes there."""
+    """Close a generator; an abandoned thread closes its own."""
     close = getattr(items, "close", None)
     if close is not None and not getattr(items, "gi_running", False):
         close()

@@ -1,4 +1,4 @@
-"""Ground truth of a source that knows it, and the sink that holds predictions against it."""
+"""Sources with ground truth, and the sink that compares predictions with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgeseg.video.source import FrameSource
 
 @runtime_checkable
 class GroundTruthSource(Protocol):
-    """A source that knows the labels of its frames: ids of `classes`."""
+    """A source with labels for its frames: ids of `classes`."""
 
     classes: LabelSet
 
@@ -26,7 +26,7 @@ class GroundTruthSource(Protocol):
 
 
 class TruthSink(FrameSink):
-    """Counts the labels of each mask against those of the source. `confusion` has the figures."""
+    """Counts the labels of each mask by the true labels, in `confusion`."""
 
     wants: ClassVar[Wants] = "prediction"
 
@@ -41,7 +41,7 @@ class TruthSink(FrameSink):
 
 
 def truth_sinks(source: FrameSource, labels: LabelSet) -> list[TruthSink]:
-    """The sink that judges the masks of `source`, where that knows the labels of its frames in the model's classes."""
+    """A sink that evaluates the masks, if `source` has ground truth in the model's classes."""
     if isinstance(source, GroundTruthSource) and source.classes.names == labels.names:
         return [TruthSink(source, labels)]
     return []

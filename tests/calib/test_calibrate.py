@@ -16,7 +16,7 @@ from edgeseg.artifact import read_onnx, write_onnx
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.images import images_from
 from edgeseg.calib.range import RangeTable
-from edgeseg.datasets.pairs import drawn
+from edgeseg.datasets.pairs import random_subset
 from edgeseg.errors import DataError, FileProblem, FormatError, MismatchError, SizeError
 from edgeseg.graph.identity import tensor_ids
 from edgeseg.graph.probe import SAMPLE, sample_step
@@ -150,11 +150,11 @@ def test_images_come_at_the_input_size_in_rgb(tmp_path):
 
 def test_images_are_selected_by_seed_in_their_order():
     paths = [Path(f"{i:03}.png") for i in range(100)]
-    some = drawn(paths, 10)
-    assert some == drawn(paths, 10) == sorted(some)
+    some = random_subset(paths, 10)
+    assert some == random_subset(paths, 10) == sorted(some)
     assert len(set(some)) == 10
-    assert some != drawn(paths, 10, seed=1)
-    assert drawn(paths, 500) == drawn(paths, None) == paths
+    assert some != random_subset(paths, 10, seed=1)
+    assert random_subset(paths, 500) == random_subset(paths, None) == paths
 
 
 def test_an_empty_folder(tmp_path):
