@@ -170,7 +170,7 @@ def test_reasonable_images_are_taken(segmenter: Segmenter, tmp_path: Path) -> No
         (np.zeros((0, 5, 3), np.uint8), "ES-SIZE"),
         (np.zeros((5, 5), np.uint8), "ES-SIZE"),
         ([[[300, 0, 0]]], "ES-SIZE"),
-        ("no such.png", "ES-FILE"),
+        ("no such.png", "ES-FILE-MISSING"),
         (Path(__file__), "ES-FORMAT"),
     ],
 )

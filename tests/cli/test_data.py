@@ -68,16 +68,16 @@ def test_all_that_cannot_be_used_is_listed_together(run: Run) -> None:
     done = run("data", uri, "-o", "sheet.png")
     assert (done.code, done.err.count("error [")) == (2, 1)
     assert done.lines("error") == [
-        "camvid:?split=test: unusable pictures: 1 (0001TP_0); unusable label files: 1 (0001TP_1); "
+        "camvid:?split=test: unusable images: 1 (0001TP_0); unusable label files: 1 (0001TP_1); "
         "label files with unknown ids: 4 (0001TP_3 (ids 42, 77), 0001TP_4 (ids 42, 77), 0001TP_5 (ids 42, 77), ...); "
         "pairs that differ in size: 1 (0001TP_7)"
     ]
-    assert done.lines("hint")[0].startswith("replace them by whole JPEG or PNG files; save class ids as PNG")
+    assert done.lines("hint")[0].startswith("replace them with complete JPEG or PNG files; save class ids as PNG")
     assert "9, 2 of them usable" in done.out
     assert Path("sheet.png").exists()
-    told = run("data", uri, "--json")
-    assert told.code == 2
-    assert '"count": 4' in told.out
+    as_json = run("data", uri, "--json")
+    assert as_json.code == 2
+    assert '"count": 4' in as_json.out
 
 
 def test_problems_of_the_layout_are_two_lines(run: Run) -> None:
@@ -85,4 +85,4 @@ def test_problems_of_the_layout_are_two_lines(run: Run) -> None:
     next(Path("cs/gtFine").rglob("*labelIds.png")).unlink()
     done = run("data", uri)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 2)
-    assert "pictures without a label file: 1" in done.lines("error")[0]
+    assert "images without a label file: 1" in done.lines("error")[0]

@@ -243,8 +243,8 @@ def test_labels_are_not_for_weights_that_name_their_classes(tiny_weights: Path, 
 
 def test_a_model_is_named_once(run: Run) -> None:
     done = run("export", "bisenetv2-street", "--weights", "net.pth")
-    assert done.lines("error") == ["two models were named: bisenetv2-street and net.pth"]
-    assert done.lines("hint") == ["leave --weights out, or MODEL"]
+    assert done.code == 2
+    assert "bisenetv2-street and net.pth" in done.lines("error")[0]
 
 
 def test_an_unknown_checkpoint_says_some_of_its_keys(run: Run, tmp_path: Path) -> None:
@@ -253,7 +253,8 @@ def test_an_unknown_checkpoint_says_some_of_its_keys(run: Run, tmp_path: Path) -
         done = run(command, tmp_path / "mine.pth", "-o", tmp_path / "out")
         assert done.code == 2
         (error,) = done.lines("error")
-        assert error == f"nobody's checkpoint that edgeseg knows: {tmp_path}/mine.pth has 1 tensors such as stem.weight"
+        assert done.error_code == "ES-FORMAT-CHECKPOINT"
+        assert error.endswith(f"{tmp_path}/mine.pth has 1 tensors such as stem.weight")
         assert not (tmp_path / "out").exists()
 
 

@@ -125,7 +125,7 @@ def test_what_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(Path, "read_bytes", forbidden)
     with pytest.raises(FileProblem) as caught:
         open_source(tmp_path / "img1.png")
-    assert caught.value.code == "ES-FILE"
+    assert caught.value.code == "ES-FILE-READ"
     monkeypatch.setattr(Path, "iterdir", forbidden)
     with pytest.raises(FileProblem) as caught:
         open_source(tmp_path)
