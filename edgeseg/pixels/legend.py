@@ -92,8 +92,8 @@ def _scale(line: int) -> float:
 
 def _ascii(name: str) -> str:
     """`name` in the characters that cv2 can draw: accents are dropped, others become "?"."""
-    plain = unicodedata.normalize("NFKD", name.replace("ß", "ss"))
-    return "".join(c for c in plain if not unicodedata.combining(c)).encode("ascii", "replace").decode()
+    decomposed = unicodedata.normalize("NFKD", name.replace("ß", "ss"))
+    return "".join(c for c in decomposed if not unicodedata.combining(c)).encode("ascii", "replace").decode()
 
 
 def _thickness(line: int) -> int:
