@@ -124,8 +124,8 @@ def test_a_tensor_too_many_is_named(golden: str) -> None:
 
 @pytest.mark.parametrize("golden", GOLDENS)
 def test_half_a_checkpoint_is_refused(golden: str) -> None:
-    marks = recognised(keys_of(golden), path=golden).marks
-    half = {key: value for n, (key, value) in enumerate(shapes_of(golden).items()) if n % 2 or key in marks}
+    signature = recognised(keys_of(golden), path=golden).signature
+    half = {key: value for n, (key, value) in enumerate(shapes_of(golden).items()) if n % 2 or key in signature}
     with pytest.raises(EdgeSegError) as caught:
         load(half, golden)
     assert caught.value.hint

@@ -85,7 +85,7 @@ def test_saving_leaves_nothing_behind_where_it_fails(tmp_path: Path) -> None:
     mask = SemanticMask(np.zeros((2, 2), np.uint8), SPEC.labels)
     with pytest.raises(Exception) as caught:
         mask.save(tmp_path / "mask.png")
-    assert getattr(caught.value, "code", "") == "ES-FILE"
+    assert getattr(caught.value, "code", "") == "ES-FILE-KIND"
     assert [path.name for path in tmp_path.iterdir()] == ["mask.png"]
 
 
