@@ -25,7 +25,7 @@ from edgeseg.errors import DataError
 from edgeseg.metrics.confusion import ConfusionMatrix
 from edgeseg.predictions import semantic
 from edgeseg.segmenter import Segmenter
-from edgeseg.streaming import StreamReport, predicted, stream
+from edgeseg.streaming import StreamReport, inference_stage, stream
 from edgeseg.video.frame import Frame
 from edgeseg.video.result import Result
 from edgeseg.video.sink import open_sink
@@ -151,7 +151,7 @@ def test_ground_truth_gives_the_miou_of_one_confusion_matrix(segmenter: Segmente
 
 def test_frames_of_any_size_are_labelled_pixel_by_pixel(segmenter: Segmenter) -> None:
     large = np.random.default_rng(0).integers(0, 256, (90, 170, 3), dtype=np.uint8)
-    (result,) = predicted(segmenter)(iter([Frame.from_rgb(3, 0.5, large)]))
+    (result,) = inference_stage(segmenter)(iter([Frame.from_rgb(3, 0.5, large)]))
     mask = segmenter.segment(large)
     assert mask.labels.shape == (90, 170)
     assert np.array_equal(result.prediction.render(large, opacity=1.0), mask.palette[mask.labels])

@@ -12,7 +12,7 @@ from edgeseg.artifact import Artifact
 from edgeseg.engines import open_engine
 from edgeseg.pixels.planes import Planes
 from edgeseg.segmenter import Segmenter
-from edgeseg.streaming import predicted, stream
+from edgeseg.streaming import inference_stage, stream
 from edgeseg.video.frame import Frame
 from edgeseg.video.result import Result
 from edgeseg.video.sink import FrameSink
@@ -96,7 +96,7 @@ def figures(plan: Artifact, work: Work) -> Results:
 
 def pipelined_fps(segmenters: Sequence[Segmenter], work: Work) -> float:
     """Frames per second of all together; no image is under way before or after."""
-    lines = [predicted(each)(iter(Decoded())) for each in segmenters]
+    lines = [inference_stage(each)(iter(Decoded())) for each in segmenters]
     try:
         return fps_of_threads([partial(next, line) for line in lines], work)
     finally:

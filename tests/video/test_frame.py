@@ -61,5 +61,5 @@ def test_wrong_pixels_are_named(make, value: str) -> None:
 
 @pytest.mark.parametrize(("index", "pts_seconds"), [(-1, 0.0), (0, float("nan"))])
 def test_a_frame_needs_a_place_in_time(index: int, pts_seconds: float) -> None:
-    with pytest.raises(ValueError, match="a frame needs an index from 0 and a finite time"):
+    with pytest.raises(ValueError, match="index"):
         Frame(index, pts_seconds, 6, 4, rgb=lambda: RGB)

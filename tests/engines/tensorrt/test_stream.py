@@ -27,7 +27,7 @@ from edgeseg.pixels.planes import Planes
 from edgeseg.predictions import semantic
 from edgeseg.segmenter import PredictionFuture, Segmenter, open_segmenter
 from edgeseg.spec import Output
-from edgeseg.streaming import predicted, stream
+from edgeseg.streaming import inference_stage, stream
 from edgeseg.video.frame import Frame
 from edgeseg.video.geometry import Geometry
 from edgeseg.video.sink import open_sink
@@ -255,7 +255,7 @@ def test_two_images_are_under_way_and_one_on_a_cpu(
             return future
 
         monkeypatch.setattr(segmenter, "submit", submitted)
-        results = list(predicted(segmenter)(iter(Drawn(6))))
+        results = list(inference_stage(segmenter)(iter(Drawn(6))))
         assert [result.frame.index for result in results] == list(range(6))
         assert (max(under_way), under_way[-1]) == (slots, 0)
 
@@ -311,7 +311,7 @@ def test_a_device_with_memory_for_one_context_takes_one_image_at_a_time(
 ) -> None:
     fake.problems["context"] = "out of memory"
     np.testing.assert_array_equal(overlays(Drawn(6), device), overlays(Drawn(6), cpu))
-    results = predicted(device)(iter(Drawn(6)))
+    results = inference_stage(device)(iter(Drawn(6)))
     assert [result.frame.index for result in results] == list(range(6))
     assert device.slots == 1
     assert caplog.text.count("one image at a time") == 1
