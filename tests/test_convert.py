@@ -154,28 +154,28 @@ def refused(kind: type[EdgeSegError], message: str, hint: str, out: Path, model:
 def test_what_cannot_be_converted_is_refused_and_no_folder_is_made(images: Path, tmp_path: Path) -> None:
     out, source = tmp_path / "out", street_onnx(tmp_path).path
     int8 = Precision.INT8
-    refused(MismatchError, "int8 needs ranges", "--images FOLDER", out, source, precision=int8)
-    refused(MismatchError, "street.onnx was exported at 64x32", "export --size", out, source, size=(128, 64))
-    refused(FormatError, "int8.onnx is an engine", "float ONNX", out, int8_onnx(tmp_path).path)
-    refused(UnknownNameError, "unknown model: bisenet", "bisenetv2-", out, "bisenet")
-    refused(UnknownNameError, "unknown engine: openvin", "did you mean openvino?", out, source, engine="openvin")
+    refused(MismatchError, "street", "--images FOLDER", out, source, precision=int8)
+    refused(MismatchError, "64x32", "export --size", out, source, size=(128, 64))
+    refused(FormatError, "int8.onnx", "float ONNX", out, int8_onnx(tmp_path).path)
+    refused(UnknownNameError, "bisenet", "bisenetv2-", out, "bisenet")
+    refused(UnknownNameError, "openvin", "openvino", out, source, engine="openvin")
     refused(UnknownNameError, "onnxruntime", "fp32, int8", out, source, precision=Precision.BF16)
-    refused(FileProblem, "no such file", "check the path", out, tmp_path / "nothing.onnx")
-    refused(FileProblem, "no such folder", "check the path", out, source, images=tmp_path / "nothing")
+    refused(FileProblem, "nothing.onnx", "", out, tmp_path / "nothing.onnx")
+    refused(FileProblem, "nothing", "", out, source, images=tmp_path / "nothing")
     empty = tmp_path / "empty"
     empty.mkdir()
-    refused(DataError, f"no images in {empty}", "name a folder with images", out, source, images=empty)
+    refused(DataError, str(empty), "", out, source, images=empty)
 
 
 def test_a_table_of_another_model_is_refused(tmp_path: Path) -> None:
     other = ranges_from_images(float_onnx(tmp_path).path, frames(2)).write(tmp_path / "other.json")
     source = street_onnx(tmp_path).path
-    refused(MismatchError, "the range table is of small", "calibrate", tmp_path / "out", source, ranges=other)
+    refused(MismatchError, "small", "edgeseg calibrate", tmp_path / "out", source, ranges=other)
 
 
 def test_an_engine_is_no_model(tmp_path: Path) -> None:
     made = convert(street_onnx(tmp_path).path, engine="onnxruntime", out=tmp_path / "out")
-    with pytest.raises(FormatError, match="is an engine, which cannot be converted again"):
+    with pytest.raises(FormatError, match=made.engine.path.name):
         convert(made.engine.path, engine="onnxruntime", out=tmp_path / "out")
 
 
@@ -195,13 +195,11 @@ def test_a_size_that_does_not_fit_and_weights_of_another_family_are_refused(tiny
     from edgeseg.models import open_family
 
     out = tmp_path / "out"
-    refused(
-        SizeError, "tiny-bisenetv2 does not take 100x100", "use 96x96 or 128x128", out, tiny_weights, size=(100, 100)
-    )
+    refused(SizeError, "100x100", "96x96 or 128x128", out, tiny_weights, size=(100, 100))
     spec = small_spec("segformer")
     state = open_family("segformer").build(spec).state_dict()
     wrong = write_state(tmp_path / "wrong.safetensors", state, small_spec("bisenetv2"))
-    refused(MismatchError, "these weights are not of bisenetv2 light", "name the family", out, wrong)
+    refused(MismatchError, "bisenetv2 light", "", out, wrong)
 
 
 class Builds:
