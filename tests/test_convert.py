@@ -274,7 +274,7 @@ def test_a_plain_onnx_is_opened_with_the_engine_that_is_asked_for(tmp_path: Path
 def test_an_engine_that_reads_no_onnx_does_not_open_a_plain_one(tmp_path: Path) -> None:
     with pytest.raises(MismatchError) as caught:
         open_model(street_onnx(tmp_path).path, engine="tensorrt")
-    assert caught.value.code == "ES-MISMATCH"
+    assert caught.value.code == "ES-MISMATCH-ENGINE"
     assert "plain ONNX" in caught.value.message
     assert caught.value.hint.endswith(f"edgeseg convert {tmp_path / 'street.onnx'} --engine tensorrt")
     with pytest.raises(MismatchError) as caught:
@@ -299,7 +299,7 @@ def test_a_file_that_is_not_what_was_asked_for_is_refused(tmp_path: Path) -> Non
         assert segmenter.artifact == made.engine
 
 
-def test_an_interrupted_calibration_goes_on(images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_interrupted_calibration_resumes(images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def stop(task: str, done: int, total: int | None) -> None:
         if (task, done) == ("calibrate", 4):
             raise KeyboardInterrupt
@@ -312,7 +312,7 @@ def test_an_interrupted_calibration_goes_on(images: Path, tmp_path: Path, caplog
     assert names_in(tmp_path / "out") == ["street.ranges.json.partial"]
     with caplog.at_level("INFO"):
         made = convert(source, **options, out=tmp_path / "out")  # type: ignore[arg-type]
-    assert "goes on after 4 images" in caplog.text
+    assert "after 4 images" in caplog.text
     assert made.ranges is not None
     assert whole.ranges is not None
     assert made.ranges.read_bytes() == whole.ranges.read_bytes()
