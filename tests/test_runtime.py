@@ -7,11 +7,13 @@ import pkgutil
 
 import edgeseg
 
-# These parts need torch, an engine's own library, or a platform.
+# These parts need torch, Polygraphy, or the library of an engine.
 OPTIONAL = (
     "edgeseg.__main__",
     "edgeseg.commands.train",
+    "edgeseg.engines.divergence",
     "edgeseg.engines.pytorch",
+    "edgeseg.engines.quantization_error",
     "edgeseg.engines.tensorrt",
     "edgeseg.export",
     "edgeseg.models",
