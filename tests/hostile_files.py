@@ -54,11 +54,11 @@ def json_bytes(data: Any) -> bytes:
 
 def inspect(path: Path) -> None:
     from edgeseg.artifact import Artifact
-    from edgeseg.commands.inspect import described, flat, plain
+    from edgeseg.commands.inspect import described, flat, layers_json
     from edgeseg.inspection.source import inspect_artifact
 
     artifact = Artifact.open(path)
-    flat(described(artifact)), json.dumps(plain(inspect_artifact(artifact)))
+    flat(described(artifact)), json.dumps(layers_json(inspect_artifact(artifact)))
 
 
 def calibrate(path: Path) -> None:

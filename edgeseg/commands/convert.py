@@ -293,7 +293,7 @@ def row_from_candidate(candidate: Candidate) -> list[str]:
 
 def input_line(spec: ModelSpec) -> str:
     """How a checkpoint's images are preprocessed, for comparison with the training code."""
-    given, corners = spec.input, str(spec.align_corners).lower()
-    mean, std = (" ".join(f"{value:.4g}" for value in values) for values in (given.mean, given.std))
-    size = f"{given.width}x{given.height}"
-    return f"{len(spec.labels)} classes, {size} {given.color}, mean {mean}, std {std}, align_corners {corners}"
+    model_input, corners = spec.input, str(spec.align_corners).lower()
+    mean, std = (" ".join(f"{value:.4g}" for value in values) for values in (model_input.mean, model_input.std))
+    size = f"{model_input.width}x{model_input.height}"
+    return f"{len(spec.labels)} classes, {size} {model_input.color}, mean {mean}, std {std}, align_corners {corners}"

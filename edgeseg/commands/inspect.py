@@ -62,7 +62,7 @@ def command(
     if page:
         write_page(page, artifact, explored, (before.name, changed) if before and changed else None)
     if as_json:
-        print_json({**facts, **plain(explored), **({"difference": changed.to_dict()} if changed else {})})
+        print_json({**facts, **layers_json(explored), **({"difference": changed.to_dict()} if changed else {})})
     elif before and changed:
         print_difference(before, explored, changed)
     else:
@@ -122,7 +122,7 @@ def described(artifact: Artifact) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if value not in ("", {})}
 
 
-def plain(explored: InspectedEngine) -> dict[str, Any]:
+def layers_json(explored: InspectedEngine) -> dict[str, Any]:
     """The layers for --json: requested and obtained precision, and the plan where there is one."""
     from dataclasses import asdict
 

@@ -42,7 +42,7 @@ def command(
         int, typer.Option("--judge", metavar="N", min=8, help="Measure on N images, drawn at random.")
     ] = 64,
     layers: Annotated[bool, typer.Option("--layers", help="Measure every layer too; this is slow.")] = False,
-    flips: Annotated[
+    label_changes: Annotated[
         int,
         typer.Option(
             "--flips", metavar="N", min=0, help="Draw the changed pixels of the N images with the most changes."
@@ -84,8 +84,8 @@ def command(
                 interrupted = True
         name = f"{request.onnx.path.stem}.{engine}"
         paths = plots(output, name, study, effects)
-        if flips and not interrupted:
-            paths.append(label_change_sheet(output / f"{name}.flips.png", study, flips))
+        if label_changes and not interrupted:
+            paths.append(label_change_sheet(output / f"{name}.flips.png", study, label_changes))
     show(model, engine, study, effects, interrupted, as_json)
     for path in paths:
         wrote(path)

@@ -18,11 +18,11 @@ CALIBRATION_IMAGES = 100
 
 def tune(
     model: str, data: Sequence[tuple[str, float]], folder: Path | None, ranges: Path | None,
-    given: Mapping[str, Any], restart: bool, as_json: bool,
+    options: Mapping[str, Any], restart: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Export MODEL, tune it, and write NAME.onnx and NAME.ranges.json. given: the options that the user typed.
+    """Export MODEL, tune it, and write NAME.onnx and NAME.ranges.json. options: those that the user typed.
 
-    The ranges are those of the file `ranges`, those that come with a bundled model, or those of 100 pictures of the
+    The ranges are those of the file `ranges`, those that come with a bundled model, or those of 100 images of the
     first data set.
     """
     from edgeseg.calib.calibrate import ranges_from_images
@@ -34,14 +34,14 @@ def tune(
     from edgeseg.train.qat.finetune import check_not_overwritten, draw_for, finetune_int8
     from edgeseg.train.request import check_scale
 
-    for option in given:
+    for option in options:
         if option not in FIELDS:
             hint = f"leave it out; --qat takes {', '.join('--' + name.replace('_', '-') for name in FIELDS)}"
             message = f"--{option.replace('_', '-')} has no effect with --qat"
             raise MismatchError(message, hint=hint, code="ES-MISMATCH-OPTIONS")
-    if "minutes" in given and "steps" not in given:
-        given = {**given, "steps": 1_000_000}  # the minutes alone end it
-    config = QatConfig(data=tuple(data), **given)
+    if "minutes" in options and "steps" not in options:
+        options = {**options, "steps": 1_000_000}  # the minutes alone end it
+    config = QatConfig(data=tuple(data), **options)
     check_scale(config.scale)
     with tempfile.TemporaryDirectory() as scratch, shown_progress() as progress:
         onnx, _ = float_onnx(model, Path(scratch))
@@ -63,10 +63,10 @@ def tune(
             note(f"stopped; {same} resumes from {out / onnx.path.stem}.qat.pt")
             raise
     loss = sum(result.losses[-20:]) / max(1, len(result.losses[-20:]))
-    found = {"onnx": str(result.onnx.path), "ranges": str(result.ranges), "steps": result.steps,
+    result_row = {"onnx": str(result.onnx.path), "ranges": str(result.ranges), "steps": result.steps,
              "resumed": result.resumed, "seconds": round(result.seconds, 1), "loss": loss}  # fmt: skip
     if as_json:
-        print_json(found)
+        print_json(result_row)
     else:
         print_table(["model", "steps", "loss"], [[result.onnx.spec.name, result.steps, f"{loss:.4f}"]])
     wrote(result.ranges)

@@ -117,7 +117,9 @@ def quantised_names(model: ir.Model) -> set[str]:
 
 
 @pytest.mark.parametrize("net", [attention_net, pooled_net])
-@pytest.mark.parametrize("layout", [Layout(shape_only_ops=SHAPE_ONLY_OPS), Layout(tokens_last=True)], ids=str)
+@pytest.mark.parametrize(
+    "layout", [Layout(shape_only_ops=SHAPE_ONLY_OPS), Layout(tokens_last=True)], ids=["shape-only", "tokens-last"]
+)
 def test_moving_changes_no_number(net, layout):
     assert np.array_equal(run(lowered(net(), PLAIN)), run(lowered(net(), layout)))
 
