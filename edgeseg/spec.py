@@ -258,7 +258,7 @@ def is_byte(value: Any) -> bool:
 def checked_schema(data: Any, what: str) -> dict[str, Any]:
     """`data`, if it is a JSON object with a schema that this version reads."""
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
-        raise spec_error(f"this is not a {what}: it has no schema number", "make it again with edgeseg")
+        raise FormatError(f"this is not a {what}: it has no schema number", hint="make it again with edgeseg")
     if data["schema"] > SCHEMA:
         raise MismatchError(
             f"this {what} has schema {data['schema']}, and this version reads up to {SCHEMA}",

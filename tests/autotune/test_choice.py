@@ -299,7 +299,7 @@ def test_a_refusal_names_the_engine_that_keeps_the_labels(
         onnx.save(model, job.path)
         return written
 
-    monkeypatch.setattr("edgeseg.engines.verify.plain_is_available", lambda: False)  # it would find the very layer
+    monkeypatch.setattr("edgeseg.engines.verify.reference_is_available", lambda: False)  # it would find the very layer
     wrong = dataclasses.replace(real, name="wrong", write=spoilt, targets=("wrong",))
     monkeypatch.setattr("edgeseg.conversion.open_engine", lambda name: wrong)
     monkeypatch.setattr("edgeseg.autotune.choice.runnable_engines", lambda: [wrong, real])
@@ -309,10 +309,10 @@ def test_a_refusal_names_the_engine_that_keeps_the_labels(
         convert(source, engine="wrong", precision=Precision.INT8, ranges=table, out=tmp_path / "out")
     assert "onnxruntime keeps 9" in caught.value.hint
     assert "--engine onnxruntime" in caught.value.hint
-    monkeypatch.setattr("edgeseg.engines.verify.plain_is_available", lambda: True)
+    monkeypatch.setattr("edgeseg.engines.verify.reference_is_available", lambda: True)
     monkeypatch.setattr("edgeseg.engines.verify.agreement_with_source", lambda *_: Agreement())
     monkeypatch.setattr(
-        "edgeseg.engines.verify.loss_reasons", lambda *_: (f"; conv1 (Conv) is the first: {ROUNDING_ALONE}", "train")
+        "edgeseg.engines.verify.explain_labels", lambda *_: (f"; conv1 (Conv) is the first: {ROUNDING_ALONE}", "train")
     )
     with pytest.raises(AgreementError) as caught:
         convert(source, engine="wrong", precision=Precision.INT8, ranges=table, out=tmp_path / "out")

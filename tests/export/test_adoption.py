@@ -134,7 +134,7 @@ def test_another_colour_order_alone_turns_the_usual_numbers_round(theirs: Theirs
         (Statistics(mean=(0.5,) * 3), "ES-FORMAT"),
         (Statistics(std=(0.5,) * 3), "ES-FORMAT"),
         (Statistics(mean=(0.5,) * 3, std=(58.0,) * 3), "ES-FORMAT-SCALE"),
-        (Statistics(mean=(0.5,) * 3, std=(float("nan"),) * 3), "ES-FORMAT"),
+        (Statistics(mean=(0.5,) * 3, std=(float("nan"),) * 3), "ES-FORMAT-NUMBERS"),
         (Statistics(color="rbg"), "ES-NAME"),
     ],
 )

@@ -96,7 +96,7 @@ def test_a_layout_that_no_shape_tells_is_asked_for(tmp_path: Path) -> None:
         ({"normalize": None, "mean": (0.5,) * 3, "std": (0.0,) * 3}, "ES-FORMAT-NUMBERS", "(0.0, 0.0, 0.0)"),
         ({"normalize": None, "mean": (float("nan"),) * 3, "std": (0.5,) * 3}, "ES-FORMAT-NUMBERS", "(nan, nan, nan)"),
         ({"normalize": None, "color": "bgr"}, "ES-UNSTATED", "--mean B G R --std B G R"),
-        ({"name": "../out"}, "ES-FORMAT", "'../out'"),
+        ({"name": "../out"}, "ES-FORMAT-SPEC", "'../out'"),
     ],
 )
 def test_a_property_that_no_graph_states_is_asked_for(tmp_path: Path, stated: Any, code: str, detail: str) -> None:
