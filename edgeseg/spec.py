@@ -223,7 +223,9 @@ class ModelSpec:
     @classmethod
     def from_dict(cls, data: Any) -> ModelSpec:
         """Read `to_dict`'s data."""
-        fields = {key: value for key, value in checked_schema(data, "model spec").items() if key != "schema"}
+        fields = {
+            key: value for key, value in checked_schema(data, "model spec", "ES-FORMAT-SPEC").items() if key != "schema"
+        }
         try:
             inputs: dict[str, Any] = dict(fields.pop("input"))
             sides = {key: int(inputs[key]) for key in ("width", "height")}
@@ -255,10 +257,11 @@ def is_byte(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255
 
 
-def checked_schema(data: Any, what: str) -> dict[str, Any]:
+def checked_schema(data: Any, what: str, code: str = "ES-FORMAT") -> dict[str, Any]:
     """`data`, if it is a JSON object with a schema that this version reads."""
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
-        raise FormatError(f"this is not a {what}: it has no schema number", hint="make it again with edgeseg")
+        message = f"this is not a {what}: it has no schema number"
+        raise FormatError(message, hint="make it again with edgeseg", code=code)
     if data["schema"] > SCHEMA:
         raise MismatchError(
             f"this {what} has schema {data['schema']}, and this version reads up to {SCHEMA}",

@@ -52,7 +52,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "unknown option of a source": (("stream", "test://street?sed=1", ONNX), "ES-NAME", "sed", "seed"),
     "unknown ending of a sink": (("stream", STREET, ONNX, "-o", "out.mpg4"), "ES-NAME", ".mpg4", ".mp4"),
     "unknown data set": (("eval", ONNX, "--data", "camvd:x"), "ES-NAME", "camvd", "camvid"),
-    "no data set": (("eval", ONNX, "--data", "x"), "ES-NAME", "x", "NAME:x"),
+    "no data set": (("eval", ONNX, "--data", "x"), "ES-NAME", "x", "KIND:x"),
     "label ids out of range": (("eval", ONNX, "--data", "camvid:camvid"), "ES-DATA", "0001TP.png", "255"),
     "classes of another data set": (("eval", "small.onnx", "--data", "street:?frames=1"), "ES-MISMATCH", "small", ""),
     "an empty calibration folder": ((*CONVERT, "--images", "empty"), "ES-DATA", "empty", ""),
