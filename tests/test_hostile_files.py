@@ -181,7 +181,7 @@ def test_a_graph_whose_parts_do_not_belong_together(
     path = graph_with(tmp_path, what, value)
     with pytest.raises(FormatError) as problem:
         open_segmenter(path, engine="onnxruntime")
-    assert problem.value.code in ("ES-FORMAT", "ES-FORMAT-ONNX")
+    assert problem.value.code in ("ES-FORMAT", "ES-FORMAT-ONNX", "ES-RUN")
     refused(run, "stream", "test://street?size=64x48&frames=1", path, "--engine", "onnxruntime")
     assert {outcome(use, path) for use in (inspect, calibrate)} <= {OPENED, "ES-FORMAT", "ES-FORMAT-ONNX"}
     assert not [record for record in caplog.records if record.exc_info]  # shape inference logs its own traceback
@@ -225,7 +225,7 @@ def test_a_data_set_with_a_value_that_cannot_be(run: Run, key: str, value: Any, 
 def test_a_count_of_a_thousand_digits(run: Run) -> None:
     with pytest.raises(EdgeSegError) as problem:
         open_dataset("street:?frames=" + "9" * 5000)
-    assert problem.value.code == "ES-DATA"
+    assert problem.value.code == "ES-FORMAT-OPTION"
 
 
 def test_json_that_is_nested_without_end(run: Run, tmp_path: Path) -> None:
