@@ -1,6 +1,6 @@
 # make demo       install the package and run the main job
 # make test       install the test tools too, check the code, run the tests
-# make test-all   make test, then the rest: nightly tests, more Hypothesis examples, all tests of the runtime
+# make test-all   make test, then the rest: nightly tests, all tests of the runtime, more Hypothesis examples
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,11 +28,11 @@ test: $(TEST_STAMP)
 
 test-all: test
 	$(MAKE) test-rest
+	$(PYTEST) -m "hypothesis and not nightly" --hypothesis-profile=thorough $(PYTEST_ARGS)
 
-# What `make test` leaves out.
+# What `make test` leaves out and CI runs after it: the nightly tests, and all tests of the runtime.
 test-rest: bindings runtime-install
 	$(PYTEST) -m nightly $(PYTEST_ARGS)
-	$(PYTEST) -m "hypothesis and not nightly" --hypothesis-profile=thorough $(PYTEST_ARGS)
 	$(MAKE) runtime
 
 # All tests but those that run whole conversions or trainings.
