@@ -124,7 +124,7 @@ def test_the_video_that_is_read_is_never_overwritten(run: Run, model: str, extra
         if output == "link.mp4":
             Path(output).symlink_to(clip)
         done = run("stream", "clip.mp4", model, "-o", output, *extra)
-        assert (done.code, "which is read" in done.err) == (2, True)
+        assert (done.code, done.error_code) == (2, "ES-FILE-SAME")
     assert clip.read_bytes() == before
 
 
