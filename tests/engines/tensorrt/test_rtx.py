@@ -27,6 +27,7 @@ FLOAT = {  # the convolutions that an int8 plan computes in floating point: gate
     "icnet-camvid": ("classify",),
     "segformer-camvid": ("decoder.classify",),
 }
+QUICK = {("bisenetv2-street", Output.LOGITS), ("bisenetv2-camvid", Output.MASK)}
 FORMS = {"one": BuildOptions(), "one to four": BuildOptions(batch=(1, 2, 4), level=2, gpus=("8.6", "8.9"))}
 
 
@@ -38,9 +39,15 @@ def source(onnx: Artifact, precision: Precision, table: RangeTable) -> Artifact:
     return onnx if precision is Precision.FP32 else fp16_from_ranges(onnx.path, table, out=out)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("output", Output)
-@pytest.mark.parametrize("name", BUNDLED)
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        # one plan of each output belongs to every run; a plan takes half a minute and more
+        pytest.param(name, output, marks=pytest.mark.slow if (name, output) in QUICK else pytest.mark.nightly)
+        for name in BUNDLED
+        for output in Output
+    ],
+)
 def test_every_bundled_model_becomes_a_plan_of_the_precision_that_is_asked_for(
     name: str, output: Output, tmp_path: Path
 ) -> None:
