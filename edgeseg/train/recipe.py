@@ -86,7 +86,7 @@ def check_sizes(config: TrainConfig) -> None:
 
 
 def default_size(dataset: Dataset, family: str) -> tuple[int, int]:
-    """(height, width) that the family takes, near that of the first image; large images are halved first."""
+    """(height, width) that the family takes, near that of the first image; large images are first scaled to half."""
     height, width = dataset[0].rgb().shape[:2]
     while height * width > LARGE:
         height, width = height // 2, width // 2
