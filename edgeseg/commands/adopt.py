@@ -16,6 +16,7 @@ from edgeseg.commands.options import (
     UNTYPED,
     Json,
     Numbers,
+    option,
     size_or_none,
     three_or_none,
 )
@@ -35,98 +36,39 @@ EXAMPLES = """
 
 def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A segmentation ONNX of any training code.")],
-    color: Annotated[
-        str | None,
-        typer.Option(
-            "--input", metavar="rgb|bgr", help="Colour order of its input.", show_default="rgb", rich_help_panel=INPUT
-        ),
-    ] = None,
+    color: Annotated[str | None, option("--input rgb|bgr", "Colour order of its input.", INPUT, default="rgb")] = None,
     mean: Annotated[
         Numbers,
-        typer.Option(
-            "--mean",
-            metavar="R G B",
-            help="Input mean, for pixels of 0..1 or 0..255, in the order of --input.",
-            show_default=False,
-            rich_help_panel=INPUT,
+        option(
+            "--mean R G B", "Input mean, for pixels of 0..1 or 0..255, in the order of --input.", INPUT, default=False
         ),
     ] = UNTYPED,
     std: Annotated[
-        Numbers,
-        typer.Option(
-            "--std",
-            metavar="R G B",
-            help="Input standard deviation, as --mean.",
-            show_default=False,
-            rich_help_panel=INPUT,
-        ),
+        Numbers, option("--std R G B", "Input standard deviation, as --mean.", INPUT, default=False)
     ] = UNTYPED,
     normalize: Annotated[
         str | None,
-        typer.Option(
-            "--normalize",
-            metavar="NAME",
-            help="imagenet, unit, minus1to1 or none, in place of --mean and --std.",
-            rich_help_panel=INPUT,
-        ),
+        option("--normalize NAME", "imagenet, unit, minus1to1 or none, in place of --mean and --std.", INPUT),
     ] = None,
     labels: Annotated[
-        Path | None,
-        typer.Option(
-            "--labels",
-            metavar="FILE",
-            help="Class names, one per line, each with an optional colour.",
-            rich_help_panel=MODEL,
-        ),
+        Path | None, option("--labels FILE", "Class names, one per line, each with an optional colour.", MODEL)
     ] = None,
     outputs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--output",
-            metavar="NAME",
-            help="The output to keep; several of one class each are joined.",
-            rich_help_panel=MODEL,
-        ),
+        list[str] | None, option("--output NAME", "The output to keep; several of one class each are joined.", MODEL)
     ] = None,
     size: Annotated[
-        str | None,
-        typer.Option(
-            "--size",
-            metavar="WIDTHxHEIGHT",
-            help="Input size, needed where the file leaves it free.",
-            rich_help_panel=INPUT,
-        ),
+        str | None, option("--size WIDTHxHEIGHT", "Input size, needed where the file leaves it free.", INPUT)
     ] = None,
-    layout: Annotated[
-        str | None,
-        typer.Option("--layout", metavar="nchw|nhwc", help="Axis order of its input.", rich_help_panel=INPUT),
-    ] = None,
+    layout: Annotated[str | None, option("--layout nchw|nhwc", "Axis order of its input.", INPUT)] = None,
     align_corners: Annotated[
-        bool,
-        typer.Option("--align-corners", help="Upsample the logits with aligned corners.", rich_help_panel=MODEL),
+        bool, option("--align-corners", "Upsample the logits with aligned corners.", MODEL)
     ] = False,
-    name: Annotated[
-        str,
-        typer.Option(
-            "--name", metavar="TEXT", help="Name of the model.", show_default="that of FILE", rich_help_panel=MODEL
-        ),
-    ] = "",
-    licence: Annotated[
-        str, typer.Option("--licence", metavar="SPDX", help="Licence of the weights.", rich_help_panel=MODEL)
-    ] = "unknown",
+    name: Annotated[str, option("--name TEXT", "Name of the model.", MODEL, default="that of FILE")] = "",
+    licence: Annotated[str, option("--licence SPDX", "Licence of the weights.", MODEL)] = "unknown",
     images: Annotated[
-        str | None,
-        typer.Option(
-            "--images",
-            metavar="DIR",
-            help="Images to check the result on.",
-            show_default="synthetic images",
-            rich_help_panel=OUTPUT,
-        ),
+        str | None, option("--images DIR", "Images to check the result on.", OUTPUT, default="synthetic images")
     ] = None,
-    folder: Annotated[
-        Path, typer.Option("-o", metavar="DIR", help="Folder for the result.", rich_help_panel=OUTPUT)
-    ] = ENGINES_FOLDER,
+    folder: Annotated[Path, option("-o DIR", "Folder for the result.", OUTPUT)] = ENGINES_FOLDER,
     as_json: Json = False,
 ) -> None:
     """Turn a segmentation ONNX from elsewhere into one for edgeseg.

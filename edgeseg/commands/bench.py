@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from edgeseg.commands.options import (
     CheckFolder,
     Device,
@@ -16,6 +14,7 @@ from edgeseg.commands.options import (
     SizeText,
     Threads,
     engine_facts,
+    option,
     segmenter_from_options,
 )
 
@@ -35,10 +34,8 @@ def command(
     precision: PrecisionName = None,
     size: SizeText = None,
     images: CheckFolder = None,
-    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Number of timed images.")] = 200,
-    warm_up: Annotated[
-        int, typer.Option("--warm-up", metavar="N", min=0, help="Number of images before the timed ones.")
-    ] = 20,
+    n: Annotated[int, option("-n N", "Number of timed images.", min=1)] = 200,
+    warm_up: Annotated[int, option("--warm-up N", "Number of images before the timed ones.", min=0)] = 20,
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,

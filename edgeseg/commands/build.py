@@ -19,6 +19,7 @@ from edgeseg.commands.options import (
     Json,
     Overwrite,
     engine_facts,
+    option,
     precision_from_text,
 )
 
@@ -36,33 +37,14 @@ def command(
     onnx: Annotated[Path, typer.Argument(metavar="ONNX", help="From edgeseg export or edgeseg quantize.")],
     engine: Engine = None,
     precision: Annotated[
-        str | None,
-        typer.Option(
-            "--precision",
-            metavar="NAME",
-            help="fp32, fp16, bf16 or int8.",
-            show_default="that of ONNX",
-            rich_help_panel=PRECISION,
-        ),
+        str | None, option("--precision NAME", "fp32, fp16, bf16 or int8.", PRECISION, default="that of ONNX")
     ] = None,
     device: Device = "auto",
     reference: Annotated[
-        Path | None,
-        typer.Option(
-            "--reference",
-            metavar="ONNX",
-            help="The float ONNX to compare labels with.",
-            show_default="ONNX",
-            rich_help_panel=INPUT,
-        ),
+        Path | None, option("--reference ONNX", "The float ONNX to compare labels with.", INPUT, default="ONNX")
     ] = None,
     force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Accept an int8 ONNX of another target, and labels that differ too often.",
-            rich_help_panel=PRECISION,
-        ),
+        bool, option("--force", "Accept an int8 ONNX of another target, and labels that differ too often.", PRECISION)
     ] = False,
     images: CheckFolder = None,
     overwrite: Overwrite = False,
@@ -76,10 +58,8 @@ def command(
     gpu: build_flags.Gpu = None,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run",
-            help="Print the trtexec command that builds the same engine, and build nothing.",
-            rich_help_panel=build_flags.PANEL,
+        option(
+            "--dry-run", "Print the trtexec command that builds the same engine, and build nothing.", build_flags.PANEL
         ),
     ] = False,
     output: Folder = ENGINES_FOLDER,

@@ -5,80 +5,34 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from edgeseg.commands.options import option
 from edgeseg.engines.options import BuildOptions
 from edgeseg.errors import SizeError
 
 PANEL = "TensorRT"
 
-Batch = Annotated[
-    str | None,
-    typer.Option(
-        "--batch",
-        metavar="MIN:OPT:MAX",
-        help="Images per batch, or one number.",
-        show_default="1",
-        rich_help_panel=PANEL,
-    ),
-]
+Batch = Annotated[str | None, option("--batch MIN:OPT:MAX", "Images per batch, or one number.", PANEL, default="1")]
 Workspace = Annotated[
-    int | None,
-    typer.Option(
-        "--workspace",
-        metavar="MIB",
-        min=1,
-        help="Device memory for scratch.",
-        show_default="all that is free",
-        rich_help_panel=PANEL,
-    ),
+    int | None, option("--workspace MIB", "Device memory for scratch.", PANEL, default="all that is free", min=1)
 ]
 Level = Annotated[
-    int | None,
-    typer.Option(
-        "--level",
-        metavar="N",
-        min=0,
-        max=5,
-        help="Optimisation level of the builder.",
-        show_default="3",
-        rich_help_panel=PANEL,
-    ),
+    int | None, option("--level N", "Optimisation level of the builder.", PANEL, default="3", min=0, max=5)
 ]
 Dla = Annotated[
-    int | None,
-    typer.Option(
-        "--dla",
-        metavar="CORE",
-        min=0,
-        help="Run on this DLA core; the GPU runs the layers that it cannot.",
-        rich_help_panel=PANEL,
-    ),
+    int | None, option("--dla CORE", "Run on this DLA core; the GPU runs the layers that it cannot.", PANEL, min=0)
 ]
 TimingCache = Annotated[
-    Path | None,
-    typer.Option(
-        "--timing-cache",
-        metavar="DIR",
-        help="Folder of kernel timings.",
-        show_default="in the user's cache",
-        rich_help_panel=PANEL,
-    ),
+    Path | None, option("--timing-cache DIR", "Folder of kernel timings.", PANEL, default="in the user's cache")
 ]
-Portable = Annotated[
-    bool, typer.Option("--portable", help="The engine also loads in later TensorRT versions.", rich_help_panel=PANEL)
-]
-AnyGpu = Annotated[
-    bool, typer.Option("--any-gpu", help="The engine runs on every GPU from Ampere on.", rich_help_panel=PANEL)
-]
+Portable = Annotated[bool, option("--portable", "The engine also loads in later TensorRT versions.", PANEL)]
+AnyGpu = Annotated[bool, option("--any-gpu", "The engine runs on every GPU from Ampere on.", PANEL)]
 Gpu = Annotated[
     list[str] | None,
-    typer.Option(
-        "--gpu",
-        metavar="8.6",
-        help="TensorRT for RTX: build for this compute capability; repeatable.",
-        show_default="that of this machine",
-        rich_help_panel=PANEL,
+    option(
+        "--gpu 8.6",
+        "TensorRT for RTX: build for this compute capability; repeatable.",
+        PANEL,
+        default="that of this machine",
     ),
 ]
 

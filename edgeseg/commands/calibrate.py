@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.commands.options import Json, Limit
+from edgeseg.commands.options import Json, Limit, option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,17 +24,11 @@ EXAMPLES = """
 def command(
     onnx: Annotated[Path, typer.Argument(metavar="ONNX", help="A float ONNX from edgeseg export.")],
     images: Annotated[
-        str,
-        typer.Option(
-            "--images", metavar="DIR", help="Images like those of the camera: a folder, a glob or a data set's URI."
-        ),
+        str, option("--images DIR", "Images like those of the camera: a folder, a glob or a data set's URI.")
     ],
     limit: Limit = 100,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of that drawing.")] = 0,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="The range table.", show_default="NAME.ranges.json"),
-    ] = None,
+    seed: Annotated[int, option("--seed N", "Seed of that drawing.", min=0)] = 0,
+    output: Annotated[Path | None, option("-o --output FILE", "The range table.", default="NAME.ranges.json")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure the activation ranges that INT8 needs.

@@ -29,6 +29,7 @@ from edgeseg.commands.options import (
     SizeText,
     Std,
     engine_facts,
+    option,
     precision_from_text,
     size_or_none,
     statistics_from_options,
@@ -52,12 +53,11 @@ EXAMPLES = """
 """
 Engine = Annotated[
     str | None,
-    typer.Option(
-        "--engine",
-        metavar="NAME",
-        help="tensorrt, tensorrt_rtx, openvino, onnxruntime or pytorch; auto: the fastest of those that run here.",
-        show_default="the first that runs here",
-        rich_help_panel=ENGINE,
+    option(
+        "--engine NAME",
+        "tensorrt, tensorrt_rtx, openvino, onnxruntime or pytorch; auto: the fastest of those that run here.",
+        ENGINE,
+        default="the first that runs here",
     ),
 ]
 
@@ -69,54 +69,38 @@ def command(
     engine: Engine = None,
     precision: Annotated[
         str | None,
-        typer.Option(
-            "--precision",
-            metavar="NAME",
-            help="fp32, fp16, bf16 or int8; auto: a longer search.",
-            show_default="int8 where a short measurement finds it faster and as accurate",
-            rich_help_panel=PRECISION,
+        option(
+            "--precision NAME",
+            "fp32, fp16, bf16 or int8; auto: a longer search.",
+            PRECISION,
+            default="int8 where a short measurement finds it faster and as accurate",
         ),
     ] = None,
     data: Annotated[
-        str | None,
-        typer.Option(
-            "--data",
-            metavar="URI",
-            help="Labelled images to measure mIoU on; not those of the calibration.",
-            rich_help_panel=PRECISION,
-        ),
+        str | None, option("--data URI", "Labelled images to measure mIoU on; not those of the calibration.", PRECISION)
     ] = None,
     max_drop: Annotated[
         float,
-        typer.Option(
-            "--max-drop",
-            metavar="POINTS",
+        option(
+            "--max-drop POINTS",
+            "With --data: the mIoU that may be lost for speed, in percentage points.",
+            PRECISION,
             min=0,
             max=100,
-            help="With --data: the mIoU that may be lost for speed, in percentage points.",
-            rich_help_panel=PRECISION,
         ),
     ] = 0.5,
     min_agreement: Annotated[
         float,
-        typer.Option(
-            "--min-agreement",
-            metavar="SHARE",
+        option(
+            "--min-agreement SHARE",
+            "Without --data: the smallest share of pixels that keep the label of the float engine.",
+            PRECISION,
             min=0,
             max=1,
-            help="Without --data: the smallest share of pixels that keep the label of the float engine.",
-            rich_help_panel=PRECISION,
         ),
     ] = 0.99,
     minutes: Annotated[
-        float,
-        typer.Option(
-            "--minutes",
-            metavar="MINUTES",
-            min=0,
-            help="With --precision auto: time limit of the search.",
-            rich_help_panel=PRECISION,
-        ),
+        float, option("--minutes MINUTES", "With --precision auto: time limit of the search.", PRECISION, min=0)
     ] = 10.0,
     images: CalibrationFolder = None,
     ranges: Ranges = None,
@@ -128,19 +112,9 @@ def command(
     std: Std = UNTYPED,
     color: Color = None,
     mask: MaskOutput = False,
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Accept int8 however many labels it changes.", rich_help_panel=PRECISION),
-    ] = False,
+    force: Annotated[bool, option("--force", "Accept int8 however many labels it changes.", PRECISION)] = False,
     name: Annotated[
-        str | None,
-        typer.Option(
-            "--name",
-            metavar="TEXT",
-            help="Name of the files, without an ending.",
-            show_default="the model's",
-            rich_help_panel=OUTPUT,
-        ),
+        str | None, option("--name TEXT", "Name of the files, without an ending.", OUTPUT, default="the model's")
     ] = None,
     overwrite: Overwrite = False,
     batch: build_flags.Batch = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.commands.options import Json
+from edgeseg.commands.options import Json, option
 
 if TYPE_CHECKING:
     from edgeseg.datasets.dataset import Sample
@@ -30,14 +30,10 @@ def command(
         str, typer.Argument(metavar="URI", help="Such as camvid:PATH?split=test, folder:PATH or street:?seed=1.")
     ],
     output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="PNG", help="Write a contact sheet of images with their labels."),
+        Path | None, option("-o --output PNG", "Write a contact sheet of images with their labels.")
     ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", metavar="N", min=1, help="Read N pairs, drawn at random.", show_default="all"),
-    ] = None,
-    columns: Annotated[int, typer.Option("--columns", metavar="N", min=1, help="Columns of the contact sheet.")] = 4,
+    limit: Annotated[int | None, option("--limit N", "Read N pairs, drawn at random.", default="all", min=1)] = None,
+    columns: Annotated[int, option("--columns N", "Columns of the contact sheet.", min=1)] = 4,
     as_json: Json = False,
 ) -> None:
     """Check a data set: sizes, classes and unusable files.

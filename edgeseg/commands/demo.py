@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.commands.options import Json
+from edgeseg.commands.options import Json, option
 
 if TYPE_CHECKING:
     from edgeseg.weights.bundled import BundledModel
@@ -24,8 +24,8 @@ def command(
         str | None,
         typer.Argument(metavar="[SOURCE]", help="A video, folder, URL or camera:0. Default: a synthetic street."),
     ] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Output folder.")] = Path("demo"),
-    frames: Annotated[int | None, typer.Option("--frames", metavar="N", min=1, help="Stop after N frames.")] = None,
+    output: Annotated[Path, option("-o --output DIR", "Output folder.")] = Path("demo"),
+    frames: Annotated[int | None, option("--frames N", "Stop after N frames.", min=1)] = None,
     as_json: Json = False,
 ) -> None:
     """Convert a bundled model, stream SOURCE through it, and print FPS and latency.

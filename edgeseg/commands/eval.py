@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from edgeseg.commands.options import (
     Device,
     Engine,
@@ -16,6 +14,7 @@ from edgeseg.commands.options import (
     SizeText,
     Threads,
     engine_facts,
+    option,
     segmenter_from_options,
 )
 
@@ -39,12 +38,9 @@ EXAMPLES = """
 
 def command(
     model: Model,
-    data: Annotated[
-        str, typer.Option("--data", metavar="URI", help="Labelled images, such as camvid:PATH?split=test.")
-    ],
+    data: Annotated[str, option("--data URI", "Labelled images, such as camvid:PATH?split=test.")],
     metrics: Annotated[
-        list[str] | None,
-        typer.Option("--metric", metavar="NAME", help="miou, boundary or agreement; repeatable.", show_default="miou"),
+        list[str] | None, option("--metric NAME", "miou, boundary or agreement; repeatable.", default="miou")
     ] = None,
     engine: Engine = None,
     precision: PrecisionName = None,

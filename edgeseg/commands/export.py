@@ -19,6 +19,7 @@ from edgeseg.commands.options import (
     Mean,
     SizeText,
     Std,
+    option,
     size_or_none,
     statistics_from_options,
 )
@@ -43,7 +44,7 @@ def command(
             help="A bundled name, a weights file, a checkpoint (.pth, .safetensors) or a Hugging Face folder.",
         ),
     ] = None,
-    weights: Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="The same as MODEL.")] = None,
+    weights: Annotated[Path | None, option("--weights FILE", "The same as MODEL.")] = None,
     labels: Labels = None,
     mean: Mean = UNTYPED,
     std: Std = UNTYPED,

@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.commands.options import Json
+from edgeseg.commands.options import Json, option
 
 if TYPE_CHECKING:
     from edgeseg.artifact import Artifact
     from edgeseg.inspection.difference import Difference
     from edgeseg.inspection.source import InspectedEngine
 
-Other = Annotated[Path | None, typer.Option("--diff", metavar="OTHER", help="Print what changed from OTHER to FILE.")]
-Page = Annotated[Path | None, typer.Option("--html", metavar="PAGE", help="Write an HTML page with a diagram.")]
+Other = Annotated[Path | None, option("--diff OTHER", "Print what changed from OTHER to FILE.")]
+Page = Annotated[Path | None, option("--html PAGE", "Write an HTML page with a diagram.")]
 Log = Annotated[
-    Path | None,
-    typer.Option(
-        "--log", metavar="LOG", help="The verbose build log of FILE, or the file of trtexec --exportLayerInfo."
-    ),
+    Path | None, option("--log LOG", "The verbose build log of FILE, or the file of trtexec --exportLayerInfo.")
 ]
 
 
@@ -74,8 +71,8 @@ def show_weights(file: Path, as_json: bool, asked: dict[str, Path | None]) -> No
     from edgeseg.commands.terminal import print_json, print_table
     from edgeseg.weights.file import header_from_weights, spec_from_weights
 
-    for option in (option for option, path in asked.items() if path):
-        raise no_layers(file, option)
+    for name in (name for name, path in asked.items() if path):
+        raise no_layers(file, name)
     facts = {"kind": "weights", "file": file.name, "spec": spec_from_weights(file).to_dict(),
              "config": header_from_weights(file).get("config", {})}  # fmt: skip
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,134 +18,83 @@ if TYPE_CHECKING:
 
 INPUT, ENGINE, PRECISION, OUTPUT = "Input", "Engine", "Precision", "Output"  # panels of the help pages
 
+
+def option(
+    usage: str, text: str, panel: str | None = None, *,
+    default: str | bool = True, min: float | None = None, max: float | None = None,
+) -> Any:  # fmt: skip
+    """An option of a command and its line of the help page.
+
+    usage: the names and the metavar, such as "-o --output DIR". default: what is printed as the default, where that
+    is not the parameter's own; False prints none.
+    """
+    words = usage.split()
+    names = [word for word in words if word.startswith("-")]
+    return typer.Option(
+        *names, metavar=" ".join(words[len(names) :]) or None, help=text, show_default=default, min=min, max=max,
+        rich_help_panel=panel,
+    )  # fmt: skip
+
+
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A bundled name (edgeseg models) or a file.")]
 Engine = Annotated[
     str | None,
-    typer.Option(
-        "--engine",
-        metavar="NAME",
-        help="tensorrt, tensorrt_rtx, openvino, onnxruntime or pytorch.",
-        show_default="the first that runs here",
-        rich_help_panel=ENGINE,
+    option(
+        "--engine NAME",
+        "tensorrt, tensorrt_rtx, openvino, onnxruntime or pytorch.",
+        ENGINE,
+        default="the first that runs here",
     ),
 ]
 PrecisionName = Annotated[
-    str | None,
-    typer.Option(
-        "--precision",
-        metavar="NAME",
-        help="fp32, fp16, bf16 or int8.",
-        show_default="chosen by measurement",
-        rich_help_panel=PRECISION,
-    ),
+    str | None, option("--precision NAME", "fp32, fp16, bf16 or int8.", PRECISION, default="chosen by measurement")
 ]
-SizeText = Annotated[
-    str | None,
-    typer.Option(
-        "--size", metavar="WIDTHxHEIGHT", help="Input size.", show_default="the model's", rich_help_panel=INPUT
-    ),
-]
-Folder = Annotated[
-    Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results.", rich_help_panel=OUTPUT)
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+SizeText = Annotated[str | None, option("--size WIDTHxHEIGHT", "Input size.", INPUT, default="the model's")]
+Folder = Annotated[Path, option("-o --output DIR", "Folder for the results.", OUTPUT)]
+Json = Annotated[bool, option("--json", "Print JSON on stdout.")]
 Device = Annotated[
     str,
-    typer.Option(
-        "--device",
-        metavar="NAME",
-        help="cpu, gpu, npu, cuda:0, ...; edgeseg doctor lists the devices of this machine.",
-        rich_help_panel=ENGINE,
-    ),
+    option("--device NAME", "cpu, gpu, npu, cuda:0, ...; edgeseg doctor lists the devices of this machine.", ENGINE),
 ]
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        "--threads", metavar="N", min=1, help="CPU threads.", show_default="all cores", rich_help_panel=ENGINE
-    ),
-]
+Threads = Annotated[int | None, option("--threads N", "CPU threads.", ENGINE, default="all cores", min=1)]
 CheckFolder = Annotated[
     str | None,
-    typer.Option(
-        "--images",
-        metavar="DIR",
-        help="Images like those of the camera: a folder, a glob or a data set's URI.",
-        show_default="synthetic images",
-        rich_help_panel=INPUT,
+    option(
+        "--images DIR",
+        "Images like those of the camera: a folder, a glob or a data set's URI.",
+        INPUT,
+        default="synthetic images",
     ),
 ]
 CalibrationFolder = Annotated[
     str | None,
-    typer.Option(
-        "--images",
-        metavar="DIR",
-        help="Images to calibrate and check with: a folder, a glob or a data set's URI.",
-        rich_help_panel=PRECISION,
-    ),
+    option("--images DIR", "Images to calibrate and check with: a folder, a glob or a data set's URI.", PRECISION),
 ]
 Ranges = Annotated[
-    Path | None,
-    typer.Option(
-        "--ranges",
-        metavar="FILE",
-        help="A range table from edgeseg calibrate, in place of --images.",
-        rich_help_panel=PRECISION,
-    ),
+    Path | None, option("--ranges FILE", "A range table from edgeseg calibrate, in place of --images.", PRECISION)
 ]
-Limit = Annotated[
-    int,
-    typer.Option(
-        "--limit", metavar="N", min=1, help="Use N of the images, drawn at random.", rich_help_panel=PRECISION
-    ),
-]
-Overwrite = Annotated[
-    bool,
-    typer.Option("--overwrite", help="Replace an engine that was made from other weights.", rich_help_panel=OUTPUT),
-]
+Limit = Annotated[int, option("--limit N", "Use N of the images, drawn at random.", PRECISION, min=1)]
+Overwrite = Annotated[bool, option("--overwrite", "Replace an engine that was made from other weights.", OUTPUT)]
 Labels = Annotated[
     Path | None,
-    typer.Option(
-        "--labels",
-        metavar="FILE",
-        help="Class names of a checkpoint, one per line, each with an optional colour.",
-        rich_help_panel=INPUT,
-    ),
+    option("--labels FILE", "Class names of a checkpoint, one per line, each with an optional colour.", INPUT),
 ]
-MaskOutput = Annotated[
-    bool, typer.Option("--mask", help="Put upsampling and argmax into the graph.", rich_help_panel=OUTPUT)
-]
+MaskOutput = Annotated[bool, option("--mask", "Put upsampling and argmax into the graph.", OUTPUT)]
 
 Numbers = tuple[str, str, str]  # typer takes no tuple of numbers that may be left out
 UNTYPED: Numbers = ("", "", "")
 Mean = Annotated[
     Numbers,
-    typer.Option(
-        "--mean",
-        metavar="R G B",
-        help="Input mean of a checkpoint, for pixels of 0..1 or 0..255, in the order of --color.",
-        show_default="that of the checkpoint's training code",
-        rich_help_panel=INPUT,
+    option(
+        "--mean R G B",
+        "Input mean of a checkpoint, for pixels of 0..1 or 0..255, in the order of --color.",
+        INPUT,
+        default="that of the checkpoint's training code",
     ),
 ]
-Std = Annotated[
-    Numbers,
-    typer.Option(
-        "--std",
-        metavar="R G B",
-        help="Input standard deviation, as --mean.",
-        show_default="as --mean",
-        rich_help_panel=INPUT,
-    ),
-]
+Std = Annotated[Numbers, option("--std R G B", "Input standard deviation, as --mean.", INPUT, default="as --mean")]
 Color = Annotated[
-    str | None,
-    typer.Option(
-        "--color",
-        metavar="rgb|bgr",
-        help="Colour order of a checkpoint's input.",
-        show_default="as --mean",
-        rich_help_panel=INPUT,
-    ),
+    str | None, option("--color rgb|bgr", "Colour order of a checkpoint's input.", INPUT, default="as --mean")
 ]
 
 ENGINES_FOLDER = Path("engines")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.calib import OBSERVERS
-from edgeseg.commands.options import Json
+from edgeseg.commands.options import Json, option
 
 if TYPE_CHECKING:
     from edgeseg.calib.quantize import Method
@@ -23,35 +23,26 @@ EXAMPLES = """
 
 def command(
     onnx: Annotated[Path, typer.Argument(metavar="ONNX", help="A float ONNX from edgeseg export.")],
-    ranges: Annotated[Path, typer.Option("--ranges", metavar="FILE", help="A table from edgeseg calibrate.")],
+    ranges: Annotated[Path, option("--ranges FILE", "A table from edgeseg calibrate.")],
     target: Annotated[
         str,
-        typer.Option(
-            "--target",
-            metavar="NAME",
-            help="canonical (for TensorRT), openvino, onnxruntime; tensorrt8.5 or tensorrt8.6: a calibration cache.",
+        option(
+            "--target NAME",
+            "canonical (for TensorRT), openvino, onnxruntime; tensorrt8.5 or tensorrt8.6: a calibration cache.",
         ),
     ] = "canonical",
     observer: Annotated[
         str | None,
-        typer.Option(
-            "--observer",
-            metavar="NAME",
-            help=f"One of {', '.join(OBSERVERS)}.",
-            show_default="the one that keeps most labels",
-        ),
+        option("--observer NAME", f"One of {', '.join(OBSERVERS)}.", default="the one that keeps most labels"),
     ] = None,
     equalize: Annotated[
-        bool | None,
-        typer.Option(help="Equalise the channels between convolutions.", show_default="where it keeps more labels"),
+        bool | None, option("", "Equalise the channels between convolutions.", default="where it keeps more labels")
     ] = None,
     bias_correction: Annotated[
-        bool | None,
-        typer.Option(help="Correct biases for the mean rounding error.", show_default="where it keeps more labels"),
+        bool | None, option("", "Correct biases for the mean rounding error.", default="where it keeps more labels")
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="The INT8 ONNX.", show_default="NAME.TARGET.int8.onnx"),
+        Path | None, option("-o --output FILE", "The INT8 ONNX.", default="NAME.TARGET.int8.onnx")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -8,9 +8,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from edgeseg.commands.options import ENGINES_FOLDER, CalibrationFolder, Engine, Json, Limit, Model, Ranges, Threads
+from edgeseg.commands.options import (
+    ENGINES_FOLDER,
+    CalibrationFolder,
+    Engine,
+    Json,
+    Limit,
+    Model,
+    Ranges,
+    Threads,
+    option,
+)
 
 if TYPE_CHECKING:
     from edgeseg.autotune.autotune import SearchRequest
@@ -30,28 +38,18 @@ EXAMPLES = """
 
 def command(
     model: Model,
-    data: Annotated[
-        str | None,
-        typer.Option("--data", metavar="URI", help="Images to measure on; with labels the measure is mIoU."),
-    ] = None,
+    data: Annotated[str | None, option("--data URI", "Images to measure on; with labels the measure is mIoU.")] = None,
     engine: Engine = None,
     images: CalibrationFolder = None,
     ranges: Ranges = None,
     limit: Limit = 100,
-    judge: Annotated[
-        int, typer.Option("--judge", metavar="N", min=8, help="Measure on N images, drawn at random.")
-    ] = 64,
-    layers: Annotated[bool, typer.Option("--layers", help="Measure every layer too; this is slow.")] = False,
+    judge: Annotated[int, option("--judge N", "Measure on N images, drawn at random.", min=8)] = 64,
+    layers: Annotated[bool, option("--layers", "Measure every layer too; this is slow.")] = False,
     label_changes: Annotated[
-        int,
-        typer.Option(
-            "--flips", metavar="N", min=0, help="Draw the changed pixels of the N images with the most changes."
-        ),
+        int, option("--flips N", "Draw the changed pixels of the N images with the most changes.", min=0)
     ] = 0,
     threads: Threads = None,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the plots.")
-    ] = ENGINES_FOLDER,
+    output: Annotated[Path, option("-o --output DIR", "Folder for the plots.")] = ENGINES_FOLDER,
     as_json: Json = False,
 ) -> None:
     """Rank the blocks of MODEL by how much INT8 harms them.

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Argument, Option
+from typer import Argument
 
 from edgeseg.commands.config_file import Config
-from edgeseg.commands.options import Json, size_or_none
+from edgeseg.commands.options import Json, option, size_or_none
 from edgeseg.errors import MismatchError
 
 if TYPE_CHECKING:
@@ -27,142 +27,184 @@ EXAMPLES = """
 """
 
 
-def option(
-    panel: str, metavar: str, text: str, default: str = "", *,
-    names: tuple[str, ...] = (), min: float | None = None, max: float | None = None,
-) -> Any:  # fmt: skip
-    """An option of `train`. default: what is printed for a value that is worked out, in place of the parameter's."""
-    return Option(
-        *names, metavar=metavar, help=text, show_default=default or True, min=min, max=max, rich_help_panel=panel
-    )
-
-
 def command(
     model: Annotated[str, Argument(metavar="MODEL", help="A family, or a bundled name or file to start from.")],
     data: Annotated[
         list[str],
         option(
-            DATA,
-            "URI",
-            "Data set to learn from, such as camvid:PATH?split=train; repeat it to mix several.",
-            names=("--data",),
+            "--data URI", "Data set to learn from, such as camvid:PATH?split=train; repeat it to mix several.", DATA
         ),
     ],
     share: Annotated[
         list[float] | None,
-        option(DATA, "SHARE", "Share of the batches of each --data.", "equal shares", names=("--share",)),
+        option("--share SHARE", "Share of the batches of each --data.", DATA, default="equal shares"),
     ] = None,
-    val: Annotated[str, option(DATA, "URI", "Data set whose mIoU is followed.")] = "",
+    val: Annotated[str, option("--val URI", "Data set whose mIoU is followed.", DATA)] = "",
     val_every: Annotated[
-        int | None, option(DATA, "N", "Steps between validations.", "ten validations in all", min=1)
+        int | None, option("--val-every N", "Steps between validations.", DATA, default="ten validations in all", min=1)
     ] = None,
     keep: Annotated[
-        str, option(DATA, "WHICH", "last: keep the last weights; best: those with the best mIoU on --val.")
+        str, option("--keep WHICH", "last: keep the last weights; best: those with the best mIoU on --val.", DATA)
     ] = "last",
-    epochs: Annotated[float | None, option(LENGTH, "N", "Passes over the first --data.", min=0.0, max=1e6)] = None,
-    steps: Annotated[int | None, option(LENGTH, "N", "Optimiser steps, one batch each.", min=1)] = None,
+    epochs: Annotated[
+        float | None, option("--epochs N", "Passes over the first --data.", LENGTH, min=0.0, max=1e6)
+    ] = None,
+    steps: Annotated[int | None, option("--steps N", "Optimiser steps, one batch each.", LENGTH, min=1)] = None,
     minutes: Annotated[
         float | None,
-        option(LENGTH, "N", "As many steps as fit into this time, which is measured first.", min=0.0, max=1e6),
+        option(
+            "--minutes N", "As many steps as fit into this time, which is measured first.", LENGTH, min=0.0, max=1e6
+        ),
     ] = None,
     name: Annotated[
-        str | None, option(MODEL, "TEXT", "Name of the model and its files.", "FAMILY-DATA-trained")
+        str | None, option("--name TEXT", "Name of the model and its files.", MODEL, default="FAMILY-DATA-trained")
     ] = None,
-    variant: Annotated[str | None, option(MODEL, "NAME", "Variant of the family.", "its first")] = None,
+    variant: Annotated[
+        str | None, option("--variant NAME", "Variant of the family.", MODEL, default="its first")
+    ] = None,
     size: Annotated[
-        str | None, option(MODEL, "WIDTHxHEIGHT", "Input size.", "that of the weights, else of the images")
+        str | None,
+        option("--size WIDTHxHEIGHT", "Input size.", MODEL, default="that of the weights, else of the images"),
     ] = None,
     licence: Annotated[
-        str | None, option(MODEL, "SPDX", "SPDX identifier of the new weights.", "that of the initial weights")
+        str | None,
+        option("--licence SPDX", "SPDX identifier of the new weights.", MODEL, default="that of the initial weights"),
     ] = None,
-    crop: Annotated[str | None, option(OPTIMISER, "WIDTHxHEIGHT", "Size of the training crops.", "--size")] = None,
-    batch: Annotated[int | None, option(OPTIMISER, "N", "Crops per step.", "8, with --qat 4", min=2)] = None,
+    crop: Annotated[
+        str | None, option("--crop WIDTHxHEIGHT", "Size of the training crops.", OPTIMISER, default="--size")
+    ] = None,
+    batch: Annotated[
+        int | None, option("--batch N", "Crops per step.", OPTIMISER, default="8, with --qat 4", min=2)
+    ] = None,
     learning_rate: Annotated[
-        float | None, option(OPTIMISER, "RATE", "Peak learning rate of AdamW.", "the family's", min=1e-9, max=1e3)
+        float | None,
+        option(
+            "--learning-rate RATE", "Peak learning rate of AdamW.", OPTIMISER, default="the family's", min=1e-9, max=1e3
+        ),
     ] = None,
     weight_decay: Annotated[
-        float | None, option(OPTIMISER, "DECAY", "Weight decay of AdamW.", "0.01", min=0.0, max=1e3)
+        float | None,
+        option("--weight-decay DECAY", "Weight decay of AdamW.", OPTIMISER, default="0.01", min=0.0, max=1e3),
     ] = None,
     warm_up: Annotated[
         int | None,
-        option(OPTIMISER, "N", "Steps until the peak learning rate.", "100, at most half of the steps", min=0),
+        option(
+            "--warm-up N",
+            "Steps until the peak learning rate.",
+            OPTIMISER,
+            default="100, at most half of the steps",
+            min=0,
+        ),
     ] = None,
     power: Annotated[
         float | None,
-        option(OPTIMISER, "X", "Exponent of the learning rate's polynomial decay.", "0.9", min=0.0, max=100.0),
+        option(
+            "--power X",
+            "Exponent of the learning rate's polynomial decay.",
+            OPTIMISER,
+            default="0.9",
+            min=0.0,
+            max=100.0,
+        ),
     ] = None,
     ema: Annotated[
-        float | None, option(OPTIMISER, "DECAY", "Decay of the averaged weights.", "0.998", min=0.0, max=0.99999)
+        float | None,
+        option("--ema DECAY", "Decay of the averaged weights.", OPTIMISER, default="0.998", min=0.0, max=0.99999),
     ] = None,
     seed: Annotated[
         int | None,
-        option(OPTIMISER, "N", "Random seed; the same seed repeats the training.", "0", min=0, max=2**32 - 1),
+        option(
+            "--seed N", "Random seed; the same seed repeats the training.", OPTIMISER, default="0", min=0, max=2**32 - 1
+        ),
     ] = None,
     balance: Annotated[
-        float | None, option(LOSS, "X", "Extra weight of rare classes; 0 for none.", "the family's", min=0.0, max=10.0)
+        float | None,
+        option(
+            "--balance X", "Extra weight of rare classes; 0 for none.", LOSS, default="the family's", min=0.0, max=10.0
+        ),
     ] = None,
     ohem: Annotated[
         float | None,
         option(
-            LOSS,
-            "P",
+            "--ohem P",
             "Learn only from pixels whose true class has a probability below this; 0 for all pixels.",
-            "0",
+            LOSS,
+            default="0",
             min=0.0,
             max=1.0,
         ),
     ] = None,
-    dice: Annotated[float | None, option(LOSS, "WEIGHT", "Weight of the Dice loss.", "0", min=0.0, max=1e3)] = None,
+    dice: Annotated[
+        float | None, option("--dice WEIGHT", "Weight of the Dice loss.", LOSS, default="0", min=0.0, max=1e3)
+    ] = None,
     auxiliary: Annotated[
-        float | None, option(LOSS, "WEIGHT", "Weight of each auxiliary head.", "0.4", min=0.0, max=1e3)
+        float | None,
+        option("--auxiliary WEIGHT", "Weight of each auxiliary head.", LOSS, default="0.4", min=0.0, max=1e3),
     ] = None,
-    teacher: Annotated[str | None, option(LOSS, "MODEL", "Distil from the predictions of this model too.")] = None,
+    teacher: Annotated[
+        str | None, option("--teacher MODEL", "Distil from the predictions of this model too.", LOSS)
+    ] = None,
     distill: Annotated[
-        float | None, option(LOSS, "WEIGHT", "Weight of the distillation loss, with --teacher.", "1", min=0.0, max=1e3)
+        float | None,
+        option(
+            "--distill WEIGHT", "Weight of the distillation loss, with --teacher.", LOSS, default="1", min=0.0, max=1e3
+        ),
     ] = None,
-    scale: Annotated[tuple[float, float] | None, option(AUGMENTATION, "LOW HIGH", "Random scale.", "0.5 2")] = None,
+    scale: Annotated[
+        tuple[float, float] | None, option("--scale LOW HIGH", "Random scale.", AUGMENTATION, default="0.5 2")
+    ] = None,
     colour: Annotated[
-        float | None, option(AUGMENTATION, "X", "Random brightness, contrast and saturation.", "0.4", min=0.0, max=1.0)
+        float | None,
+        option(
+            "--colour X", "Random brightness, contrast and saturation.", AUGMENTATION, default="0.4", min=0.0, max=1.0
+        ),
     ] = None,
     gamma: Annotated[
-        float | None, option(AUGMENTATION, "X", "Random gamma: 0.3 means 0.74 to 1.35.", "0", min=0.0, max=5.0)
+        float | None,
+        option("--gamma X", "Random gamma: 0.3 means 0.74 to 1.35.", AUGMENTATION, default="0", min=0.0, max=5.0),
     ] = None,
     hue: Annotated[
-        float | None, option(AUGMENTATION, "DEGREES", "Random hue rotation.", "0", min=0.0, max=180.0)
+        float | None, option("--hue DEGREES", "Random hue rotation.", AUGMENTATION, default="0", min=0.0, max=180.0)
     ] = None,
-    gain: Annotated[float | None, option(AUGMENTATION, "X", "Random gain per channel.", "0", min=0.0, max=1.0)] = None,
+    gain: Annotated[
+        float | None, option("--gain X", "Random gain per channel.", AUGMENTATION, default="0", min=0.0, max=1.0)
+    ] = None,
     blur: Annotated[
         float | None,
-        option(AUGMENTATION, "SIGMA", "Random Gaussian blur: the largest sigma in pixels.", "0", min=0.0, max=100.0),
+        option(
+            "--blur SIGMA",
+            "Random Gaussian blur: the largest sigma in pixels.",
+            AUGMENTATION,
+            default="0",
+            min=0.0,
+            max=100.0,
+        ),
     ] = None,
     noise: Annotated[
         float | None,
-        option(AUGMENTATION, "SIGMA", "Random noise: the largest standard deviation, of 255.", "0", min=0.0, max=255.0),
-    ] = None,
-    qat: Annotated[
-        bool, option(INT8, None, "Fine-tune for int8: the results are NAME.onnx and its range table.", names=("--qat",))
-    ] = False,
-    ranges: Annotated[Path | None, option(INT8, "FILE", "With --qat: an existing range table.")] = None,
-    output: Annotated[
-        Path | None,
         option(
-            RUN,
-            "DIR",
-            "Folder for the results.",
-            "runs/NAME",
-            names=(
-                "-o",
-                "--output",
-            ),
+            "--noise SIGMA",
+            "Random noise: the largest standard deviation, of 255.",
+            AUGMENTATION,
+            default="0",
+            min=0.0,
+            max=255.0,
         ),
     ] = None,
-    device: Annotated[str, option(RUN, "NAME", "auto, cpu or cuda:N.")] = "auto",
+    qat: Annotated[
+        bool, option("--qat", "Fine-tune for int8: the results are NAME.onnx and its range table.", INT8)
+    ] = False,
+    ranges: Annotated[Path | None, option("--ranges FILE", "With --qat: an existing range table.", INT8)] = None,
+    output: Annotated[
+        Path | None, option("-o --output DIR", "Folder for the results.", RUN, default="runs/NAME")
+    ] = None,
+    device: Annotated[str, option("--device NAME", "auto, cpu or cuda:N.", RUN)] = "auto",
     precision: Annotated[
-        str, option(RUN, "NAME", "Precision of the forward pass: auto, bf16, fp16 (CUDA) or fp32.")
+        str, option("--precision NAME", "Precision of the forward pass: auto, bf16, fp16 (CUDA) or fp32.", RUN)
     ] = "auto",
-    threads: Annotated[int | None, option(RUN, "N", "CPU threads.", "all cores", min=1)] = None,
-    every: Annotated[int, option(RUN, "N", "Steps between log rows and checkpoints.", min=1)] = 50,
-    restart: Annotated[bool, option(RUN, None, "Discard the training in the folder.", names=("--restart",))] = False,
+    threads: Annotated[int | None, option("--threads N", "CPU threads.", RUN, default="all cores", min=1)] = None,
+    every: Annotated[int, option("--every N", "Steps between log rows and checkpoints.", RUN, min=1)] = 50,
+    restart: Annotated[bool, option("--restart", "Discard the training in the folder.", RUN)] = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
