@@ -51,6 +51,7 @@ CODES = {
     "ES-THREADS": "The number of threads is not allowed.",
     "ES-NAME": "A name is unknown; the hint has the nearest known one.",
     "ES-MISSING": "This machine lacks an engine, device or library.",
+    "ES-MISSING-GSTREAMER": "The source needs GStreamer's gst-launch-1.0, which is not installed.",
     "ES-MISSING-CUDA": "No library for CUDA calls is installed, or a CUDA call failed.",
     "ES-MISSING-DRIVER": "There is no NVIDIA driver, or it is too old.",
     "ES-MISSING-COMPILER": "No compiler for the GPU kernels is installed, or it cannot compile them.",
@@ -59,6 +60,7 @@ CODES = {
     "ES-MISSING-PRECISION": "The device does not compute in this precision.",
     "ES-MISSING-DLA": "The device does not have this DLA core.",
     "ES-CLOSED": "The engine has been closed.",
+    "ES-SINK": "An output of a live stream failed, or did not close in time; the others go on.",
     "ES-RUN": "The runtime failed to load or run the engine.",
     "ES-DEVICE-MISSING": "This machine, or the engine's runtime on it, lacks the device.",
     "ES-ENCODER": "The video encoder cannot write this kind of file.",
@@ -112,6 +114,8 @@ CODES = {
     "ES-SOURCE-DAMAGED": "Some frames of the video are damaged (reported as a loss).",
     "ES-SOURCE-ENDED": "A live source ended (reported as a loss).",
     "ES-SOURCE-SKIPPED": "Images that cannot be read were left out (reported as a loss).",
+    "ES-SOURCE-BEHIND": "The frames of a live source are too old and do not catch up; edgeseg connects again.",
+    "ES-SOURCE-COMMAND": "The command or GStreamer pipeline of a source cannot run, or ended.",
     "ES-SOURCE-AUDIO": "Audio is not copied (reported as a loss).",
 }
 

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgeseg.errors import EdgeSegError
+from edgeseg.live.runner import LiveRunner
+from edgeseg.live.stream import StreamConfig
 from edgeseg.measure.load import Load, LoadMeter
 from edgeseg.measure.recorder import LatencyRecorder, Summary
 from edgeseg.pixels.legend import Legend
@@ -20,7 +22,7 @@ from edgeseg.segmenter import PredictionFuture, Segmenter
 from edgeseg.video.frame import Frame
 from edgeseg.video.result import Result, rendered
 from edgeseg.video.sink import FrameSink, StopStream
-from edgeseg.video.source import FrameSource, Loss, SourceKind
+from edgeseg.video.source import FrameSource, Loss
 from edgeseg.video.stages import LEAVE_SECONDS, Stage, limit, overlapped, pipe, prefetch
 
 logger = logging.getLogger(__name__)
@@ -111,25 +113,26 @@ def stream(
 ) -> StreamReport:
     """Run until the source ends, `frames` frames are written, `stop` is set or the user closes a window.
 
-    Every frame of a recording is processed. Of a live source the newest frame is: where the model is slower than the
-    camera, frames are dropped, and the lag does not grow.
+    Every frame of a recording is processed. A live source is run by a `LiveRunner`: of it the newest frame is, it
+    reconnects for ever, and a sink that fails stops alone.
     legend: draw the class colours with their names onto overlays.
-    on_result: called with each written result, which has an overlay if a sink wants one. The sinks stay open: close
-    them to finish their files. Several streams may share a segmenter, each in its own thread.
+    on_result: called with each written result, which has an overlay if a sink wants one; of a live source before it is
+    written, without an overlay. The sinks of a recording stay open: close them to finish their files. Several streams
+    may share a segmenter, each in its own thread.
     """
     sinks = [sinks] if isinstance(sinks, FrameSink) else list(sinks)
+    if source.kind == "live":
+        return _live(source, segmenter, sinks, frames, opacity, legend, on_result, stop, progress)
     recorder, meter, began = LatencyRecorder(), LoadMeter(), time.perf_counter()
     total = min((n for n in (source.info.frames, frames) if n is not None), default=None)
-    count, wants_more, first, last = 0, True, 0, 0
+    count, wants_more = 0, True
     info = source.info
     logger.info("%s: %s, %dx%d at %.4g fps", info.name, source.kind, info.width, info.height, info.fps)
     logger.info("to %s, %d frames in flight", ", ".join(sink.name for sink in sinks) or "nothing", segmenter.slots)
-    results = pipe(source, *stages_of(source.kind, segmenter, sinks, frames, opacity, legend, stop))
+    results = pipe(source, *stages_of(segmenter, sinks, frames, opacity, legend, stop))
     try:
         for result in results:
             wants_more = write_result(result, sinks)
-            last = result.frame.sequence
-            first = first if count else last
             count += 1
             for stage, milliseconds in result.milliseconds.items():
                 recorder.add(stage, milliseconds)
@@ -147,12 +150,48 @@ def stream(
         load=meter.load(),
         interrupted=not wants_more or (stop is not None and stop.is_set()),
         losses=tuple(source.losses),
-        dropped=last - first + 1 - count if count and source.kind == "live" else 0,
+    )
+
+
+def _live(
+    source: FrameSource,
+    segmenter: Segmenter,
+    sinks: Sequence[FrameSink],
+    frames: int | None,
+    opacity: float,
+    legend: bool,
+    on_result: Callable[[Result], None] | None,
+    stop: threading.Event | None,
+    progress: Progress,
+) -> StreamReport:
+    """`stream` of a live source."""
+    config = StreamConfig(source.info.name, source, lambda info: sinks)
+    runner = LiveRunner([config], segmenter, frames=frames, opacity=opacity, legend=legend, stop=stop)
+    count = first = last = 0
+
+    def on_each(name: str, result: Result) -> None:
+        nonlocal count, first, last
+        last = result.frame.sequence
+        first = first if count else last
+        count += 1
+        progress("stream", count, frames)
+        if on_result is not None:
+            on_result(result)
+
+    report = runner.run(on_each)
+    failures = [Loss(event.code, event.message) for event in runner.events() if event.kind == "sink"]
+    return StreamReport(
+        frames=count,
+        seconds=report.seconds,
+        latency=report.latency[0],
+        load=report.load,
+        interrupted=report.interrupted,
+        losses=(*source.losses, *failures),
+        dropped=last - first + 1 - count if count else 0,
     )
 
 
 def stages_of(
-    kind: SourceKind,
     segmenter: Segmenter,
     sinks: Sequence[FrameSink],
     frames: int | None,
@@ -161,22 +200,18 @@ def stages_of(
     stop: threading.Event | None,
 ) -> list[Stage[Any, Any]]:
     """The stages between source and sinks: decoding and inference in one thread each, rendering in the caller's."""
-    renders, live = any(sink.wants != "prediction" for sink in sinks), kind == "live"
-    decode, output = prefetched(stop, newest=live), prefetched(stop, patience=2 * LEAVE_SECONDS)
+    renders = any(sink.wants != "prediction" for sink in sinks)
+    decode, output = prefetched(stop), prefetched(stop, patience=2 * LEAVE_SECONDS)
     infer = inference_stage(segmenter, overlay_opacity=opacity if renders else None)
     end: list[Stage[Any, Any]] = [limit(frames)] if frames is not None else []
-    # A recording is read only up to `frames`; of a camera, dropped frames do not count.
-    stages = [decode, infer, *end, output] if live else [*end, decode, infer, output]
+    stages = [*end, decode, infer, output]
     class_legend = Legend(segmenter.spec.labels.colors()) if legend else None
     return [*stages, rendered(opacity, class_legend)] if renders else stages
 
 
-def prefetched(
-    stop: threading.Event | None, patience: float = LEAVE_SECONDS, *, newest: bool = False
-) -> Stage[Any, Any]:
+def prefetched(stop: threading.Event | None, patience: float = LEAVE_SECONDS) -> Stage[Any, Any]:
     """The `prefetch` stage with the stream's stop token; a later one needs more patience than an earlier one."""
-    depth = 1 if newest else 2
-    return lambda items: prefetch(items, depth, newest=newest, stop=stop, patience=patience)
+    return lambda items: prefetch(items, stop=stop, patience=patience)
 
 
 def write_result(result: Result, sinks: Sequence[FrameSink]) -> bool:

@@ -9,13 +9,22 @@ from __future__ import annotations
 SOURCES = {
     "file": "edgeseg.video.file",
     "images": "edgeseg.video.images",
-    "camera": "edgeseg.video.camera",
     "test": "edgeseg.video.synthetic_source",
-    "rtsp": "edgeseg.video.file",
-    "rtsps": "edgeseg.video.file",
-    "http": "edgeseg.video.file",
-    "https": "edgeseg.video.file",
+    "camera": "edgeseg.capture.source",
+    "screen": "edgeseg.capture.source",
+    "csi": "edgeseg.capture.source",
+    "gst": "edgeseg.capture.source",
+    "exec": "edgeseg.capture.source",
+    "rtsp": "edgeseg.capture.source",
+    "rtsps": "edgeseg.capture.source",
+    "rtmp": "edgeseg.capture.source",
+    "rtmps": "edgeseg.capture.source",
+    "srt": "edgeseg.capture.source",
+    "udp": "edgeseg.capture.source",
+    "http": "edgeseg.capture.source",
+    "https": "edgeseg.capture.source",
 }
+NETWORK = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "http", "https")
 
 SINKS = {
     "file": "edgeseg.video.sink_file",

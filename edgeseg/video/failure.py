@@ -69,6 +69,22 @@ class Failure:
         hint = "check that this host and port serve video, and that no firewall blocks it"
         return cls("ES-SOURCE-TIMEOUT", f"no data came for {seconds:g} s", hint)
 
+    @classmethod
+    def of_delay(cls, seconds: float) -> Failure:
+        """Frames are older than `seconds` and do not catch up."""
+        hint = "check the network; a new connection starts at the newest frame"
+        return cls("ES-SOURCE-BEHIND", f"its frames are more than {seconds:g} s old and do not catch up", hint)
+
+    @classmethod
+    def of_no_video(cls, address: Address) -> Failure:
+        """The source opens, and holds no video."""
+        return _no_video(address)
+
+    @classmethod
+    def of_codec(cls) -> Failure:
+        """The source has a video that this FFmpeg cannot pass on."""
+        return cls("ES-SOURCE-CODEC", "its codec is not known to this FFmpeg", "set the camera to H.264")
+
     def error(self, address: Address) -> EdgeSegError:
         """The error for a URL that does not open, without its password."""
         kind = FormatError if self.code == "ES-SOURCE-FORMAT" else UnavailableError

@@ -30,11 +30,13 @@ class FrameSink(ABC):
     """Writes results. Its output is complete after `close`, however the stream ended.
 
     wants: what it uses of a `Result`: "overlay", "prediction" or "both"; overlays are rendered only if a sink wants
-    them. place: the file, folder or pattern that it writes to; None where it writes nothing. notes:
+    them. repeats: while a live source is silent it gets the last result again and again, marked stale.
+    place: the file, folder or pattern that it writes to; None where it writes nothing. notes:
     remarks for the user about the files, one line each.
     """
 
     wants: ClassVar[Wants] = "overlay"
+    repeats: ClassVar[bool] = False
     notes: tuple[str, ...] = ()
 
     def __init__(self, name: str, place: Path | None = None) -> None:

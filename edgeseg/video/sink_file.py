@@ -9,7 +9,7 @@ import logging
 import os
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import av
 import cv2
@@ -52,6 +52,8 @@ class FileSink(FrameSink):
     width or height grows by one, a copy of the last column or row. A frame whose size differs from the first one's is
     scaled to it. BT.601, limited range.
     """
+
+    repeats: ClassVar[bool] = True
 
     def __init__(self, path: Path, encoder: str, fps: Fraction) -> None:
         super().__init__(str(path), path)

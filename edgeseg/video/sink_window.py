@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from typing import ClassVar
 
 import cv2
 
@@ -23,6 +24,8 @@ HINT = "write to a file: -o out.mp4"
 
 class WindowSink(FrameSink):
     """Shows each overlay. q, Esc and closing the window end the stream."""
+
+    repeats: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__("window")

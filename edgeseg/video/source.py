@@ -15,12 +15,14 @@ from typing import Literal, TypeAlias, TypeVar
 
 from edgeseg.errors import UnknownNameError
 from edgeseg.image import IMAGE_ENDINGS
-from edgeseg.uri import split_kind, split_options
-from edgeseg.video import SOURCES
+from edgeseg.uri import flag_option, split_kind, split_options
+from edgeseg.video import NETWORK, SOURCES
 from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame
 
-NETWORK = ("rtsp", "rtsps", "http", "https")
+PACEABLE = ("file", "images", "test")
+PACING = ("live", "loop")
+COMMANDS = ("gst", "exec")  # what follows the kind is a command, in which a ? is no option
 Self = TypeVar("Self", bound="FrameSource")
 SourceKind: TypeAlias = Literal["recording", "live"]
 
@@ -117,21 +119,27 @@ class FrameSource(ABC):
 
 
 def open_source(uri: str | Path, *, skip_errors: bool = False) -> FrameSource:
-    """Open a video file, a folder or glob of images, `camera:0`, `test://street` or a URL.
+    """Open a video file, a folder or glob of images, a camera, `test://street` or a URL.
 
-    Options follow a `?`: `frames/*.png?fps=10`, `camera:0?width=1280&height=720`. A Path has no options.
+    Options follow a `?`: `frames/*.png?fps=10`, `camera:0?width=1280&height=720`. A Path has no options. A recording
+    takes `live=1`, which plays it like a camera, and `loop=1`. A live source connects when it is iterated.
     skip_errors: skip images that cannot be read; a video always skips undecodable packets.
     """
     address = address_from_uri(uri)
+    paced = address.kind in PACEABLE and any(key in address.options for key in PACING)
+    if paced:
+        pacing = {key: flag_option(address.options, key) for key in PACING}
+        rest = {key: value for key, value in address.options.items() if key not in PACING}
+        address = dataclasses.replace(address, options=rest)
     if skip_errors and address.kind == "images":
         address = dataclasses.replace(address, options={**address.options, "skip_errors": "1"})
     source: FrameSource = importlib.import_module(SOURCES[address.kind]).source_from_address(address)
+    if paced and pacing["live"]:
+        paced_source: FrameSource = importlib.import_module("edgeseg.capture.paced").PacedSource(
+            source, loops=pacing["loop"]
+        )
+        return paced_source
     return source
-
-
-def opens_last(uri: str | Path) -> bool:
-    """Whether `uri` may be a camera, which must be opened after the model: its frames queue up from then on."""
-    return address_from_uri(uri).kind in ("camera", *NETWORK)
 
 
 def address_from_uri(uri: str | Path) -> Address:
@@ -141,6 +149,8 @@ def address_from_uri(uri: str | Path) -> Address:
     kind, rest = split_kind(uri)
     if kind in NETWORK:
         return Address(kind, uri)
+    if kind in COMMANDS:
+        return Address(kind, uri.partition(":")[2])
     if kind and kind not in SOURCES:
         raise UnknownNameError.among("kind of source", kind, SOURCES)
     place, options = split_options(rest)

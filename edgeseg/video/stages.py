@@ -40,11 +40,9 @@ def pipe(source: Iterable[Any], *stages: Callable[[Iterator[Any]], Iterator[Any]
 class Ahead(Iterator[A]):
     """Items that a thread produces ahead, from the first `next` to `close`."""
 
-    def __init__(
-        self, items: Iterator[A], depth: int, newest: bool, stop: threading.Event | None, patience: float
-    ) -> None:
+    def __init__(self, items: Iterator[A], depth: int, stop: threading.Event | None, patience: float) -> None:
         self._ready: queue.Queue[A | _End] = queue.Queue(depth)
-        self._items = _prefetched(items, self._ready, newest, stop, patience)
+        self._items = _prefetched(items, self._ready, stop, patience)
 
     def __next__(self) -> A:
         return next(self._items)
@@ -62,7 +60,6 @@ def prefetch(
     items: Iterator[A],
     depth: int = 2,
     *,
-    newest: bool = False,
     stop: threading.Event | None = None,
     patience: float = LEAVE_SECONDS,
 ) -> Ahead[A]:
@@ -70,12 +67,11 @@ def prefetch(
 
     An error of `items` is raised here, after the items before it. Closing early waits for the current item; then the
     thread has ended and `items` is closed. stop: ends the items when it is set; a thread that hangs in an item is
-    abandoned after `patience` seconds. newest: a new item replaces one that still waits, so that consumers get the
-    newest; otherwise the thread waits.
+    abandoned after `patience` seconds.
     """
     if depth < 1:
         raise ValueError(f"prefetch needs a depth of at least 1, not {depth}")
-    return Ahead(items, depth, newest, stop, patience)
+    return Ahead(items, depth, stop, patience)
 
 
 def overlapped(
@@ -146,13 +142,11 @@ def _is_ready(items: Iterator[Any]) -> bool:
 
 
 def _prefetched(
-    items: Iterator[A], ready: queue.Queue[A | _End], newest: bool, stop: threading.Event | None, patience: float
+    items: Iterator[A], ready: queue.Queue[A | _End], stop: threading.Event | None, patience: float
 ) -> Generator[A, None, None]:
     leaving = threading.Event()
     # A daemon, so that a source that hangs does not keep the process alive.
-    thread = threading.Thread(
-        target=_produce, args=(items, ready, newest, leaving), name="edgeseg-prefetch", daemon=True
-    )
+    thread = threading.Thread(target=_produce, args=(items, ready, leaving), name="edgeseg-prefetch", daemon=True)
     thread.start()
     item: A | _End | None = None
     try:
@@ -181,14 +175,11 @@ def _next_ready(ready: queue.Queue[A | _End], stop: threading.Event | None) -> A
     return ready.get()
 
 
-def _produce(items: Iterator[A], ready: queue.Queue[A | _End], newest: bool, leaving: threading.Event) -> None:
+def _produce(items: Iterator[A], ready: queue.Queue[A | _End], leaving: threading.Event) -> None:
     error: BaseException | None = None
     try:
         try:
             for item in items:
-                if newest and ready.full():
-                    with contextlib.suppress(queue.Empty):  # the consumer took it meanwhile
-                        ready.get_nowait()
                 ready.put(item)
                 if leaving.is_set():
                     break

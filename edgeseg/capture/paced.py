@@ -1,0 +1,64 @@
+"""A recording that plays like a camera: at its own speed, and late frames are lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+
+from edgeseg.video.frame import Frame
+from edgeseg.video.source import FrameSource, SourceKind
+
+
+class PacedSource(FrameSource):
+    """The frames of `recording` at the times that they state. loops: from its end it begins again.
+
+    wait: sleeps for so many seconds, or returns True at once when the source is closed.
+    """
+
+    kind: SourceKind = "live"
+
+    def __init__(
+        self,
+        recording: FrameSource,
+        *,
+        loops: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], bool] | None = None,
+    ) -> None:
+        super().__init__(recording.info)
+        self._recording, self._loops, self._clock = recording, loops, clock
+        self._closing = threading.Event()
+        self._wait = wait or self._closing.wait
+
+    def close(self) -> None:
+        """End the iteration at once."""
+        super().close()
+        self._closing.set()
+        self._recording.close()
+
+    def _frames(self) -> Generator[Frame, None, None]:
+        index, began, offset = 0, self._clock(), 0.0
+        while True:
+            end = offset
+            for frame in self._recording:
+                due = began + offset + frame.pts_seconds
+                if self._wait(max(0.0, due - self._clock())):
+                    return
+                self.info = self._recording.info
+                end = offset + frame.pts_seconds
+                yield Frame(
+                    index,
+                    end,
+                    frame.width,
+                    frame.height,
+                    rgb=frame.rgb,
+                    planes=frame.planes,
+                    captured_at=self._clock(),
+                    name=frame.name,
+                )
+                index += 1
+            self.losses += self._recording.losses
+            if not self._loops or index == 0 or self._closing.is_set():
+                return
+            offset = end + float(1 / self.info.fps)

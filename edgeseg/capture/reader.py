@@ -1,0 +1,177 @@
+"""The reader process: opens one live source and copies its packets to stdout, without decoding.
+
+Run as `python -m edgeseg.capture.reader`. Its first line on stdin is the request as JSON: an address is on no command
+line, where every user of the machine could read it. stdout carries the packets of the video stream in NUT, which keeps
+timestamps and codec data. stderr carries reports, one JSON object per line. The process ends when its stdin is closed,
+so it does not outlive its parent, and on Linux also by a signal of the kernel.
+
+Only this module and FFmpeg run here: whatever hangs, leaks or crashes in a demuxer, the parent can kill.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import av
+import av.logging
+
+from edgeseg.video.address import Address
+from edgeseg.video.failure import Failure
+
+PR_SET_PDEATHSIG = 1
+NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
+KEYFRAME_PATIENCE_SECONDS = 10.0  # after a loss: some cameras send key frames rarely, or refresh without any
+LOSS_MESSAGES = ("RTP: missed", "RTP packet sequence", "jitter buffer full", "corrupt", "max delay reached")
+
+
+def report(**fields: Any) -> None:
+    """Write one report to stderr."""
+    with contextlib.suppress(OSError):
+        os.write(2, (json.dumps(fields) + "\n").encode())
+
+
+def end_with_parent() -> None:
+    """End this process when its parent ends: on Linux by a signal, elsewhere through the end of stdin."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _end_at_end_of_stdin() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
+
+
+def main() -> int:
+    """Read the request, then copy packets or become the command that it names."""
+    parent = os.getppid()
+    end_with_parent()
+    request = json.loads(_line_of_stdin())
+    if os.getppid() != parent:  # it ended before the signal was set
+        return 1
+    if "command" in request:
+        return _run_command(request["command"])
+    threading.Thread(target=_end_at_end_of_stdin, daemon=True).start()
+    return copy_packets(request)
+
+
+def _line_of_stdin() -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            raise SystemExit(1)
+        line += byte
+    return line
+
+
+def _run_command(command: list[str]) -> int:
+    """Become the command: its stdout is the container, and the signal at the parent's end stays set."""
+    try:
+        os.execvp(command[0], command)
+    except OSError as problem:
+        reason = f"{command[0]}: {problem.strerror}"
+        _report_failure(Failure("ES-SOURCE-COMMAND", reason, f"install {command[0]}, or write its path"))
+    return 1
+
+
+def copy_packets(request: dict[str, Any]) -> int:
+    """Copy the packets of the first video stream to stdout until the source or stdout ends."""
+    address = Address(request["kind"], request["url"])
+    av.logging.set_level(av.logging.WARNING)
+    with av.logging.Capture(local=False) as log:
+        try:
+            container = av.open(
+                address.place, format=request.get("format"), options=request["options"], timeout=request["timeout"]
+            )
+        except (av.FFmpegError, OSError) as problem:
+            silent = isinstance(problem, av.error.ExitError)
+            return _report_failure(
+                Failure.of_silence(request["timeout"]) if silent else Failure.of_opening(problem, address)
+            )
+        cover = av.stream.Disposition.attached_pic
+        streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+        if not streams:
+            return _report_failure(Failure.of_no_video(address))
+        return _copy(container, streams[0], log)
+
+
+def _copy(container: Any, stream: Any, log: list[Any]) -> int:
+    output = av.open("pipe:1", "w", format="nut", options={"flush_packets": "1"})
+    try:
+        target = output.add_stream_from_template(stream)
+    except (av.FFmpegError, ValueError, AttributeError):
+        return _report_failure(Failure.of_codec())
+    finite = bool(container.duration)
+    report(
+        event="opened",
+        finite=finite,
+        codec=stream.codec_context.name,
+        fps=float(stream.guessed_rate or stream.average_rate or 0),
+        format=container.format.name,
+    )
+    problem: Exception | None = None
+    try:
+        for packet in _undamaged(container, stream, log):
+            packet.stream = target
+            output.mux_one(packet)
+    except (av.FFmpegError, OSError) as error:
+        if getattr(error, "errno", 0) == errno.EPIPE:
+            return 0
+        problem = error
+    if finite and problem is None:
+        report(event="ended")
+        return 0
+    silent = isinstance(problem, av.error.ExitError)
+    return _report_failure(Failure.of_silence(container_timeout(container)) if silent else Failure.of_reading(problem))
+
+
+def _undamaged(container: Any, stream: Any, log: list[Any]) -> Iterator[Any]:
+    """The packets, without those between a loss on the network and the next key frame.
+
+    A demuxer assembles a frame from data that it reads while it returns the one before, so that the loss which it logs
+    during one call may concern this packet and the next. Packets get the time of their arrival where the format has no
+    timestamps, because FFmpeg invents those at a guessed rate.
+    """
+    timed = not container.format.flags & NO_TIMESTAMPS
+    suspects, waits_since, first = 0, 0.0, time.monotonic()
+    for packet in container.demux(stream):
+        if not packet.size:
+            continue
+        if not timed:
+            packet.pts = packet.dts = round((time.monotonic() - first) / stream.time_base)
+        elif packet.pts is None:
+            packet.pts = packet.dts
+        if packet.is_corrupt or any(mark in text for _, _, text in log for mark in LOSS_MESSAGES):
+            waits_since, suspects = time.monotonic(), 2
+            report(event="loss")
+        log.clear()
+        if suspects:
+            suspects -= 1
+        elif not waits_since or packet.is_keyframe or time.monotonic() - waits_since > KEYFRAME_PATIENCE_SECONDS:
+            waits_since = 0.0
+            yield packet
+
+
+def container_timeout(container: Any) -> float:
+    """The seconds of silence after which reading failed."""
+    return float(container.read_timeout or 0)
+
+
+def _report_failure(failure: Failure) -> int:
+    report(event="failed", code=failure.code, reason=failure.reason, hint=failure.hint)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

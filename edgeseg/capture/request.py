@@ -1,0 +1,197 @@
+"""What a reader process is to open, from the address that a user types.
+
+rtsp://, rtsps://, http://, https://, rtmp://, srt://, udp://    ?transport=udp for RTSP; else the URL's own query
+camera:0, /dev/video0                                            ?width=1280&height=720&fps=30&format=mjpeg
+screen, screen::0.0                                              ?width=...&height=...&fps=...
+csi:0                                                            ?width=1280&height=720&fps=30, by GStreamer
+gst:PIPELINE                                                     GStreamer elements that end in encoded video
+exec:COMMAND                                                     any command that writes a container to stdout
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from av.codec.hwaccel import HWAccel, hwdevices_available
+
+from edgeseg.errors import FormatError, UnavailableError, UnknownNameError
+from edgeseg.uri import integer_option, rate_option
+from edgeseg.video import NETWORK
+from edgeseg.video.address import Address
+from edgeseg.video.failure import Failure
+
+TIMEOUT_SECONDS = 10.0
+TRANSPORTS = ("tcp", "udp", "udp_multicast", "http")
+TO_STDOUT = ("!", "watchdog", "timeout=10000", "!", "matroskamux", "streamable=true", "!", "fdsink", "fd=1")
+SIZE_OPTIONS = ("width", "height", "fps")
+
+
+@dataclass(frozen=True)
+class ReaderRequest:
+    """What to open. format: of the bytes that arrive here; None to find out.
+
+    command: a program and its arguments that writes a container to stdout; "" url then. decode: hardware decoder.
+    """
+
+    address: Address
+    format: str | None = "nut"
+    options: Mapping[str, str] = field(default_factory=dict)
+    input_format: str | None = None
+    url: str = field(default="", repr=False)
+    command: tuple[str, ...] = field(default=(), repr=False)
+    decode: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The request as the reader process takes it."""
+        if self.command:
+            return {"command": list(self.command)}
+        return {
+            "kind": self.address.kind,
+            "url": self.url,
+            "format": self.input_format,
+            "options": dict(self.options),
+            "timeout": TIMEOUT_SECONDS,
+        }
+
+    def hwaccel(self) -> HWAccel | None:
+        """The hardware decoder; a codec that it cannot decode is decoded in software."""
+        return HWAccel(self.decode, allow_software_fallback=True) if self.decode else None
+
+    def failure_of(self, last_line: str, *, opened: bool) -> Failure:
+        """The failure of a process that ended without a report."""
+        if not self.command:
+            return Failure("ES-SOURCE-CLOSED", "the reader process ended", "see the log of the system for its reason")
+        program = Path(self.command[0]).name
+        ended = f"{program} ended" + (f": {last_line}" if last_line else "")
+        hint = "check the camera and its cable" if opened else f"run it by itself: {shlex.join(self.command)}"
+        return Failure("ES-SOURCE-CLOSED" if opened else "ES-SOURCE-COMMAND", ended, hint)
+
+
+def request_from_address(address: Address) -> ReaderRequest:
+    """The request for an address. FormatError, UnknownNameError or UnavailableError where it cannot be opened ever."""
+    if address.kind in NETWORK:
+        return _network(address)
+    return {"camera": _camera, "screen": _screen, "csi": _csi, "gst": _gstreamer, "exec": _command}[address.kind](
+        address
+    )
+
+
+def _network(address: Address) -> ReaderRequest:
+    """A URL. Options of ours are taken out of its query; all others belong to the server."""
+    parts = urlsplit(address.place)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    ours = {key: value for key, value in query if key in ("transport", "decode")}
+    url = address.place
+    if ours:
+        rest = urlencode([(key, value) for key, value in query if key not in ours])
+        url = urlunsplit(parts._replace(query=rest))
+    options = {"analyzeduration": "1000000"}
+    if address.kind.startswith("rtsp"):
+        transport = ours.get("transport", "tcp")
+        if transport not in TRANSPORTS:
+            raise UnknownNameError.among("transport", transport, TRANSPORTS)
+        options["rtsp_transport"] = transport
+    elif "transport" in ours:
+        raise UnknownNameError(f"{address.kind} has no option transport", hint="it is an option of rtsp:// URLs")
+    return ReaderRequest(address, options=options, url=url, decode=_decoder(ours))
+
+
+def _decoder(options: Mapping[str, str]) -> str:
+    name = options.get("decode", "")
+    if name and name not in hwdevices_available():
+        raise UnknownNameError.among("hardware decoder", name, hwdevices_available())
+    return name
+
+
+def _camera(address: Address) -> ReaderRequest:
+    address.check_options((*SIZE_OPTIONS, "format"))
+    device = address.place.removeprefix("/dev/video") or "0"
+    if not device.isdigit() and not device.startswith("/dev/"):
+        raise FormatError(f"not a camera: camera:{device}", hint="write camera:0 or /dev/video0")
+    path = f"/dev/video{device}" if device.isdigit() else device
+    options = _size_and_rate(address.options)
+    if "format" in address.options:
+        options["input_format"] = address.options["format"]
+    return ReaderRequest(address, options=options, input_format="v4l2", url=path)
+
+
+def _screen(address: Address) -> ReaderRequest:
+    address.check_options(SIZE_OPTIONS)
+    if not sys.platform.startswith("linux"):
+        hint = "use exec: with ffmpeg and the grabber of this system"
+        raise UnavailableError("screen: works with X11 only", hint=hint)
+    display = address.place or os.environ.get("DISPLAY", "")
+    if not display:
+        raise UnavailableError("there is no X11 display", hint="write screen::0.0, or set DISPLAY")
+    return ReaderRequest(address, options=_size_and_rate(address.options), input_format="x11grab", url=display)
+
+
+def _size_and_rate(options: Mapping[str, str]) -> dict[str, str]:
+    """FFmpeg's options for width, height and fps. FormatError where only one side is given."""
+    found: dict[str, str] = {}
+    if "width" in options or "height" in options:
+        if not ("width" in options and "height" in options):
+            raise FormatError("width and height come together", hint="write width=1280&height=720")
+        found["video_size"] = f"{integer_option(options, 'width', 1)}x{integer_option(options, 'height', 1)}"
+    if "fps" in options:
+        found["framerate"] = str(rate_option(options, Fraction(30)))
+    return found
+
+
+def _csi(address: Address) -> ReaderRequest:
+    """A camera on the ribbon cable: through NVIDIA's elements on a Jetson, libcamera's elsewhere."""
+    address.check_options(SIZE_OPTIONS)
+    number, options = address.place or "0", address.options
+    if not number.isdigit():
+        raise FormatError(f"not a camera: csi:{number}", hint="write csi:0")
+    width, height = integer_option(options, "width", 1280), integer_option(options, "height", 720)
+    rate = rate_option(options, Fraction(30))
+    size = f"width={width},height={height},framerate={rate.numerator}/{rate.denominator}"
+    if Path("/etc/nv_tegra_release").exists():
+        pipeline = (
+            f"nvarguscamerasrc sensor-id={number} ! video/x-raw(memory:NVMM),{size},format=NV12 ! "
+            "nvv4l2h264enc insert-sps-pps=true idrinterval=30 ! h264parse"
+        )
+    else:
+        pipeline = (
+            f"libcamerasrc ! video/x-raw,{size} ! videoconvert ! "
+            f"x264enc tune=zerolatency speed-preset=ultrafast key-int-max={max(1, round(rate))} ! h264parse"
+        )
+    return _pipeline(address, pipeline)
+
+
+def _gstreamer(address: Address) -> ReaderRequest:
+    if address.options or not address.place.strip():
+        raise FormatError("gst: takes a pipeline", hint="for example: gst:v4l2src ! jpegenc")
+    return _pipeline(address, address.place)
+
+
+def _pipeline(address: Address, pipeline: str) -> ReaderRequest:
+    """A GStreamer pipeline. Without its watchdog a camera that loses power would block it for ever."""
+    program = shutil.which("gst-launch-1.0")
+    if program is None:
+        hint = "install GStreamer: apt install gstreamer1.0-tools gstreamer1.0-plugins-bad"
+        raise UnavailableError("gst-launch-1.0 is not installed", hint=hint, code="ES-MISSING-GSTREAMER")
+    words = [*shlex.split(pipeline), *TO_STDOUT]
+    return ReaderRequest(address, format="matroska", command=(program, "-q", *words))
+
+
+def _command(address: Address) -> ReaderRequest:
+    """A command of the user's, without a shell."""
+    words = shlex.split(address.place)
+    if address.options or not words:
+        hint = "for example: exec:ffmpeg -i INPUT -c copy -f nut -"
+        raise FormatError("exec: takes a command that writes a container to stdout", hint=hint)
+    program = shutil.which(words[0])
+    if program is None:
+        raise UnavailableError(f"no such command: {words[0]}", hint="install it, or write its path")
+    return ReaderRequest(address, format=None, command=(program, *words[1:]))

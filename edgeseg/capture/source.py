@@ -1,0 +1,221 @@
+"""A live source that survives: it reconnects for ever, and hands out clean frames with their age."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator
+from fractions import Fraction
+from functools import partial
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from edgeseg.capture.age import CaptureClock
+from edgeseg.capture.backoff import Backoff
+from edgeseg.capture.connection import Connection, LiveImage
+from edgeseg.capture.request import ReaderRequest, request_from_address
+from edgeseg.capture.state import OnEvent, StreamEvent, StreamState
+from edgeseg.video.address import Address
+from edgeseg.video.failure import Failure
+from edgeseg.video.file import FileSource
+from edgeseg.video.frame import Frame
+from edgeseg.video.geometry import Geometry
+from edgeseg.video.source import FrameSource, Loss, SourceInfo, SourceKind
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_FPS = Fraction(25)
+MAX_AGE_SECONDS = 1.0
+STEADY_SECONDS = 10.0  # live for so long, and the back-off starts anew
+BEHIND_SECONDS = 5.0  # so long too old without catching up: a new connection is faster
+SLOW_CODES = ("ES-SOURCE-AUTH", "ES-SOURCE-NOT-FOUND", "ES-SOURCE-FORMAT", "ES-SOURCE-CODEC", "ES-SOURCE-COMMAND")
+MOST_PATIENCE = 16.0
+RECORDINGS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v")
+
+
+class LiveSource(FrameSource):
+    """The frames of a camera or network stream. It opens at once and connects when it is iterated.
+
+    Iteration ends only after `close`, which any thread may call. Frames of `info` are 0x0 until the first one came.
+    `pts_seconds` counts from the first frame on our clock, across reconnects; `sequence` counts every clean frame that
+    arrived, and frames older than `max_age_seconds` are counted and not handed out. on_event: called from the iterating
+    thread at each change of state.
+    """
+
+    kind: SourceKind = "live"
+
+    def __init__(
+        self,
+        request: ReaderRequest,
+        *,
+        max_age_seconds: float = MAX_AGE_SECONDS,
+        on_event: OnEvent | None = None,
+        backoff: Backoff | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(SourceInfo(0, 0, DEFAULT_FPS, None, request.address.name))
+        self.max_age_seconds, self.on_event = max_age_seconds, on_event
+        self.state, self.state_since = StreamState.CONNECTING, clock()
+        self.too_old = self.unclean = self.reconnects = self.stalls = self.arrived = 0
+        self.last_failure: Failure | None = None
+        self.codec = ""
+        self._request, self._clock, self._backoff = request, clock, backoff or Backoff()
+        self._closing = threading.Event()
+        self._connection: Connection | None = None
+        self._patience = 1.0
+        self._index, self._first_at, self._last_pts = 0, 0.0, -1.0
+
+    def close(self) -> None:
+        """End the iteration: a wait or a read that blocks ends at once."""
+        super().close()
+        self._closing.set()
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.kill()
+
+    def _frames(self) -> Generator[Frame, None, None]:
+        try:
+            while not self._closing.is_set():
+                yield from self._connected()
+        finally:
+            self._changed(StreamState.ENDED, "")
+
+    def _connected(self) -> Generator[Frame, None, None]:
+        """The frames of one connection, and the wait after it."""
+        self._changed(StreamState.CONNECTING, "connecting")
+        connection = self._connection = Connection(self._request, patience=self._patience, clock=self._clock)
+        if self._closing.is_set():  # it did not see this connection
+            connection.kill()
+        live_since, behind = None, _Behind()
+        images = connection.images()
+        geometry = _Geometry()
+        ages = CaptureClock()
+        try:
+            for live_image in images:
+                if live_since is None:
+                    live_since = self._clock()
+                    self._is_live(connection, geometry.of(live_image))
+                captured_at = ages.captured_at(live_image.pts_seconds, live_image.arrived_at)
+                if self._clock() - live_since > STEADY_SECONDS:
+                    self._backoff.reset()
+                    self._patience = 1.0
+                self.arrived += 1
+                age = self._clock() - captured_at
+                if age <= self.max_age_seconds:
+                    behind.clear()
+                    yield self._frame(live_image, captured_at, geometry.of(live_image))
+                else:
+                    self.too_old += 1
+                    if behind.too_long(age, live_image.arrived_at):
+                        break
+                if self._closing.is_set():
+                    return
+        finally:
+            images.close()
+            connection.kill()
+            connection.close()
+            self.unclean += connection.counts.unclean
+            self._connection = None
+        if connection.is_complete:
+            self.close()
+        if not self._closing.is_set():
+            self._wait(connection, behind.is_behind)
+
+    def _is_live(self, connection: Connection, geometry: Geometry) -> None:
+        height, width = geometry.size
+        fps = Fraction(connection.fps).limit_denominator(1001) if 1 <= connection.fps <= 1000 else DEFAULT_FPS
+        self.info = dataclasses.replace(self.info, width=width, height=height, fps=fps)
+        self.codec, self.last_failure = connection.codec, None
+        self._changed(StreamState.LIVE, f"{connection.codec}, {width}x{height}")
+
+    def _wait(self, connection: Connection, behind: bool) -> None:
+        """Say why the connection ended, and wait before the next one."""
+        failure = Failure.of_delay(self.max_age_seconds) if behind else connection.failure()
+        stalled = connection.is_stalled and not behind
+        self._patience = min(MOST_PATIENCE, self._patience * 2) if stalled else self._patience
+        seconds = 0.0 if behind else self._backoff.next_seconds(slow=failure.code in SLOW_CODES)
+        self.last_failure = failure
+        self.reconnects += 1
+        self.stalls += stalled
+        message = f"{failure.reason}; next attempt in {seconds:.1f} s"
+        self.losses[:] = [Loss(failure.code, f"{self.info.name}: {failure.reason}")]
+        state = StreamState.STALLED if stalled else StreamState.LOST
+        self._changed(state, message, failure, seconds)
+        self._closing.wait(seconds)
+
+    def _changed(
+        self, state: StreamState, message: str, failure: Failure | None = None, retry_seconds: float | None = None
+    ) -> None:
+        if state is self.state and failure is None and state is not StreamState.CONNECTING:
+            return
+        self.state, self.state_since = state, self._clock()
+        if self.on_event is not None:
+            code, hint = (failure.code, failure.hint) if failure else ("", "")
+            event = StreamEvent(
+                self.info.name, "state", message, state=state, code=code, hint=hint, retry_seconds=retry_seconds
+            )
+            self.on_event(event)
+
+    def _frame(self, live: LiveImage, captured_at: float, geometry: Geometry) -> Frame:
+        height, width = geometry.size
+        if (width, height) != (self.info.width, self.info.height):
+            self.info = dataclasses.replace(self.info, width=width, height=height)
+        if self._index == 0:
+            self._first_at = captured_at
+        self._last_pts = max(captured_at - self._first_at, self._last_pts + 1e-6)  # times must rise
+        frame = Frame(
+            self._index,
+            self._last_pts,
+            width,
+            height,
+            rgb=partial(geometry.rgb_from_image, live.image),
+            planes=partial(geometry.planes_from_image, live.image),
+            captured_at=captured_at,
+            sequence=self.arrived - 1,
+        )
+        self._index += 1
+        return frame
+
+
+class _Geometry:
+    """The geometry of images whose size may change."""
+
+    def __init__(self) -> None:
+        self._size: tuple[int, int] = (0, 0)
+        self._geometry: Geometry | None = None
+
+    def of(self, live: LiveImage) -> Geometry:
+        size = (live.image.width, live.image.height)
+        if self._geometry is None or size != self._size:
+            self._size, self._geometry = size, Geometry.from_image(live.image, live.pixel_aspect)
+        return self._geometry
+
+
+class _Behind:
+    """Whether frames have been too old for so long, and without catching up, that a new connection is faster."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self._since: float | None = None
+        self._age_then, self.is_behind = 0.0, False
+
+    def too_long(self, age: float, now: float) -> bool:
+        if self._since is None:
+            self._since, self._age_then = now, age
+        elif now - self._since > BEHIND_SECONDS:
+            self.is_behind = age > self._age_then - BEHIND_SECONDS / 2
+            self._since, self._age_then = now, age
+        return self.is_behind
+
+
+def source_from_address(address: Address) -> FrameSource:
+    """The live source at an address, which connects when it is iterated; a file on a web server is a recording."""
+    if address.kind in ("http", "https") and PurePosixPath(urlsplit(address.place).path).suffix.lower() in RECORDINGS:
+        return FileSource(address)
+    return LiveSource(request_from_address(address))

@@ -1,0 +1,154 @@
+"""Observers of events: JSON lines, a webhook, MQTT. Each has a thread and a bounded queue of its own.
+
+    events.jsonl                   appends one JSON object per line
+    https://HOST/PATH              POSTs each event as JSON; what fails is tried again with the next event
+    mqtt://USER:PASSWORD@HOST:1883/TOPIC
+                                   TOPIC/status "online" or "offline" (retained; the last will), TOPIC/NAME/state
+                                   (retained) and TOPIC/NAME/events
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import queue
+import threading
+import urllib.error
+import urllib.request
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from edgeseg.capture.state import StreamEvent
+from edgeseg.errors import FormatError, UnavailableError
+from edgeseg.files import writable_folder
+from edgeseg.video.address import redacted
+
+logger = logging.getLogger(__name__)
+
+DEPTH = 1000  # events that may wait
+TIMEOUT_SECONDS = 5.0
+CLOSE_SECONDS = 5.0
+MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+
+class Observer(ABC):
+    """Delivers events in a thread. One that is slow or fails loses events, which are counted, and holds up nobody."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.lost = name, 0
+        self._waiting: queue.Queue[StreamEvent | None] = queue.Queue(DEPTH)
+        self._thread = threading.Thread(target=self._work, name=f"edgeseg-events-{name}", daemon=True)
+        self._thread.start()
+
+    def __call__(self, event: StreamEvent) -> None:
+        """Have an event delivered."""
+        try:
+            self._waiting.put_nowait(event)
+        except queue.Full:
+            self.lost += 1
+
+    def close(self) -> None:
+        """Deliver what waits, for a few seconds at most."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait(None)
+        self._thread.join(CLOSE_SECONDS)
+
+    def _work(self) -> None:
+        while (event := self._waiting.get()) is not None:
+            try:
+                self._deliver(event)
+            except Exception as problem:
+                self.lost += 1
+                logger.warning("%s: an event was not delivered: %s", self.name, type(problem).__name__)
+        self._finish()
+
+    @abstractmethod
+    def _deliver(self, event: StreamEvent) -> None:
+        """Deliver one event."""
+
+    def _finish(self) -> None:  # noqa: B027 - an observer may have nothing to finish
+        """Free resources."""
+
+
+class JsonLines(Observer):
+    """Appends events to a file, one JSON object per line, flushed."""
+
+    def __init__(self, path: Path) -> None:
+        writable_folder(path.parent)
+        self._path = path
+        super().__init__(str(path))
+
+    def _deliver(self, event: StreamEvent) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event.to_dict()) + "\n")
+
+
+class Webhook(Observer):
+    """POSTs events as JSON."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        super().__init__(redacted(url))
+
+    def _deliver(self, event: StreamEvent) -> None:
+        body = json.dumps(event.to_dict()).encode()
+        request = urllib.request.Request(self._url, body, {"Content-Type": "application/json"}, method="POST")
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+            answer.read(1)
+
+
+class Mqtt(Observer):
+    """Publishes events. The broker says "offline" for a process that died: the last will."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._topic = parts.path.strip("/") or "edgeseg"
+        client = self._client = _mqtt_client()
+        if parts.username:
+            client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
+        if parts.scheme == "mqtts":
+            client.tls_set()
+        client.will_set(f"{self._topic}/status", "offline", qos=1, retain=True)
+        client.on_connect = lambda *_: client.publish(f"{self._topic}/status", "online", qos=1, retain=True)
+        client.connect_async(parts.hostname or "localhost", parts.port or MQTT_PORTS[parts.scheme])
+        client.loop_start()  # reconnects by itself
+        super().__init__(redacted(url))
+
+    def _deliver(self, event: StreamEvent) -> None:
+        text = json.dumps(event.to_dict())
+        if event.state is not None:
+            self._client.publish(f"{self._topic}/{event.stream}/state", event.state.value, qos=1, retain=True)
+        self._client.publish(f"{self._topic}/{event.stream}/events", text, qos=1)
+
+    def _finish(self) -> None:
+        with contextlib.suppress(Exception):
+            info = self._client.publish(f"{self._topic}/status", "offline", qos=1, retain=True)
+            info.wait_for_publish(1.0)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def _mqtt_client() -> Any:
+    try:
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion
+    except ImportError:
+        hint = 'pip install "edgeseg[mqtt]"'
+        raise UnavailableError("MQTT needs the package paho-mqtt", hint=hint, code="ES-MISSING-MQTT") from None
+    return Client(CallbackAPIVersion.VERSION2)
+
+
+def observer_from_uri(uri: str) -> Observer:
+    """The observer at a URI. FormatError for another kind."""
+    scheme = urlsplit(uri).scheme.lower()
+    if scheme in ("http", "https"):
+        return Webhook(uri)
+    if scheme in MQTT_PORTS:
+        return Mqtt(uri)
+    if "://" not in uri and uri.endswith(".jsonl"):
+        return JsonLines(Path(uri))
+    hint = "write events.jsonl, https://HOST/PATH or mqtt://HOST/TOPIC"
+    raise FormatError(f"not an observer of events: {redacted(uri)}", hint=hint, code="ES-FORMAT-EVENTS")

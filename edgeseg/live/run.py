@@ -1,0 +1,89 @@
+"""Run the streams of a run file, with its outputs, observers and page."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from edgeseg.capture.source import LiveSource
+from edgeseg.capture.state import StreamEvent
+from edgeseg.errors import UnavailableError
+from edgeseg.live.observers import observer_from_uri
+from edgeseg.live.run_file import RunConfig, StreamEntry
+from edgeseg.live.runner import LiveRunner
+from edgeseg.live.stream import StreamConfig
+from edgeseg.segmenter import Segmenter
+from edgeseg.video.sink import FrameSink, open_sinks
+from edgeseg.video.source import FrameSource, SourceInfo, open_source
+
+
+def open_sources(config: RunConfig) -> list[FrameSource]:
+    """The sources of all streams. A live one does not connect yet."""
+    sources = [open_source(entry.source) for entry in config.streams]
+    for source in sources:
+        if isinstance(source, LiveSource):
+            source.max_age_seconds = config.max_age
+    return sources
+
+
+def check_outputs(config: RunConfig, sources: Sequence[FrameSource], *, overwrite: bool) -> None:
+    """The error of an output that cannot be opened, before a model is converted."""
+    every = [output for entry in config.streams for output in entry.output]
+    open_sinks(every, overwrite=overwrite)
+    for entry, source in zip(config.streams, sources):
+        _opened(entry, source, overwrite, source.info)
+
+
+def _opened(entry: StreamEntry, source: FrameSource, overwrite: bool, info: SourceInfo) -> Sequence[FrameSink]:
+    return open_sinks(list(entry.output), info, inputs=source.files(), overwrite=overwrite)
+
+
+@contextlib.contextmanager
+def opened_runner(
+    config: RunConfig,
+    sources: Sequence[FrameSource],
+    segmenter: Segmenter,
+    *,
+    frames: int | None = None,
+    overwrite: bool = False,
+    on_event: Callable[[StreamEvent], None] | None = None,
+    stop: threading.Event | None = None,
+) -> Iterator[LiveRunner]:
+    """The runner of a run; its observers and its page live as long as the block."""
+    with contextlib.ExitStack() as opened:
+        observers = [observer_from_uri(uri) for uri in config.events]
+        for observer in observers:
+            opened.callback(observer.close)
+
+        def observe(event: StreamEvent) -> None:
+            for observer in observers:
+                observer(event)
+            if on_event is not None:
+                on_event(event)
+
+        streams = [
+            StreamConfig(entry.name, source, partial(_opened, entry, source, overwrite), entry.weight)
+            for entry, source in zip(config.streams, sources)
+        ]
+        runner = LiveRunner(
+            streams,
+            segmenter,
+            frames=frames,
+            opacity=config.opacity,
+            legend=config.legend,
+            on_event=observe,
+            stop=stop,
+        )
+        if config.page is not None:
+            try:
+                from edgeseg.live.page.server import page_from_uri
+            except ImportError:
+                message, hint = "the page needs more packages", 'pip install "edgeseg[web]"'
+                raise UnavailableError(message, hint=hint, code="ES-MISSING-WEB") from None
+            page = page_from_uri(config.page, runner)
+            page.start()
+            opened.callback(page.close)
+            runner.page_url = page.url
+        yield runner

@@ -1,0 +1,272 @@
+"""Several streams through one engine.
+
+    source -> [decoding thread] -> inbox -> [the caller's thread: engine] -> [a thread for each sink]
+
+Of a live stream the newest frame is processed, of a recording every frame. A slow or dead stream holds up no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgeseg.capture.state import StreamEvent
+from edgeseg.errors import EdgeSegError, FormatError
+from edgeseg.live.output import OverlayRenderer
+from edgeseg.live.scheduler import DeficitRoundRobin
+from edgeseg.live.status import StreamStatus
+from edgeseg.live.stream import RunningStream, StreamConfig
+from edgeseg.measure.load import Load, LoadMeter
+from edgeseg.measure.recorder import Summary
+from edgeseg.pixels.legend import Legend
+from edgeseg.segmenter import PredictionFuture, Segmenter
+from edgeseg.spec import LabelSet
+from edgeseg.video.frame import Frame
+from edgeseg.video.result import Result
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1  # the delay of a stop while nothing arrives
+REPEAT_SECONDS = 1.0  # between repetitions of the last result of a silent stream
+LEAVE_SECONDS = 3.0  # how long a source may take to end
+MOST_ERRORS = 10  # of the engine, one after another
+KEPT_EVENTS = 100
+
+
+@dataclass(frozen=True)
+class LiveReport:
+    """What a run did, by stream, in their order. interrupted: by the stop token or a sink."""
+
+    streams: tuple[StreamStatus, ...]
+    latency: tuple[dict[str, Summary], ...]
+    seconds: float
+    load: Load
+    interrupted: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "seconds": self.seconds,
+            "interrupted": self.interrupted,
+            "load": self.load.to_dict(),
+            "streams": [
+                {**status.to_dict(), "latency": {stage: each.to_dict() for stage, each in latency.items()}}
+                for status, latency in zip(self.streams, self.latency)
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """An image in the engine."""
+
+    index: int
+    frame: Frame
+    future: PredictionFuture
+    began: float
+
+
+class LiveRunner:
+    """Runs streams until all sources end, `stop` is set, or each stream has given `frames` results.
+
+    It is a `LiveView`: other threads may ask for the status, the newest results and the last events at any time.
+    opacity, legend: of overlays. on_event: called from several threads.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[StreamConfig],
+        segmenter: Segmenter,
+        *,
+        frames: int | None = None,
+        opacity: float = 0.5,
+        legend: bool = False,
+        on_event: Callable[[StreamEvent], None] | None = None,
+        stop: threading.Event | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        names = [config.name for config in streams]
+        if not names or len(set(names)) < len(names):
+            raise FormatError("streams need names that differ", hint="give each stream a name of its own")
+        self._segmenter, self._frames_wanted, self._opacity = segmenter, frames, opacity
+        self._on_event, self._clock = on_event, clock
+        self.stop = stop or threading.Event()
+        self._changed = threading.Condition()
+        self._events: deque[StreamEvent] = deque(maxlen=KEPT_EVENTS)
+        self._engine_seconds: deque[tuple[str, float]] = deque(maxlen=10_000)
+        colors = segmenter.spec.labels.colors() if legend else None
+        self._streams = [
+            RunningStream(
+                config, self._changed, OverlayRenderer(opacity, Legend(colors) if colors else None), self._event, clock
+            )
+            for config in streams
+        ]
+        self._scheduler = DeficitRoundRobin([config.weight for config in streams])
+        self._meter, self._began, self._ended = LoadMeter(), time.perf_counter(), 0.0
+        self._ended_streams: set[int] = set()
+        self._errors = 0
+        self._sink_stopped = False
+
+    @property
+    def labels(self) -> LabelSet:
+        """The classes of the model."""
+        return self._segmenter.spec.labels
+
+    @property
+    def engine(self) -> str:
+        """Model, engine and precision."""
+        artifact = self._segmenter.artifact
+        return f"{artifact.spec.name}, {artifact.engine or 'onnx'} {artifact.precision}"
+
+    def statuses(self) -> list[StreamStatus]:
+        """One for each stream, in order."""
+        return [stream.status() for stream in self._streams]
+
+    def latest(self, name: str) -> Result | None:
+        """The newest result of a stream; None before the first. KeyError for an unknown name."""
+        return {stream.name: stream for stream in self._streams}[name].latest
+
+    def events(self) -> list[StreamEvent]:
+        """The last 100 events of all streams, oldest first."""
+        return list(self._events)
+
+    def engine_seconds(self) -> list[tuple[str, float]]:
+        """(stream, seconds of the engine) of the results since the last call."""
+        taken: list[tuple[str, float]] = []
+        with contextlib.suppress(IndexError):
+            while True:
+                taken.append(self._engine_seconds.popleft())
+        return taken
+
+    def run(self, on_result: Callable[[str, Result], None] | None = None) -> LiveReport:
+        """Run to the end. on_result: called with the name of the stream, before the sinks have written the result."""
+        with contextlib.closing(self.results()) as results:
+            for name, result in results:
+                if on_result is not None:
+                    on_result(name, result)
+        return self.report()
+
+    def results(self) -> Generator[tuple[str, Result], None, None]:
+        """The name of the stream and its result, one after another; closing the generator ends the run."""
+        in_flight: deque[_Pending] = deque()
+        self._meter, self._began = LoadMeter(), time.perf_counter()
+        for stream in self._streams:
+            stream.start()
+        try:
+            while not self._is_over():
+                began = self._begun(wait=not in_flight) if len(in_flight) < self._segmenter.slots else None
+                if began is not None:
+                    in_flight.append(began)
+                elif in_flight:
+                    pending = in_flight.popleft()
+                    result = self._finished(pending)
+                    if result is not None:
+                        yield self._streams[pending.index].name, result
+        finally:
+            for pending in in_flight:  # frees the device for the next run
+                with contextlib.suppress(EdgeSegError):
+                    pending.future.result()
+            self._close()
+        errors = [stream.inbox.error for stream in self._streams]
+        if all(errors) and errors[0] is not None:
+            raise errors[0]
+
+    def report(self) -> LiveReport:
+        """What the run did, until now or to its end."""
+        return LiveReport(
+            tuple(self.statuses()),
+            tuple(stream.recorder.summaries() for stream in self._streams),
+            (self._ended or time.perf_counter()) - self._began,
+            self._meter.load(),
+            interrupted=self.stop.is_set() or self._sink_stopped,
+        )
+
+    def _is_over(self) -> bool:
+        self._sink_stopped = any(stream.outputs is not None and stream.outputs.wants_end for stream in self._streams)
+        return self.stop.is_set() or self._sink_stopped or len(self._ended_streams) == len(self._streams)
+
+    def _begun(self, *, wait: bool) -> _Pending | None:
+        """Begin the next image; None where no stream has one now."""
+        with self._changed:
+            ready = [stream.inbox.is_ready() and index not in self._ended_streams
+                     for index, stream in enumerate(self._streams)]  # fmt: skip
+            if not any(ready) and wait:
+                self._changed.wait(POLL_SECONDS)
+            index = self._scheduler.next(ready) if any(ready) else None
+            frame = self._streams[index].inbox.take() if index is not None else None
+        self._look_after_silent_streams()
+        if frame is None or index is None or self._streams[index].is_too_old(frame):
+            return None
+        opacity = self._opacity if self._draws_overlay(index) else None
+        began = time.perf_counter()
+        try:
+            return _Pending(index, frame, self._segmenter.submit(frame, overlay_opacity=opacity), began)
+        except Exception as problem:
+            self._failed(index, problem)
+            return None
+
+    def _finished(self, pending: _Pending) -> Result | None:
+        """Wait for an image, count it and have it written; None where the engine failed."""
+        stream = self._streams[pending.index]
+        try:
+            prediction = pending.future.result()
+        except Exception as problem:
+            self._failed(pending.index, problem)
+            return None
+        self._errors = 0
+        seconds = pending.future.milliseconds.get("total", 1e3 * (time.perf_counter() - pending.began)) / 1e3
+        self._scheduler.served(pending.index, seconds)
+        self._engine_seconds.append((stream.name, seconds))
+        result = Result(pending.frame, prediction, pending.future.milliseconds, overlay=pending.future.overlay)
+        stream.add(result)
+        if self._frames_wanted is not None and stream.counters.results >= self._frames_wanted:
+            self._ended_streams.add(pending.index)
+        return result
+
+    def _failed(self, index: int, problem: Exception) -> None:
+        """The engine raised for an image: others may work; an engine that only fails ends the run."""
+        self._errors += 1
+        self._streams[index].counters.errors += 1
+        if self._errors >= MOST_ERRORS:
+            raise problem
+        code, hint = (problem.code, problem.hint) if isinstance(problem, EdgeSegError) else ("ES-RUN", "")
+        message = str(getattr(problem, "message", problem))
+        self._streams[index].event(StreamEvent(self._streams[index].name, "error", message, code=code, hint=hint))
+
+    def _look_after_silent_streams(self) -> None:
+        for index, stream in enumerate(self._streams):
+            stream.repeat(REPEAT_SECONDS)
+            if index not in self._ended_streams and stream.inbox.ended:
+                with self._changed:
+                    finished = stream.inbox.is_finished()
+                if finished:
+                    self._ended_streams.add(index)
+                    stream.finished()
+
+    def _draws_overlay(self, index: int) -> bool:
+        outputs = self._streams[index].outputs
+        return outputs is not None and any(worker.sink.wants != "prediction" for worker in outputs.workers)
+
+    def _event(self, event: StreamEvent) -> None:
+        self._events.append(event)
+        logger.info("%s", event.to_dict())
+        if self._on_event is not None:
+            try:
+                self._on_event(event)
+            except Exception:  # an observer must not end a stream
+                logger.exception("an observer of events failed")
+
+    def _close(self) -> None:
+        for stream in self._streams:  # all at once, so that their patience does not add up
+            stream.inbox.end()
+            stream.source.close()
+        deadline = self._clock() + LEAVE_SECONDS
+        for stream in self._streams:
+            stream.close(max(0.1, deadline - self._clock()))
+        self._ended = time.perf_counter()
