@@ -46,8 +46,11 @@ class ContactSheet:
 
     def add(self, result: Result) -> None:
         """Keep every n-th overlay; n doubles when there are too many."""
-        if result.frame.index % self._every == 0 and result.overlay is not None:
-            self._overlays.append(result.overlay)
+        if result.frame.index % self._every == 0:
+            overlay = result.overlay
+            if overlay is None:  # of a live source
+                overlay = result.prediction.render(result.frame.rgb())
+            self._overlays.append(overlay)
         if len(self._overlays) == 2 * COLUMNS * ROWS:
             self._overlays = self._overlays[::2]
             self._every *= 2

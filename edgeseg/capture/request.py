@@ -31,6 +31,7 @@ from edgeseg.video.failure import Failure
 
 TIMEOUT_SECONDS = 10.0
 TRANSPORTS = ("tcp", "udp", "udp_multicast", "http")
+GRABBERS = {"linux": "v4l2", "darwin": "avfoundation"}  # of FFmpeg, by platform
 TO_STDOUT = ("!", "watchdog", "timeout=10000", "!", "matroskamux", "streamable=true", "!", "fdsink", "fd=1")
 SIZE_OPTIONS = ("width", "height", "fps")
 
@@ -121,7 +122,11 @@ def _camera(address: Address) -> ReaderRequest:
     options = _size_and_rate(address.options)
     if "format" in address.options:
         options["input_format"] = address.options["format"]
-    return ReaderRequest(address, options=options, input_format="v4l2", url=path)
+    for platform, name in GRABBERS.items():
+        if sys.platform.startswith(platform):
+            url = path if name == "v4l2" else device
+            return ReaderRequest(address, options=options, input_format=name, url=url)
+    raise UnavailableError("cameras of this system are not supported", hint="use exec: with ffmpeg")
 
 
 def _screen(address: Address) -> ReaderRequest:

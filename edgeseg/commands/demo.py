@@ -34,7 +34,7 @@ def command(
     ground truth, so that mIoU is printed, too; its model was trained on synthetic images only.
     """
     from edgeseg.commands.signals import stopped_by_signals
-    from edgeseg.commands.stream import print_report
+    from edgeseg.commands.stream_recording import print_report
     from edgeseg.commands.terminal import note, shown_progress, wrote
     from edgeseg.demo import SOURCE, demo_model, run_demo
 

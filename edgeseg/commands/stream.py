@@ -1,150 +1,155 @@
-"""`edgeseg stream`: a camera, a URL or a file through a model."""
+"""`edgeseg stream`: a camera, a URL, a file or all streams of a run file through a model."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeseg.commands.options import (
+    ENGINES_FOLDER,
     Device,
     Engine,
     Json,
-    Model,
     PrecisionName,
     SizeText,
     Threads,
-    engine_facts,
-    segmenter_from_options,
+    option,
+    precision_from_text,
+    size_or_none,
 )
+from edgeseg.errors import MismatchError
 
 if TYPE_CHECKING:
-    from edgeseg.artifact import Artifact
-    from edgeseg.streaming import StreamReport
-    from edgeseg.video.truth import TruthSink
+    from edgeseg.live.run_file import RunConfig
+    from edgeseg.segmenter import Segmenter
+    from edgeseg.video.source import FrameSource
 
 DEFAULT_OUTPUT = "overlay.mp4"
+LIVE = "Live streams"  # panel of the help page
 
 EXAMPLES = """
   edgeseg stream drive.mp4 bisenetv2-camvid -o overlay.mp4
   edgeseg stream rtsp://camera/stream model.onnx -o masks/ -o results.jsonl
+  edgeseg stream camera:0 bisenetv2-camvid -o http://127.0.0.1:8080
+  edgeseg stream run.toml
 """
 
 
 def command(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="A file, folder, glob, URL, camera:0 or test://street.")
+        str,
+        typer.Argument(metavar="SOURCE", help="A file, folder, glob, URL, camera:0, test://street, ... or a run.toml."),
     ],
-    model: Model,
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A bundled name (edgeseg models) or a file; not with a run.toml.")
+    ] = "",
     outputs: Annotated[
         list[str] | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="SINK",
-            help="A video (out.mp4), label images (masks/), overlays (out/%06d.jpg, images:out/), out.jsonl, window or "
-            "null; repeat it for several.",
-            show_default="overlay.mp4",
+        option(
+            "-o --output SINK",
+            "A video (out.mp4), label images (masks/), overlays (out/%06d.jpg, images:out/), out.jsonl, a page "
+            "(http://127.0.0.1:8080), window or null; repeat it for several.",
+            default="overlay.mp4",
         ),
     ] = None,
     engine: Engine = None,
     precision: PrecisionName = None,
     size: SizeText = None,
-    frames: Annotated[int | None, typer.Option("--frames", metavar="N", min=1, help="Stop after N frames.")] = None,
+    frames: Annotated[int | None, option("--frames N", "Stop after N frames.", min=1)] = None,
     opacity: Annotated[
-        float,
-        typer.Option("--opacity", metavar="X", min=0.0, max=1.0, help="How strongly class colours cover the image."),
+        float, option("--opacity X", "How strongly class colours cover the image.", min=0.0, max=1.0)
     ] = 0.5,
     legend: Annotated[
-        bool, typer.Option("--legend", help="Show the colours of the classes with their names on overlays.")
+        bool, option("--legend", "Show the colours of the classes with their names on overlays.")
     ] = False,
-    skip_errors: Annotated[
-        bool, typer.Option("--skip-errors", help="Skip images that cannot be read, and count them.")
+    skip_errors: Annotated[bool, option("--skip-errors", "Skip images that cannot be read, and count them.")] = False,
+    overwrite: Annotated[bool, option("--overwrite", "Replace existing outputs.")] = False,
+    max_age: Annotated[float, option("--max-age S", "Drop frames that are older.", LIVE, min=0.05)] = 1.0,
+    events: Annotated[
+        list[str] | None,
+        option("--events URI", "Report events to out.jsonl, a webhook (https://) or mqtt://HOST/TOPIC.", LIVE),
+    ] = None,
+    log_json: Annotated[bool, option("--log-json", "Print events on stderr as JSON lines.", LIVE)] = False,
+    fail_fast: Annotated[
+        bool, option("--fail-fast", "End with an error where the first connection fails.", LIVE)
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Segment a video, camera or images with MODEL.
 
-    Of a recording every frame is segmented; of a camera the newest one, so that the results do not lag behind. Audio
-    is not copied. Ctrl-C stops, and the files written so far are complete.
+    Of a recording every frame is segmented; of a camera the newest one, so that the results do not lag behind. A camera
+    or network stream that ends or hangs is connected again, for ever. Audio is not copied. Ctrl-C stops, and the files
+    written so far are complete; a second Ctrl-C ends at once.
     """
-    from edgeseg.commands.signals import stopped_by_signals
-    from edgeseg.commands.terminal import note, shown_progress, wrote
-    from edgeseg.streaming import stream
-    from edgeseg.video.sink import open_sinks
-    from edgeseg.video.source import open_source, opens_last
-    from edgeseg.video.truth import truth_sinks
+    from edgeseg.commands.stream_live import print_live, run_live
+    from edgeseg.commands.stream_recording import stream_recording
+    from edgeseg.live.run import check_outputs, open_sources
 
-    uris = outputs or [DEFAULT_OUTPUT]
-    with contextlib.ExitStack() as opened, shown_progress() as progress:
-        frames_in = None
-        # A wrong output shows before a model is converted. A camera is opened behind it, or its frames would wait.
-        if opens_last(source):
-            open_sinks(uris, overwrite=overwrite)
-        else:
-            frames_in = opened.enter_context(open_source(source, skip_errors=skip_errors))
-            open_sinks(uris, frames_in.info, inputs=frames_in.files(), overwrite=overwrite)
-        segmenter = segmenter_from_options(model, engine, precision, size, device, threads, progress)
-        opened.enter_context(segmenter)
-        frames_in = frames_in or opened.enter_context(open_source(source))
-        sinks = open_sinks(uris, frames_in.info, inputs=frames_in.files(), overwrite=overwrite)
-        for sink in sinks:
-            opened.enter_context(sink)
-        judges = truth_sinks(frames_in, segmenter.spec.labels)
-        with stopped_by_signals() as stop:
-            every = [*sinks, *judges]
-            report = stream(
-                frames_in, segmenter, every, frames=frames, opacity=opacity, legend=legend, stop=stop, progress=progress
-            )
-            for sink in sinks:
-                sink.close()
-    print_report(segmenter.artifact, report, uris, judges, device=device, as_json=as_json)
-    for sink in sinks:
-        for path in sink.files():
-            wrote(path)
-            for line in sink.notes:
-                note(f"note: {line}")
-    wrote(None, f"edgeseg bench {segmenter.artifact.path}")
-
-
-def print_report(
-    artifact: Artifact,
-    report: StreamReport,
-    outputs: list[str],
-    judges: list[TruthSink],
-    *,
-    device: str = "auto",
-    as_json: bool,
-) -> None:
-    """Print what a stream did; losses of its source go to stderr."""
-    from edgeseg.commands.terminal import note, print_json, print_table
-
-    for loss in report.losses:
-        note(f"warning: {loss.message}")
-    if report.dropped:
-        note(
-            f"dropped {report.dropped} of {report.frames + report.dropped} frames: the model is slower than the source"
+    if source.endswith(".toml"):
+        config = run_file(source, model, outputs)
+    else:
+        config = run_of_one(
+            source, model, outputs, engine=engine, precision=precision_from_text(precision), size=size_or_none(size),
+            device=device, threads=threads, opacity=opacity, legend=legend, max_age=max_age,
+            events=tuple(events or ()),
+        )  # fmt: skip
+    with contextlib.ExitStack() as opened:
+        sources = [opened.enter_context(each) for each in open_sources(config, skip_errors=skip_errors)]
+        check_outputs(config, sources, overwrite=overwrite)
+        segmenter = opened.enter_context(segmenter_of(config))
+        if is_one_recording(config, sources):
+            stream_recording(config, sources[0], segmenter, frames=frames, overwrite=overwrite, as_json=as_json)
+            return
+        run = run_live(
+            config, sources, segmenter, frames=frames, overwrite=overwrite, log_json=log_json, fail_fast=fail_fast
         )
-    mious = [judge.confusion.miou() for judge in judges if judge.frames_written]
-    if as_json:
-        miou = mious[0] if mious else None
-        print_json({**engine_facts(artifact, device), "outputs": outputs, "miou": miou, **report.to_dict()})
-        return
-    total = report.latency.get("total")
-    row = {
-        "engine": artifact.engine or "onnx",
-        "precision": artifact.precision,
-        "frames": report.frames,
-        "FPS": f"{report.fps:.1f}",
-        "p50 ms": f"{total.p50_ms:.1f}" if total else "-",
-        "p99 ms": f"{total.p99_ms:.1f}" if total else "-",
-    }
-    if report.interrupted:
-        row["end"] = "interrupted"
-    if mious:
-        row["mIoU, %"] = f"{100 * mious[0]:.2f}"
-    print_table(list(row), [list(row.values())])
+    print_live(segmenter.artifact, config, run, as_json=as_json)
+
+
+def run_file(path: str, model: str, outputs: list[str] | None) -> RunConfig:
+    """The run of a run file, which states model and outputs itself."""
+    from edgeseg.live.run_file import run_from_file
+
+    if model or outputs:
+        raise MismatchError(
+            f"{path} states the model and the outputs itself",
+            hint=f"edgeseg stream {path}",
+            code="ES-MISMATCH-OPTIONS",
+        )
+    return run_from_file(path)
+
+
+def run_of_one(source: str, model: str, outputs: list[str] | None, **options: Any) -> RunConfig:
+    """The run of one source. An output that is an http:// address is the page."""
+    from edgeseg.live.run_file import RunConfig, StreamEntry
+
+    if not model:
+        hint = f"edgeseg stream {source} bisenetv2-camvid"
+        raise MismatchError("stream needs a source and a model", hint=hint, code="ES-USAGE")
+    pages = [uri for uri in outputs or [] if uri.startswith("http://")]
+    if len(pages) > 1:
+        raise MismatchError("there can be one page", hint=f"keep -o {pages[0]}", code="ES-MISMATCH-OPTIONS")
+    files = tuple(uri for uri in outputs or [DEFAULT_OUTPUT] if uri not in pages)
+    return RunConfig(model, (StreamEntry("stream", source, files),), page=pages[0] if pages else None, **options)
+
+
+def is_one_recording(config: RunConfig, sources: Sequence[FrameSource]) -> bool:
+    """Whether there is one stream, a recording, without page and observers."""
+    return len(sources) == 1 and sources[0].kind == "recording" and not config.page and not config.events
+
+
+def segmenter_of(config: RunConfig) -> Segmenter:
+    """The opened model of a run."""
+    from edgeseg.commands.terminal import shown_progress
+    from edgeseg.opening import open_model
+
+    with shown_progress() as progress:
+        return open_model(
+            config.model, engine=config.engine, precision=config.precision, size=config.size, out=ENGINES_FOLDER,
+            device=config.device, threads=config.threads, progress=progress,
+        )  # fmt: skip

@@ -1,10 +1,10 @@
 """Observers of events: JSON lines, a webhook, MQTT. Each has a thread and a bounded queue of its own.
 
-    events.jsonl                   appends one JSON object per line
-    https://HOST/PATH              POSTs each event as JSON; what fails is tried again with the next event
-    mqtt://USER:PASSWORD@HOST:1883/TOPIC
-                                   TOPIC/status "online" or "offline" (retained; the last will), TOPIC/NAME/state
-                                   (retained) and TOPIC/NAME/events
+events.jsonl                   appends one JSON object per line
+https://HOST/PATH              POSTs each event as JSON; what fails is tried again with the next event
+mqtt://USER:PASSWORD@HOST:1883/TOPIC
+                               TOPIC/status "online" or "offline" (retained; the last will), TOPIC/NAME/state
+                               (retained) and TOPIC/NAME/events
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -19,9 +20,9 @@ from edgeseg.video.sink import FrameSink, open_sinks
 from edgeseg.video.source import FrameSource, SourceInfo, open_source
 
 
-def open_sources(config: RunConfig) -> list[FrameSource]:
-    """The sources of all streams. A live one does not connect yet."""
-    sources = [open_source(entry.source) for entry in config.streams]
+def open_sources(config: RunConfig, *, skip_errors: bool = False) -> list[FrameSource]:
+    """The sources of all streams. A live one does not connect yet. skip_errors: of images that cannot be read."""
+    sources = [open_source(entry.source, skip_errors=skip_errors) for entry in config.streams]
     for source in sources:
         if isinstance(source, LiveSource):
             source.max_age_seconds = config.max_age
@@ -78,11 +79,11 @@ def opened_runner(
         )
         if config.page is not None:
             try:
-                from edgeseg.live.page.server import page_from_uri
+                server = importlib.import_module("edgeseg.live.page.server")
             except ImportError:
                 message, hint = "the page needs more packages", 'pip install "edgeseg[web]"'
                 raise UnavailableError(message, hint=hint, code="ES-MISSING-WEB") from None
-            page = page_from_uri(config.page, runner)
+            page = server.page_from_uri(config.page, runner)
             page.start()
             opened.callback(page.close)
             runner.page_url = page.url

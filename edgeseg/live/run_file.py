@@ -1,12 +1,12 @@
 """A run file: the streams of one machine, their model, outputs and observers, as TOML.
 
-    model = "bisenetv2-camvid"
-    page = "http://127.0.0.1:8080"
-    events = ["events.jsonl", "mqtt://broker/edgeseg"]
+model = "bisenetv2-camvid"
+page = "http://127.0.0.1:8080"
+events = ["events.jsonl", "mqtt://broker/edgeseg"]
 
-    [streams.front]
-    source = "rtsp://user:${CAMERA_PASSWORD}@10.0.0.8/stream"
-    output = ["front.mp4", "front.jsonl"]
+[streams.front]
+source = "rtsp://user:${CAMERA_PASSWORD}@10.0.0.8/stream"
+output = ["front.mp4", "front.jsonl"]
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def run_from_file(path: str | Path, environment: Mapping[str, str] = os.environ)
     FormatError or UnknownNameError, with the line of the key, where it is not of that form.
     """
     path = Path(path)
-    data = toml_from_file(path, hint='write lines such as model = "bisenetv2-camvid" and tables such as [streams.front]')
+    data = toml_from_file(
+        path, hint='write lines such as model = "bisenetv2-camvid" and tables such as [streams.front]'
+    )
     return _RunFile(path, path.read_text(encoding="utf-8").splitlines(), environment).config(data)
 
 
@@ -133,14 +135,16 @@ class _RunFile:
             if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
                 raise self._error(where, key, f"{key} is not {expected}", f"write {expected}")
             if name in ("output", "events"):
-                texts = value if isinstance(value, list) else [value]
-                if not all(isinstance(text, str) for text in texts):
-                    raise self._error(where, key, f"{key} is not {TEXTS}", f"write {TEXTS}")
-                value = tuple(self._replaced(where, key, text) for text in texts)
-            elif isinstance(value, str):
-                value = self._replaced(where, key, value)
-            found[name] = value
+                found[name] = self._texts(where, key, value)
+            else:
+                found[name] = self._replaced(where, key, value) if isinstance(value, str) else value
         return found
+
+    def _texts(self, where: str, key: str, value: Any) -> tuple[str, ...]:
+        texts = value if isinstance(value, list) else [value]
+        if not all(isinstance(text, str) for text in texts):
+            raise self._error(where, key, f"{key} is not {TEXTS}", f"write {TEXTS}")
+        return tuple(self._replaced(where, key, text) for text in texts)
 
     def _replaced(self, where: str, key: str, text: str) -> str:
         for name in VARIABLE.findall(text):

@@ -29,6 +29,7 @@ from edgeseg.segmenter import PredictionFuture, Segmenter
 from edgeseg.spec import LabelSet
 from edgeseg.video.frame import Frame
 from edgeseg.video.result import Result
+from edgeseg.video.sink import FrameSink
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +112,7 @@ class LiveRunner:
         self._meter, self._began, self._ended = LoadMeter(), time.perf_counter(), 0.0
         self._ended_streams: set[int] = set()
         self._errors = 0
+        self.page_url = ""  # where its page is, if it has one
         self._sink_stopped = False
 
     @property
@@ -123,6 +125,10 @@ class LiveRunner:
         """Model, engine and precision."""
         artifact = self._segmenter.artifact
         return f"{artifact.spec.name}, {artifact.engine or 'onnx'} {artifact.precision}"
+
+    def sinks(self) -> list[FrameSink]:
+        """All sinks that were opened."""
+        return [worker.sink for stream in self._streams if stream.outputs for worker in stream.outputs.workers]
 
     def statuses(self) -> list[StreamStatus]:
         """One for each stream, in order."""

@@ -1,0 +1,72 @@
+"""`edgeseg stream` of one recording: every frame counts."""
+
+from __future__ import annotations
+
+from edgeseg.artifact import Artifact
+from edgeseg.commands.options import engine_facts
+from edgeseg.commands.signals import stopped_by_signals
+from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
+from edgeseg.live.run_file import RunConfig
+from edgeseg.segmenter import Segmenter
+from edgeseg.streaming import StreamReport, stream
+from edgeseg.video.sink import open_sinks
+from edgeseg.video.source import FrameSource
+from edgeseg.video.truth import TruthSink, truth_sinks
+
+
+def stream_recording(
+    config: RunConfig, source: FrameSource, segmenter: Segmenter, *, frames: int | None, overwrite: bool, as_json: bool
+) -> None:
+    """Stream the recording to its outputs, and print what was done."""
+    outputs = list(config.streams[0].output)
+    sinks = open_sinks(outputs, source.info, inputs=source.files(), overwrite=overwrite)
+    judges = truth_sinks(source, segmenter.spec.labels)
+    try:
+        with shown_progress() as progress, stopped_by_signals() as stop:
+            report = stream(
+                source, segmenter, [*sinks, *judges], frames=frames, opacity=config.opacity, legend=config.legend,
+                stop=stop, progress=progress,
+            )  # fmt: skip
+    finally:
+        for sink in sinks:
+            sink.close()
+    print_report(segmenter.artifact, report, outputs, judges, device=config.device, as_json=as_json)
+    for sink in sinks:
+        for path in sink.files():
+            wrote(path)
+            for line in sink.notes:
+                note(f"note: {line}")
+    wrote(None, f"edgeseg bench {segmenter.artifact.path}")
+
+
+def print_report(
+    artifact: Artifact,
+    report: StreamReport,
+    outputs: list[str],
+    judges: list[TruthSink],
+    *,
+    device: str = "auto",
+    as_json: bool,
+) -> None:
+    """Print what a stream did; losses of its source go to stderr."""
+    for loss in report.losses:
+        note(f"warning: {loss.message}")
+    mious = [judge.confusion.miou() for judge in judges if judge.frames_written]
+    if as_json:
+        miou = mious[0] if mious else None
+        print_json({**engine_facts(artifact, device), "outputs": outputs, "miou": miou, **report.to_dict()})
+        return
+    total = report.latency.get("total")
+    row = {
+        "engine": artifact.engine or "onnx",
+        "precision": artifact.precision,
+        "frames": report.frames,
+        "FPS": f"{report.fps:.1f}",
+        "p50 ms": f"{total.p50_ms:.1f}" if total else "-",
+        "p99 ms": f"{total.p99_ms:.1f}" if total else "-",
+    }
+    if report.interrupted:
+        row["end"] = "interrupted"
+    if mious:
+        row["mIoU, %"] = f"{100 * mious[0]:.2f}"
+    print_table(list(row), [list(row.values())])
