@@ -110,37 +110,42 @@ class TcpProxy(Proxy):
 
     def __init__(self, target_port: int) -> None:
         self._changed = threading.Condition()
-        self._due: Callable[[float], float] = lambda arrival: arrival
+        self._due: Callable[[float, float], float] = lambda arrival, opened: arrival
         self._oldest: dict[socket.socket, float] = {}
         super().__init__(target_port)
 
     def hold(self) -> None:
         """Deliver nothing."""
-        self._set(lambda arrival: NEVER)
+        self._set(lambda arrival, opened: NEVER)
 
     def slow(self, factor: float) -> None:
-        """Deliver what comes from now on `factor` times slower than it comes."""
-        start = time.monotonic()
-        self._set(lambda arrival: arrival if arrival < start else start + (arrival - start) * factor)
+        """Deliver what comes from now on `factor` times slower than it comes, on each connection by itself."""
+        now = time.monotonic()
+
+        def due(arrival: float, opened: float) -> float:
+            start = max(now, opened)
+            return arrival if arrival < start else start + (arrival - start) * factor
+
+        self._set(due)
 
     def burst(self, seconds: float = 1.0) -> None:
         """Deliver all that was held back within `seconds`, in order and evenly; from then on everything at once."""
         now = time.monotonic()
         with self._changed:
             oldest = min(self._oldest.values(), default=now)
-        span = max(now - oldest, 1e-6)
-        self._set(lambda arrival: max(arrival, now + (arrival - oldest) / span * seconds) if arrival < now else arrival)
+        share = seconds / max(now - oldest, 1e-6)
+        self._set(lambda arrival, opened: now + (arrival - oldest) * share if arrival < now else arrival)
 
     def release(self) -> None:
         """Deliver everything at once."""
-        self._set(lambda arrival: arrival)
+        self._set(lambda arrival, opened: arrival)
 
     def held_seconds(self) -> float:
         """How old the oldest byte is that was not delivered; 0 where there is none."""
         with self._changed:
             return max(0.0, time.monotonic() - min(self._oldest.values(), default=NEVER))
 
-    def _set(self, due: Callable[[float], float]) -> None:
+    def _set(self, due: Callable[[float, float], float]) -> None:
         with self._changed:
             self._due = due
             self._changed.notify_all()
@@ -174,15 +179,15 @@ class TcpProxy(Proxy):
                 self._changed.notify_all()
 
     def _deliver(self, client: socket.socket, server: socket.socket, held: deque[tuple[float, bytes]]) -> None:
+        opened = time.monotonic()
         with contextlib.suppress(OSError):
-            while data := self._next(client, held):
+            while data := self._next(client, held, opened):
                 client.sendall(data)
         with self._changed:
-            self._oldest.pop(server, None)
             self._oldest.pop(client, None)
         self._forget(client, server)
 
-    def _next(self, client: socket.socket, held: deque[tuple[float, bytes]]) -> bytes:
+    def _next(self, client: socket.socket, held: deque[tuple[float, bytes]], opened: float) -> bytes:
         """The next bytes for the client, when they are due; b"" at the end, or where the client has gone."""
         with self._changed:
             while True:
@@ -190,7 +195,7 @@ class TcpProxy(Proxy):
                     return b""
                 if held:
                     self._oldest[client] = held[0][0]
-                    wait = self._due(held[0][0]) - time.monotonic()
+                    wait = self._due(held[0][0], opened) - time.monotonic()
                     if wait <= 0:
                         return held.popleft()[1]
                 else:

@@ -23,11 +23,11 @@ from edgeseg.autotune.estimate import Estimate
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 # nncf_int8.py needs an interpreter with NNCF, which ours has not; the modules without a command line have no help.
 FOREIGN = {"nncf_int8.py", "record.py", "video_run.py"}
-MODULES = "gpu_steps"  # of gpu.py
+MODULES = {"gpu_steps", "live_bed"}  # of gpu.py and stream_faults.py
 SCRIPTS = sorted(
     path.relative_to(FOLDER)
     for path in FOLDER.rglob("*.py")
-    if path.name not in FOREIGN and path.parent.name != MODULES
+    if path.name not in FOREIGN and path.parent.name not in MODULES
 )
 
 
