@@ -19,10 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from edgeseg.capture.paced import PacedSource
-from edgeseg.capture.source import LiveSource
-from edgeseg.live.runner import LiveRunner
-from edgeseg.live.stream import StreamConfig
 from record import (
     RESULTS,
     Record,
@@ -37,6 +33,10 @@ from record import (
 )
 
 import edgeseg
+from edgeseg.capture.paced import PacedSource
+from edgeseg.capture.source import LiveSource
+from edgeseg.live.runner import LiveRunner
+from edgeseg.live.stream import StreamConfig
 from edgeseg.measure.load import LoadMeter
 from edgeseg.measure.recorder import percentile
 from edgeseg.video.result import Result

@@ -115,7 +115,6 @@ def read_edgeseg(url: str, options: argparse.Namespace) -> None:
     from edgeseg.capture.backoff import Backoff
     from edgeseg.capture.request import request_from_address
     from edgeseg.capture.source import LiveSource
-
     from edgeseg.video.source import address_from_uri
 
     reference = Reference(options.clips, lambda clip: edgeseg_images(edgeseg.open_source(clip)))

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -17,9 +16,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from edgeseg.capture.backoff import Backoff
-from edgeseg.capture.request import request_from_address
-from edgeseg.capture.source import LiveSource
 from fault_proxy import UdpProxy
 from numbered_clip import NumberedClip, make_numbered_clip, number_of
 from rtsp_server import RtspServer, missing_gstreamer
@@ -27,6 +23,9 @@ from small_clips import transport_stream
 from small_servers import rtsp_camera, server
 
 import edgeseg
+from edgeseg.capture.backoff import Backoff
+from edgeseg.capture.request import request_from_address
+from edgeseg.capture.source import LiveSource
 from edgeseg.capture.state import StreamEvent, StreamState
 from edgeseg.video.frame import Frame
 from edgeseg.video.source import address_from_uri
@@ -159,8 +158,8 @@ def test_no_damaged_frame_is_handed_on_where_udp_loses_packets(
     with UdpProxy(camera.port, seed=3) as proxy:
         viewer = view(f"{proxy.url()}?transport=udp", clip)
         viewer.wait_frames(5)
-        proxy.loss = 0.05
-        wait_until(lambda: proxy.lost >= 10, "ten lost packets")
+        proxy.loss = 0.2
+        wait_until(lambda: proxy.lost >= 8, "lost packets")
         proxy.loss = 0.0
         viewer.wait_frames(20)
         assert viewer.source.unclean or viewer.source.arrived < proxy.sent, "nothing was left out"
@@ -173,10 +172,12 @@ def test_no_reader_outlives_a_parent_that_was_killed() -> None:
         program = f"import edgeseg\nfor frame in edgeseg.open_source('rtsp://127.0.0.1:{port}/'): print(1, flush=True)"
         parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
         with parent:
-            assert parent.stdout and parent.stdout.readline() == b"1\n"
-            readers = psutil.Process(parent.pid).children(recursive=True)
-            assert readers, "there is no reader process"
-            os.kill(parent.pid, signal.SIGKILL)
+            try:
+                assert parent.stdout and parent.stdout.readline() == b"1\n"
+                readers = psutil.Process(parent.pid).children(recursive=True)
+            finally:
+                parent.send_signal(signal.SIGKILL)
+        assert readers, "there was no reader process"
         wait_until(lambda: not any(map(is_running, readers)), "the end of the reader")
 
 
