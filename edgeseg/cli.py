@@ -23,6 +23,8 @@ COMMANDS = {
     "models": "edgeseg.commands.models",
     "convert": "edgeseg.commands.convert",
     "stream": "edgeseg.commands.stream",
+    "probe": "edgeseg.commands.probe",
+    "sources": "edgeseg.commands.sources",
     "eval": "edgeseg.commands.eval",
     "bench": "edgeseg.commands.bench",
     "export": "edgeseg.commands.export",

@@ -15,7 +15,7 @@ from edgeseg.capture.process import ReaderProcess
 from edgeseg.capture.request import ReaderRequest
 from edgeseg.video.failure import Failure
 
-OPEN_SECONDS = 15.0  # for name resolution, connecting and the first packet
+RESOLVE_SECONDS = 5.0  # to resolve a name and start a process, beyond the timeout for connecting
 LEAST_STALL_SECONDS = 10.0
 STALL_INTERVALS = 5.0
 KEYFRAME_PATIENCE_SECONDS = 10.0  # then a picture that is refreshed without key frames is taken as it is
@@ -53,7 +53,8 @@ class Connection:
         self.counts = Counts()
         self.codec, self.fps = "", 0.0  # known with the first image
         self.interval_seconds = self._last_at = 0.0
-        self._process = ReaderProcess(request.to_dict(), OPEN_SECONDS * patience, clock)
+        self._open_seconds = (request.timeout_seconds + RESOLVE_SECONDS) * patience
+        self._process = ReaderProcess(request.to_dict(), self._open_seconds, clock)
 
     @property
     def pid(self) -> int:
@@ -92,7 +93,7 @@ class Connection:
         """Why the images ended."""
         process = self._process
         if process.expired:
-            return Failure.of_silence(self.stall_seconds() if self.counts.packets else OPEN_SECONDS * self._patience)
+            return Failure.of_silence(self.stall_seconds() if self.counts.packets else self._open_seconds)
         if process.failure is not None:
             return process.failure
         return self._request.failure_of(process.last_line, opened=self.counts.packets > 0)

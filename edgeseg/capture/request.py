@@ -26,7 +26,7 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 from edgeseg.errors import FormatError, UnavailableError, UnknownNameError
 from edgeseg.uri import integer_option, rate_option
 from edgeseg.video import NETWORK
-from edgeseg.video.address import Address
+from edgeseg.video.address import Address, redacted
 from edgeseg.video.failure import Failure
 
 TIMEOUT_SECONDS = 10.0
@@ -50,6 +50,7 @@ class ReaderRequest:
     url: str = field(default="", repr=False)
     command: tuple[str, ...] = field(default=(), repr=False)
     decode: str = ""
+    timeout_seconds: float = TIMEOUT_SECONDS
 
     def to_dict(self) -> dict[str, Any]:
         """The request as the reader process takes it."""
@@ -60,7 +61,7 @@ class ReaderRequest:
             "url": self.url,
             "format": self.input_format,
             "options": dict(self.options),
-            "timeout": TIMEOUT_SECONDS,
+            "timeout": self.timeout_seconds,
         }
 
     def hwaccel(self) -> HWAccel | None:
@@ -73,7 +74,7 @@ class ReaderRequest:
             return Failure("ES-SOURCE-CLOSED", "the reader process ended", "see the log of the system for its reason")
         program = Path(self.command[0]).name
         ended = f"{program} ended" + (f": {last_line}" if last_line else "")
-        hint = "check the camera and its cable" if opened else f"run it by itself: {shlex.join(self.command)}"
+        hint = "check the camera and its cable" if opened else f"run it by itself: {redacted(shlex.join(self.command))}"
         return Failure("ES-SOURCE-CLOSED" if opened else "ES-SOURCE-COMMAND", ended, hint)
 
 

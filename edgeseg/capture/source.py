@@ -62,7 +62,7 @@ class LiveSource(FrameSource):
         self.too_old = self.unclean = self.reconnects = self.stalls = self.arrived = 0
         self.last_failure: Failure | None = None
         self.codec = ""
-        self._request, self._clock, self._backoff = request, clock, backoff or Backoff()
+        self.request, self._clock, self._backoff = request, clock, backoff or Backoff()
         self._closing = threading.Event()
         self._connection: Connection | None = None
         self._patience = 1.0
@@ -87,7 +87,7 @@ class LiveSource(FrameSource):
     def _connected(self) -> Generator[Frame, None, None]:
         """The frames of one connection, and the wait after it."""
         self._changed(StreamState.CONNECTING, "connecting")
-        connection = self._connection = Connection(self._request, patience=self._patience, clock=self._clock)
+        connection = self._connection = Connection(self.request, patience=self._patience, clock=self._clock)
         if self._closing.is_set():  # it did not see this connection
             connection.kill()
         live_since, behind = None, _Behind()

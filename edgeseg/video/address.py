@@ -16,6 +16,9 @@ def redacted(text: str) -> str:
     return re.sub(r"(://[^?]*\?).*", r"\1***", text)
 
 
+PLAIN = ("file", "images", "masks", "jsonl", "window", "null")  # shown without their kind
+
+
 @dataclass(frozen=True)
 class Address:
     """A parsed place.
@@ -36,7 +39,8 @@ class Address:
     @property
     def name(self) -> str:
         """The place for messages, without a password."""
-        return redacted(self.place)
+        prefix = "" if self.is_url or self.kind in PLAIN else f"{self.kind}:"
+        return prefix + redacted(self.place)
 
     @property
     def host(self) -> str:

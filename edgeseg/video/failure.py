@@ -23,6 +23,12 @@ REFUSALS = {
     errno.EHOSTUNREACH: ("ES-SOURCE-UNREACHABLE", "check the address, and the network of this machine"),
     errno.ENETUNREACH: ("ES-SOURCE-UNREACHABLE", "check the address, and the network of this machine"),
 }
+DEVICE_REFUSALS = {
+    errno.ENOENT: ("ES-SOURCE-NOT-FOUND", "edgeseg sources lists the cameras of this machine"),
+    errno.ENODEV: ("ES-SOURCE-NOT-FOUND", "edgeseg sources lists the cameras of this machine"),
+    errno.EACCES: ("ES-SOURCE-AUTH", "sudo usermod -aG video $USER, then log in again"),
+    errno.EBUSY: ("ES-SOURCE-REFUSED", "another program uses the camera: close it"),
+}
 # FFmpeg's errors for a connection that was refused or lost, for any reason.
 LOST = (errno.EIO, errno.ECONNRESET, errno.EPIPE)
 
@@ -39,6 +45,8 @@ class Failure:
     def of_opening(cls, problem: Exception, address: Address) -> Failure:
         """The failure behind an error of `av.open` for a URL."""
         reason = message_of(problem)
+        if not address.is_url:
+            return _of_device(problem, address)
         if isinstance(problem, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
             return cls("ES-SOURCE-AUTH", reason, _login_hint(address))
         if isinstance(problem, av.error.InvalidDataError):
@@ -94,6 +102,14 @@ class Failure:
 def message_of(problem: Exception) -> str:
     """The message of FFmpeg or the system for an error, without the address."""
     return getattr(problem, "strerror", None) or "refused"
+
+
+def _of_device(problem: Exception, address: Address) -> Failure:
+    """Why a camera or screen does not open."""
+    number = getattr(problem, "errno", None) or 0
+    other = ("ES-SOURCE-DEVICE", "edgeseg sources lists the cameras of this machine")
+    code, hint = DEVICE_REFUSALS.get(number, other)
+    return Failure(code, message_of(problem), hint)
 
 
 def _no_connection(address: Address) -> Failure:

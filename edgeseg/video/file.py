@@ -37,8 +37,14 @@ class FileSource(FrameSource):
         self._reader: Reader | None = reader
         self._geometry = Geometry.from_image(reader.first.image, reader.stream.sample_aspect_ratio)
         height, width = self._geometry.size
+        self._codec: str = reader.stream.codec_context.name
         self.kind = "live" if reader.live else "recording"
         super().__init__(SourceInfo(width, height, reader.fps, reader.frames, address.name))
+
+    @property
+    def codec(self) -> str:
+        """The name of the codec."""
+        return self._codec
 
     def files(self) -> tuple[Path, ...]:
         """The file; none for a URL."""
