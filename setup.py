@@ -9,6 +9,7 @@ DESKTOP = "platform_machine == 'x86_64' or platform_machine == 'AMD64'"
 EXPORT = ["matplotlib", "onnxscript>=0.5", "torch>=2.9,<2.14"]
 DEBUG = ["polygraphy>=0.53"]  # finds the first layer that an engine computes wrongly
 OPENVINO = ["openvino>=2025.0"]
+WEB = ["Jinja2>=3.1", "prometheus-client>=0.20", "starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.28"]
 
 
@@ -32,6 +33,7 @@ setup(
     package_data={
         "edgeseg": ["py.typed"],
         "edgeseg.engines.tensorrt.kernels": ["*.cu"],
+        "edgeseg.live.page": ["static/*", "templates/*"],
         "edgeseg.weights": ["*.safetensors", "*.md", "*.LICENSE", "*.json"],
         "edgeseg.recipes": ["*.toml"],
         "edgeseg.ranges": ["*.json"],
@@ -47,6 +49,7 @@ setup(
         "test": [
             *DEBUG,
             *DOCS,
+            *WEB,
             "hypothesis",
             "import-linter",
             "mypy",
@@ -58,6 +61,7 @@ setup(
             "transformers",
             "types-protobuf",
         ],
+        "web": WEB,
     },
     entry_points={"console_scripts": ["edgeseg = edgeseg.cli:main"]},
 )

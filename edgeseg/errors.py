@@ -67,6 +67,7 @@ CODES = {
     "ES-SINK": "An output of a live stream failed, or did not close in time; the others go on.",
     "ES-RUN": "The runtime failed to load or run the engine.",
     "ES-DEVICE-MISSING": "This machine, or the engine's runtime on it, lacks the device.",
+    "ES-PORT": "The page cannot be served at this address and port.",
     "ES-ENCODER": "The video encoder cannot write this kind of file.",
     "ES-MISMATCH": "Two files or options do not belong together.",
     "ES-MISMATCH-OPTIONS": "Two options exclude each other, or one needs another that is missing.",

@@ -16,6 +16,8 @@ OPTIONAL = (
     "edgeseg.engines.quantization_error",
     "edgeseg.engines.tensorrt",
     "edgeseg.export",
+    "edgeseg.live.metrics",
+    "edgeseg.live.page.",
     "edgeseg.models",
     "edgeseg.train",
 )
