@@ -68,8 +68,8 @@ INSTEAD = {
     "Picture": "Image or Frame",
     "Pictures": "Images or Frames",
 }
-# Words of the field in other senses, by module: a BiSeNet has gates.
-ALLOWED = {("gate", "models/bisenetv1.py")}
+# Words of the field in other senses, by module: a BiSeNet has gates, a web server has requests.
+ALLOWED = {("gate", "models/bisenetv1.py"), ("Request", "live/page/app.py")}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 

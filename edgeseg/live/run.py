@@ -86,5 +86,5 @@ def opened_runner(
             page = server.page_from_uri(config.page, runner)
             page.start()
             opened.callback(page.close)
-            runner.page_url = page.url
+            runner.page_url = page.login_url
         yield runner

@@ -112,7 +112,7 @@ class LiveRunner:
         self._meter, self._began, self._ended = LoadMeter(), time.perf_counter(), 0.0
         self._ended_streams: set[int] = set()
         self._errors = 0
-        self.page_url = ""  # where its page is, if it has one
+        self.page_url = ""  # where its page is, if it has one; with a random token, so it is for the terminal
         self._sink_stopped = False
 
     @property

@@ -19,7 +19,8 @@ class StreamStatus:
     last 5 s; source_fps: frames that arrived. age_seconds: of the newest result, from capture to now; None before the
     first. frames, dropped, too_old, stale, reconnects, stalls: counts since the start; dropped: replaced by a newer
     frame; too_old: older than the limit. milliseconds: medians of the last results, by stage.
-    shares: of the newest mask, by class. since: seconds in this state. event: the last one with an error code.
+    shares: by class, of a grid of pixels of the newest mask. since: seconds in this state. event: the last one with an
+    error code.
     """
 
     name: str

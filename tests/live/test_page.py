@@ -30,10 +30,9 @@ pytest.importorskip("prometheus_client")
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from edgeseg.live.page import page_from_uri
 from edgeseg.live.page.guard import is_loopback
 from edgeseg.live.page.images import WIDTHS, nearest_width
-from edgeseg.live.page.server import PageServer
+from edgeseg.live.page.server import PageServer, page_from_uri
 
 TOKEN = "correct-horse-battery"
 PATIENCE_SECONDS = 60
@@ -360,6 +359,8 @@ def test_a_page_for_the_network_makes_a_token_of_its_own(view: FakeView) -> None
     assert first.login_url == f"{first.url}?token={first.token}"
     assert first.token not in first.url
     assert page_from_uri("http://127.0.0.1:0", view).token == ""
+    chosen = page_from_uri(f"http://0.0.0.0:0?token={TOKEN}", view)
+    assert chosen.login_url == chosen.url  # who chose it knows it
 
 
 def test_no_token_reaches_a_log(view: FakeView, caplog: pytest.LogCaptureFixture) -> None:

@@ -22,8 +22,7 @@ pytest.importorskip("prometheus_client")
 
 from devtools import Browser, browser_path
 
-from edgeseg.live.page import page_from_uri
-from edgeseg.live.page.server import PageServer
+from edgeseg.live.page.server import PageServer, page_from_uri
 
 NEUTRAL = (0x7D, 0x85, 0x8D)  # behind a mask, where a class is hidden
 ROAD = LABELS.names.index("Road")

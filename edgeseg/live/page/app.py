@@ -106,10 +106,10 @@ class Page:
     async def health(self, request: Request) -> Response:
         """200 or 503; see health.py."""
         health = self._health.observe()
-        plain = health.to_dict()
+        answer = health.to_dict()
         if not request.scope["trusted"]:
-            plain = {"status": plain["status"]}
-        return JSONResponse(plain, status_code=200 if health.ok else 503)
+            answer = {"status": answer["status"]}
+        return JSONResponse(answer, status_code=200 if health.ok else 503)
 
     async def metrics(self, request: Request) -> Response:
         """For Prometheus."""

@@ -77,16 +77,16 @@ class Status:
         self._view = view
         self._clock = clock
         self._read_at = float("-inf")
-        self._plain: dict[str, Any] = {}
+        self._status: dict[str, Any] = {}
         self.version = 0
 
     def read(self) -> dict[str, Any]:
         """The newest status; `version` counts the reads."""
         if self._clock() - self._read_at >= STATUS_SECONDS:
-            self._plain = status_from_view(self._view)
+            self._status = status_from_view(self._view)
             self._read_at = self._clock()
             self.version += 1
-        return self._plain
+        return self._status
 
 
 def status_from_view(view: LiveView) -> dict[str, Any]:

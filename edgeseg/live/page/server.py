@@ -39,6 +39,7 @@ class PageServer:
         port: 0 for any free one. token: who has it may see the page; "" for none where `host` is a loopback address,
         and else for a random one, which `login_url` has.
         """
+        self._shows_token = not token
         self.host = host
         self.port = port
         self.token = checked_token(token) if token else "" if is_loopback(host) else new_token()
@@ -55,8 +56,8 @@ class PageServer:
 
     @property
     def login_url(self) -> str:
-        """The address to open first: it has the token, so print it, and log `url`."""
-        return f"{self.url}?token={self.token}" if self.token else self.url
+        """`url` with the token if it is a random one: the user must see it once. Print it; do not log it."""
+        return f"{self.url}?token={self.token}" if self.token and self._shows_token else self.url
 
     def start(self) -> None:
         """Listen. UnavailableError (ES-PORT) where the address cannot be used."""
@@ -120,7 +121,7 @@ class PageServer:
         self.close()
 
 
-def server_from_uri(uri: str, view: LiveView) -> PageServer:
+def page_from_uri(uri: str, view: LiveView) -> PageServer:
     """The server of `http://HOST:PORT`, not yet started. HOST is 127.0.0.1 and PORT 8080 where they are left out.
 
     Options: token, or token_file, a file with the token in its first line. FormatError for another URL,
