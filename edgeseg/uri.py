@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from urllib.parse import parse_qsl
@@ -9,6 +10,8 @@ from urllib.parse import parse_qsl
 from edgeseg.errors import FormatError, UnknownNameError
 
 MAX_DIGITS = 18
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+BYTES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def split_kind(uri: str) -> tuple[str, str]:
@@ -69,6 +72,31 @@ def flag_option(options: Mapping[str, str], key: str) -> bool:
     if text not in ("0", "1"):
         raise FormatError(f"{key}={text} is neither 0 nor 1", hint=f"write {key}=1", code="ES-FORMAT-OPTION")
     return text == "1"
+
+
+def seconds_option(options: Mapping[str, str], key: str, default: float | None = None) -> float | None:
+    """The option `key` in seconds: 90, 90s, 10m, 1h, 7d; more than 0. FormatError for any other text."""
+    return _scaled_option(
+        options, key, SECONDS, "a duration", f"write {key}=90s, {key}=10m, {key}=1h or {key}=7d", default
+    )
+
+
+def bytes_option(options: Mapping[str, str], key: str) -> float | None:
+    """The option `key` in bytes: 500M, 20G; of 1024 bytes to the K. FormatError for any other text."""
+    return _scaled_option(options, key, BYTES, "a size", f"write {key}=500M or {key}=20G", None)
+
+
+def _scaled_option(
+    options: Mapping[str, str], key: str, units: Mapping[str, int], noun: str, hint: str, default: float | None
+) -> float | None:
+    """A number with a unit, more than 0; `default` where the option is missing."""
+    if key not in options:
+        return default
+    text = options[key]
+    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)([A-Za-z]?)", text, re.ASCII)
+    if match is None or match[2] not in units or not float(match[1]):
+        raise FormatError(f"{key}={text} is not {noun}", hint=hint, code="ES-FORMAT-OPTION")
+    return float(match[1]) * units[match[2]]
 
 
 def rate_option(options: Mapping[str, str], default: Fraction) -> Fraction:

@@ -16,9 +16,9 @@ from edgeseg.streaming import inference_stage, stream
 from edgeseg.video.frame import Frame
 from edgeseg.video.result import Result
 from edgeseg.video.sink import FrameSink
-from edgeseg.video.sink_file import i420_from_rgb
 from edgeseg.video.sink_nothing import NothingSink
 from edgeseg.video.source import FrameSource, SourceInfo
+from edgeseg.video.writer import i420_from_rgb
 from gpu_steps.nets import LARGE, split_item
 from gpu_steps.plans import engines_here, plan_of_net
 from gpu_steps.timing import FRAME, fps_of_threads, infer_of, stage_figures, street_frame

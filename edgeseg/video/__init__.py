@@ -28,6 +28,7 @@ NETWORK = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "http", "https")
 
 SINKS = {
     "file": "edgeseg.video.sink_file",
+    "segments": "edgeseg.video.sink_segments",
     "images": "edgeseg.video.sink_images",
     "masks": "edgeseg.video.sink_images",
     "jsonl": "edgeseg.video.sink_jsonl",

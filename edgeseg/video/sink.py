@@ -59,6 +59,10 @@ class FrameSink(ABC):
         """The existing files that it may overwrite."""
         return [self.place] if self.place is not None and self.place.exists() else []
 
+    def may_delete(self) -> list[Path]:
+        """The existing files that it may delete later, to make room."""
+        return []
+
     def files(self) -> tuple[Path, ...]:
         """Its files on disk, complete after `close`, or the folder that contains them."""
         return (self.place,) if self.place is not None and self.frames_written else ()
@@ -80,8 +84,9 @@ def open_sink(
 ) -> FrameSink:
     """Open a sink. Nothing is written before the first result.
 
-    A video file; a folder (`masks/`) for one label image per frame; a pattern (`out/%06d.jpg`) or `images:out/` for
-    overlays as images; `out.jsonl`; `window`; `null`. info: of the source, for the frame rate.
+    A video file; segments (`clips/%Y%m%d-%H%M%S.mp4?segment=10m`); a folder (`masks/`) for one label image per frame;
+    a pattern (`out/%06d.jpg`) or `images:out/` for overlays as images; `out.jsonl`; `window`; `null`.
+    info: of the source, for the frame rate.
     inputs: files of the source. FileProblem where the sink would overwrite one of them (ES-FILE-SAME), or, unless
     `overwrite`, any other file (ES-FILE-EXISTS).
     """
@@ -114,9 +119,9 @@ def check_outputs(sink: FrameSink, inputs: Sequence[Path], *, overwrite: bool) -
     """FileProblem where `sink` would overwrite one of `inputs` or, unless `overwrite`, any other file."""
     protected = {path.resolve() for path in inputs}
     present = sink.would_overwrite()
-    for path in present:
+    for path in (*present, *sink.may_delete()):
         if path.resolve() in protected:
-            message = f"{sink.name} would overwrite the input {path}"
+            message = f"{sink.name} would overwrite or delete the input {path}"
             raise FileProblem(message, hint="name another place with -o", code="ES-FILE-SAME")
     if present and not overwrite:
         names = f"{present[0]}" + (f" and {len(present) - 1} more" if len(present) > 1 else "")
@@ -145,7 +150,7 @@ def sink_address_from_uri(uri: str | Path) -> Address:
         return Address("jsonl", place, options)
     if ending not in VIDEO_ENDINGS:
         raise _unknown_ending(place, ending)
-    return Address("file", place, options)
+    return Address("segments" if "segment" in options else "file", place, options)
 
 
 def _unknown_ending(place: str, ending: str) -> UnknownNameError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+from io import FileIO
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import ClassVar
 
 from edgeseg.errors import FileProblem
 from edgeseg.files import writable_folder
@@ -16,7 +17,7 @@ from edgeseg.video.source import SourceInfo
 
 
 class JsonLinesSink(FrameSink):
-    """Writes one JSON object per line and flushes it, so that another program can follow the file.
+    """Writes one JSON object per line at once, so that another program can follow the file; never a part of a line.
 
     Keys: `index`, `sequence`, `pts_seconds`, `name` of the frame, `stale`, `ms` (submission to prediction), and those
     of `Prediction.to_dict`: for a semantic mask `task`, `size` [H, W], `shares` and COCO's run lengths `rle`, by class.
@@ -27,7 +28,7 @@ class JsonLinesSink(FrameSink):
     def __init__(self, path: Path) -> None:
         super().__init__(str(path), path)
         self._path = path
-        self._file: IO[str] | None = None
+        self._file: FileIO | None = None
 
     def _write(self, result: Result) -> bool:
         frame = result.frame
@@ -41,12 +42,12 @@ class JsonLinesSink(FrameSink):
             **result.prediction.to_dict(),
         }
         try:
-            self._file = self._file or self._path.open("w", encoding="utf-8")
-            self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
-            self._file.flush()
+            self._file = self._file or self._path.open("wb", buffering=0)
+            _append_whole(self._file, json.dumps(line, separators=(",", ":")).encode() + b"\n")
         except OSError as problem:
             reason = problem.strerror or str(problem)
-            raise FileProblem(f"cannot write {self.name}: {reason}", hint="name another place with -o") from problem
+            hint = "free space, or name another place with -o"
+            raise FileProblem(f"cannot write {self.name}: {reason}", hint=hint, code="ES-FILE-WRITE") from problem
         return True
 
     def close(self) -> None:
@@ -55,6 +56,18 @@ class JsonLinesSink(FrameSink):
         if file is not None:
             with contextlib.suppress(OSError):
                 file.close()
+
+
+def _append_whole(file: FileIO, data: bytes) -> None:
+    """Write all of `data`, or none of it where the disk is full."""
+    end, written = file.tell(), 0
+    try:
+        while written < len(data):
+            written += file.write(data[written:])
+    except OSError:
+        with contextlib.suppress(OSError):
+            file.truncate(end)
+        raise
 
 
 def sink_from_address(address: Address, info: SourceInfo | None) -> JsonLinesSink:

@@ -58,6 +58,7 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(sink_window, "check_window", lambda: None)
     uris = {
         "file": str(tmp_path / "out.mp4"),
+        "segments": f"{tmp_path}/%Y%m%d-%H%M%S.mp4?segment=60",
         "images": f"{tmp_path}/out/%06d.png",
         "masks": f"{tmp_path}/out/",
         "jsonl": f"{tmp_path}/out.jsonl",
@@ -120,6 +121,7 @@ def test_without_a_frame_nothing_is_left(opener: Opener, tmp_path: Path) -> None
         ("out.mp4?encoder=mpeg5", "mpeg5", "mpeg4"),
         ("out.mp4?encodr=mpeg4", "encodr", "encoder"),
         ("null?a=1", "a", "it takes no options"),
+        ("%Y.mp4?segment=60&kep=7d", "kep", "keep"),
     ],
 )
 def test_unknown_names_say_the_nearest(uri: str, value: str, hint: str) -> None:

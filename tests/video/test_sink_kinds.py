@@ -16,11 +16,11 @@ from small_clips import corners, quarters
 from small_streams import result_of, write_frames
 
 from edgeseg.errors import FileProblem, FormatError, UnavailableError
-from edgeseg.video import sink_file, sink_window
+from edgeseg.video import encoder, sink_window
 from edgeseg.video.frame import Frame
 from edgeseg.video.sink import StopStream, open_sink
-from edgeseg.video.sink_file import even_size, i420_from_rgb
 from edgeseg.video.source import SourceInfo, open_source
+from edgeseg.video.writer import even_size, i420_from_rgb
 
 INFO = SourceInfo(160, 96, Fraction(25), None, "made up")
 UPRIGHT = ["red", "green", "blue", "white"]
@@ -111,7 +111,7 @@ def test_a_video_is_h264_unless_an_encoder_is_named(tmp_path: Path, ending: str)
 
 
 def test_without_an_h264_encoder_a_video_is_mpeg4_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink_file, "_encoder_opens", lambda encoder: encoder == "mpeg4")
+    monkeypatch.setattr(encoder, "encoder_opens", lambda name: name == "mpeg4")
     with open_sink(tmp_path / "out.mp4", INFO) as sink:
         write_frames(sink, frames([0.0, 0.04]))
     assert encoding_of(tmp_path / "out.mp4") == ("mpeg4", 2)

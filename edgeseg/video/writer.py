@@ -1,0 +1,98 @@
+"""One encoded video stream in a container: what video files, segments and publishing have in common."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import IO, Any
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+
+from edgeseg.video.encoder import OPTIONS
+from edgeseg.video.frame import Pixels
+
+TICK = Fraction(1, 60_000)  # holds 24, 25, 30 and 60 fps; MPEG-4 stops at 1/65535
+KEY_SECONDS = 1.0
+DEFAULT_FPS = Fraction(25)
+
+
+class VideoWriter:
+    """Encodes images and writes them to a container, at their times. BT.601, limited range.
+
+    Colour is stored at half the size, so an odd width or height grows by one, a copy of the last column or row. An
+    image whose size differs from the first one's is scaled to it. Each second of the video begins with a key frame, at
+    any frame rate. Errors are those of FFmpeg and the system.
+    """
+
+    def __init__(
+        self,
+        target: str | IO[bytes],
+        size: tuple[int, int],
+        encoder: str,
+        fps: Fraction,
+        *,
+        file_format: str | None = None,
+        options: Mapping[str, str] | None = None,
+        encoder_options: Mapping[str, str] | None = None,
+        tick: Fraction = TICK,
+    ) -> None:
+        """size: (H, W) of the images. options: of the container. tick: the unit of times."""
+        self._size, self._fps, self._tick = size, fps, tick
+        self._last_pts, self._next_key = -1, 0
+        self._container: Any = av.open(target, "w", format=file_format, options=dict(options or {}))
+        codec_options = {**OPTIONS.get(encoder, {}), **(encoder_options or {})}
+        stream = self._container.add_stream(encoder, rate=fps, options=codec_options)
+        (stream.height, stream.width), stream.pix_fmt = even_size(size), "yuv420p"
+        codec = stream.codec_context
+        codec.time_base = tick
+        codec.thread_count = 0  # one per core
+        codec.colorspace, codec.color_range = Colorspace.ITU601, ColorRange.MPEG
+        codec.gop_size = max(1, round(fps * Fraction(KEY_SECONDS)))
+        self._stream = stream
+
+    def write(self, rgb: Pixels, seconds: float) -> None:
+        """Encode an image (H, W, 3). A time that is not later than the last one becomes one tick later."""
+        self._container.mux(self._stream.encode(self._video_frame(rgb, seconds)))
+
+    def finish(self) -> None:
+        """Flush the encoder, write the end of the container and close it."""
+        self._container.mux(self._stream.encode())
+        self._container.close()
+
+    def abandon(self) -> None:
+        """Close the container after an error, as far as that is possible."""
+        with contextlib.suppress(av.FFmpegError, OSError):
+            self._container.close()
+
+    def _video_frame(self, rgb: Pixels, seconds: float) -> av.VideoFrame:
+        if rgb.shape[:2] != self._size:
+            rgb = np.asarray(cv2.resize(rgb, self._size[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+        i420 = i420_from_rgb(rgb)
+        # PyAV gives the buffer of a 2x2 frame no height, so that one is copied.
+        from_array = av.VideoFrame.from_numpy_buffer if i420.size > 6 else av.VideoFrame.from_ndarray
+        frame = from_array(i420, format="yuv420p")
+        pts = self._last_pts = max(self._last_pts + 1, round(Fraction(seconds) / self._tick))
+        frame.pts, frame.time_base, frame.duration = pts, self._tick, round(1 / self._fps / self._tick)
+        frame.colorspace, frame.color_range = Colorspace.ITU601, ColorRange.MPEG
+        if pts >= self._next_key:
+            frame.pict_type = av.video.frame.PictureType.I
+            self._next_key = pts + round(Fraction(KEY_SECONDS) / self._tick)
+        return frame
+
+
+def even_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(H, W), each made even by adding one."""
+    return size[0] + size[0] % 2, size[1] + size[1] % 2
+
+
+def i420_from_rgb(rgb: Pixels) -> Pixels:
+    """(H, W, 3) as I420, (H * 3 / 2, W) uint8, BT.601 limited range; an odd last row or column is doubled."""
+    height, width = rgb.shape[:2]
+    if height % 2 or width % 2:
+        rgb = np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    i420: Pixels = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)
+    return i420
