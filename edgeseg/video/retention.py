@@ -78,7 +78,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Retention:
-    """How long recordings are kept, and how many bytes of them; None is no limit."""
+    """How old recordings may become, and how many bytes they may have together; None is no limit."""
 
     seconds: float | None = None
     bytes: float | None = None
@@ -89,12 +89,12 @@ class Retention:
         The new one counts as large as the last one, so that the total stays within the limit while it is written.
         """
         old = [r for r in recordings if self.seconds is not None and r.ended_at < now - self.seconds]
-        kept = [r for r in recordings if r not in old]
-        if self.bytes is not None and kept:
-            total = sum(r.bytes for r in kept) + kept[-1].bytes
-            while kept and total > self.bytes:
-                total -= kept[0].bytes
-                old.append(kept.pop(0))
+        remaining = [r for r in recordings if r not in old]
+        if self.bytes is not None and remaining:
+            total = sum(r.bytes for r in remaining) + remaining[-1].bytes
+            while remaining and total > self.bytes:
+                total -= remaining[0].bytes
+                old.append(remaining.pop(0))
         return [r.path for r in old]
 
 
