@@ -26,4 +26,4 @@ class CaptureClock:
         else:
             self._base = min(offset, self._base + DRIFT * max(0.0, arrived_at - self._at))
         self._at, self._pts_seconds = arrived_at, pts_seconds
-        return self._base + pts_seconds
+        return min(arrived_at, self._base + pts_seconds)  # the sum may be rounded up
