@@ -2,7 +2,7 @@
 
 rtsp://, rtsps://, http://, https://, rtmp://, srt://, udp://    ?transport=udp for RTSP; else the URL's own query
 camera:0, /dev/video0                                            ?width=1280&height=720&fps=30&format=mjpeg
-screen, screen::0.0                                              ?width=...&height=...&fps=...
+screen:, screen::0.0                                             ?width=...&height=...&fps=...
 csi:0                                                            ?width=1280&height=720&fps=30, by GStreamer
 gst:PIPELINE                                                     GStreamer elements that end in encoded video
 exec:COMMAND                                                     any command that writes a container to stdout
@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from av.codec.hwaccel import HWAccel, hwdevices_available
 
@@ -31,8 +30,10 @@ from edgeseg.video.failure import Failure
 
 TIMEOUT_SECONDS = 10.0
 TRANSPORTS = ("tcp", "udp", "udp_multicast", "http")
+JETSON_FILE = Path("/etc/nv_tegra_release")
 GRABBERS = {"linux": "v4l2", "darwin": "avfoundation"}  # of FFmpeg, by platform
 TO_STDOUT = ("!", "watchdog", "timeout=10000", "!", "matroskamux", "streamable=true", "!", "fdsink", "fd=1")
+OURS = ("transport", "decode")  # options of ours in the query of a URL
 SIZE_OPTIONS = ("width", "height", "fps")
 
 
@@ -73,8 +74,8 @@ class ReaderRequest:
         if not self.command:
             return Failure("ES-SOURCE-CLOSED", "the reader process ended", "see the log of the system for its reason")
         program = Path(self.command[0]).name
-        ended = f"{program} ended" + (f": {last_line}" if last_line else "")
-        hint = "check the camera and its cable" if opened else f"run it by itself: {redacted(shlex.join(self.command))}"
+        ended = f"{program} ended" + (f": {redacted(last_line)}" if last_line else "")
+        hint = "check the camera and its cable" if opened else f"run {program} with these arguments in a terminal"
         return Failure("ES-SOURCE-CLOSED" if opened else "ES-SOURCE-COMMAND", ended, hint)
 
 
@@ -88,14 +89,14 @@ def request_from_address(address: Address) -> ReaderRequest:
 
 
 def _network(address: Address) -> ReaderRequest:
-    """A URL. Options of ours are taken out of its query; all others belong to the server."""
-    parts = urlsplit(address.place)
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    ours = {key: value for key, value in query if key in ("transport", "decode")}
+    """A URL. Options of ours are taken out of its query; all others belong to the server and stay as they are."""
+    place, _, query = address.place.rpartition("?")
+    parts = query.split("&") if place else []
+    ours = {key: value for key, _, value in (part.partition("=") for part in parts) if key in OURS}
     url = address.place
     if ours:
-        rest = urlencode([(key, value) for key, value in query if key not in ours])
-        url = urlunsplit(parts._replace(query=rest))
+        rest = "&".join(part for part in parts if part.partition("=")[0] not in ours)
+        url = f"{place}?{rest}" if rest else place
     options = {"analyzeduration": "1000000"}
     if address.kind.startswith("rtsp"):
         transport = ours.get("transport", "tcp")
@@ -162,11 +163,14 @@ def _csi(address: Address) -> ReaderRequest:
     width, height = integer_option(options, "width", 1280), integer_option(options, "height", 720)
     rate = rate_option(options, Fraction(30))
     size = f"width={width},height={height},framerate={rate.numerator}/{rate.denominator}"
-    if Path("/etc/nv_tegra_release").exists():
+    if JETSON_FILE.exists():
         pipeline = (
             f"nvarguscamerasrc sensor-id={number} ! video/x-raw(memory:NVMM),{size},format=NV12 ! "
             "nvv4l2h264enc insert-sps-pps=true idrinterval=30 ! h264parse"
         )
+    elif number != "0":
+        hint = 'name it: "gst:libcamerasrc camera-name=NAME ! videoconvert ! x264enc tune=zerolatency ! h264parse"'
+        raise FormatError("libcamera has no numbers for its cameras", hint=hint)
     else:
         pipeline = (
             f"libcamerasrc ! video/x-raw,{size} ! videoconvert ! "
@@ -187,13 +191,12 @@ def _pipeline(address: Address, pipeline: str) -> ReaderRequest:
     if program is None:
         hint = "install GStreamer: apt install gstreamer1.0-tools gstreamer1.0-plugins-bad"
         raise UnavailableError("gst-launch-1.0 is not installed", hint=hint, code="ES-MISSING-GSTREAMER")
-    words = [*shlex.split(pipeline), *TO_STDOUT]
-    return ReaderRequest(address, format="matroska", command=(program, "-q", *words))
+    return ReaderRequest(address, format="matroska", command=(program, "-q", *_words(pipeline), *TO_STDOUT))
 
 
 def _command(address: Address) -> ReaderRequest:
     """A command of the user's, without a shell."""
-    words = shlex.split(address.place)
+    words = _words(address.place)
     if address.options or not words:
         hint = "for example: exec:ffmpeg -i INPUT -c copy -f nut -"
         raise FormatError("exec: takes a command that writes a container to stdout", hint=hint)
@@ -201,3 +204,10 @@ def _command(address: Address) -> ReaderRequest:
     if program is None:
         raise UnavailableError(f"no such command: {words[0]}", hint="install it, or write its path")
     return ReaderRequest(address, format=None, command=(program, *words[1:]))
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as problem:
+        raise FormatError(f"the command has a quote without its end: {problem}", hint="close each quote") from None

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Generator
 from fractions import Fraction
 from functools import partial
-from pathlib import PurePosixPath
-from urllib.parse import urlsplit
 
 from edgeseg.capture.age import CaptureClock
 from edgeseg.capture.backoff import Backoff
@@ -216,6 +214,6 @@ class _Behind:
 
 def source_from_address(address: Address) -> FrameSource:
     """The live source at an address, which connects when it is iterated; a file on a web server is a recording."""
-    if address.kind in ("http", "https") and PurePosixPath(urlsplit(address.place).path).suffix.lower() in RECORDINGS:
+    if address.kind in ("http", "https") and address.place.partition("?")[0].lower().endswith(RECORDINGS):
         return FileSource(address)
     return LiveSource(request_from_address(address))

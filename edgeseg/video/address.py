@@ -16,6 +16,7 @@ def redacted(text: str) -> str:
     return re.sub(r"(://[^?]*\?).*", r"\1***", text)
 
 
+COMMANDS = ("gst", "exec")  # what follows the kind is a command, in which a ? is no option
 PLAIN = ("file", "images", "masks", "jsonl", "window", "null")  # shown without their kind
 
 
@@ -38,7 +39,10 @@ class Address:
 
     @property
     def name(self) -> str:
-        """The place for messages, without a password."""
+        """The place for messages, without a password. Of a command only its first word, for any other may be one."""
+        if self.kind in COMMANDS:
+            first, space, _ = self.place.strip().partition(" ")
+            return f"{self.kind}:{redacted(first)}{space and ' ...'}"
         prefix = "" if self.is_url or self.kind in PLAIN else f"{self.kind}:"
         return prefix + redacted(self.place)
 

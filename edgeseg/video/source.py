@@ -17,12 +17,11 @@ from edgeseg.errors import UnknownNameError
 from edgeseg.image import IMAGE_ENDINGS
 from edgeseg.uri import flag_option, split_kind, split_options
 from edgeseg.video import NETWORK, SOURCES
-from edgeseg.video.address import Address
+from edgeseg.video.address import COMMANDS, Address
 from edgeseg.video.frame import Frame
 
 PACEABLE = ("file", "images", "test")
 PACING = ("live", "loop")
-COMMANDS = ("gst", "exec")  # what follows the kind is a command, in which a ? is no option
 Self = TypeVar("Self", bound="FrameSource")
 SourceKind: TypeAlias = Literal["recording", "live"]
 
