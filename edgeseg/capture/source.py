@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from functools import partial
 
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 DEFAULT_FPS = Fraction(25)
 MAX_AGE_SECONDS = 1.0
 STEADY_SECONDS = 10.0  # live for so long, and the back-off starts anew
+LONGEST_BACKLOG_SECONDS = 10.0  # of a server that begins with its last group of pictures
+RTSP = ("rtsp", "rtsps")
 BEHIND_SECONDS = 5.0  # so long too old without catching up: a new connection is faster
 SLOW_CODES = ("ES-SOURCE-AUTH", "ES-SOURCE-NOT-FOUND", "ES-SOURCE-FORMAT", "ES-SOURCE-CODEC", "ES-SOURCE-COMMAND")
 MOST_PATIENCE = 16.0
@@ -93,7 +95,7 @@ class LiveSource(FrameSource):
         geometry = _Geometry()
         ages = CaptureClock()
         try:
-            for live_image in images:
+            for live_image in self._after_backlog(images):
                 if live_since is None:
                     live_since = self._clock()
                     self._is_live(connection, geometry.of(live_image))
@@ -122,6 +124,26 @@ class LiveSource(FrameSource):
             self.close()
         if not self._closing.is_set():
             self._wait(connection, behind.is_behind)
+
+    def _after_backlog(self, images: Iterator[LiveImage]) -> Generator[LiveImage, None, None]:
+        """The images without those that an RTSP server or demuxer had buffered and hands out at once at the start.
+
+        They are old, and no age can be known before the first one that arrives as it is made; so the first image waits
+        for the second one.
+        """
+        if self.request.address.kind in RTSP and (held := next(images, None)) is not None:
+            began = held.pts_seconds
+            for image in images:
+                step, waited = image.pts_seconds - held.pts_seconds, image.arrived_at - held.arrived_at
+                if waited >= step / 2 or image.pts_seconds - began > LONGEST_BACKLOG_SECONDS:
+                    yield held
+                    held = image
+                    break
+                held = image
+                self.arrived += 1
+                self.too_old += 1
+            yield held
+        yield from images
 
     def _is_live(self, connection: Connection, geometry: Geometry) -> None:
         height, width = geometry.size
