@@ -15,6 +15,7 @@ from edgeseg.files import whole_file
 from edgeseg.pixels.overlay import overlay_labels
 from edgeseg.predictions.label_png import png_from_labels
 from edgeseg.predictions.prediction import Prediction
+from edgeseg.predictions.regions import coco_annotation, geojson_feature, regions_of, run_lengths
 from edgeseg.spec import LabelSet, Task
 
 Labels = NDArray[np.uint8]
@@ -66,7 +67,32 @@ class SemanticMask(Prediction):
 
         `size` is [H, W]; `counts` are the lengths of runs in column order, outside and inside in turn.
         """
-        return {name: _run_lengths(self.labels == label) for label, name in self._occurring()}
+        return {name: run_lengths(self.labels == label) for label, name in self._occurring()}
+
+    def to_coco(self, *, image_id: int = 0, first_id: int = 1, polygons: bool = False) -> list[dict[str, Any]]:
+        """One COCO annotation for each 8-connected region, with ids from `first_id` on; `category_id` is the class id.
+
+        polygons: instead of run lengths, where the region has no hole. Corners of pixels are integers.
+        """
+        regions = regions_of(self.labels, len(self.classes))
+        return [
+            {"id": number, "image_id": image_id, **coco_annotation(region, self.size, polygons=polygons)}
+            for number, region in enumerate(regions, first_id)
+        ]
+
+    def to_geojson(self) -> dict[str, Any]:
+        """A FeatureCollection with one polygon for each 8-connected region, in pixels: x to the right, y downwards."""
+        names = self.classes.names
+        features = [geojson_feature(region, names[region.label]) for region in regions_of(self.labels, len(names))]
+        return {"type": "FeatureCollection", "features": features}
+
+    def outlines(self) -> dict[str, list[list[list[list[int]]]]]:
+        """The regions of each class that occurs, by name, as the coordinates of a MultiPolygon of GeoJSON."""
+        outlines: dict[str, list[list[list[list[int]]]]] = {}
+        for region in regions_of(self.labels, len(self.classes)):
+            rings = [ring.tolist() for ring in region.rings]
+            outlines.setdefault(self.classes.names[region.label], []).append(rings)
+        return outlines
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: task, size, shares, and run lengths by class name."""
@@ -106,11 +132,3 @@ def _polygons(inside: NDArray[np.bool_]) -> list[Polygon]:
         for index, outline in enumerate(outlines)
         if parents[index] < 0
     ]
-
-
-def _run_lengths(inside: NDArray[np.bool_]) -> dict[str, Any]:
-    """COCO's uncompressed run lengths of a mask (H, W): the first run is outside, and may be 0 long."""
-    flat = inside.ravel(order="F")
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    ends = np.concatenate([[0] if flat[0] else [], [0], edges, [flat.size]]).astype(np.int64)
-    return {"size": [int(side) for side in inside.shape], "counts": np.diff(ends).tolist()}

@@ -6,10 +6,12 @@ import contextlib
 import json
 from io import FileIO
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from edgeseg.errors import FileProblem
 from edgeseg.files import writable_folder
+from edgeseg.predictions.semantic import semantic_mask
+from edgeseg.uri import flag_option
 from edgeseg.video.address import Address
 from edgeseg.video.result import Result
 from edgeseg.video.sink import FrameSink, Wants
@@ -21,18 +23,19 @@ class JsonLinesSink(FrameSink):
 
     Keys: `index`, `sequence`, `pts_seconds`, `name` of the frame, `stale`, `ms` (submission to prediction), and those
     of `Prediction.to_dict`: for a semantic mask `task`, `size` [H, W], `shares` and COCO's run lengths `rle`, by class.
+    polygons: also `polygons`, the outlines of a semantic mask by class (`SemanticMask.outlines`).
     """
 
     wants: ClassVar[Wants] = "prediction"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, polygons: bool = False) -> None:
         super().__init__(str(path), path)
-        self._path = path
+        self._path, self._polygons = path, polygons
         self._file: FileIO | None = None
 
     def _write(self, result: Result) -> bool:
         frame = result.frame
-        line = {
+        line: dict[str, Any] = {
             "index": frame.index,
             "sequence": frame.sequence,
             "pts_seconds": frame.pts_seconds,
@@ -41,6 +44,8 @@ class JsonLinesSink(FrameSink):
             "ms": result.milliseconds.get("total"),
             **result.prediction.to_dict(),
         }
+        if self._polygons:
+            line["polygons"] = semantic_mask(result.prediction).outlines()
         try:
             self._file = self._file or self._path.open("wb", buffering=0)
             _append_whole(self._file, json.dumps(line, separators=(",", ":")).encode() + b"\n")
@@ -71,10 +76,11 @@ def _append_whole(file: FileIO, data: bytes) -> None:
 
 
 def sink_from_address(address: Address, info: SourceInfo | None) -> JsonLinesSink:
-    """`out.jsonl`, without options."""
-    address.check_options([])
+    """`out.jsonl`; option: polygons (1: outlines beside the run lengths)."""
+    address.check_options(["polygons"])
+    polygons = flag_option(address.options, "polygons")
     path = Path(address.place)
     if path.is_dir():
         raise FileProblem(f"this is a folder, not a file: {path}", hint="name a file in it")
     writable_folder(path.parent)
-    return JsonLinesSink(path)
+    return JsonLinesSink(path, polygons=polygons)
