@@ -168,6 +168,11 @@ def plot(sampler: Sampler, title: str, path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
+def converted(options: argparse.Namespace, folder: str) -> Path:
+    command = edgeseg_command("convert", options.model, "--size", options.size, "-o", folder, "--json")
+    return Path(run_child([*command, "--precision", options.precision]).json()["engine"])
+
+
 def measure(options: argparse.Namespace) -> Record:
     scenarios = [
         Scenario("few", 4, 15, True, options.minutes),
@@ -175,12 +180,11 @@ def measure(options: argparse.Namespace) -> Record:
     ]
     meter, tables, verdicts, data = LoadMeter(), [], [], {}
     with tempfile.TemporaryDirectory() as folder:
-        command = edgeseg_command("convert", options.model, "--size", options.size, "-o", folder, "--json")
-        made = run_child([*command, "--precision", options.precision]).json()
+        engine = options.engine or converted(options, folder)
         for scenario in scenarios:
             if options.only and scenario.name not in options.only:
                 continue
-            sampler, report = run(scenario, Path(made["engine"]), options.size)
+            sampler, report = run(scenario, engine, options.size)
             tables.append(table_of(scenario, sampler, report))
             verdicts += verdicts_of(scenario, sampler)
             data[scenario.name] = {"report": report, "rss_mib": sampler.samples.rss_mib[:: max(1, 30 // 2)]}
@@ -192,8 +196,8 @@ def measure(options: argparse.Namespace) -> Record:
     return Record(
         name="stream_soak",
         question="Do many live streams share one engine evenly, with bounded lag and flat memory?",
-        how=f"{options.model} at {options.size}, {made['runtime']} {made['precision']}; `test://street` drawn in the "
-        f"same process; the first {WARM_UP_SECONDS:g} s do not count; each scenario once (n = 1)",
+        how=f"{engine.name}, frames of {options.size}; `test://street` drawn in the same process; the first "
+        f"{WARM_UP_SECONDS:g} s do not count; each scenario once (n = 1)",
         tables=tables,
         verdicts=verdicts,
         foreign_cores=load.foreign_cores,
@@ -235,6 +239,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0, help="of the four streams")
     parser.add_argument("--many-minutes", type=float, default=5.0, help="of the sixteen")
     parser.add_argument("--only", nargs="+", choices=["few", "many"])
+    parser.add_argument("--engine", type=Path, help="an engine that exists, in place of --model and --precision")
     parser.add_argument("--model", default="bisenetv2-street")
     parser.add_argument("--size", default="512x256", help="of the frames and of the engine")
     parser.add_argument("--precision", default="fp32")
