@@ -20,6 +20,7 @@ LEAST_STALL_SECONDS = 10.0
 STALL_INTERVALS = 5.0
 KEYFRAME_PATIENCE_SECONDS = 10.0  # then a picture that is refreshed without key frames is taken as it is
 SMOOTHING = 0.1
+ANALYSIS_MICROSECONDS = "1000000"  # at most, of the container of a command
 
 
 class LiveImage(NamedTuple):
@@ -53,6 +54,7 @@ class Connection:
         self.counts = Counts()
         self.codec, self.fps = "", 0.0  # known with the first image
         self.interval_seconds = self._last_at = 0.0
+        self._failure: Failure | None = None
         self._open_seconds = (request.timeout_seconds + RESOLVE_SECONDS) * patience
         self._process = ReaderProcess(request.to_dict(), self._open_seconds, clock)
 
@@ -94,8 +96,8 @@ class Connection:
         process = self._process
         if process.expired:
             return Failure.of_silence(self.stall_seconds() if self.counts.packets else self._open_seconds)
-        if process.failure is not None:
-            return process.failure
+        if failure := self._failure or process.failure:
+            return failure
         return self._request.failure_of(process.last_line, opened=self.counts.packets > 0)
 
     def kill(self) -> None:
@@ -107,16 +109,20 @@ class Connection:
         self._process.close()
 
     def _container(self) -> contextlib.AbstractContextManager[Any]:
-        options = {"probesize": "32", "analyzeduration": "0"} if self._request.format == "nut" else {}
+        # NUT of the reader process states all; another container loses the packets of its analysis with "nobuffer".
+        ours = {"probesize": "32", "analyzeduration": "0", "fflags": "nobuffer"}
         opened: contextlib.AbstractContextManager[Any] = av.open(
             f"pipe:{self._process.stdout}",
             format=self._request.format,
-            options={**options, "fflags": "nobuffer"},
+            options=ours if self._request.format == "nut" else {"analyzeduration": ANALYSIS_MICROSECONDS},
             hwaccel=self._request.hwaccel(),
         )
         return opened
 
     def _decoded(self, container: Any) -> Generator[LiveImage, None, None]:
+        if not container.streams.video:  # of a command: the reader process checks what it opens
+            self._failure = Failure.of_no_video(self._request.address)
+            return
         stream = container.streams.video[0]
         # Frame threads would delay the stream by as many frames as there are cores.
         stream.thread_type = "SLICE"

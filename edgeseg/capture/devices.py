@@ -27,11 +27,11 @@ class Device:
 
 def cameras(folder: Path = CLASS_FOLDER) -> list[Device]:
     """The cameras that Linux knows, without the nodes that carry only metadata."""
-    found = []
-    for entry in sorted(folder.glob("video*"), key=lambda path: int(path.name.removeprefix("video"))):
+    devices = []
+    for entry in sorted(folder.glob("video[0-9]*"), key=lambda path: int(path.name.removeprefix("video"))):
         if _text(entry / "index") in ("0", ""):  # a camera has several nodes; the first one carries images
-            found.append(Device(f"camera:{entry.name.removeprefix('video')}", _text(entry / "name") or "camera"))
-    return found
+            devices.append(Device(f"camera:{entry.name.removeprefix('video')}", _text(entry / "name") or "camera"))
+    return devices
 
 
 def screens() -> list[Device]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Generator
 
 from edgeseg.video.frame import Frame
-from edgeseg.video.source import FrameSource, SourceKind
+from edgeseg.video.source import FrameSource, SourceInfo, SourceKind
 
 
 class PacedSource(FrameSource):
@@ -26,10 +27,14 @@ class PacedSource(FrameSource):
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], bool] | None = None,
     ) -> None:
-        super().__init__(recording.info)
+        super().__init__(self._info_of(recording, loops))
         self._recording, self._loops, self._clock = recording, loops, clock
         self._closing = threading.Event()
         self._wait = wait or self._closing.wait
+
+    @staticmethod
+    def _info_of(recording: FrameSource, loops: bool) -> SourceInfo:
+        return dataclasses.replace(recording.info, frames=None) if loops else recording.info
 
     def close(self) -> None:
         """End the iteration at once."""
@@ -45,7 +50,7 @@ class PacedSource(FrameSource):
                 due = began + offset + frame.pts_seconds
                 if self._wait(max(0.0, due - self._clock())):
                     return
-                self.info = self._recording.info
+                self.info = self._info_of(self._recording, self._loops)
                 end = offset + frame.pts_seconds
                 yield Frame(
                     index,

@@ -18,6 +18,7 @@ from edgeseg.video.failure import Failure
 
 POLL_SECONDS = 0.25
 TERMINATE_SECONDS = 2.0  # between SIGTERM and SIGKILL, for a command of the user
+REPORTS = ("ended", "failed")
 REPORT_BYTES = 4096  # of a report; longer lines are cut
 
 
@@ -31,11 +32,10 @@ class ReaderProcess:
 
     def __init__(self, request: Mapping[str, Any], seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.failure: Failure | None = None
-        self.opened: Mapping[str, Any] = {}
-        self.losses = 0
         self.expired = self.is_complete = False
         self._clock, self._deadline = clock, clock() + seconds
-        self._last_lines: list[str] = []
+        self.last_line = ""  # on stderr that was not a report: the message of a user's command
+        self._closed = False
         paths = os.pathsep.join(path for path in sys.path if path)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "edgeseg.capture.reader"],
@@ -47,7 +47,8 @@ class ReaderProcess:
         )
         assert self._process.stdin and self._process.stdout and self._process.stderr
         with contextlib.suppress(OSError):
-            self._process.stdin.write((json.dumps(request) + "\n").encode())
+            own = {name: os.environ.get(name) for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
+            self._process.stdin.write((json.dumps({**request, "environment": own}) + "\n").encode())
             self._process.stdin.flush()
         self._watcher = threading.Thread(target=self._watch, name="edgeseg-reader", daemon=True)
         self._watcher.start()
@@ -62,11 +63,6 @@ class ReaderProcess:
         """The file descriptor with the packets; valid until `close`."""
         assert self._process.stdout
         return self._process.stdout.fileno()
-
-    @property
-    def last_line(self) -> str:
-        """The last line on stderr that was not a report: the message of a user's command."""
-        return self._last_lines[-1] if self._last_lines else ""
 
     def allow(self, seconds: float) -> None:
         """Something was heard: kill the process only after so many more seconds."""
@@ -83,11 +79,11 @@ class ReaderProcess:
         with contextlib.suppress(OSError):
             process.stdin.close()
         self._signal(signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(TERMINATE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            process.wait()
+        self.kill()  # a command may leave children behind, which hold its pipes open
+        process.wait()
+        self._closed = True
         self._watcher.join()
         process.stdout.close()
         process.stderr.close()
@@ -100,6 +96,8 @@ class ReaderProcess:
             self._watcher.join()
 
     def _signal(self, number: int) -> None:
+        if self._closed:  # another process may have its number now
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if hasattr(os, "killpg"):  # a command may have children of its own
                 os.killpg(self._process.pid, number)
@@ -116,27 +114,34 @@ class ReaderProcess:
                     self.expired = True
                     self.kill()
                 if not selector.select(POLL_SECONDS):
+                    if self._closed:  # a child of the command that left its group still holds stderr open
+                        return
                     continue
                 data = os.read(descriptor, REPORT_BYTES)
                 if not data:
+                    self._read_line(rest)
                     return
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
-                    self._heard(line[:REPORT_BYTES])
+                    self._read_line(line[:REPORT_BYTES])
                 rest = rest[-REPORT_BYTES:]
 
-    def _heard(self, line: bytes) -> None:
-        try:
-            fields = json.loads(line)
-            event = fields.pop("event")
-        except (ValueError, KeyError, TypeError, AttributeError):
-            self._last_lines = [*self._last_lines[-4:], line.decode(errors="replace").strip()]
+    def _read_line(self, line: bytes) -> None:
+        fields = report_from_line(line)
+        if fields is None:
+            self.last_line = line.decode(errors="replace").strip() or self.last_line
             return
-        if event == "opened":
-            self.opened = fields
-        elif event == "failed":
-            self.failure = Failure(**fields)
-        elif event == "ended":
+        if fields.pop("report") == "ended":
             self.is_complete = True
-        elif event == "loss":
-            self.losses += 1
+        else:
+            with contextlib.suppress(TypeError):  # a command may write anything
+                self.failure = Failure(**fields)
+
+
+def report_from_line(line: bytes) -> dict[str, Any] | None:
+    """The fields of a report; None for any other line."""
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return None
+    return fields if isinstance(fields, dict) and fields.get("report") in REPORTS else None

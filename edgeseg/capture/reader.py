@@ -34,10 +34,10 @@ KEYFRAME_PATIENCE_SECONDS = 10.0  # after a loss: some cameras send key frames r
 LOSS_MESSAGES = ("RTP: missed", "RTP packet sequence", "jitter buffer full", "corrupt", "max delay reached")
 
 
-def report(**fields: Any) -> None:
-    """Write one report to stderr."""
+def report(kind: str, **fields: Any) -> None:
+    """Write one report to stderr. kind: "ended" (the source has an end, and came to it) or "failed"."""
     with contextlib.suppress(OSError):
-        os.write(2, (json.dumps(fields) + "\n").encode())
+        os.write(2, (json.dumps({"report": kind, **fields}) + "\n").encode())
 
 
 def end_with_parent() -> None:
@@ -60,7 +60,7 @@ def main() -> int:
     if os.getppid() != parent:  # it ended before the signal was set
         return 1
     if "command" in request:
-        return _run_command(request["command"])
+        return _run_command(request["command"], request["environment"])
     threading.Thread(target=_end_at_end_of_stdin, daemon=True).start()
     return copy_packets(request)
 
@@ -75,8 +75,15 @@ def _line_of_stdin() -> bytes:
     return line
 
 
-def _run_command(command: list[str]) -> int:
-    """Become the command: its stdout is the container, and the signal at the parent's end stays set."""
+def _run_command(command: list[str], environment: dict[str, str | None]) -> int:
+    """Become the command: its stdout is the container, and the signal at the parent's end stays set.
+
+    environment: variables of the user's that were changed for this process; None for an unset one.
+    """
+    for name, value in environment.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
     try:
         os.execvp(command[0], command)
     except OSError as problem:
@@ -113,13 +120,6 @@ def _copy(container: Any, stream: Any, log: list[Any]) -> int:
     except (av.FFmpegError, ValueError, AttributeError):
         return _report_failure(Failure.of_codec())
     finite = bool(container.duration)
-    report(
-        event="opened",
-        finite=finite,
-        codec=stream.codec_context.name,
-        fps=float(stream.guessed_rate or stream.average_rate or 0),
-        format=container.format.name,
-    )
     problem: Exception | None = None
     try:
         for packet in _undamaged(container, stream, log):
@@ -130,7 +130,7 @@ def _copy(container: Any, stream: Any, log: list[Any]) -> int:
             return 0
         problem = error
     if finite and problem is None:
-        report(event="ended")
+        report("ended")
         return 0
     silent = isinstance(problem, av.error.ExitError)
     return _report_failure(Failure.of_silence(container_timeout(container)) if silent else Failure.of_reading(problem))
@@ -154,7 +154,6 @@ def _undamaged(container: Any, stream: Any, log: list[Any]) -> Iterator[Any]:
             packet.pts = packet.dts
         if packet.is_corrupt or any(mark in text for _, _, text in log for mark in LOSS_MESSAGES):
             waits_since, suspects = time.monotonic(), 2
-            report(event="loss")
         log.clear()
         if suspects:
             suspects -= 1
@@ -169,7 +168,7 @@ def container_timeout(container: Any) -> float:
 
 
 def _report_failure(failure: Failure) -> int:
-    report(event="failed", code=failure.code, reason=failure.reason, hint=failure.hint)
+    report("failed", code=failure.code, reason=failure.reason, hint=failure.hint)
     return 1
 
 

@@ -144,14 +144,14 @@ def _screen(address: Address) -> ReaderRequest:
 
 def _size_and_rate(options: Mapping[str, str]) -> dict[str, str]:
     """FFmpeg's options for width, height and fps. FormatError where only one side is given."""
-    found: dict[str, str] = {}
+    ffmpeg: dict[str, str] = {}
     if "width" in options or "height" in options:
         if not ("width" in options and "height" in options):
             raise FormatError("width and height come together", hint="write width=1280&height=720")
-        found["video_size"] = f"{integer_option(options, 'width', 1)}x{integer_option(options, 'height', 1)}"
+        ffmpeg["video_size"] = f"{integer_option(options, 'width', 1)}x{integer_option(options, 'height', 1)}"
     if "fps" in options:
-        found["framerate"] = str(rate_option(options, Fraction(30)))
-    return found
+        ffmpeg["framerate"] = str(rate_option(options, Fraction(30)))
+    return ffmpeg
 
 
 def _csi(address: Address) -> ReaderRequest:

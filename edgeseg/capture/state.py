@@ -42,8 +42,8 @@ class StreamEvent:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, without empty fields."""
-        plain = {**asdict(self), "state": self.state.value if self.state else None}
-        return {key: value for key, value in plain.items() if value not in (None, "", {})}
+        fields = {**asdict(self), "state": self.state.value if self.state else None}
+        return {key: value for key, value in fields.items() if value not in (None, "", {})}
 
 
 OnEvent: TypeAlias = Callable[[StreamEvent], None]

@@ -28,18 +28,18 @@ def command(
     from edgeseg.capture.probe import probe
     from edgeseg.commands.terminal import print_json, print_table, wrote
 
-    found = probe(source, timeout_seconds=timeout)
+    result = probe(source, timeout_seconds=timeout)
     if as_json:
-        print_json(found.to_dict())
+        print_json(result.to_dict())
         return
     row = {
-        "source": found.name,
-        "kind": found.kind,
-        "codec": found.codec or "-",
-        "size": f"{found.width}x{found.height}",
-        "FPS": f"{found.fps:.4g}" if found.fps else "-",
-        "frames": found.frames or "-",
-        "first frame, s": f"{found.first_frame_seconds:.2f}",
+        "source": result.name,
+        "kind": result.kind,
+        "codec": result.codec or "-",
+        "size": f"{result.width}x{result.height}",
+        "FPS": f"{result.fps:.4g}" if result.fps else "-",
+        "frames": result.frames or "-",
+        "first frame, s": f"{result.first_frame_seconds:.2f}",
     }
     print_table(list(row), [list(row.values())])
-    wrote(None, f"edgeseg stream {shlex.quote(found.name)} MODEL")
+    wrote(None, f"edgeseg stream {shlex.quote(result.name)} MODEL")

@@ -12,7 +12,7 @@ EXAMPLES = """
 SYNTAX = (
     ("file", "drive.mp4, drive.mp4?live=1&loop=1", "a video; live=1 plays it like a camera"),
     ("images", "frames/, frames/*.png?fps=10, photo.jpg", "images in natural order"),
-    ("network", "rtsp://HOST/PATH?transport=udp, https://HOST/live.m3u8", "also rtsps, http, rtmp, srt, udp"),
+    ("network", "rtsp://HOST/PATH?transport=udp, https://HOST/live.m3u8", "also rtsps, http, rtmp, rtmps, srt, udp"),
     ("camera", "camera:0?width=1280&height=720&fps=30&format=mjpeg", "a USB camera"),
     ("csi", "csi:0?width=1280&height=720&fps=30", "a ribbon-cable camera, through GStreamer"),
     ("gst", "gst:PIPELINE", "GStreamer elements that end in encoded video"),

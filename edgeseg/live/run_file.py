@@ -125,7 +125,7 @@ class _RunFile:
 
     def _checked(self, table: dict[str, Any], known: set[str], where: str) -> dict[str, Any]:
         """The values of a table, of the right types, lists as tuples, variables replaced."""
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for key, value in table.items():
             name = key.replace("-", "_")
             if name not in known:
@@ -135,10 +135,10 @@ class _RunFile:
             if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
                 raise self._error(where, key, f"{key} is not {expected}", f"write {expected}")
             if name in ("output", "events"):
-                found[name] = self._texts(where, key, value)
+                values[name] = self._texts(where, key, value)
             else:
-                found[name] = self._replaced(where, key, value) if isinstance(value, str) else value
-        return found
+                values[name] = self._replaced(where, key, value) if isinstance(value, str) else value
+        return values
 
     def _texts(self, where: str, key: str, value: Any) -> tuple[str, ...]:
         texts = value if isinstance(value, list) else [value]

@@ -64,7 +64,7 @@ class LiveReport:
 
 
 @dataclass(frozen=True)
-class _Pending:
+class _InFlight:
     """An image in the engine."""
 
     index: int
@@ -160,7 +160,7 @@ class LiveRunner:
 
     def results(self) -> Generator[tuple[str, Result], None, None]:
         """The name of the stream and its result, one after another; closing the generator ends the run."""
-        in_flight: deque[_Pending] = deque()
+        in_flight: deque[_InFlight] = deque()
         self._meter, self._began = LoadMeter(), time.perf_counter()
         for stream in self._streams:
             stream.start()
@@ -197,7 +197,7 @@ class LiveRunner:
         self._sink_stopped = any(stream.outputs is not None and stream.outputs.wants_end for stream in self._streams)
         return self.stop.is_set() or self._sink_stopped or len(self._ended_streams) == len(self._streams)
 
-    def _begun(self, *, wait: bool) -> _Pending | None:
+    def _begun(self, *, wait: bool) -> _InFlight | None:
         """Begin the next image; None where no stream has one now."""
         with self._changed:
             ready = [stream.inbox.is_ready() and index not in self._ended_streams
@@ -212,12 +212,12 @@ class LiveRunner:
         opacity = self._opacity if self._draws_overlay(index) else None
         began = time.perf_counter()
         try:
-            return _Pending(index, frame, self._segmenter.submit(frame, overlay_opacity=opacity), began)
+            return _InFlight(index, frame, self._segmenter.submit(frame, overlay_opacity=opacity), began)
         except Exception as problem:
             self._failed(index, problem)
             return None
 
-    def _finished(self, pending: _Pending) -> Result | None:
+    def _finished(self, pending: _InFlight) -> Result | None:
         """Wait for an image, count it and have it written; None where the engine failed."""
         stream = self._streams[pending.index]
         try:

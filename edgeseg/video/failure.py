@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import av
 
 from edgeseg.errors import EdgeSegError, FormatError, UnavailableError
-from edgeseg.video.address import Address
+from edgeseg.video.address import COMMANDS, Address
 
 CHECK_ADDRESS = "check the address, and that the camera is on"
 # By FFmpeg's error number: code, hint.
@@ -132,6 +132,9 @@ def _login_hint(address: Address) -> str:
 
 
 def _no_video(address: Address) -> Failure:
+    if address.kind in COMMANDS:
+        hint = "have the command write video to its stdout, in a container such as matroska, nut or mpegts"
+        return Failure("ES-SOURCE-FORMAT", "the command does not send a video", hint)
     if address.kind.startswith("rtsp"):
         hint = "check the port (usually 554); for a stream over HTTP write http://"
         return Failure("ES-SOURCE-FORMAT", "the server does not speak RTSP", hint)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, TypeAlias, TypeVar
 
-from edgeseg.errors import UnknownNameError
+from edgeseg.errors import FormatError, UnknownNameError
 from edgeseg.image import IMAGE_ENDINGS
 from edgeseg.uri import flag_option, split_kind, split_options
 from edgeseg.video import NETWORK, SOURCES
@@ -121,13 +121,16 @@ def open_source(uri: str | Path, *, skip_errors: bool = False) -> FrameSource:
     """Open a video file, a folder or glob of images, a camera, `test://street` or a URL.
 
     Options follow a `?`: `frames/*.png?fps=10`, `camera:0?width=1280&height=720`. A Path has no options. A recording
-    takes `live=1`, which plays it like a camera, and `loop=1`. A live source connects when it is iterated.
+    takes `live=1`, which plays it like a camera, and with it `loop=1`. A live source connects when it is iterated.
     skip_errors: skip images that cannot be read; a video always skips undecodable packets.
     """
     address = address_from_uri(uri)
     paced = address.kind in PACEABLE and any(key in address.options for key in PACING)
     if paced:
         pacing = {key: flag_option(address.options, key) for key in PACING}
+        if pacing["loop"] and not pacing["live"]:
+            hint = "write live=1&loop=1"
+            raise FormatError("loop=1 is an option of live=1", hint=hint, code="ES-FORMAT-OPTION")
         rest = {key: value for key, value in address.options.items() if key not in PACING}
         address = dataclasses.replace(address, options=rest)
     if skip_errors and address.kind == "images":
