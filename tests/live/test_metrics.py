@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from live_view import FakeView
 
@@ -11,7 +14,11 @@ pytest.importorskip("prometheus_client")
 
 from prometheus_client.parser import text_string_to_metric_families
 
+import edgeseg
+from edgeseg.live import metrics as metrics_module
 from edgeseg.live.metrics import LiveMetrics
+
+GUIDE = Path(edgeseg.__file__).parents[1] / "docs" / "live-page.md"
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -92,6 +99,18 @@ def test_the_registry_is_our_own_and_knows_the_process() -> None:
     assert "process_resident_memory_bytes" in text
     assert not [family for family in REGISTRY.collect() if family.name.startswith("edgeseg_")]
     LiveMetrics(FakeView("gate"))  # a second one does not clash with the first
+
+
+@pytest.mark.skipif(not GUIDE.exists(), reason="an installed package has no documents beside it")
+def test_the_guide_lists_every_metric_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeseg.live.metrics.temperatures", lambda: {"cpu_thermal": 61.5})
+    view = FakeView("gate")
+    view.move("gate", 1)
+    suffix = re.compile("_(bucket|count|sum|created)$")
+    exposed = {suffix.sub("", name) for name, _ in samples(LiveMetrics(view)) if name.startswith("edgeseg_")}
+    table = set(re.findall(r"^\| `(edgeseg_\w+)` \|", GUIDE.read_text(encoding="utf-8"), re.MULTILINE))
+    in_module = set(re.findall(r"^    (edgeseg_\w+) ", metrics_module.__doc__ or "", re.MULTILINE))
+    assert exposed == table == in_module
 
 
 def test_openmetrics_is_given_to_who_asks_for_it() -> None:

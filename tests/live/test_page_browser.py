@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -298,6 +299,43 @@ def test_the_page_says_when_edgeseg_is_gone_and_comes_back_with_it(browser: Brow
     browser.wait("document.querySelector('.tile').dataset.sequence === '6'")
     assert [error for error in browser.errors if "/ws" not in error and "/api/status" not in error] == []
     browser.errors.clear()
+
+
+def test_the_page_says_when_edgeseg_hangs(browser: Browser, open_page: Open) -> None:
+    view = FakeView("gate")
+    view.move("gate", 5)
+    open_page(view, 1)
+    goes_on = threading.Event()
+    statuses = view.statuses
+    view.statuses = lambda: (goes_on.wait(60), statuses())[1]  # type: ignore[method-assign]
+    browser.run("silentMs = 300")
+    browser.wait("!document.getElementById('banner').hidden")
+    assert text(browser, "gate", ".stale") == "no connection"
+    browser.run("silentMs = 2000")
+    goes_on.set()
+    browser.wait("document.getElementById('banner').hidden")
+    browser.wait("document.querySelector('.stale').hidden")
+    browser.errors.clear()  # of the connections that were given up
+
+
+def test_a_frame_that_cannot_be_decoded_leaves_the_others(
+    browser: Browser, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgeseg.live.page import images
+
+    view = FakeView("gate", "yard")
+    for name in view.status:
+        view.move(name, 5)
+    open_page(view, 2)
+    encode = images.jpeg_from_rgb
+    monkeypatch.setattr(images, "jpeg_from_rgb", lambda rgb, quality: b"no image")
+    view.move("gate", 6)
+    while not browser.errors:
+        browser.run("1")
+    browser.errors.clear()
+    monkeypatch.setattr(images, "jpeg_from_rgb", encode)
+    view.move("yard", 7)
+    browser.wait("document.querySelector('[data-stream=yard]').dataset.sequence === '7'")
 
 
 def test_the_token_is_asked_for_and_then_remembered(browser: Browser) -> None:

@@ -12,6 +12,7 @@ const classes = [...document.querySelectorAll('#classes button')].map(button => 
 }));
 const palette = new Uint32Array(256);  // class id -> RGBA as putImageData wants it; 0 is transparent
 const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
+let silentMs = 8000;  // without an answer: edgeseg hangs, and answers every second
 let mode = 'overlay', focus = '', connected = false, showAll = classes.length <= FEW_CLASSES;
 
 // --- what the user chose ---
@@ -95,7 +96,7 @@ class Tile {
     this.part = selector => this.element.querySelector(selector);
     this.canvas = this.part('canvas');
     this.mask = document.createElement('canvas');
-    this.image = this.labels = this.status = null;
+    this.image = this.labels = this.colors = this.status = null;
     this.resultIsStale = false;
     this.visible = true;
     setText(this.part('h2'), name);
@@ -128,9 +129,10 @@ class Tile {
     this.image = image;
     this.labels = ids;
     this.resultIsStale = head.stale;
-    if (this.mask.width !== head.width || this.mask.height !== head.height) {
+    if (this.colors?.width !== head.width || this.colors.height !== head.height) {
       this.mask.width = head.width;
       this.mask.height = head.height;
+      this.colors = new ImageData(head.width, head.height);  // kept: a new one a frame is much garbage
     }
     this.paint();
     this.draw();
@@ -142,11 +144,9 @@ class Tile {
 
   paint() {
     if (!this.labels) return;
-    const context = this.mask.getContext('2d');
-    const colored = context.createImageData(this.mask.width, this.mask.height);
-    const out = new Uint32Array(colored.data.buffer), ids = this.labels;
+    const out = new Uint32Array(this.colors.data.buffer), ids = this.labels;
     for (let i = 0; i < out.length; i++) out[i] = palette[ids[i]];
-    context.putImageData(colored, 0, 0);
+    this.mask.getContext('2d').putImageData(this.colors, 0, 0);
   }
 
   draw() {
@@ -370,39 +370,53 @@ function setConnected(value) {
 function connect(failures) {
   const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`);
   socket.binaryType = 'arraybuffer';
-  let answer = null, asked = 0, wake = null;
+  let answer = null, asked = 0, wake = null, watchdog = 0;
 
   function pull() {
     if (socket.readyState !== WebSocket.OPEN) return;
     const wanted = document.hidden ? [] : [...tiles.values()].filter(tile => tile.wanted);
     asked = performance.now();
     const width = Math.round(Math.max(0, ...wanted.map(tile => tile.pixels))) || 640;
+    watchdog = setTimeout(lost, silentMs);
     socket.send(JSON.stringify({ want: wanted.map(tile => tile.name), width, events: byId('events').open }));
   }
 
   async function finish({ head, frames }) {
     if (head.status) updateAll(head.status);
     if (head.events) listEvents(head.events);
-    await Promise.all(frames.map(parsed).map(frame => tiles.get(frame.head.stream)?.show(frame)));
+    const shown = await Promise.allSettled(frames.map(parsed).map(frame => tiles.get(frame.head.stream)?.show(frame)));
+    for (const { reason } of shown) if (reason) console.error(reason);
     const wait = document.hidden ? HIDDEN_MS : Math.max(0, FASTEST_MS - (performance.now() - asked));
     await new Promise(done => { wake = done; setTimeout(done, wait); });
     pull();
   }
 
+  async function lost() {
+    if (socket.onclose === null) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    clearTimeout(watchdog);
+    socket.close();
+    document.removeEventListener('visibilitychange', visible);
+    setConnected(false);
+    const answer = failures > 0 ? await fetch('/api/status', { signal: AbortSignal.timeout(5000) }).catch(() => null) : null;
+    if (answer?.status === 401) location.reload();
+    setTimeout(() => connect(failures + 1), Math.min(5000, 500 * 2 ** failures));
+  }
+
   const visible = () => { if (!document.hidden) wake?.(); };
   document.addEventListener('visibilitychange', visible);
-  socket.onopen = () => { failures = 0; setConnected(true); pull(); };
+  watchdog = setTimeout(lost, silentMs);
+  socket.onopen = () => { clearTimeout(watchdog); pull(); };
   socket.onmessage = ({ data }) => {
     if (typeof data === 'string') answer = { head: JSON.parse(data), frames: [] };
     else answer.frames.push(data);
-    if (answer.frames.length === answer.head.frames) finish(answer);
+    if (answer.frames.length < answer.head.frames) return;
+    clearTimeout(watchdog);
+    failures = 0;
+    if (!connected) setConnected(true);
+    finish(answer).catch(error => { console.error(error); lost(); });
   };
-  socket.onclose = async () => {
-    document.removeEventListener('visibilitychange', visible);
-    setConnected(false);
-    if (failures > 0 && (await fetch('/api/status').catch(() => null))?.status === 401) location.reload();
-    setTimeout(() => connect(failures + 1), Math.min(5000, 500 * 2 ** failures));
-  };
+  socket.onclose = lost;
 }
 
 recall();
