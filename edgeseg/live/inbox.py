@@ -28,13 +28,13 @@ class Inbox:
     def put(self, frame: Frame) -> bool:
         """Leave a frame; False once the inbox has ended."""
         with self._changed:
-            if self._newest and self._frames:
-                self._frames.clear()
-                self.dropped += 1
-            while len(self._frames) >= RECORDING_DEPTH and not self.ended:
+            while not self._newest and len(self._frames) >= RECORDING_DEPTH and not self.ended:
                 self._changed.wait()
             if self.ended:
                 return False
+            if self._newest and self._frames:
+                self._frames.clear()
+                self.dropped += 1
             self._frames.append(frame)
             self._changed.notify_all()
         return True

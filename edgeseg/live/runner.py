@@ -19,7 +19,7 @@ from typing import Any
 from edgeseg.capture.state import StreamEvent
 from edgeseg.errors import EdgeSegError, FormatError
 from edgeseg.live.output import OverlayRenderer
-from edgeseg.live.scheduler import DeficitRoundRobin
+from edgeseg.live.scheduler import FairScheduler
 from edgeseg.live.status import StreamStatus
 from edgeseg.live.stream import RunningStream, StreamConfig
 from edgeseg.measure.load import Load, LoadMeter
@@ -108,7 +108,7 @@ class LiveRunner:
             )
             for config in streams
         ]
-        self._scheduler = DeficitRoundRobin([config.weight for config in streams])
+        self._scheduler = FairScheduler([config.weight for config in streams])
         self._meter, self._began, self._ended = LoadMeter(), time.perf_counter(), 0.0
         self._ended_streams: set[int] = set()
         self._errors = 0

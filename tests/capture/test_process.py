@@ -144,8 +144,8 @@ def test_a_child_that_left_the_group_does_not_hold_up_close(start: Callable[...,
 
 def test_what_a_command_says_on_stderr_is_no_report(start: Callable[..., ReaderProcess]) -> None:
     lines = [
-        "[]", "null", "3", "{", '{"event": "ended"}', '{"event": "failed"}', '{"report": "failed"}', '{"report": "other"}', '{"report": []}',
-        "x" * 20000, "\\377\\376", "last",
+        "[]", "null", "3", "{", '{"event": "ended"}', '{"event": "failed"}', '{"report": "failed"}',
+        '{"report": "other"}', '{"report": []}', "x" * 20000, "\\377\\376", "last",
     ]  # fmt: skip
     process = start(shell("\n".join(f"printf '{line}\\n' >&2" for line in lines)))
     assert read_all(process) == b""
