@@ -139,35 +139,8 @@ def png_header(width: int, height: int) -> bytes:
 
 
 def modules_that_define(function: str) -> set[str]:
-    """The modules of edgeseg.video that have a top-level `function`."""
+    """The modules of edgeseg.video and edgeseg.capture that have a top-level `function`."""
     folder = Path(edgeseg.video.__file__).parent
     found = re.compile(rf"^def {function}\(", re.MULTILINE)
-    return {f"edgeseg.video.{path.stem}" for path in folder.glob("*.py") if found.search(path.read_text())}
-
-
-class FakeCapture:
-    """Stands in for cv2.VideoCapture: three frames of 64x48, then silence."""
-
-    works = True
-    sizes = ((48, 64),) * 4  # the first one is taken at opening
-
-    def __init__(self, device: int | str) -> None:
-        self.device, self.wishes, self.released, self._next = device, {}, False, 0
-
-    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
-        return self.works
-
-    def set(self, key: int, value: float) -> None:
-        self.wishes[key] = value
-
-    def get(self, key: int) -> float:
-        return 30.0
-
-    def read(self) -> tuple[bool, np.ndarray | None]:
-        if self._next >= len(self.sizes):
-            return False, None
-        self._next += 1
-        return True, np.full((*self.sizes[self._next - 1], 3), (10, 20, 30), np.uint8)  # BGR
-
-    def release(self) -> None:
-        self.released = True
+    paths = [*folder.glob("*.py"), *folder.with_name("capture").glob("*.py")]
+    return {f"edgeseg.{path.parent.name}.{path.stem}" for path in paths if found.search(path.read_text())}

@@ -6,11 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from small_clips import FakeCapture, make_images, png_header, png_of
+from small_clips import make_images, png_header, png_of
 
-from edgeseg.errors import DataError, FileProblem, FormatError, SizeError, UnavailableError
-from edgeseg.video import camera
-from edgeseg.video.camera import CameraSource
+from edgeseg.errors import DataError, FileProblem, FormatError, SizeError
 from edgeseg.video.source import open_source
 from edgeseg.video.truth import GroundTruthSource
 
@@ -166,51 +164,3 @@ def test_the_street_camera_knows_the_truth() -> None:
     assert [truth.shape for truth in truths] == [(48, 64)] * 2
     assert not np.array_equal(*truths)
     assert third.pts_seconds == pytest.approx(0.16)
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeCapture]:
-    capture = type("Capture", (FakeCapture,), {})
-    monkeypatch.setattr(camera.cv2, "VideoCapture", capture)
-    monkeypatch.setattr(camera, "check_device", lambda device: None)
-    return capture
-
-
-def test_a_camera_is_live_and_gets_its_settings(fake: type[FakeCapture]) -> None:
-    with open_source("camera:2?width=1280&height=720&fps=30") as source:
-        capture = source._capture
-        assert (capture.device, sorted(capture.wishes.values())) == (2, [30.0, 720.0, 1280.0])
-        assert (source.info.width, source.info.height) == (64, 48)  # what it gives, not what was asked
-        assert (source.info.frames, source.kind, source.info.name) == (None, "live", "camera:2")
-        assert next(iter(source)).rgb()[0, 0].tolist() == [30, 20, 10]
-    assert capture.released
-    assert open_source("/dev/video1").info.name == "camera:1"
-
-
-def test_camera_times_are_the_clocks_and_rise(fake: type[FakeCapture]) -> None:
-    ticks = iter([100.0, 100.5, 100.5, 101.0])
-    with CameraSource(0, {}, clock=lambda: next(ticks)) as source:
-        times = [frame.pts_seconds for frame in source]
-        assert times == pytest.approx([0.5, 0.5, 1.0], abs=1e-5)
-        assert times[0] < times[1]
-        assert [loss.code for loss in source.losses] == ["ES-SOURCE-ENDED"]
-        assert source.warnings == [loss.message for loss in source.losses]
-
-
-def test_a_camera_that_changes_its_size(fake: type[FakeCapture]) -> None:
-    fake.sizes = ((48, 64), (48, 64), (24, 32))
-    with open_source("camera:0") as source:
-        sizes = [(frame.size, (source.info.height, source.info.width)) for frame in source]
-    assert sizes == [((48, 64), (48, 64)), ((24, 32), (24, 32))]
-
-
-def test_a_camera_that_does_not_open(fake: type[FakeCapture]) -> None:
-    fake.works = False
-    with pytest.raises(UnavailableError, match="camera:0"):
-        open_source("camera:0")
-
-
-@pytest.mark.skipif(not Path("/dev").is_dir(), reason="there is no /dev on this system")
-def test_a_camera_that_is_not_there() -> None:
-    with pytest.raises(UnavailableError, match="/dev/video97"):
-        open_source("camera:97")
