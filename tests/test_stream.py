@@ -354,10 +354,9 @@ def test_of_a_live_source_the_newest_frame_counts_and_the_lag_does_not_grow(segm
     report = stream(camera, segmenter, sink)
     sequences = [frame.sequence for frame in sink.frames]
     assert sequences == sorted(set(sequences))
-    assert report.dropped == sequences[-1] - sequences[0] + 1 - report.frames > 0
+    assert len(sequences) < report.frames  # the sink holds up neither the camera nor the model
     late = sink.behind[len(sink.behind) // 2 :]  # a queue of all frames would be a hundred behind by now
     assert max(late) < 60
-    assert report.to_dict()["dropped"] == report.dropped
 
 
 def test_of_a_live_source_as_many_frames_are_written_as_asked_for(segmenter: Segmenter) -> None:

@@ -131,9 +131,8 @@ class Connection:
         clean, started, waits_since = False, False, self._clock()
         for packet in container.demux(stream):
             now = self._clock()
-            if not packet.size:
-                continue
-            self._arrived(now)
+            if packet.size:  # an empty one fetches what the decoder still holds
+                self._arrived(now)
             out_of_patience = now - waits_since > KEYFRAME_PATIENCE_SECONDS
             if not started and not (packet.is_keyframe or out_of_patience):
                 continue

@@ -97,12 +97,14 @@ def copy_packets(request: dict[str, Any]) -> int:
     address = Address(request["kind"], request["url"])
     av.logging.set_level(av.logging.WARNING)
     with av.logging.Capture(local=False) as log:
+        began = time.monotonic()
         try:
             container = av.open(
                 address.place, format=request.get("format"), options=request["options"], timeout=request["timeout"]
             )
         except (av.FFmpegError, OSError) as problem:
-            silent = isinstance(problem, av.error.ExitError)
+            # A demuxer may turn the end of a timeout into any other error.
+            silent = isinstance(problem, av.error.ExitError) or time.monotonic() - began >= request["timeout"]
             return _report_failure(
                 Failure.of_silence(request["timeout"]) if silent else Failure.of_opening(problem, address)
             )

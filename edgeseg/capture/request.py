@@ -97,7 +97,8 @@ def _network(address: Address) -> ReaderRequest:
     if ours:
         rest = "&".join(part for part in parts if part.partition("=")[0] not in ours)
         url = f"{place}?{rest}" if rest else place
-    options = {"analyzeduration": "1000000"}
+    # FFmpeg would watch the stream for seconds to guess its rate.
+    options = {"analyzeduration": "1000000", "fpsprobesize": "0"}
     if address.kind.startswith("rtsp"):
         transport = ours.get("transport", "tcp")
         if transport not in TRANSPORTS:

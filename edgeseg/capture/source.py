@@ -78,6 +78,7 @@ class LiveSource(FrameSource):
                 connection.kill()
 
     def _frames(self) -> Generator[Frame, None, None]:
+        self._index = 0
         try:
             while not self._closing.is_set():
                 yield from self._connected()
@@ -184,7 +185,7 @@ class LiveSource(FrameSource):
         height, width = geometry.size
         if (width, height) != (self.info.width, self.info.height):
             self.info = dataclasses.replace(self.info, width=width, height=height)
-        if self._index == 0:
+        if self._last_pts < 0:
             self._first_at = captured_at
         self._last_pts = max(captured_at - self._first_at, self._last_pts + 1e-6)  # times must rise
         frame = Frame(

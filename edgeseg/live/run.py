@@ -16,7 +16,7 @@ from edgeseg.live.run_file import RunConfig, StreamEntry
 from edgeseg.live.runner import LiveRunner
 from edgeseg.live.stream import StreamConfig
 from edgeseg.segmenter import Segmenter
-from edgeseg.video.sink import FrameSink, open_sinks
+from edgeseg.video.sink import FrameSink, check_places, open_sinks
 from edgeseg.video.source import FrameSource, SourceInfo, open_source
 
 
@@ -31,10 +31,13 @@ def open_sources(config: RunConfig, *, skip_errors: bool = False) -> list[FrameS
 
 def check_outputs(config: RunConfig, sources: Sequence[FrameSource], *, overwrite: bool) -> None:
     """The error of an output that cannot be opened, before a model is converted."""
-    every = [output for entry in config.streams for output in entry.output]
-    open_sinks(every, overwrite=overwrite)
-    for entry, source in zip(config.streams, sources):
-        _opened(entry, source, overwrite, source.info)
+    check_places(
+        [
+            sink
+            for entry, source in zip(config.streams, sources)
+            for sink in _opened(entry, source, overwrite, source.info)
+        ]
+    )
 
 
 def _opened(entry: StreamEntry, source: FrameSource, overwrite: bool, info: SourceInfo) -> Sequence[FrameSink]:

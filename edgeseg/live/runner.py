@@ -165,8 +165,9 @@ class LiveRunner:
         for stream in self._streams:
             stream.start()
         try:
-            while not self._is_over():
-                began = self._begun(wait=not in_flight) if len(in_flight) < self._segmenter.slots else None
+            while not (over := self._is_over()) or in_flight:
+                has_room = not over and len(in_flight) < self._segmenter.slots
+                began = self._begun(wait=not in_flight) if has_room else None
                 if began is not None:
                     in_flight.append(began)
                 elif in_flight:
@@ -226,6 +227,8 @@ class LiveRunner:
             self._failed(pending.index, problem)
             return None
         self._errors = 0
+        if pending.index in self._ended_streams and self._frames_wanted is not None:
+            return None  # a device had begun more than were asked for
         seconds = pending.future.milliseconds.get("total", 1e3 * (time.perf_counter() - pending.began)) / 1e3
         self._scheduler.served(pending.index, seconds)
         self._engine_seconds.append((stream.name, seconds))

@@ -101,12 +101,17 @@ def open_sinks(
 ) -> list[FrameSink]:
     """Open several sinks with `open_sink`. FileProblem (ES-FILE-SAME) where two share a place."""
     sinks = [open_sink(uri, info, inputs=inputs, overwrite=overwrite) for uri in uris]
+    check_places(sinks)
+    return sinks
+
+
+def check_places(sinks: Sequence[FrameSink]) -> None:
+    """FileProblem (ES-FILE-SAME) where two sinks share a place."""
     for index, sink in enumerate(sinks):
         for other in sinks[:index]:
             if sink.place is not None and other.place is not None and _overlap(sink.place, other.place):
                 message = f"two outputs would write to the same place: {other.name} and {sink.name}"
                 raise FileProblem(message, hint="give each a place of its own with -o", code="ES-FILE-SAME")
-    return sinks
 
 
 def _overlap(a: Path, b: Path) -> bool:

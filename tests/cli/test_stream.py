@@ -7,21 +7,18 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from small_cli import Run, runner
-from small_clips import FakeCapture, make_clip
+from small_clips import make_clip
 from small_onnx import float_onnx, street_onnx
 
 from edgeseg.commands import stream as stream_command
 from edgeseg.commands.terminal import ProgressLines
 from edgeseg.errors import UnavailableError
-from edgeseg.video import camera
 from edgeseg.video.sink import open_sink
 from edgeseg.video.source import open_source
 from edgeseg.video.synthetic_source import SyntheticSource
@@ -73,27 +70,6 @@ def test_nothing_is_said_to_be_written_where_no_frame_came(
     done = run("stream", "test://street?size=96x64", model, "-o", "out.mp4")
     assert "wrote" not in done.err
     assert not Path("out.mp4").exists()
-
-
-def test_a_camera_is_opened_behind_the_model(run: Run, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    order: list[str] = []
-    fake_camera(monkeypatch, lambda: order.append("camera"))
-    opened = stream_command.segmenter_from_options
-    monkeypatch.setattr(stream_command, "segmenter_from_options", lambda *a: order.append("model") or opened(*a))
-    assert run("stream", "camera:0", model, "-o", "null").code == 0
-    assert order == ["model", "camera"]
-
-
-def fake_camera(monkeypatch: pytest.MonkeyPatch, opened: Callable[[], object]) -> None:
-    """`camera:0` gives what `FakeCapture` does; `opened` is called as it is opened."""
-
-    class Capture(FakeCapture):
-        def __init__(self, *arguments: Any) -> None:
-            opened()
-            super().__init__(*arguments)
-
-    monkeypatch.setattr(camera.cv2, "VideoCapture", Capture)
-    monkeypatch.setattr(camera, "check_device", lambda device: None)
 
 
 def images(folder: str, count: int = 3) -> dict[str, bytes]:
@@ -158,8 +134,7 @@ def test_a_folder_of_masks_keeps_the_names_of_the_images(run: Run, model: str) -
 def test_a_wrong_output_shows_before_the_model_is_opened(
     run: Run, model: str, output: str, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake_camera(monkeypatch, lambda: pytest.fail("the camera was opened"))
-    monkeypatch.setattr(stream_command, "segmenter_from_options", lambda *_: pytest.fail("the model was opened"))
+    monkeypatch.setattr(stream_command, "segmenter_of", lambda *_: pytest.fail("the model was opened"))
     assert run("stream", source, model, "-o", output).code == 2
 
 

@@ -131,7 +131,7 @@ def live_source(uri: str) -> LiveSource:
 
 
 def test_a_camera_that_ends_is_connected_again() -> None:
-    camera = rtsp_camera(transport_stream(30, fps=20), fps=20)
+    camera = rtsp_camera(transport_stream(60, fps=20), fps=20)
     with server(camera) as port, live_source(f"rtsp://127.0.0.1:{port}/live") as source:
         events, times = events_of(source), []
         for frame in source:
