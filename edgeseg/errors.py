@@ -65,6 +65,7 @@ CODES = {
     "ES-MISSING-DLA": "The device does not have this DLA core.",
     "ES-CLOSED": "The engine has been closed.",
     "ES-SINK": "An output of a live stream failed, or did not close in time; the others go on.",
+    "ES-PUBLISH": "The server takes no stream at the moment: frames are dropped until it does.",
     "ES-RUN": "The runtime failed to load or run the engine.",
     "ES-DEVICE-MISSING": "This machine, or the engine's runtime on it, lacks the device.",
     "ES-PORT": "The page cannot be served at this address and port.",

@@ -112,9 +112,9 @@ def settled(before: dict[str, float]) -> dict[str, float]:
 
 
 def read_edgeseg(url: str, options: argparse.Namespace) -> None:
-    from edgeseg.capture.backoff import Backoff
     from edgeseg.capture.request import request_from_address
     from edgeseg.capture.source import LiveSource
+    from edgeseg.video.backoff import Backoff
     from edgeseg.video.source import address_from_uri
 
     reference = Reference(options.clips, lambda clip: edgeseg_images(edgeseg.open_source(clip)))

@@ -12,11 +12,11 @@ from fractions import Fraction
 from functools import partial
 
 from edgeseg.capture.age import CaptureClock
-from edgeseg.capture.backoff import Backoff
 from edgeseg.capture.connection import Connection, LiveImage
 from edgeseg.capture.request import ReaderRequest, request_from_address
 from edgeseg.capture.state import OnEvent, StreamEvent, StreamState
 from edgeseg.video.address import Address
+from edgeseg.video.backoff import Backoff
 from edgeseg.video.failure import Failure
 from edgeseg.video.file import FileSource
 from edgeseg.video.frame import Frame

@@ -137,7 +137,7 @@ def print_live(artifact: Artifact, config: RunConfig, run: FinishedRun, *, as_js
     for sink in run.sinks:
         for path in sink.files():
             wrote(path)
-            for line in sink.notes:
-                note(f"note: {line}")
+        for line in sink.notes:
+            note(f"note: {line}")
     if run.failures:
         raise typer.Exit(FAILED)

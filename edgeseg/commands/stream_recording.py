@@ -34,8 +34,8 @@ def stream_recording(
     for sink in sinks:
         for path in sink.files():
             wrote(path)
-            for line in sink.notes:
-                note(f"note: {line}")
+        for line in sink.notes:
+            note(f"note: {line}")
     wrote(None, f"edgeseg bench {segmenter.artifact.path}")
 
 

@@ -32,6 +32,10 @@ SINKS = {
     "images": "edgeseg.video.sink_images",
     "masks": "edgeseg.video.sink_images",
     "jsonl": "edgeseg.video.sink_jsonl",
+    "rtsp": "edgeseg.video.sink_publish",
+    "rtsps": "edgeseg.video.sink_publish",
+    "rtmp": "edgeseg.video.sink_publish",
+    "rtmps": "edgeseg.video.sink_publish",
     "window": "edgeseg.video.sink_window",
     "null": "edgeseg.video.sink_nothing",
 }

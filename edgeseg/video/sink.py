@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Literal, TypeAlias, TypeVar
 
-from edgeseg.errors import FileProblem, UnknownNameError
+from edgeseg.errors import EdgeSegError, FileProblem, UnknownNameError
 from edgeseg.image import IMAGE_ENDINGS
 from edgeseg.uri import split_kind, split_options
 from edgeseg.video import SINKS
@@ -17,6 +17,7 @@ from edgeseg.video.address import Address
 from edgeseg.video.result import Result
 from edgeseg.video.source import SourceInfo
 
+PUBLISHED = ("rtsp", "rtsps", "rtmp", "rtmps")
 VIDEO_ENDINGS = (".mp4", ".mkv", ".mov", ".avi", ".webm")
 Self = TypeVar("Self", bound="FrameSink")
 Wants: TypeAlias = Literal["overlay", "prediction", "both"]
@@ -32,7 +33,8 @@ class FrameSink(ABC):
     wants: what it uses of a `Result`: "overlay", "prediction" or "both"; overlays are rendered only if a sink wants
     them. repeats: while a live source is silent it gets the last result again and again, marked stale.
     place: the file, folder or pattern that it writes to; None where it writes nothing. notes:
-    remarks for the user about the files, one line each.
+    remarks for the user about the files, one line each. frames_written: how many it was given; frames_dropped: those
+    of them that a server did not get. problem: why frames are dropped at the moment, while it goes on trying.
     """
 
     wants: ClassVar[Wants] = "overlay"
@@ -43,6 +45,8 @@ class FrameSink(ABC):
         self.name = name
         self.place = place
         self.frames_written = 0
+        self.frames_dropped = 0
+        self.problem: EdgeSegError | None = None
 
     def write(self, result: Result) -> None:
         """Write one result; then raise StopStream if the stream shall end."""
@@ -85,7 +89,8 @@ def open_sink(
     """Open a sink. Nothing is written before the first result.
 
     A video file; segments (`clips/%Y%m%d-%H%M%S.mp4?segment=10m`); a folder (`masks/`) for one label image per frame;
-    a pattern (`out/%06d.jpg`) or `images:out/` for overlays as images; `out.jsonl`; `window`; `null`.
+    a pattern (`out/%06d.jpg`) or `images:out/` for overlays as images; `out.jsonl`; a server
+    (`rtsp://HOST/PATH`, `rtmp://HOST/APP/KEY`); `window`; `null`.
     info: of the source, for the frame rate.
     inputs: files of the source. FileProblem where the sink would overwrite one of them (ES-FILE-SAME), or, unless
     `overwrite`, any other file (ES-FILE-EXISTS).
@@ -137,15 +142,21 @@ def check_outputs(sink: FrameSink, inputs: Sequence[Path], *, overwrite: bool) -
 
 def sink_address_from_uri(uri: str | Path) -> Address:
     """The kind and place of the sink `uri`. UnknownNameError for an unknown kind or ending."""
-    text = str(uri)
-    place, options = (text, {}) if isinstance(uri, Path) else split_options(text)
-    if place in ("window", "null") and not isinstance(uri, Path):
+    if isinstance(uri, Path):
+        return _address_of_path(str(uri), {})
+    if split_kind(uri)[0] in PUBLISHED:
+        return Address(split_kind(uri)[0], uri)  # the query may be the server's
+    place, options = split_options(uri)
+    if place in ("window", "null"):
         return Address(place, place, options)
-    kind, rest = ("", place) if isinstance(uri, Path) else split_kind(place)
+    kind, rest = split_kind(place)
     if kind and kind not in SINKS:
         raise UnknownNameError.among("kind of sink", kind, SINKS)
-    if kind:
-        return Address(kind, rest, options)
+    return Address(kind, rest, options) if kind else _address_of_path(place, options)
+
+
+def _address_of_path(place: str, options: dict[str, str]) -> Address:
+    """The sink that a path without a kind means, by its ending."""
     path, ending = Path(place), Path(place).suffix.lower()
     if path.is_dir() or place.endswith(("/", "\\")):
         return Address("masks", place, options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis import given
 
-from edgeseg.capture.backoff import LEAST_SECONDS, MOST_SECONDS, Backoff
+from edgeseg.video.backoff import LEAST_SECONDS, MOST_SECONDS, Backoff
 
 SHARES = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=100)
 

@@ -62,6 +62,10 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         "images": f"{tmp_path}/out/%06d.png",
         "masks": f"{tmp_path}/out/",
         "jsonl": f"{tmp_path}/out.jsonl",
+        "rtsp": "rtsp://127.0.0.1:9/live",  # the port of a service that nobody runs
+        "rtsps": "rtsps://127.0.0.1:9/live",
+        "rtmp": "rtmp://127.0.0.1:9/live/key",
+        "rtmps": "rtmps://127.0.0.1:9/live/key",
         "window": "window",
         "null": "null",
     }

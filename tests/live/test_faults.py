@@ -23,10 +23,10 @@ from small_clips import transport_stream
 from small_servers import rtsp_camera, server
 
 import edgeseg
-from edgeseg.capture.backoff import Backoff
 from edgeseg.capture.request import request_from_address
 from edgeseg.capture.source import LiveSource
 from edgeseg.capture.state import StreamEvent, StreamState
+from edgeseg.video.backoff import Backoff
 from edgeseg.video.frame import Frame
 from edgeseg.video.source import address_from_uri
 
