@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from edgeseg.autotune.choice import Auto as Auto
     from edgeseg.bench.latency import Measurement as Measurement
     from edgeseg.bench.latency import measure_latency as measure_latency
+    from edgeseg.capture.probe import Probe as Probe
+    from edgeseg.capture.probe import probe as probe
+    from edgeseg.capture.source import LiveSource as LiveSource
+    from edgeseg.capture.state import StreamEvent as StreamEvent
+    from edgeseg.capture.state import StreamState as StreamState
     from edgeseg.conversion import Conversion as Conversion
     from edgeseg.conversion import convert as convert
     from edgeseg.datasets import open_dataset as open_dataset
@@ -39,6 +44,10 @@ if TYPE_CHECKING:
     from edgeseg.evaluation import Evaluation as Evaluation
     from edgeseg.evaluation import evaluate as evaluate
     from edgeseg.export.statistics import Statistics as Statistics
+    from edgeseg.live.runner import LiveReport as LiveReport
+    from edgeseg.live.runner import LiveRunner as LiveRunner
+    from edgeseg.live.status import StreamStatus as StreamStatus
+    from edgeseg.live.stream import StreamConfig as StreamConfig
     from edgeseg.measure.load import Load as Load
     from edgeseg.measure.recorder import Summary as Summary
     from edgeseg.metrics.confusion import ConfusionMatrix as ConfusionMatrix
@@ -54,6 +63,7 @@ if TYPE_CHECKING:
     from edgeseg.spec import Precision as Precision
     from edgeseg.spec import Task as Task
     from edgeseg.streaming import StreamReport as StreamReport
+    from edgeseg.streaming import results as results
     from edgeseg.streaming import stream as stream
     from edgeseg.video.frame import Frame as Frame
     from edgeseg.video.result import Result as Result
@@ -71,6 +81,9 @@ _MODULES = {
     "edgeseg.autotune.budget": ("Budget",),
     "edgeseg.autotune.choice": ("Auto",),
     "edgeseg.bench.latency": ("Measurement", "measure_latency"),
+    "edgeseg.capture.probe": ("Probe", "probe"),
+    "edgeseg.capture.source": ("LiveSource",),
+    "edgeseg.capture.state": ("StreamEvent", "StreamState"),
     "edgeseg.conversion": ("Conversion", "convert"),
     "edgeseg.datasets": ("open_dataset",),
     "edgeseg.datasets.dataset": ("Dataset",),
@@ -88,6 +101,9 @@ _MODULES = {
     ),
     "edgeseg.evaluation": ("Evaluation", "evaluate"),
     "edgeseg.export.statistics": ("Statistics",),
+    "edgeseg.live.runner": ("LiveReport", "LiveRunner"),
+    "edgeseg.live.status": ("StreamStatus",),
+    "edgeseg.live.stream": ("StreamConfig",),
     "edgeseg.measure.load": ("Load",),
     "edgeseg.measure.recorder": ("Summary",),
     "edgeseg.metrics.confusion": ("ConfusionMatrix",),
@@ -96,7 +112,7 @@ _MODULES = {
     "edgeseg.predictions.semantic": ("SemanticMask",),
     "edgeseg.segmenter": ("PredictionFuture", "Segmenter"),
     "edgeseg.spec": ("InputSpec", "LabelSet", "ModelSpec", "Output", "Precision", "Task"),
-    "edgeseg.streaming": ("StreamReport", "stream"),
+    "edgeseg.streaming": ("StreamReport", "results", "stream"),
     "edgeseg.video.frame": ("Frame",),
     "edgeseg.video.result": ("Result",),
     "edgeseg.video.sink": ("FrameSink", "open_sink"),

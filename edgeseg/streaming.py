@@ -153,6 +153,23 @@ def stream(
     )
 
 
+def results(
+    source: FrameSource, segmenter: Segmenter, *, frames: int | None = None, stop: threading.Event | None = None
+) -> Generator[Result, None, None]:
+    """The results of a source, one after another, for a loop of your own; closing the generator ends the stream.
+
+    Of a recording that is every frame, of a live source the newest one whenever the loop asks for the next result.
+    """
+    if source.kind == "live":
+        runner = LiveRunner([StreamConfig("stream", source)], segmenter, frames=frames, stop=stop)
+        with contextlib.closing(runner.results()) as of_runner:
+            for _, result in of_runner:
+                yield result
+    else:
+        with contextlib.closing(pipe(source, *stages_of(segmenter, (), frames, 0.5, False, stop))) as of_pipe:
+            yield from of_pipe
+
+
 def _live(
     source: FrameSource,
     segmenter: Segmenter,

@@ -18,7 +18,8 @@ class StreamStatus:
     uri: without a password. width, height: of the newest frame; 0 before the first. fps: results per second, over the
     last 5 s; source_fps: frames that arrived. age_seconds: of the newest result, from capture to now; None before the
     first. frames, dropped, too_old, stale, reconnects, stalls: counts since the start; dropped: replaced by a newer
-    frame; too_old: older than the limit. milliseconds: medians of the last results, by stage.
+    frame; too_old: older than the limit;
+    unwritten: results that a sink which was too slow did not get. milliseconds: medians of the last results, by stage.
     shares: by class, of a grid of pixels of the newest mask. since: seconds in this state. event: the last one with an
     error code.
     """
@@ -35,6 +36,7 @@ class StreamStatus:
     dropped: int = 0
     too_old: int = 0
     stale: int = 0
+    unwritten: int = 0
     reconnects: int = 0
     stalls: int = 0
     milliseconds: Mapping[str, float] = field(default_factory=dict)

@@ -207,6 +207,7 @@ class RunningStream:
             dropped=self.inbox.dropped,
             too_old=counters.too_old + (live.too_old if live else 0),
             stale=counters.stale,
+            unwritten=sum(worker.dropped for worker in self.outputs.workers) if self.outputs else 0,
             reconnects=live.reconnects if live else 0,
             stalls=live.stalls if live else 0,
             milliseconds=stages,
