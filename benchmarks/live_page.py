@@ -16,11 +16,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.errors import UnavailableError
 from edgeseg.spec import size_from_text
 
 TESTS = Path(__file__).parents[1] / "tests"
-COLORS = 256
+EXACT = 64
+HEAD = 56  # rows of the page above the tiles
 RUN = """
 model = "{model}"
 page = "http://127.0.0.1:{port}"
@@ -36,12 +38,19 @@ def free_port() -> int:
 
 
 def small_png(path: Path) -> None:
-    """Reduce a PNG to COLORS colours."""
+    """Reduce a PNG to 256 colours: those of the classes, the EXACT most frequent of the page's head, a median cut."""
     from PIL import Image
 
-    with Image.open(path) as image:
-        small = image.convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    small.save(path, optimize=True)
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
+    head = image.crop((0, 0, image.width, HEAD))
+    frequent = sorted(head.getcolors(head.width * head.height) or [], reverse=True)[:EXACT]
+    colors = [*CAMVID_LABELS.palette, *(color for _, color in frequent)]
+    own = [channel for color in colors for channel in color]
+    cut = image.quantize(256 - len(colors), Image.Quantize.MEDIANCUT).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette((own + cut)[: 3 * 256])
+    image.quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def picture(options: argparse.Namespace, folder: Path) -> None:

@@ -1,7 +1,7 @@
 'use strict';
 // Pulls status and frames over one WebSocket (see feed.py and images.py), and draws them.
 
-const FASTEST_MS = 33, HIDDEN_MS = 2000, OLD_SECONDS = 2, FEW_CLASSES = 24;
+const FASTEST_MS = 33, HIDDEN_MS = 2000, OLD_SECONDS = 3, FEW_CLASSES = 24;
 const STATES = ['live', 'connecting', 'stalled', 'lost', 'ended'];
 const byId = id => document.getElementById(id);
 const grid = byId('grid'), opacity = byId('opacity');
@@ -234,8 +234,8 @@ class Tile {
   }
 
   isOld() {
-    const { age_seconds: age, source_fps: fps } = this.status;
-    return age !== null && age > Math.max(OLD_SECONDS, fps > 0 ? 2.5 / fps : 0);
+    const { age_seconds: age, fps } = this.status;
+    return age !== null && age > Math.max(OLD_SECONDS, fps > 0 ? 2.5 / fps : 0);  // a slow stream is not an old one
   }
 
   mark() {
