@@ -38,7 +38,7 @@ def of_stream(read: Samples, stream: str) -> dict[str, float]:
 def test_each_number_of_a_status_is_a_metric_of_its_stream() -> None:
     view = FakeView("gate", "yard")
     view.move("gate", 3)
-    view.set("gate", frames=90, dropped=12, too_old=2, stale=5, reconnects=3, stalls=1)
+    view.set("gate", frames=90, dropped=12, too_old=2, stale=5, unwritten=4, reconnects=3, stalls=1)
     read = samples(LiveMetrics(view))
     gate = of_stream(read, "gate")
     assert {name: gate[name] for name in gate if not name.startswith("edgeseg_engine_seconds")} == {
@@ -46,6 +46,7 @@ def test_each_number_of_a_status_is_a_metric_of_its_stream() -> None:
         "edgeseg_process_fps": 14.8,
         "edgeseg_frames_total": 90,
         "edgeseg_stale_total": 5,
+        "edgeseg_unwritten_total": 4,
         "edgeseg_reconnects_total": 3,
         "edgeseg_stalls_total": 1,
         "edgeseg_frame_age_seconds": 0.084,

@@ -179,6 +179,10 @@ def test_drops_reconnects_and_the_last_error_are_shown(browser: Browser, open_pa
     assert text(browser, "gate", "[data-fact=age]") == "84 ms"
     assert text(browser, "gate", ".stages") == "decode 3.1 ms · preprocess 2.2 ms · engine 32 ms · postprocess 4.2 ms"
     assert browser.run("getComputedStyle(document.querySelector('[data-stream=gate] .stale')).display") == "none"
+    assert browser.run("document.querySelector('[data-stream=gate] .unwritten').clientHeight") == 0
+    view.set("gate", unwritten=7)
+    browser.wait("document.querySelector('[data-stream=gate] .unwritten').clientHeight > 0")
+    assert text(browser, "gate", "[data-fact=unwritten]") == "7"
     view.lose("gate")
     browser.wait("document.querySelector('[data-stream=gate]').dataset.state === 'lost'")
     assert text(browser, "gate", ".state").startswith("lost 12 s, next attempt in")

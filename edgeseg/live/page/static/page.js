@@ -211,6 +211,8 @@ class Tile {
     fact('age', status.age_seconds === null ? '–' : duration(status.age_seconds), '', this.isOld());
     const arrived = status.frames + status.dropped + status.too_old, dropped = status.dropped + status.too_old;
     fact('dropped', whole(dropped), arrived && dropped ? ` ${fixed(100 * dropped / arrived, 0)}%` : '');
+    fact('unwritten', whole(status.unwritten), '', true);
+    this.part('.unwritten').hidden = !status.unwritten;
     fact('reconnects', whole(status.reconnects));
     fact('stalls', whole(status.stalls));
     setText(this.part('.stages'), parts.map(([name, value]) => `${name} ${milliseconds(value)}`).join('  ·  '));
