@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import queue
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from edgeseg.errors import EdgeSegError
@@ -18,26 +19,18 @@ from edgeseg.video.sink import FrameSink, StopStream
 logger = logging.getLogger(__name__)
 
 DEPTH = 8  # results that may wait for a sink
-CLOSE_SECONDS = 10.0  # how long a sink may take to finish its files
+BUSY_DEPTH = 4  # results of a recording that wait for a sink while no further image is begun
+CLOSE_SECONDS = 10.0  # how long the sinks may take to finish their files
 
 
 class OverlayRenderer:
-    """Renders the overlay of a result once, for all sinks of a stream."""
+    """Renders overlays: the prediction over the frame, the legend, and a banner where the result is stale."""
 
     def __init__(self, opacity: float, legend: Legend | None) -> None:
         self._opacity, self._legend = opacity, legend
-        self._lock = threading.Lock()
-        self._of: Result | None = None
-        self._overlay: Pixels | None = None
 
     def rendered(self, result: Result) -> Result:
         """The result with its overlay."""
-        with self._lock:
-            if self._of is not result or self._overlay is None:
-                self._of, self._overlay = result, self._render(result)
-            return dataclasses.replace(result, overlay=self._overlay)
-
-    def _render(self, result: Result) -> Pixels:
         overlay = result.overlay
         if overlay is None:
             overlay = result.prediction.render(result.frame.rgb(), opacity=self._opacity)
@@ -45,7 +38,25 @@ class OverlayRenderer:
             self._legend.draw(overlay)
         if result.stale:
             draw_banner(overlay, "NO SIGNAL")
-        return overlay
+        return dataclasses.replace(result, overlay=overlay)
+
+
+class SharedResult:
+    """A result for all sinks of a stream: its overlay is rendered once, when the first sink needs it."""
+
+    def __init__(self, result: Result, renderer: OverlayRenderer) -> None:
+        self._result, self._renderer = result, renderer
+        self._rendered: Result | None = None
+        self._lock = threading.Lock()
+
+    def result_for(self, sink: FrameSink) -> Result:
+        """The result, with an overlay if the sink wants one."""
+        if sink.wants == "prediction":
+            return self._result
+        with self._lock:
+            if self._rendered is None:
+                self._rendered = self._renderer.rendered(self._result)
+            return self._rendered
 
 
 class SinkWorker:
@@ -53,69 +64,80 @@ class SinkWorker:
 
     drops: a result that finds the queue full replaces the oldest that waits, and is counted in `dropped`; otherwise
     `put` waits. on_error: called once, in the thread of the worker, with what the sink raised; the sink gets no more.
+    on_room: called in that thread when a result was taken from the queue.
     """
 
     def __init__(
         self,
         sink: FrameSink,
-        renderer: OverlayRenderer,
         *,
         drops: bool,
         on_error: Callable[[FrameSink, Exception], None],
+        on_room: Callable[[], None] = lambda: None,
     ) -> None:
         self.sink, self.dropped = sink, 0
         self.error: Exception | None = None
         self.wants_end = False
-        self._renderer, self._drops, self._on_error = renderer, drops, on_error
-        self._waiting: queue.Queue[Result | None] = queue.Queue(DEPTH)
+        self._drops, self._on_error, self._on_room = drops, on_error, on_room
+        self._waiting: deque[SharedResult] = deque()
+        self._changed = threading.Condition()
+        self._ending = False
         self._thread = threading.Thread(target=self._work, name=f"edgeseg-sink-{sink.name}", daemon=True)
         self._thread.start()
 
-    def put(self, result: Result) -> None:
+    def put(self, result: SharedResult) -> None:
         """Have a result written."""
-        while self.error is None and not self.wants_end:
-            try:
-                self._waiting.put(result, block=not self._drops, timeout=None if self._drops else 0.5)
+        with self._changed:
+            while not self._drops and len(self._waiting) >= DEPTH and not self._is_over():
+                self._changed.wait()
+            if self._is_over():
                 return
-            except queue.Full:
-                if self._drops:
-                    self._drop_oldest()
+            if len(self._waiting) >= DEPTH:
+                self._waiting.popleft()
+                self.dropped += 1
+            self._waiting.append(result)
+            self._changed.notify_all()
 
-    def close(self, seconds: float = CLOSE_SECONDS) -> bool:
-        """Have the rest written and the sink closed; False where that took too long, and goes on in its thread."""
-        while True:
-            try:
-                self._waiting.put_nowait(None)
-                break
-            except queue.Full:
-                self._thread.join(0.05)
-                if not self._thread.is_alive() or (seconds := seconds - 0.05) < 0:
-                    break
+    def is_busy(self) -> bool:
+        """Whether so many results of a recording wait that `put` may soon wait."""
+        return not self._drops and len(self._waiting) >= BUSY_DEPTH
+
+    def end(self) -> None:
+        """Have the rest written and the sink closed."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify_all()
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the end; False where it takes longer, and goes on in its thread."""
         self._thread.join(max(0.0, seconds))
         return not self._thread.is_alive()
 
-    def _drop_oldest(self) -> None:
-        try:
-            if self._waiting.get_nowait() is not None:
-                self.dropped += 1
-        except queue.Empty:
-            pass
+    def _is_over(self) -> bool:
+        return self._ending or self.wants_end or self.error is not None
 
     def _work(self) -> None:
         try:
-            while self.error is None and not self.wants_end:
-                result = self._waiting.get()
-                if result is None:
-                    break
+            while (result := self._next()) is not None:
+                self._on_room()
                 self._write(result)
         finally:
             self._close()
 
-    def _write(self, result: Result) -> None:
+    def _next(self) -> SharedResult | None:
+        """The next result, waited for; None at the end."""
+        with self._changed:
+            if self.wants_end or self.error is not None:
+                self._waiting.clear()
+            while not self._waiting and not self._is_over():
+                self._changed.wait()
+            result = self._waiting.popleft() if self._waiting else None
+            self._changed.notify_all()
+            return result
+
+    def _write(self, result: SharedResult) -> None:
         try:
-            if self.sink.wants != "prediction":
-                result = self._renderer.rendered(result)
-            self.sink.write(result)
+            self.sink.write(result.result_for(self.sink))
         except StopStream:
             self.wants_end = True
         except Exception as problem:
@@ -126,6 +148,7 @@ class SinkWorker:
             self.sink.close()
         except Exception as problem:
             self._failed(problem)
+        self._on_room()
 
     def _failed(self, problem: Exception) -> None:
         if self.error is None:
@@ -138,20 +161,31 @@ class SinkWorker:
 class Outputs:
     """All sinks of a stream."""
 
-    def __init__(self, workers: Sequence[SinkWorker]) -> None:
-        self.workers = list(workers)
+    def __init__(self, workers: Sequence[SinkWorker], renderer: OverlayRenderer) -> None:
+        self.workers, self._renderer = list(workers), renderer
 
     def put(self, result: Result, *, repeated: bool = False) -> None:
         """Have a result written by each sink that still works. repeated: only by those that repeat old results."""
+        shared = SharedResult(result, self._renderer)
         for worker in self.workers:
             if worker.sink.repeats or not repeated:
-                worker.put(result)
+                worker.put(shared)
 
     @property
     def wants_end(self) -> bool:
         """Whether a sink, such as a window that was closed, wants the stream to end."""
         return any(worker.wants_end for worker in self.workers)
 
-    def close(self) -> list[FrameSink]:
-        """Close all; the sinks that did not finish in time."""
-        return [worker.sink for worker in self.workers if not worker.close()]
+    def is_busy(self) -> bool:
+        """Whether a sink of a recording lags behind."""
+        return any(worker.is_busy() for worker in self.workers)
+
+    def end(self) -> None:
+        """Have each sink write what waits for it, and close it."""
+        for worker in self.workers:
+            worker.end()
+
+    def join(self, seconds: float) -> list[FrameSink]:
+        """Wait for the end of all; the sinks that did not finish in time."""
+        until = time.monotonic() + seconds
+        return [worker.sink for worker in self.workers if not worker.join(until - time.monotonic())]

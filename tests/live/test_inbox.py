@@ -32,7 +32,7 @@ def taken(inbox: Inbox, changed: threading.Condition) -> list[int]:
 def test_a_new_frame_of_a_live_stream_replaces_the_one_that_waits() -> None:
     changed = threading.Condition()
     inbox = Inbox(changed, newest=True)
-    assert all([inbox.put(frame(index)) for index in range(5)])
+    assert [inbox.put(frame(index)) for index in range(5)] == [True] * 5
     assert (taken(inbox, changed), inbox.dropped) == ([4], 4)
     inbox.put(frame(5))
     assert (taken(inbox, changed), inbox.dropped) == ([5], 4)
