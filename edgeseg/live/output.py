@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from edgeseg.errors import EdgeSegError
 from edgeseg.pixels.banner import draw_banner
 from edgeseg.pixels.legend import Legend
-from edgeseg.video.frame import Pixels
 from edgeseg.video.result import Result
 from edgeseg.video.sink import FrameSink, StopStream
 
@@ -28,6 +27,7 @@ class OverlayRenderer:
 
     def __init__(self, opacity: float, legend: Legend | None) -> None:
         self._opacity, self._legend = opacity, legend
+        self._legend_lock = threading.Lock()  # it keeps its panel from one frame to the next
 
     def rendered(self, result: Result) -> Result:
         """The result with its overlay."""
@@ -35,7 +35,8 @@ class OverlayRenderer:
         if overlay is None:
             overlay = result.prediction.render(result.frame.rgb(), opacity=self._opacity)
         if self._legend is not None:
-            self._legend.draw(overlay)
+            with self._legend_lock:
+                self._legend.draw(overlay)
         if result.stale:
             draw_banner(overlay, "NO SIGNAL")
         return dataclasses.replace(result, overlay=overlay)

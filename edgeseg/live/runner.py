@@ -18,7 +18,7 @@ from typing import Any
 
 from edgeseg.capture.state import StreamEvent
 from edgeseg.errors import EdgeSegError, FormatError
-from edgeseg.live.output import OverlayRenderer
+from edgeseg.live.output import CLOSE_SECONDS, OverlayRenderer
 from edgeseg.live.scheduler import FairScheduler
 from edgeseg.live.status import StreamStatus
 from edgeseg.live.stream import RunningStream, StreamConfig
@@ -167,7 +167,7 @@ class LiveRunner:
         try:
             while not (over := self._is_over()) or in_flight:
                 has_room = not over and len(in_flight) < self._segmenter.slots
-                began = self._begun(wait=not in_flight) if has_room else None
+                began = self._begun(in_flight) if has_room else None
                 if began is not None:
                     in_flight.append(began)
                 elif in_flight:
@@ -177,7 +177,7 @@ class LiveRunner:
                         yield self._streams[pending.index].name, result
         finally:
             for pending in in_flight:  # frees the device for the next run
-                with contextlib.suppress(EdgeSegError):
+                with contextlib.suppress(Exception):
                     pending.future.result()
             self._close()
         errors = [stream.inbox.error for stream in self._streams]
@@ -198,16 +198,16 @@ class LiveRunner:
         self._sink_stopped = any(stream.outputs is not None and stream.outputs.wants_end for stream in self._streams)
         return self.stop.is_set() or self._sink_stopped or len(self._ended_streams) == len(self._streams)
 
-    def _begun(self, *, wait: bool) -> _InFlight | None:
-        """Begin the next image; None where no stream has one now."""
+    def _begun(self, in_flight: Sequence[_InFlight]) -> _InFlight | None:
+        """Begin the next image; None where no stream has one now. It waits for one where none is in flight."""
+        self._look_after_silent_streams({each.index for each in in_flight})
         with self._changed:
-            ready = [stream.inbox.is_ready() and index not in self._ended_streams
+            ready = [self._is_wanted(index, in_flight) and stream.is_ready()
                      for index, stream in enumerate(self._streams)]  # fmt: skip
-            if not any(ready) and wait:
+            if not any(ready) and not in_flight:
                 self._changed.wait(POLL_SECONDS)
             index = self._scheduler.next(ready) if any(ready) else None
             frame = self._streams[index].inbox.take() if index is not None else None
-        self._look_after_silent_streams()
         if frame is None or index is None or self._streams[index].is_too_old(frame):
             return None
         opacity = self._opacity if self._draws_overlay(index) else None
@@ -217,6 +217,11 @@ class LiveRunner:
         except Exception as problem:
             self._failed(index, problem)
             return None
+
+    def _is_wanted(self, index: int, in_flight: Sequence[_InFlight]) -> bool:
+        """Whether a stream is to give a further result."""
+        begun = self._streams[index].counters.results + sum(each.index == index for each in in_flight)
+        return self._frames_wanted is None or begun < self._frames_wanted
 
     def _finished(self, pending: _InFlight) -> Result | None:
         """Wait for an image, count it and have it written; None where the engine failed."""
@@ -236,6 +241,7 @@ class LiveRunner:
         stream.add(result)
         if self._frames_wanted is not None and stream.counters.results >= self._frames_wanted:
             self._ended_streams.add(pending.index)
+            stream.leave()
         return result
 
     def _failed(self, index: int, problem: Exception) -> None:
@@ -248,10 +254,13 @@ class LiveRunner:
         message = str(getattr(problem, "message", problem))
         self._streams[index].event(StreamEvent(self._streams[index].name, "error", message, code=code, hint=hint))
 
-    def _look_after_silent_streams(self) -> None:
+    def _look_after_silent_streams(self, busy: set[int]) -> None:
+        """Repeat results of streams that are silent; note those that ended, once none of their images is `busy`."""
         for index, stream in enumerate(self._streams):
+            if index in self._ended_streams | busy:
+                continue
             stream.repeat(REPEAT_SECONDS)
-            if index not in self._ended_streams and stream.inbox.ended:
+            if stream.inbox.ended:
                 with self._changed:
                     finished = stream.inbox.is_finished()
                 if finished:
@@ -273,9 +282,10 @@ class LiveRunner:
 
     def _close(self) -> None:
         for stream in self._streams:  # all at once, so that their patience does not add up
-            stream.inbox.end()
-            stream.source.close()
-        deadline = self._clock() + LEAVE_SECONDS
+            stream.leave()
+            stream.end_outputs()
+        began = time.monotonic()
         for stream in self._streams:
-            stream.close(max(0.1, deadline - self._clock()))
+            seconds = time.monotonic() - began
+            stream.join(LEAVE_SECONDS - seconds, CLOSE_SECONDS - seconds)
         self._ended = time.perf_counter()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgeseg.capture.source import LiveSource
@@ -22,6 +23,8 @@ from edgeseg.video.frame import Frame
 from edgeseg.video.result import Result
 from edgeseg.video.sink import FrameSink
 from edgeseg.video.source import FrameSource, SourceInfo
+
+logger = logging.getLogger(__name__)
 
 RATE_SECONDS = 5.0  # over which rates are counted
 SHARE_PIXELS = 1 << 17  # of a mask that are counted for its shares
@@ -58,8 +61,31 @@ class Counters:
     errors: int = 0
 
 
+class Rate:
+    """Counts how often something happens. One thread may `add` while others ask."""
+
+    def __init__(self) -> None:
+        self.last_at: float | None = None
+        self._times: deque[float] = deque()
+
+    def add(self, now: float) -> None:
+        """It happened."""
+        while self._times and self._times[0] < now - RATE_SECONDS:
+            self._times.popleft()
+        self._times.append(now)
+        self.last_at = now
+
+    def per_second(self, now: float) -> float:
+        """How often it happened per second, over the last 5 s."""
+        times = [time for time in list(self._times) if time >= now - RATE_SECONDS]
+        return (len(times) - 1) / max(1e-9, now - times[0]) if len(times) > 1 else 0.0
+
+
 class RunningStream:
-    """A stream while it runs. Its decoding thread is started by `start`; all other methods belong to the runner."""
+    """A stream while it runs. Its decoding thread is started by `start`; all other methods belong to the runner.
+
+    changed: notified when a frame comes, a sink has room again or the source ends.
+    """
 
     def __init__(
         self,
@@ -79,25 +105,30 @@ class RunningStream:
         self._state, self._since = StreamState.CONNECTING, clock()
         self._last_error: StreamEvent | None = None
         self._clock, self._on_event = clock, on_event
-        self._result_times: deque[float] = deque()
-        self._frame_times: deque[float] = deque()
-        self._repeated_at = 0.0
+        self._results, self._frames, self._repeats = Rate(), Rate(), Rate()
         self._recent: deque[Mapping[str, float]] = deque(maxlen=RECENT)
-        self._thread = threading.Thread(target=self._decode, name=f"edgeseg-decode-{config.name}", daemon=True)
+        self._changed, self._leaving = changed, False
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Start decoding."""
         if isinstance(self.source, LiveSource):
             self.source.on_event = self._source_event
-        self._thread.start()
+        frames = iter(self.source)  # here: another thread may close the source before the decoding thread runs
+        self._in_thread("decode", lambda: self._decode(frames))
 
-    def _decode(self) -> None:
+    def _in_thread(self, name: str, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name=f"edgeseg-{name}-{self.name}", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _decode(self, frames: Iterator[Frame]) -> None:
         error: BaseException | None = None
         try:
-            for frame in self.source:
+            for frame in frames:
                 if not isinstance(self.source, LiveSource) and self._state is not StreamState.LIVE:
                     self.event(StreamEvent(self.name, "state", "frames arrive", state=StreamState.LIVE))
-                self._frame_times.append(self._clock())
+                self._frames.add(self._clock())
                 if not self.inbox.put(frame):
                     break
         except BaseException as problem:  # handed to the runner
@@ -134,10 +165,9 @@ class RunningStream:
 
     def add(self, result: Result) -> None:
         """A new result: count it, and have it written."""
-        now = self._clock()
         self.latest = result
         self.counters.results += 1
-        self._result_times.append(now)
+        self._results.add(self._clock())
         self._recent.append(result.milliseconds)
         for stage, milliseconds in result.milliseconds.items():
             self.recorder.add(stage, milliseconds)
@@ -145,16 +175,16 @@ class RunningStream:
 
     def repeat(self, after_seconds: float) -> None:
         """Where no result came for a while: write the last one again, marked stale, to sinks that show video."""
-        now, latest = self._clock(), self.latest
-        if latest is None or not self.is_live or not self._result_times or self.outputs is None:
+        now, latest, last_at = self._clock(), self.latest, self._results.last_at
+        if latest is None or last_at is None or not self.is_live or self.outputs is None:
             return
-        silent = now - max(self._result_times[-1], self._repeated_at)
+        silent = now - max(last_at, self._repeats.last_at or last_at)
         if silent < after_seconds or not any(worker.sink.repeats for worker in self.outputs.workers):
             return
-        self._repeated_at = now
+        self._repeats.add(now)
         self.counters.stale += 1
         frame = latest.frame
-        pts_seconds = frame.pts_seconds + now - self._result_times[-1]
+        pts_seconds = frame.pts_seconds + now - last_at
         again = Frame(
             frame.index, pts_seconds, frame.width, frame.height, rgb=frame.rgb, captured_at=frame.captured_at,
             sequence=frame.sequence,
@@ -163,24 +193,62 @@ class RunningStream:
 
     def _write(self, result: Result) -> None:
         if self.outputs is None:
-            sinks = self._config.open_sinks(self.source.info)
-            self.outputs = Outputs(
-                [SinkWorker(sink, self.renderer, drops=self.is_live, on_error=self._sink_failed) for sink in sinks]
-            )
+            self.outputs = Outputs([self._worker(sink) for sink in self._opened()], self.renderer)
         self.outputs.put(result)
 
-    def _sink_failed(self, sink: FrameSink, problem: Exception) -> None:
+    def _opened(self) -> Sequence[FrameSink]:
+        """The sinks of this stream; none where they do not open, which must not end other streams."""
+        try:
+            return self._config.open_sinks(self.source.info)
+        except (EdgeSegError, OSError) as problem:
+            self._report_sink("outputs", problem)
+            return ()
+
+    def _worker(self, sink: FrameSink) -> SinkWorker:
+        return SinkWorker(
+            sink,
+            drops=self.is_live,
+            on_error=lambda sink, problem: self._report_sink(sink.name, problem),
+            on_room=self._notify,
+        )
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def is_ready(self) -> bool:
+        """Whether a frame waits, and its result can be written soon. The caller holds the condition."""
+        return self.inbox.is_ready() and not (self.outputs is not None and self.outputs.is_busy())
+
+    def _report_sink(self, name: str, problem: Exception) -> None:
         code, hint = (problem.code, problem.hint) if isinstance(problem, EdgeSegError) else ("ES-SINK", "")
-        message = f"{sink.name} stopped: {getattr(problem, 'message', problem)}"
+        message = f"{name} stopped: {getattr(problem, 'message', problem)}"
         self.event(StreamEvent(self.name, "sink", message, code=code, hint=hint))
 
-    def close(self, patience: float) -> None:
-        """End decoding and finish the outputs; what hangs is left to its daemon thread."""
-        self.inbox.end()
-        self.source.close()
-        if self._thread.ident is not None:
-            self._thread.join(patience)
-        for sink in self.outputs.close() if self.outputs else []:
+    def leave(self) -> None:
+        """End decoding, without waiting."""
+        if not self._leaving:
+            self._leaving = True
+            self.inbox.end()
+            self._in_thread("close", self._close_source)  # a close may hang
+
+    def _close_source(self) -> None:
+        try:
+            self.source.close()
+        except Exception:
+            logger.exception("%s: closing the source failed", self.name)
+
+    def end_outputs(self) -> None:
+        """Have the sinks finish, without waiting."""
+        if self.outputs is not None:
+            self.outputs.end()
+
+    def join(self, source_seconds: float, sink_seconds: float) -> None:
+        """Wait for the threads to end; what hangs is left to its daemon thread."""
+        until = time.monotonic() + source_seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        for sink in self.outputs.join(sink_seconds) if self.outputs else []:
             message = f"{sink.name} did not close in time"
             self.event(StreamEvent(self.name, "sink", message, code="ES-SINK", hint="check the disk or the server"))
 
@@ -200,8 +268,8 @@ class RunningStream:
             self._state,
             width=info.width,
             height=info.height,
-            fps=_rate(self._result_times, now),
-            source_fps=_rate(self._frame_times, now),
+            fps=self._results.per_second(now),
+            source_fps=self._frames.per_second(now),
             age_seconds=now - captured_at if captured_at is not None else None,
             frames=counters.results,
             dropped=self.inbox.dropped,
@@ -221,16 +289,3 @@ def _shares(mask: SemanticMask) -> Mapping[str, float]:
     """The shares in a grid of the mask's pixels: all of them take 16 cameras of 1080p a third of a core."""
     step = max(1, round(math.sqrt(mask.labels.size / SHARE_PIXELS)))
     return SemanticMask(mask.labels[::step, ::step], mask.classes).shares()
-
-
-def _rate(times: deque[float], now: float) -> float:
-    """Events per second over the last seconds; older ones are removed, but for the last one."""
-    while len(times) > 1 and times[0] < now - RATE_SECONDS:
-        try:
-            times.popleft()
-        except IndexError:
-            break
-    recent = [time for time in list(times) if time >= now - RATE_SECONDS]
-    if len(recent) < 2:
-        return 0.0
-    return (len(recent) - 1) / max(1e-9, now - recent[0])

@@ -13,7 +13,7 @@ from small_streams import Drawn, Kept
 
 from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.live import output
-from edgeseg.live.output import DEPTH, OverlayRenderer, Outputs, SharedResult, SinkWorker
+from edgeseg.live.output import DEPTH, Outputs, OverlayRenderer, SharedResult, SinkWorker
 from edgeseg.pixels.legend import Legend
 from edgeseg.predictions import SemanticMask
 from edgeseg.video.frame import Frame
@@ -270,18 +270,20 @@ def test_no_overlay_is_rendered_for_sinks_of_labels(worker: Callable[..., SinkWo
 
 
 def test_a_stale_overlay_has_a_banner_and_a_legend_where_it_is_asked_for() -> None:
-    plain = OverlayRenderer(0.5, None).rendered(result())
-    assert plain.overlay is not None
-    assert np.array_equal(plain.overlay, result().prediction.render(result().frame.rgb(), opacity=0.5))
+    fresh = OverlayRenderer(0.5, None).rendered(result())
+    assert fresh.overlay is not None
+    assert np.array_equal(fresh.overlay, result().prediction.render(result().frame.rgb(), opacity=0.5))
     stale = OverlayRenderer(0.5, None).rendered(result(stale=True))
     assert stale.overlay is not None
-    changed = (stale.overlay != plain.overlay).any(2)
+    changed = (stale.overlay != fresh.overlay).any(2)
     assert changed[-10:].mean() > 0.9
     assert not changed[:8].any()
     assert np.array_equal(result().frame.rgb(), Drawn.picture())  # the frame itself stays as it is
-    with_legend = OverlayRenderer(0.5, Legend(CAMVID_LABELS.colors())).rendered(result())
+    large = Frame.from_rgb(0, 0.0, np.zeros((480, 640, 3), np.uint8))
+    large_result = Result(large, SemanticMask(np.full((480, 640), 3, np.uint8), CAMVID_LABELS))
+    with_legend = OverlayRenderer(0.5, Legend(CAMVID_LABELS.colors())).rendered(large_result)
     assert with_legend.overlay is not None
-    assert not np.array_equal(with_legend.overlay, plain.overlay)
+    assert len(np.unique(with_legend.overlay.reshape(-1, 3), axis=0)) > len(CAMVID_LABELS)
 
 
 def test_old_results_are_repeated_only_to_sinks_that_show_video(worker: Callable[..., SinkWorker]) -> None:
