@@ -232,8 +232,6 @@ class LiveRunner:
             self._failed(pending.index, problem)
             return None
         self._errors = 0
-        if pending.index in self._ended_streams and self._frames_wanted is not None:
-            return None  # a device had begun more than were asked for
         seconds = pending.future.milliseconds.get("total", 1e3 * (time.perf_counter() - pending.began)) / 1e3
         self._scheduler.served(pending.index, seconds)
         self._engine_seconds.append((stream.name, seconds))
