@@ -40,6 +40,9 @@ def _open_file(place: str) -> Any:
         return av.open(f"file:{path}")  # "file:" keeps a colon in a name from being read as a protocol
     except av.error.InvalidDataError as problem:
         raise _not_a_video(path) from problem
+    except av.error.EOFError as problem:
+        hint = "play it to see whether it is whole"
+        raise FormatError(f"{path} ends before its first frame", hint=hint, code="ES-SOURCE-UNDECODABLE") from problem
     except (av.FFmpegError, OSError) as problem:
         raise FileProblem(f"cannot open {path}: {message_of(problem)}", hint="check the path") from problem
 

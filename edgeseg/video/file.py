@@ -14,14 +14,15 @@ from edgeseg.video.reader import TIMEOUT_SECONDS, DecodedImage, Reader
 from edgeseg.video.source import FrameSource, SourceInfo
 
 ARRIVAL_TICK_SECONDS = 1e-3  # between two frames that arrive at once
+RESTART_SECONDS = 0.5  # a step back by more is another recording behind the first
 
 
 class FileSource(FrameSource):
     """The frames of a video file, or of a URL that FFmpeg opens.
 
     Frames keep the file's timestamps: the first may differ from 0, and gaps remain. A timestamp that does not rise is
-    moved one tick after its predecessor. Frames of a live source without timestamps have arrival times, from 0. All
-    images are scaled to the size of the first.
+    moved one tick after its predecessor; where they start anew, they go on one frame period behind it. Frames of a live
+    source without timestamps have arrival times, from 0. All images are scaled to the size of the first.
     """
 
     def __init__(
@@ -60,13 +61,12 @@ class FileSource(FrameSource):
     def _frames(self) -> Generator[Frame, None, None]:
         reader, self._reader = self._reader or self._open(), None
         images = reader.images()
-        end = float("-inf")
+        times = _Times(reader)
         self.losses += reader.unread_streams()
         try:
             for index, decoded in enumerate(images):
-                end = _pts_seconds(decoded, end, reader)
-                yield self._frame_from_decoded(index, end, decoded)
-            self.losses += reader.losses(end + float(1 / self.info.fps))
+                yield self._frame_from_decoded(index, times.of(decoded), decoded)
+            self.losses += reader.losses(times.last + float(1 / self.info.fps))
         finally:
             images.close()
             reader.close()
@@ -84,14 +84,30 @@ class FileSource(FrameSource):
         )
 
 
-def _pts_seconds(decoded: DecodedImage, last: float, reader: Reader) -> float:
-    """The time of an image, always later than `last`."""
-    if not reader.timed:
-        return max(decoded.arrived_at - reader.first.arrived_at, last + ARRIVAL_TICK_SECONDS)
-    if decoded.image.pts is None:
-        return max(0.0, last + float(1 / reader.fps))
-    # Not by image.time_base: after a read error, images left in the decoder have none.
-    return max(float(decoded.image.pts * reader.time_base), last + float(reader.time_base))
+class _Times:
+    """The times of the images of one pass, each later than the one before."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader, self._shift = reader, 0.0
+        self.last = float("-inf")
+
+    def of(self, decoded: DecodedImage) -> float:
+        """The time of the next image."""
+        self.last = self._next(decoded)
+        return self.last
+
+    def _next(self, decoded: DecodedImage) -> float:
+        reader = self._reader
+        if not reader.timed:
+            return max(decoded.arrived_at - reader.first.arrived_at, self.last + ARRIVAL_TICK_SECONDS)
+        period = float(1 / reader.fps)
+        if decoded.image.pts is None:
+            return max(0.0, self.last + period)
+        # Not by image.time_base: after a read error, images left in the decoder have none.
+        seconds = float(decoded.image.pts * reader.time_base)
+        if seconds + self._shift < self.last - RESTART_SECONDS:
+            self._shift = self.last + period - seconds
+        return max(seconds + self._shift, self.last + float(reader.time_base))
 
 
 def source_from_address(address: Address) -> FileSource:
