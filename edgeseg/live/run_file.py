@@ -11,10 +11,11 @@ output = ["front.mp4", "front.jsonl"]
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ from edgeseg.errors import EdgeSegError, FormatError, UnknownNameError
 from edgeseg.files import toml_from_file
 from edgeseg.spec import Precision, size_from_text
 
-NUMBER = (int, float)
-TEXTS = "a text or a list of texts"
 VARIABLE = re.compile(r"\$\{(\w+)\}")
+NAME = re.compile(r"[\w.-]+")  # of a stream: it is part of file names, MQTT topics and URLs
+HEAD = re.compile(r"\[+\s*([^\]]+?)\s*\]+\s*(?:#.*)?")  # of a table
 
 
 @dataclass(frozen=True)
@@ -56,21 +57,46 @@ class RunConfig:
     events: tuple[str, ...] = ()
 
 
-KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
-    "model": (str, "a text"),
-    "engine": (str, "a text"),
-    "precision": (str, "a text"),
-    "size": (str, 'a text such as "1024x512"'),
-    "device": (str, "a text"),
-    "threads": (int, "an integer"),
-    "opacity": (NUMBER, "a number from 0 to 1"),
-    "legend": (bool, "true or false"),
-    "max_age": (NUMBER, "a number of seconds"),
-    "page": (str, 'a text such as "http://127.0.0.1:8080"'),
-    "events": ((str, list), TEXTS),
-    "source": (str, "a text"),
-    "output": ((str, list), TEXTS),
-    "weight": (NUMBER, "a number above 0"),
+def _is_positive(value: float) -> bool:
+    return 0 < value < math.inf
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a run file. example: as TOML. is_valid: asked about values of the right types."""
+
+    types: type | tuple[type, ...]
+    expected: str
+    example: str
+    is_valid: Callable[[Any], bool] = lambda value: True
+
+    def takes(self, value: object) -> bool:
+        """Whether the key may have this value; true is no number."""
+        is_typed = isinstance(value, self.types) and (self.types is bool or not isinstance(value, bool))
+        return is_typed and self.is_valid(value)
+
+
+def _texts_key(example: str) -> Key:
+    return Key((str, list), "a text or a list of texts", example, lambda value: all(isinstance(v, str) for v in value))
+
+
+KEYS = {
+    "model": Key(str, "a text", '"bisenetv2-camvid"'),
+    "engine": Key(str, "a text", '"openvino"'),
+    "precision": Key(str, "a text", '"int8"'),
+    "size": Key(str, "a text", '"1024x512"'),
+    "device": Key(str, "a text", '"cpu"'),
+    "threads": Key(int, "an integer above 0", "2", _is_positive),
+    "opacity": Key((int, float), "a number from 0 to 1", "0.5", lambda value: 0 <= value <= 1),
+    "legend": Key(bool, "true or false", "true"),
+    "max_age": Key((int, float), "a number of seconds above 0", "1.0", _is_positive),
+    "page": Key(str, "a text", '"http://127.0.0.1:8080"'),
+    "events": _texts_key('["events.jsonl"]'),
+}
+STREAM_KEYS = {
+    "source": Key(str, "a text", '"camera:0"'),
+    "output": _texts_key('["out.mp4", "out.jsonl"]'),
+    "weight": Key((int, float), "a number above 0", "1", _is_positive),
 }
 
 
@@ -95,8 +121,7 @@ class _RunFile:
     def config(self, data: dict[str, Any]) -> RunConfig:
         """The checked run."""
         tables = data.pop("streams", None)
-        known = {field.name for field in fields(RunConfig)} - {"streams"}
-        values = self._checked(data, known, "")
+        values = self._checked(data, KEYS, "")
         if "model" not in values:
             raise self._error("", "", "has no model", 'add a line such as model = "bisenetv2-camvid"')
         if not isinstance(tables, dict) or not tables:
@@ -106,45 +131,36 @@ class _RunFile:
             values["precision"] = self._within("", "precision", lambda: _precision(values["precision"]))
         if "size" in values:
             values["size"] = self._within("", "size", lambda: size_from_text(values["size"]))
-        if not 0 <= values.get("opacity", 0.5) <= 1:
-            raise self._error("", "opacity", "opacity is not from 0 to 1", "write opacity = 0.5")
-        if values.get("max_age", 1) <= 0:
-            raise self._error("", "max_age", "max_age is not above 0", "write max_age = 1.0")
         return RunConfig(streams=streams, **values)
 
     def _stream(self, name: str, table: object) -> StreamEntry:
         where = f"streams.{name}"
+        if not NAME.fullmatch(name):
+            raise self._error(where, "", f"not a name of a stream: {name}", "use letters, digits, _, - and .")
         if not isinstance(table, dict):
             raise self._error("", "streams", f"{where} is not a table", f"write [{where}] and a source below it")
-        values = self._checked(table, {"source", "output", "weight"}, where)
+        values = self._checked(table, STREAM_KEYS, where)
         if "source" not in values:
             raise self._error(where, "", f"[{where}] has no source", 'add a line such as source = "camera:0"')
-        if values.get("weight", 1) <= 0:
-            raise self._error(where, "weight", "weight is not above 0", "write weight = 1")
         return StreamEntry(name, **values)
 
-    def _checked(self, table: dict[str, Any], known: set[str], where: str) -> dict[str, Any]:
+    def _checked(self, table: dict[str, Any], known: Mapping[str, Key], where: str) -> dict[str, Any]:
         """The values of a table, of the right types, lists as tuples, variables replaced."""
         values: dict[str, Any] = {}
         for key, value in table.items():
             name = key.replace("-", "_")
             if name not in known:
-                problem = UnknownNameError.among("key", key, sorted(known))
+                problem = UnknownNameError.among("key", key, known)
                 raise self._error(where, key, problem.message, problem.hint, unknown=True)
-            types, expected = KINDS[name]
-            if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
-                raise self._error(where, key, f"{key} is not {expected}", f"write {expected}")
-            if name in ("output", "events"):
-                values[name] = self._texts(where, key, value)
+            if not known[name].takes(value):
+                hint = f"write {key} = {known[name].example}"
+                raise self._error(where, key, f"{key} is not {known[name].expected}", hint)
+            if isinstance(known[name].types, tuple) and list in known[name].types:
+                texts = value if isinstance(value, list) else [value]
+                values[name] = tuple(self._replaced(where, key, text) for text in texts)
             else:
                 values[name] = self._replaced(where, key, value) if isinstance(value, str) else value
         return values
-
-    def _texts(self, where: str, key: str, value: Any) -> tuple[str, ...]:
-        texts = value if isinstance(value, list) else [value]
-        if not all(isinstance(text, str) for text in texts):
-            raise self._error(where, key, f"{key} is not {TEXTS}", f"write {TEXTS}")
-        return tuple(self._replaced(where, key, text) for text in texts)
 
     def _replaced(self, where: str, key: str, text: str) -> str:
         for name in VARIABLE.findall(text):
@@ -170,9 +186,8 @@ class _RunFile:
         inside, head = not where, 0
         for number, line in enumerate(self._lines, 1):
             text = line.strip()
-            if text.startswith("["):
-                name = text.strip("[]").replace('"', "").replace(" ", "")
-                inside = name == where if where else False
+            if table := HEAD.fullmatch(text):
+                inside = bool(where) and table[1].replace('"', "") == where
                 head = number if inside else head
             elif key and inside and re.match(rf'"?{re.escape(key)}"?\s*=', text):
                 return number
