@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -42,6 +42,14 @@ def skip_without(what: str, reason: str) -> None:
     pytest.skip(reason)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def short_turns() -> Iterator[None]:
+    """What a benchmark of several engines measures in one turn: a few images, for no test needs exact times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgeseg.autotune.benchmark.SECONDS", 0.01)
+        yield
+
+
 @pytest.fixture
 def edgeseg_data() -> Path:
     """The folder of real data."""
@@ -60,9 +68,22 @@ def without() -> Callable[[str, str], None]:
 
 
 @pytest.fixture(scope="session")
-def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights file of a small BiSeNetV2, 96x64, whose name is not that of its model."""
+def shared_exports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """From now on, tests share the graphs that torch exports; the processes of pytest-xdist, too."""
     pytest.importorskip("torch")
+    from shared_exports import sharing
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "exports"
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgeseg.export.onnx.graph_from_module", sharing(folder))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory, shared_exports: None) -> Path:
+    """A weights file of a small BiSeNetV2, 96x64, whose name is not that of its model."""
     from small_nets import write_small_weights
 
     return write_small_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
@@ -81,9 +102,8 @@ def tiny_onnx(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="session")
-def family_onnx(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact]:
+def family_onnx(tmp_path_factory: pytest.TempPathFactory, shared_exports: None) -> Callable[..., Artifact]:
     """The ONNX of the small network of `small_spec(...)`, exported once. Read it, and do not write beside it."""
-    pytest.importorskip("torch")
     from small_nets import small_network, small_spec
 
     from edgeseg.export.onnx import onnx_from_module

@@ -332,15 +332,10 @@ def builds_of(engine: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, An
     return seen
 
 
-def short_races(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeseg.autotune.benchmark.SECONDS", 0.01)
-
-
 @pytest.mark.parametrize("precision", [None, Auto(Budget(minutes=0))])
 def test_the_options_of_a_build_reach_every_build_of_a_search(
     precision: Auto | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short_races(monkeypatch)
     source = street_onnx(tmp_path)
     table = ranges_from_images(source.path, frames(4)).write(tmp_path / "ranges.json")
     options, seen = BuildOptions(level=4), builds_of("onnxruntime", monkeypatch)
@@ -352,7 +347,6 @@ def test_the_options_of_a_build_reach_every_build_of_a_search(
 def test_the_onnx_that_a_plan_names_is_kept_whoever_chose_its_precision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short_races(monkeypatch)
     real = open_engine("onnxruntime")
 
     def write(job: Any) -> Any:

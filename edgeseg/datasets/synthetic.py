@@ -14,9 +14,9 @@ from edgeseg.synthetic import StreetCamera
 from edgeseg.uri import integer_option
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)
 def rendered(camera: StreetCamera, index: int) -> tuple[Bytes, Bytes]:
-    """Image and labels of one frame; the latest frame is cached, because both are requested in turn."""
+    """Image and labels of one frame; the latest frames are cached, because both are requested in turn."""
     rgb, labels = camera.render(index)
     return rgb, labels
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from edgeseg.artifact import Artifact
 from edgeseg.errors import MismatchError
 from edgeseg.export.adoption import Adoption, adoption_from_file
-from edgeseg.export.onnx import onnx_from_module
 from edgeseg.export.parity import Parity, parity_of_export
 from edgeseg.export.statistics import Statistics
 from edgeseg.files import sha256_from_file, writable_folder
@@ -51,6 +50,8 @@ def export_model(
     frames: (H, W, 3) rgb at the input's size. size: (width, height); the default is that of the weights' spec, and it
     is ignored for a Source. The file is removed if the two do not agree.
     """
+    from edgeseg.export.onnx import onnx_from_module  # a second to import, which training does not need
+
     source = model if isinstance(model, Source) else source_from_model(model, size)
     spec = source.spec
     network = open_family(spec.family).load(spec, source.state)

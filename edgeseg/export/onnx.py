@@ -35,10 +35,21 @@ def onnx_from_module(
 
     The same weights and spec give the same bytes.
     """
-    image = torch.zeros(1, 3, spec.input.height, spec.input.width)
+    model = graph_from_module(network.eval(), spec.input.height, spec.input.width)
+    prepend_frame_head(model, spec.input)
+    if output is Output.MASK:
+        append_mask_tail(model, spec)
+    artifact = Artifact(path=path, spec=spec, output=output, provenance=provenance or Provenance())
+    write_onnx(ir.to_proto(model), artifact)
+    return artifact
+
+
+def graph_from_module(network: nn.Module, height: int, width: int) -> ir.Model:
+    """The graph of `network`: "image" (1, 3, height, width) float to logits."""
+    image = torch.zeros(1, 3, height, width)
     with quiet_exporter():
         program = torch.onnx.export(
-            network.eval(),
+            network,
             (image,),
             dynamo=True,
             opset_version=OPSET,
@@ -51,12 +62,7 @@ def onnx_from_module(
     model = clean_graph(fold_constants(program.model))
     if (opset := model.opset_imports[""]) < OPSET:
         raise FormatError(f"the exporter wrote opset {opset}", hint=f"edgeseg needs {OPSET}: pip install torch==2.13.0")
-    prepend_frame_head(model, spec.input)
-    if output is Output.MASK:
-        append_mask_tail(model, spec)
-    artifact = Artifact(path=path, spec=spec, output=output, provenance=provenance or Provenance())
-    write_onnx(ir.to_proto(model), artifact)
-    return artifact
+    return model
 
 
 @contextlib.contextmanager

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from edgeseg.errors import MismatchError
-from edgeseg.export.model import Source
 from edgeseg.models import open_family
 from edgeseg.spec import LabelSet
 from edgeseg.train.batches import Normalise
+
+if TYPE_CHECKING:
+    from edgeseg.export.model import Source
 
 
 class Teacher:

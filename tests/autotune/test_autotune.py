@@ -20,12 +20,6 @@ from edgeseg.engines.agreement import CheckImages
 from edgeseg.errors import DataError, MismatchError
 from edgeseg.spec import Precision
 
-
-@pytest.fixture(autouse=True)
-def short_races(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeseg.autotune.benchmark.SECONDS", 0.01)
-
-
 MIXED = Budget(min_agreement=0.9999, minutes=1)
 
 

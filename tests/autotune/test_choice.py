@@ -34,11 +34,6 @@ from edgeseg.spec import Precision
 pytest.importorskip("onnxruntime")
 
 
-@pytest.fixture(autouse=True)
-def short_races(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeseg.autotune.benchmark.SECONDS", 0.01)
-
-
 @pytest.fixture
 def ranges(tmp_path: Path) -> Path:
     return ranges_from_images(street_onnx(tmp_path).path, frames(8)).write(tmp_path / "ranges.json")

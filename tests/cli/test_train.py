@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,23 +20,26 @@ from small_cli import Done, Run, runner
 
 torch = pytest.importorskip("torch")
 
+from edgeseg.cli import main  # noqa: E402
 from edgeseg.train.config import TrainConfig  # noqa: E402
 from edgeseg.train.loop import Trainer  # noqa: E402
+from edgeseg.train.run import TrainingRun  # noqa: E402
 from edgeseg.weights.file import header_from_weights, spec_from_weights, state_from_weights  # noqa: E402
 
 STREET = "street:?seed=1&scenes=2&frames=2&size=96x64"
 VAL = "street:?seed=50&frames=2&size=96x64"
 NET = ("train", "bisenetv2", "--variant", "light", "--batch", "2", "--threads", "1", "--name", "tiny")
+DRAW = TrainingRun._draw
 SHORT = (*NET, "--data", STREET, "--steps", "4", "--every", "2", "--val-every", "4", "-o", "run")
 KILLED = """
 import os, signal, sys
 from edgeseg.train.loop import Trainer
 step = Trainer.train_step
-def killed_at_13(self):
-    if self.step == 13:
+def killed_in_step_4(self):
+    if self.step == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self)
-Trainer.train_step = killed_at_13
+Trainer.train_step = killed_in_step_4
 from edgeseg.cli import main
 sys.argv = ["edgeseg", *sys.argv[1:]]
 main()
@@ -49,11 +53,31 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
 
 @pytest.fixture(autouse=True)
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder to train in; torch's threads are put back."""
+    """An empty folder to train in, without the images that a training draws; torch's threads are put back."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(TrainingRun, "_draw", lambda run: None)
     threads = torch.get_num_threads()
     yield tmp_path
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def short_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the training SHORT."""
+    folder = tmp_path_factory.mktemp("short")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["edgeseg", *SHORT])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def finished(short_folder: Path, desk: Path) -> Path:
+    """A folder "run" in which SHORT is finished."""
+    return Path(shutil.copytree(short_folder, desk / "run"))
 
 
 def log_of(folder: str) -> list[dict[str, str]]:
@@ -79,7 +103,8 @@ def pairs(folder: Path, count: int = 2, size: tuple[int, int] = (64, 96), label:
     return f"camvid:{folder}?split=train"
 
 
-def test_a_training_leaves_weights_a_log_and_pictures(run: Run) -> None:
+def test_a_training_leaves_weights_a_log_and_images(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TrainingRun, "_draw", DRAW)
     done = run(*SHORT, "--val", VAL, "--val-every", "3", "--json")
     result = done.json()
     assert (result["steps"], result["images"], result["resumed_from"]) == (4, 8, 0)
@@ -124,17 +149,17 @@ def test_the_val_miou_is_that_of_eval(run: Run) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_a_killed_training_resumes_and_ends_with_the_weights_of_an_unkilled_one(run: Run) -> None:
-    words = (*NET, "--data", STREET, "--steps", "20", "--every", "5", "--val", VAL, "--seed", "7")
+    words = (*NET, "--data", STREET, "--steps", "4", "--every", "2", "--val-every", "2", "--val", VAL, "--seed", "7")
     assert run(*words, "-o", "whole").code == 0
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, *words, "-o", "killed"], capture_output=True, text=True, check=False
     )
     assert killed.returncode == -signal.SIGKILL
-    assert torch.load("killed/checkpoint.pt", weights_only=True)["step"] == 12
+    assert torch.load("killed/checkpoint.pt", weights_only=True)["step"] == 2
     assert not Path("killed/tiny.safetensors").exists()
     again = run(*words, "-o", "killed")
     assert again.code == 0
-    assert "resuming at step 12" in again.err
+    assert "resuming at step 2" in again.err
     assert Path("killed/tiny.safetensors").read_bytes() == Path("whole/tiny.safetensors").read_bytes()
     whole, resumed = (torch.load(f"{name}/checkpoint.pt", weights_only=True) for name in ("whole", "killed"))
     for part in ("network", "average"):
@@ -192,16 +217,14 @@ def test_a_validation_that_ctrl_c_cut_short_is_made_good(run: Run, monkeypatch: 
     assert all(row["loss"] for row in log_of("run"))
 
 
-def test_a_finished_training_is_not_done_again(run: Run) -> None:
-    assert run(*SHORT).code == 0
+def test_a_finished_training_is_not_done_again(run: Run, finished: Path) -> None:
     before = Path("run/tiny.safetensors").read_bytes()
     Path("run/tiny.safetensors").unlink()
     assert run(*SHORT, "--json").json()["resumed_from"] == 4
     assert Path("run/tiny.safetensors").read_bytes() == before
 
 
-def test_another_recipe_in_the_folder_is_refused_unless_it_begins_anew(run: Run) -> None:
-    assert run(*SHORT).code == 0
+def test_another_recipe_in_the_folder_is_refused_unless_it_begins_anew(run: Run, finished: Path) -> None:
     other = (*SHORT, "--ohem", "0.7", "--batch", "3")
     check_refusal(run(*other), "run was begun with --batch 2, --ohem 0.0; now --batch 3, --ohem 0.7", "--restart")
     assert run(*other, "--restart", "--json").json()["resumed_from"] == 0
@@ -226,8 +249,7 @@ def test_what_the_request_leaves_open_comes_from_the_checkpoint(run: Run) -> Non
     )
 
 
-def test_a_warm_up_that_was_typed_is_not_passed_over(run: Run) -> None:
-    assert run(*SHORT).code == 0
+def test_a_warm_up_that_was_typed_is_not_passed_over(run: Run, finished: Path) -> None:
     state = torch.load("run/checkpoint.pt", weights_only=True)
     state["config"] |= {"minutes": 1.0, "steps": 100, "warm_up": 50}
     torch.save(state, "run/checkpoint.pt")
@@ -235,8 +257,7 @@ def test_a_warm_up_that_was_typed_is_not_passed_over(run: Run) -> None:
     check_refusal(run(*words, "--warm-up", "5"), "with --warm-up 50; now --warm-up 5", "--restart")
 
 
-def test_a_training_in_fp16_does_not_go_on_on_a_cpu(run: Run) -> None:
-    assert run(*SHORT).code == 0
+def test_a_training_in_fp16_does_not_go_on_on_a_cpu(run: Run, finished: Path) -> None:
     state = torch.load("run/checkpoint.pt", weights_only=True)
     state["config"]["precision"] = "fp16"
     torch.save(state, "run/checkpoint.pt")
@@ -253,8 +274,7 @@ def test_what_is_followed_may_change_where_it_chooses_nothing(run: Run) -> None:
     check_refusal(run(*best, STREET), "best was begun with --val street:?seed=50", "--restart")
 
 
-def test_a_checkpoint_of_the_first_release_goes_on(run: Run) -> None:
-    assert run(*SHORT).code == 0
+def test_a_checkpoint_of_the_first_release_goes_on(run: Run, finished: Path) -> None:
     state = torch.load("run/checkpoint.pt", weights_only=True)
     new = {"gamma", "hue", "gain", "blur", "noise", "precision", "minutes", "val", "keep"}
     state["config"] = {key: value for key, value in state["config"].items() if key not in new}
@@ -321,8 +341,7 @@ def test_best_weights_that_ctrl_c_kept_from_being_written_are_written_later(
     assert Path("run/tiny.safetensors").exists()
 
 
-def test_a_torn_row_of_the_log_is_passed_over(run: Run) -> None:
-    assert run(*SHORT).code == 0
+def test_a_torn_row_of_the_log_is_passed_over(run: Run, finished: Path) -> None:
     rows = log_of("run")
     with Path("run/log.csv").open("ab") as file:
         file.write(b"1\xff\n1")  # of "12,..."

@@ -8,7 +8,6 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from small_cli import runner
 from small_onnx import float_onnx, frames, int8_onnx
 
 from edgeseg.artifact import Artifact, load_onnx, read_onnx, write_onnx
-from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.range import RangeTable
 from edgeseg.engines import open_engine
 from edgeseg.engines.agreement import SOURCE_RMS, CheckImages, relative_rms
@@ -184,24 +182,6 @@ def test_a_file_made_for_its_engine_passes(
     assert Artifact.open(built.path).agreement == built.agreement
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("family", ["bisenetv1", "bisenetv2", "icnet", "segformer"])
-def test_every_family_passes_when_lowered(family: str, family_onnx: Callable[..., Artifact], tmp_path: Path) -> None:
-    source = family_onnx(family)
-    from small_nets import street_frames
-
-    seen = np.stack([rgb for rgb, _ in street_frames(source.spec)])
-    table = ranges_from_images(source.path, seen)
-    for engine in ("openvino", "onnxruntime"):
-        pytest.importorskip(engine)
-        int8 = quantised(source, table, engine)
-        # Random weights keep fewer labels than trained ones, which is not what this looks at.
-        built = engine_from_onnx(
-            int8.path, engine, out_dir=tmp_path / engine, reference=source.path, frames=seen, force=True
-        )
-        assert built.agreement.source_relative_rms < 0.06  # random weights amplify rounding: 0.01 to 0.05 were seen
-
-
 def wrong_runtime(node: str, factor: float) -> Engine:
     """ONNX Runtime that multiplies the weight of `node` by `factor`."""
     right = open_engine("onnxruntime")
@@ -306,17 +286,19 @@ import sys
 from pathlib import Path
 from small_onnx import frames
 from edgeseg.engines.build import engine_from_onnx
-engine_from_onnx(Path(sys.argv[1]), "onnxruntime", out_dir=Path(sys.argv[2]), frames=frames(2))
+for source in sys.argv[2:]:
+    engine_from_onnx(Path(source), "onnxruntime", out_dir=Path(sys.argv[1]), frames=frames(2))
 assert not any(name.startswith("polygraphy") for name in sys.modules)
 """
 
 
-@pytest.mark.parametrize("output", list(Output))
-def test_a_build_that_is_right_does_not_import_polygraphy(output: Output, tmp_path: Path) -> None:
-    source = float_onnx(tmp_path, output)
+def test_a_build_that_is_right_does_not_import_polygraphy(tmp_path: Path) -> None:
+    for output in Output:
+        (tmp_path / output).mkdir()
+    sources = [float_onnx(tmp_path / output, output).path for output in Output]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(
-        [sys.executable, "-c", IMPORTS, source.path, tmp_path / "out"],
+        [sys.executable, "-c", IMPORTS, tmp_path / "out", *sources],
         capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-500:]

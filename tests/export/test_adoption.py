@@ -50,7 +50,7 @@ class Theirs:
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory: pytest.TempPathFactory) -> Theirs:
+def theirs(tmp_path_factory: pytest.TempPathFactory, shared_exports: None) -> Theirs:
     """One block a stage, a narrow decoder, weights and BN statistics random."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

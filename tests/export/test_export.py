@@ -21,7 +21,6 @@ from edgeseg.spec import Output
 
 torch = pytest.importorskip("torch")
 
-from edgeseg.export import model as export_module  # noqa: E402 - imports torch
 from edgeseg.export.model import export_model, source_from_model  # noqa: E402
 from edgeseg.files import sha256_from_file  # noqa: E402
 from edgeseg.weights.file import spec_from_weights  # noqa: E402
@@ -124,7 +123,7 @@ def test_an_export_that_says_something_else_is_refused_and_removed(
         torch.nn.init.normal_([p for p in network.parameters() if p.ndim == 4][-1].data)
         return Artifact.open(path)
 
-    monkeypatch.setattr(export_module, "onnx_from_module", exported_wrongly)
+    monkeypatch.setattr("edgeseg.export.onnx.onnx_from_module", exported_wrongly)
     with pytest.raises(AgreementError) as caught:
         export_model(tiny_weights, tmp_path / "wrong.onnx", frames=frames)
     assert caught.value.code == "ES-AGREEMENT"

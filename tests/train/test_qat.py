@@ -127,7 +127,7 @@ def test_every_quantised_weight_of_the_file_is_rounded_from_a_float_one(
 
 
 @pytest.mark.parametrize("family", ["bisenetv2", "segformer"])
-def test_a_family_can_be_tuned(family: str, tmp_path: Path) -> None:
+def test_a_family_can_be_tuned(family: str, tmp_path: Path, shared_exports: None) -> None:
     from small_nets import street_frames, write_small_weights
 
     from edgeseg.export.model import export_model, source_from_model
