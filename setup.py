@@ -9,6 +9,7 @@ DESKTOP = "platform_machine == 'x86_64' or platform_machine == 'AMD64'"
 EXPORT = ["matplotlib", "onnxscript>=0.5", "torch>=2.9,<2.14"]
 DEBUG = ["polygraphy>=0.53"]  # finds the first layer that an engine computes wrongly
 OPENVINO = ["openvino>=2025.0"]
+MQTT = ["paho-mqtt>=2.1"]
 WEB = ["Jinja2>=3.1", "prometheus-client>=0.20", "starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.28"]
 
@@ -43,12 +44,14 @@ setup(
         "debug": DEBUG,
         "docs": DOCS,
         "export": EXPORT,
+        "mqtt": MQTT,
         "openvino": OPENVINO,
         "rtx": ["cuda-python>=12.6", "tensorrt-rtx>=1.2"],
         "tensorrt": ["pycuda", "tensorrt>=8.6"],
         "test": [
             *DEBUG,
             *DOCS,
+            *MQTT,
             *WEB,
             "hypothesis",
             "import-linter",

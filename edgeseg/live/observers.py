@@ -1,7 +1,7 @@
 """Observers of events: JSON lines, a webhook, MQTT. Each has a thread and a bounded queue of its own.
 
 events.jsonl                   appends one JSON object per line
-https://HOST/PATH              POSTs each event as JSON; what fails is tried again with the next event
+https://USER:PASSWORD@HOST/... POSTs each event as JSON; an event that fails is lost, and counted
 mqtt://USER:PASSWORD@HOST:1883/TOPIC
                                TOPIC/status "online" or "offline" (retained; the last will), TOPIC/NAME/state
                                (retained) and TOPIC/NAME/events
@@ -9,17 +9,20 @@ mqtt://USER:PASSWORD@HOST:1883/TOPIC
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import logging
 import queue
+import re
 import threading
-import urllib.error
+import time
 import urllib.request
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from edgeseg.capture.state import StreamEvent
 from edgeseg.errors import FormatError, UnavailableError
@@ -31,6 +34,7 @@ logger = logging.getLogger(__name__)
 DEPTH = 1000  # events that may wait
 TIMEOUT_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
+QUEUE_IS_FULL = 15  # paho's MQTT_ERR_QUEUE_SIZE
 MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -50,11 +54,17 @@ class Observer(ABC):
         except queue.Full:
             self.lost += 1
 
-    def close(self) -> None:
-        """Deliver what waits, for a few seconds at most."""
+    def end(self) -> None:
+        """Deliver what waits, and then finish."""
         with contextlib.suppress(queue.Full):
             self._waiting.put_nowait(None)
-        self._thread.join(CLOSE_SECONDS)
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the end; False where it takes longer, and goes on in its thread."""
+        self._thread.join(max(0.0, seconds))
+        if self.lost:
+            logger.warning("%s: %d events were lost", self.name, self.lost)
+        return not self._thread.is_alive()
 
     def _work(self) -> None:
         while (event := self._waiting.get()) is not None:
@@ -90,12 +100,17 @@ class Webhook(Observer):
     """POSTs events as JSON."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        parts = urlsplit(url)
+        self._url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        self._headers = {"Content-Type": "application/json"}
+        if parts.username:
+            login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            self._headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
         super().__init__(redacted(url))
 
     def _deliver(self, event: StreamEvent) -> None:
         body = json.dumps(event.to_dict()).encode()
-        request = urllib.request.Request(self._url, body, {"Content-Type": "application/json"}, method="POST")
+        request = urllib.request.Request(self._url, body, self._headers, method="POST")
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
             answer.read(1)
 
@@ -112,21 +127,34 @@ class Mqtt(Observer):
         if parts.scheme == "mqtts":
             client.tls_set()
         client.will_set(f"{self._topic}/status", "offline", qos=1, retain=True)
-        client.on_connect = lambda *_: client.publish(f"{self._topic}/status", "online", qos=1, retain=True)
+        client.max_queued_messages_set(DEPTH)  # while the broker is away
+        client.on_connect = self._connected
         client.connect_async(parts.hostname or "localhost", parts.port or MQTT_PORTS[parts.scheme])
         client.loop_start()  # reconnects by itself
         super().__init__(redacted(url))
 
+    def _connected(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        if reason.is_failure:
+            logger.warning("%s: the broker refuses: %s", self.name, reason)
+            return
+        client.publish(f"{self._topic}/status", "online", qos=1, retain=True)
+
     def _deliver(self, event: StreamEvent) -> None:
-        text = json.dumps(event.to_dict())
+        topic = f"{self._topic}/{re.sub(r'[/+#]', '_', event.stream)}"
         if event.state is not None:
-            self._client.publish(f"{self._topic}/{event.stream}/state", event.state.value, qos=1, retain=True)
-        self._client.publish(f"{self._topic}/{event.stream}/events", text, qos=1)
+            self._publish(f"{topic}/state", event.state.value, retain=True)
+        self._publish(f"{topic}/events", json.dumps(event.to_dict()))
+
+    def _publish(self, topic: str, text: str, *, retain: bool = False) -> Any:
+        """Publish, or queue it until the broker is there; BufferError where the queue is full."""
+        message = self._client.publish(topic, text, qos=1, retain=retain)
+        if message.rc == QUEUE_IS_FULL:
+            raise BufferError
+        return message
 
     def _finish(self) -> None:
         with contextlib.suppress(Exception):
-            info = self._client.publish(f"{self._topic}/status", "offline", qos=1, retain=True)
-            info.wait_for_publish(1.0)
+            self._publish(f"{self._topic}/status", "offline", retain=True).wait_for_publish(1.0)
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -143,7 +171,7 @@ def _mqtt_client() -> Any:
 
 def observer_from_uri(uri: str) -> Observer:
     """The observer at a URI. FormatError for another kind."""
-    scheme = urlsplit(uri).scheme.lower()
+    scheme = _scheme(uri)
     if scheme in ("http", "https"):
         return Webhook(uri)
     if scheme in MQTT_PORTS:
@@ -152,3 +180,21 @@ def observer_from_uri(uri: str) -> Observer:
         return JsonLines(Path(uri))
     hint = "write events.jsonl, https://HOST/PATH or mqtt://HOST/TOPIC"
     raise FormatError(f"not an observer of events: {redacted(uri)}", hint=hint, code="ES-FORMAT-EVENTS")
+
+
+def _scheme(uri: str) -> str:
+    """The scheme of a URL with a host; "" for anything else."""
+    try:
+        parts = urlsplit(uri)
+        return parts.scheme.lower() if parts.hostname and (parts.port or 1) else ""
+    except ValueError:  # of a port or a bracket
+        return ""
+
+
+def close_observers(observers: Sequence[Observer]) -> None:
+    """Have all deliver what waits, for a few seconds at most."""
+    for observer in observers:
+        observer.end()
+    until = time.monotonic() + CLOSE_SECONDS
+    for observer in observers:
+        observer.join(until - time.monotonic())

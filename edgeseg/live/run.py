@@ -11,7 +11,7 @@ from functools import partial
 from edgeseg.capture.source import LiveSource
 from edgeseg.capture.state import StreamEvent
 from edgeseg.errors import UnavailableError
-from edgeseg.live.observers import observer_from_uri
+from edgeseg.live.observers import Observer, close_observers, observer_from_uri
 from edgeseg.live.run_file import RunConfig, StreamEntry
 from edgeseg.live.runner import LiveRunner
 from edgeseg.live.stream import StreamConfig
@@ -57,9 +57,10 @@ def opened_runner(
 ) -> Iterator[LiveRunner]:
     """The runner of a run; its observers and its page live as long as the block."""
     with contextlib.ExitStack() as opened:
-        observers = [observer_from_uri(uri) for uri in config.events]
-        for observer in observers:
-            opened.callback(observer.close)
+        observers: list[Observer] = []
+        opened.callback(close_observers, observers)
+        for uri in config.events:
+            observers.append(observer_from_uri(uri))
 
         def observe(event: StreamEvent) -> None:
             for observer in observers:

@@ -155,7 +155,7 @@ class _RunFile:
             if not known[name].takes(value):
                 hint = f"write {key} = {known[name].example}"
                 raise self._error(where, key, f"{key} is not {known[name].expected}", hint)
-            if isinstance(known[name].types, tuple) and list in known[name].types:
+            if known[name].types == (str, list):
                 texts = value if isinstance(value, list) else [value]
                 values[name] = tuple(self._replaced(where, key, text) for text in texts)
             else:
