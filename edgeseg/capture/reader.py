@@ -25,6 +25,7 @@ from typing import Any
 import av
 import av.logging
 
+from edgeseg.capture.timeline import Timeline
 from edgeseg.video.address import Address
 from edgeseg.video.failure import Failure
 
@@ -146,14 +147,14 @@ def _undamaged(container: Any, stream: Any, log: list[Any]) -> Iterator[Any]:
     timestamps, because FFmpeg invents those at a guessed rate.
     """
     timed = not container.format.flags & NO_TIMESTAMPS
+    timeline = Timeline(stream.time_base)
     suspects, waits_since, first = 0, 0.0, time.monotonic()
     for packet in container.demux(stream):
         if not packet.size:
             continue
         if not timed:
             packet.pts = packet.dts = round((time.monotonic() - first) / stream.time_base)
-        elif packet.pts is None:
-            packet.pts = packet.dts
+        timeline.stamp(packet)
         if packet.is_corrupt or any(mark in text for _, _, text in log for mark in LOSS_MESSAGES):
             waits_since, suspects = time.monotonic(), 2
         log.clear()

@@ -152,6 +152,16 @@ def test_another_size_after_a_restart_is_followed(
     assert viewer.damaged == 0
 
 
+def test_a_camera_with_b_frames_is_live_from_its_first_keyframe_on(
+    camera: RtspServer, view: Callable[..., Viewer], tmp_path: Path
+) -> None:
+    clip = make_numbered_clip(tmp_path, frames=60, b_frames=2)
+    camera.restart(clip=clip)
+    viewer = view(camera.url, clip)
+    viewer.wait_frames(5)
+    assert (viewer.damaged, viewer.source.reconnects) == (0, 0)
+
+
 def test_no_damaged_frame_is_handed_on_where_udp_loses_packets(
     camera: RtspServer, clip: NumberedClip, view: Callable[..., Viewer]
 ) -> None:
