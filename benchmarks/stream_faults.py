@@ -58,8 +58,8 @@ def run_case(name: str, bed: Bed) -> Outcome:
     """The outcome of a case; where the case itself fails, so does its row."""
     try:
         outcome = CASES[name](bed)
-    except RuntimeError as problem:
-        outcome = Outcome(failures=[str(problem)])
+    except Exception as problem:  # the other cases go on
+        outcome = Outcome(failures=[f"{type(problem).__name__}: {problem}"])
     outcome.case, outcome.fault = name, CASES[name].__doc__ or name
     return outcome
 

@@ -30,11 +30,14 @@ import edgeseg
 
 STEP = 4
 SETTLE_SECONDS = 3.0  # for what ends by itself after close
+SPEAKING = threading.Lock()
 Images = Iterator[tuple[np.ndarray, dict[str, Any]]]
 
 
 def say(**fields: Any) -> None:
-    print(json.dumps(fields), flush=True)
+    """Print a line; of any thread, none within another."""
+    with SPEAKING:
+        print(json.dumps(fields), flush=True)
 
 
 class Reference:
