@@ -50,7 +50,7 @@ def child(case: str, clip: str, url: str, engine: str, seconds: float) -> None:
     from edgeseg.segmenter import open_segmenter
     from edgeseg.streaming import stream
     from edgeseg.video.sink import open_sink
-    from edgeseg.video.sink_file import OPTIONS
+    from edgeseg.video.encoder import OPTIONS
     from edgeseg.video.source import open_source
 
     cv2.setNumThreads(1)
