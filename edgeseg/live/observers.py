@@ -186,7 +186,7 @@ def _scheme(uri: str) -> str:
     """The scheme of a URL with a host; "" for anything else."""
     try:
         parts = urlsplit(uri)
-        return parts.scheme.lower() if parts.hostname and (parts.port or 1) else ""
+        return parts.scheme.lower() if parts.hostname and parts.port != 0 else ""
     except ValueError:  # of a port or a bracket
         return ""
 
