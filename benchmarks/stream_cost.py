@@ -49,8 +49,8 @@ def child(case: str, clip: str, url: str, engine: str, seconds: float) -> None:
     from edgeseg.pixels.resize import resize_rgb
     from edgeseg.segmenter import open_segmenter
     from edgeseg.streaming import stream
-    from edgeseg.video.sink import open_sink
     from edgeseg.video.encoder import OPTIONS
+    from edgeseg.video.sink import open_sink
     from edgeseg.video.source import open_source
 
     cv2.setNumThreads(1)

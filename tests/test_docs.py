@@ -49,6 +49,7 @@ NOT_RUN = {
     r"edgeseg .*--engine tensorrt|edgeseg \S+ .*\.tensorrt\.": "needs TensorRT, which tests/engines/tensorrt emulate",
     r"edgeseg .*(PATH|DRIVES|EDGESEG_DATA)": "needs a data set; tests/datasets and tests/train have small ones",
     r"edgeseg .*(MODEL|SOURCE|model\.onnx|model_final|run/)": "stands for a file of the reader",
+    r"edgeseg stream run\.toml": "runs for ever; tests/cli/test_stream_live.py run a short one",
     r"edgeseg train": "trains for minutes; tests/train run short trainings",
     r"edgeseg .*--precision auto": "searches for minutes; tests/autotune run short searches",
     r"edgeseg sensitivity": "takes minutes; tests/autotune run it on a small network",
