@@ -149,7 +149,7 @@ def stream(
         latency=recorder.summaries(),
         load=meter.load(),
         interrupted=not wants_more or (stop is not None and stop.is_set()),
-        losses=tuple(source.losses),
+        losses=losses_of(source, sinks),
     )
 
 
@@ -206,6 +206,12 @@ def _live(
         losses=(*source.losses, *failures),
         dropped=last - first + 1 - count if count else 0,
     )
+
+
+def losses_of(source: FrameSource, sinks: Sequence[FrameSink]) -> tuple[Loss, ...]:
+    """What the source could not deliver; its sound is no loss where a sink has copied it."""
+    copied = any(sink.copies_audio for sink in sinks)
+    return tuple(loss for loss in source.losses if not (copied and loss.code == "ES-SOURCE-AUDIO"))
 
 
 def stages_of(

@@ -40,7 +40,8 @@ class FileSource(FrameSource):
         height, width = self._geometry.size
         self._codec: str = reader.stream.codec_context.name
         self.kind = "live" if reader.live else "recording"
-        super().__init__(SourceInfo(width, height, reader.fps, reader.frames, address.name))
+        audio = Path(address.place) if reader.has_audio and not address.is_url else None
+        super().__init__(SourceInfo(width, height, reader.fps, reader.frames, address.name, audio))
 
     @property
     def codec(self) -> str:

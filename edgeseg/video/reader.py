@@ -52,7 +52,7 @@ class Reader:
             self.frames: int | None = self.stream.frames or None
             self._frames_stated = 0 if _is_whole(self._container, self.stream) else self.stream.frames
             self._end_stated = 0.0 if self.live else _end_of(self._container)
-            self._has_audio = bool(self._container.streams.audio)
+            self.has_audio = bool(self._container.streams.audio)
             self._rest = self._decode()
             first = next(self._rest, None)
             if first is None:
@@ -77,7 +77,7 @@ class Reader:
 
     def unread_streams(self) -> list[Loss]:
         """Streams that the reader ignores: audio."""
-        return [Loss("ES-SOURCE-AUDIO", f"{self.name}: audio is not copied")] if self._has_audio else []
+        return [Loss("ES-SOURCE-AUDIO", f"{self.name}: audio is not copied")] if self.has_audio else []
 
     def losses(self, end_seconds: float) -> list[Loss]:
         """What could not be read. end_seconds: the end of the last frame that was read."""

@@ -35,10 +35,12 @@ class FrameSink(ABC):
     place: the file, folder or pattern that it writes to; None where it writes nothing. notes:
     remarks for the user about the files, one line each. frames_written: how many it was given; frames_dropped: those
     of them that a server did not get. problem: why frames are dropped at the moment, while it goes on trying.
+    copies_audio: it writes the sound of the source, too; known after the first frame.
     """
 
     wants: ClassVar[Wants] = "overlay"
     repeats: ClassVar[bool] = False
+    copies_audio: bool = False
     notes: tuple[str, ...] = ()
 
     def __init__(self, name: str, place: Path | None = None) -> None:

@@ -15,6 +15,7 @@ import av
 from edgeseg.errors import FileProblem, UnavailableError
 from edgeseg.files import writable_folder
 from edgeseg.video.address import Address
+from edgeseg.video.audio import AudioCopy
 from edgeseg.video.encoder import DEFAULT_ENCODERS, check_encoder, default_encoder
 from edgeseg.video.frame import Frame
 from edgeseg.video.result import Result
@@ -37,14 +38,17 @@ class FileSink(FrameSink):
 
     The file appears when the sink is closed; without a frame there is none. Until then it is `out.partial-PID.mp4`,
     which can be played, too, and which a killed process leaves behind; of an MP4, MOV, MKV or WebM at most the last
-    second is missing. An odd width or height grows by one. A frame whose size differs from the first one's is scaled
-    to it.
+    second is missing. The sound of a file is copied. An odd width or height grows by one. A frame whose size differs
+    from the first one's is scaled to it.
     """
 
     repeats: ClassVar[bool] = True
 
-    def __init__(self, path: Path, encoder: str, fps: Fraction) -> None:
+    def __init__(self, path: Path, encoder: str, fps: Fraction, audio: Path | None = None) -> None:
+        """audio: a file whose sound is copied, as far as there are frames, where the file format can hold its codec."""
         super().__init__(str(path), path)
+        self._audio_path = audio
+        self._audio: AudioCopy | None = None
         self._path, self._encoder, self._fps = path, encoder, fps
         self._partial = path.with_name(f"{path.stem}.partial-{os.getpid()}{path.suffix}")
         self._writer: VideoWriter | None = None
@@ -54,12 +58,35 @@ class FileSink(FrameSink):
         assert result.overlay is not None  # `wants` asks for it
         try:
             if self._writer is None:
-                self._writer = self._opened_writer(result.frame.size)
-            self._writer.write(result.overlay, self._seconds(result.frame))
+                self._begin(result)
+            else:
+                self._writer.write(result.overlay, self._seconds(result.frame))
         except (av.FFmpegError, OSError) as problem:
             self._has_failed = True
             raise self._failed(problem) from problem
         return True
+
+    def _begin(self, result: Result) -> None:
+        """Open the file and write the first frame; without sound where the container refuses the packets."""
+        assert result.overlay is not None
+        with contextlib.suppress(av.FFmpegError, OSError):
+            self._audio = AudioCopy(self._audio_path) if self._audio_path else None
+        self._writer = self._opened_writer(result.frame.size)
+        try:
+            self._writer.write(result.overlay, self._seconds(result.frame))
+        except (av.FFmpegError, OSError):
+            if not self._writer.copies_audio:
+                raise
+            self._writer.abandon()
+            self._close_audio()
+            self._writer = self._opened_writer(result.frame.size)
+            self._writer.write(result.overlay, self._seconds(result.frame))
+        self.copies_audio = self._writer.copies_audio
+
+    def _close_audio(self) -> None:
+        audio, self._audio = self._audio, None
+        if audio is not None:
+            audio.close()
 
     def _seconds(self, frame: Frame) -> float:
         """The time of `frame` in the file."""
@@ -69,7 +96,9 @@ class FileSink(FrameSink):
         suffix = self._path.suffix.lower()
         tick = 1 / self._fps if suffix == ".avi" else TICK
         options = CONTAINER_OPTIONS.get(suffix)
-        return VideoWriter(f"file:{self._partial}", size, self._encoder, self._fps, options=options, tick=tick)
+        return VideoWriter(
+            f"file:{self._partial}", size, self._encoder, self._fps, options=options, tick=tick, audio=self._audio
+        )
 
     def _failed(self, problem: Exception) -> UnavailableError | FileProblem:
         reason = getattr(problem, "strerror", None) or str(problem)
@@ -93,6 +122,7 @@ class FileSink(FrameSink):
             raise self._failed(problem) from problem
         finally:
             writer.abandon()
+            self._close_audio()
             if self.frames_written:
                 self._partial.replace(self._path)
             else:
@@ -114,7 +144,7 @@ def sink_from_address(address: Address, info: SourceInfo | None) -> FileSink:
     if path.is_dir():
         raise FileProblem(f"this is a folder, not a file: {path}", hint="name a file in it")
     writable_folder(path.parent)
-    sink = FileSink(path, encoder, info.fps if info else DEFAULT_FPS)
+    sink = FileSink(path, encoder, info.fps if info else DEFAULT_FPS, info.audio if info else None)
     if encoder == "mpeg4" and "encoder" not in address.options and path.suffix.lower() not in DEFAULT_ENCODERS:
         sink.notes = (f"{path}: MPEG-4 Part 2, which browsers do not play: no H.264 encoder opens here",)
     logger.info("%s: encoder %s", path, encoder)

@@ -47,6 +47,7 @@ class SourceInfo:
     fps: nominal; the time of a frame is its `pts_seconds`.
     frames: from the file's header; None where it is unknown or the source has no end.
     name: for messages, without a password.
+    audio: the file, if it has sound.
     """
 
     width: int
@@ -54,6 +55,7 @@ class SourceInfo:
     fps: Fraction
     frames: int | None
     name: str
+    audio: Path | None = None
 
 
 class FrameSource(ABC):

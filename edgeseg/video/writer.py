@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
+from edgeseg.video.audio import AudioCopy
 from edgeseg.video.encoder import OPTIONS
 from edgeseg.video.frame import Pixels
 
@@ -39,8 +40,9 @@ class VideoWriter:
         options: Mapping[str, str] | None = None,
         encoder_options: Mapping[str, str] | None = None,
         tick: Fraction = TICK,
+        audio: AudioCopy | None = None,
     ) -> None:
-        """size: (H, W) of the images. options: of the container. tick: the unit of times."""
+        """size: (H, W) of the images. options: of the container. tick: the unit of times. audio: copied, too."""
         self._size, self._fps, self._tick = size, fps, tick
         self._last_pts, self._next_key = -1, 0
         self._container: Any = av.open(target, "w", format=file_format, options=dict(options or {}))
@@ -53,10 +55,23 @@ class VideoWriter:
         codec.colorspace, codec.color_range = Colorspace.ITU601, ColorRange.MPEG
         codec.gop_size = max(1, round(fps * Fraction(KEY_SECONDS)))
         self._stream = stream
+        self._audio = audio if audio is not None and audio.add_to(self._container) else None
+
+    @property
+    def copies_audio(self) -> bool:
+        """Whether the container can hold the sound."""
+        return self._audio is not None
 
     def write(self, rgb: Pixels, seconds: float) -> None:
         """Encode an image (H, W, 3). A time that is not later than the last one becomes one tick later."""
-        self._container.mux(self._stream.encode(self._video_frame(rgb, seconds)))
+        packets = self._stream.encode(self._video_frame(rgb, seconds))
+        self._copy_audio(seconds + float(1 / self._fps))
+        self._container.mux(packets)
+
+    def _copy_audio(self, seconds: float) -> None:
+        if self._audio is not None:
+            for packet in self._audio.packets_until(seconds):
+                self._container.mux(packet)
 
     def finish(self) -> None:
         """Flush the encoder, write the end of the container and close it."""
