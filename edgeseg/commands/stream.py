@@ -51,7 +51,7 @@ def command(
         option(
             "-o --output SINK",
             "A video (out.mp4), label images (masks/), overlays (out/%06d.jpg, images:out/), out.jsonl, a page "
-            "(http://127.0.0.1:8080), window or null; repeat it for several.",
+            "(http://127.0.0.1:8080), a server (rtsp://HOST/PATH), window or null; repeat it for several.",
             default="overlay.mp4",
         ),
     ] = None,
