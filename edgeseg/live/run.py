@@ -15,6 +15,7 @@ from edgeseg.live.observers import Observer, close_observers, observer_from_uri
 from edgeseg.live.run_file import RunConfig, StreamEntry
 from edgeseg.live.runner import LiveRunner
 from edgeseg.live.stream import StreamConfig
+from edgeseg.live.trigger import Trigger
 from edgeseg.segmenter import Segmenter
 from edgeseg.video.sink import FrameSink, check_places, open_sinks
 from edgeseg.video.source import FrameSource, SourceInfo, open_source
@@ -69,7 +70,13 @@ def opened_runner(
                 on_event(event)
 
         streams = [
-            StreamConfig(entry.name, source, partial(_opened, entry, source, overwrite), entry.weight)
+            StreamConfig(
+                entry.name,
+                source,
+                partial(_opened, entry, source, overwrite),
+                entry.weight,
+                [Trigger(each, segmenter.spec.labels) for each in entry.triggers],
+            )
             for entry, source in zip(config.streams, sources)
         ]
         runner = LiveRunner(

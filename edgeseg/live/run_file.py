@@ -22,6 +22,7 @@ from typing import Any
 from edgeseg.capture.source import MAX_AGE_SECONDS
 from edgeseg.errors import EdgeSegError, FormatError, UnknownNameError
 from edgeseg.files import toml_from_file
+from edgeseg.live.trigger import WHOLE, TriggerConfig
 from edgeseg.spec import Precision, size_from_text
 
 VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -37,6 +38,7 @@ class StreamEntry:
     source: str
     output: tuple[str, ...] = ()
     weight: float = 1.0
+    triggers: tuple[TriggerConfig, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,12 @@ STREAM_KEYS = {
     "source": Key(str, "a text", '"camera:0"'),
     "output": _texts_key('["out.mp4", "out.jsonl"]'),
     "weight": Key((int, float), "a number above 0", "1", _is_positive),
+    "triggers": Key(
+        list,
+        "a list of tables",
+        '[{class = "Pedestrian", seconds = 2}]',
+        lambda value: all(isinstance(each, dict) for each in value),
+    ),
 }
 
 
@@ -142,6 +150,10 @@ class _RunFile:
         values = self._checked(table, STREAM_KEYS, where)
         if "source" not in values:
             raise self._error(where, "", f"[{where}] has no source", 'add a line such as source = "camera:0"')
+        if "triggers" in values:
+            values["triggers"] = self._within(
+                where, "triggers", lambda: tuple(_trigger(table) for table in values["triggers"])
+            )
         return StreamEntry(name, **values)
 
     def _checked(self, table: dict[str, Any], known: Mapping[str, Key], where: str) -> dict[str, Any]:
@@ -192,6 +204,31 @@ class _RunFile:
             elif key and inside and re.match(rf'"?{re.escape(key)}"?\s*=', text):
                 return number
         return head
+
+
+def _trigger(table: dict[str, Any]) -> TriggerConfig:
+    """The trigger of a table; its key `class` is a word of Python."""
+    known = ("class", "share", "seconds", "zone")
+    for key in table:
+        if key not in known:
+            raise UnknownNameError.among("key of a trigger", key, known)
+    label, zone = table.get("class"), table.get("zone", WHOLE)
+    numbers = [table.get("share", 0.01), table.get("seconds", 2.0)]
+    if not isinstance(label, str) or not all(map(_is_number, numbers)) or not _is_zone(zone):
+        hint = '{class = "Pedestrian", share = 0.01, seconds = 2, zone = [[0, 0.5], [1, 0.5], [1, 1]]}'
+        raise FormatError("a trigger has a class, numbers and corners", hint=f"write {hint}")
+    share, seconds = numbers
+    return TriggerConfig(label, share, seconds, tuple((x, y) for x, y in zone))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_zone(value: object) -> bool:
+    """Whether it is a list of pairs of numbers."""
+    corners = value if isinstance(value, (list, tuple)) else [None]
+    return all(isinstance(each, (list, tuple)) and len(each) == 2 and all(map(_is_number, each)) for each in corners)
 
 
 def _precision(text: str) -> Precision:

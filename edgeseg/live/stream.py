@@ -17,6 +17,7 @@ from edgeseg.errors import EdgeSegError
 from edgeseg.live.inbox import Inbox
 from edgeseg.live.output import Outputs, OverlayRenderer, SinkWorker
 from edgeseg.live.status import StreamStatus
+from edgeseg.live.trigger import Trigger
 from edgeseg.measure.recorder import LatencyRecorder
 from edgeseg.predictions.semantic import SemanticMask
 from edgeseg.video.frame import Frame
@@ -42,13 +43,14 @@ class StreamConfig:
     """A stream to run.
 
     open_sinks: called with the source's info when the first result exists; they are closed by the runner.
-    weight: the share of the engine's time, relative to other streams.
+    weight: the share of the engine's time, relative to other streams. triggers: events about classes in zones.
     """
 
     name: str
     source: FrameSource
     open_sinks: OpenSinks = no_sinks
     weight: float = 1.0
+    triggers: Sequence[Trigger] = ()
 
 
 @dataclass
@@ -171,6 +173,10 @@ class RunningStream:
         self._recent.append(result.milliseconds)
         for stage, milliseconds in result.milliseconds.items():
             self.recorder.add(stage, milliseconds)
+        for trigger in self._config.triggers:
+            event = trigger.update(self.name, result, self._clock())
+            if event is not None:
+                self.event(event)
         self._write(result)
 
     def repeat(self, after_seconds: float) -> None:
