@@ -88,7 +88,11 @@ class LiveSource(FrameSource):
     def _connected(self) -> Generator[Frame, None, None]:
         """The frames of one connection, and the wait after it."""
         self._changed(StreamState.CONNECTING, "connecting")
-        connection = self._connection = Connection(self.request, patience=self._patience, clock=self._clock)
+        try:
+            connection = self._connection = Connection(self.request, patience=self._patience, clock=self._clock)
+        except OSError as problem:  # of too many processes or open files
+            self._wait(Failure.of_starting(problem))
+            return
         if self._closing.is_set():  # it did not see this connection
             connection.kill()
         live_since, behind = None, _Behind()
@@ -124,7 +128,10 @@ class LiveSource(FrameSource):
         if connection.is_complete:
             self.close()
         if not self._closing.is_set():
-            self._wait(connection, behind.is_behind)
+            if behind.is_behind:
+                self._wait(Failure.of_delay(self.max_age_seconds), at_once=True)
+            else:
+                self._wait(connection.failure(), stalled=connection.is_stalled)
 
     def _after_backlog(self, images: Iterator[LiveImage]) -> Generator[LiveImage, None, None]:
         """The images without those that an RTSP server or demuxer had buffered and hands out at once at the start.
@@ -147,18 +154,27 @@ class LiveSource(FrameSource):
         yield from images
 
     def _is_live(self, connection: Connection, geometry: Geometry) -> None:
-        height, width = geometry.size
         fps = Fraction(connection.fps).limit_denominator(1001) if 1 <= connection.fps <= 1000 else DEFAULT_FPS
-        self.info = dataclasses.replace(self.info, width=width, height=height, fps=fps)
+        self.info = dataclasses.replace(self.info, fps=fps)
         self.codec, self.last_failure = connection.codec, None
+        height, width = geometry.size
+        self._resized(width, height)
         self._changed(StreamState.LIVE, f"{connection.codec}, {width}x{height}")
 
-    def _wait(self, connection: Connection, behind: bool) -> None:
+    def _resized(self, width: int, height: int) -> None:
+        """Note the size of the next frame, and report a change."""
+        before = self.info
+        if (width, height) == (before.width, before.height):
+            return
+        self.info = dataclasses.replace(before, width=width, height=height)
+        if before.width and self.on_event is not None:
+            data = {"width": width, "height": height}
+            self.on_event(StreamEvent(before.name, "frame-size", f"{width}x{height}", data=data))
+
+    def _wait(self, failure: Failure, *, stalled: bool = False, at_once: bool = False) -> None:
         """Say why the connection ended, and wait before the next one."""
-        failure = Failure.of_delay(self.max_age_seconds) if behind else connection.failure()
-        stalled = connection.is_stalled and not behind
         self._patience = min(MOST_PATIENCE, self._patience * 2) if stalled else self._patience
-        seconds = 0.0 if behind else self._backoff.next_seconds(slow=failure.code in SLOW_CODES)
+        seconds = 0.0 if at_once else self._backoff.next_seconds(slow=failure.code in SLOW_CODES)
         self.last_failure = failure
         self.reconnects += 1
         self.stalls += stalled
@@ -183,8 +199,7 @@ class LiveSource(FrameSource):
 
     def _frame(self, live: LiveImage, captured_at: float, geometry: Geometry) -> Frame:
         height, width = geometry.size
-        if (width, height) != (self.info.width, self.info.height):
-            self.info = dataclasses.replace(self.info, width=width, height=height)
+        self._resized(width, height)
         if self._last_pts < 0:
             self._first_at = captured_at
         self._last_pts = max(captured_at - self._first_at, self._last_pts + 1e-6)  # times must rise

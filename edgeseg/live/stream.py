@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import statistics
@@ -139,7 +140,7 @@ class RunningStream:
             self.inbox.end(error)
 
     def _source_event(self, event: StreamEvent) -> None:
-        self.event(StreamEvent(**{**event.__dict__, "stream": self.name}))
+        self.event(dataclasses.replace(event, stream=self.name))
 
     def event(self, event: StreamEvent) -> None:
         """Note an event of this stream, and tell the observers."""

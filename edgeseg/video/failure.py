@@ -61,6 +61,12 @@ class Failure:
         return cls(code, reason, hint)
 
     @classmethod
+    def of_starting(cls, problem: OSError) -> Failure:
+        """The process that reads the source cannot be started."""
+        hint = "check the limits of this system for processes and open files: ulimit -a"
+        return cls("ES-SOURCE-COMMAND", f"its reader process does not start: {message_of(problem)}", hint)
+
+    @classmethod
     def of_reading(cls, problem: Exception | None) -> Failure:
         """Why an open source ended. problem: None where there was no error."""
         if problem is None:
