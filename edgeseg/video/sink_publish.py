@@ -154,7 +154,12 @@ class PublishSink(FrameSink):
         publisher, self._publisher = self._publisher, None
         self._abandon_writer()
         if publisher is not None:
+            self._count_first_frame()
             publisher.kill()
+
+    def _count_first_frame(self) -> None:
+        """The frame that began a connection is dropped where the server did not take it."""
+        self.frames_dropped += self._pace is None
 
     def _abandon_writer(self) -> None:
         writer, self._writer = self._writer, None
@@ -169,6 +174,7 @@ class PublishSink(FrameSink):
                 with contextlib.suppress(av.FFmpegError, OSError):
                     self._writer.finish()
             self._abandon_writer()
+            self._count_first_frame()
             publisher.close(CLOSE_SECONDS)
         if self.frames_dropped:
             reason = f": {self.problem.message}" if isinstance(self.problem, EdgeSegError) else ""
