@@ -95,30 +95,9 @@ class LiveSource(FrameSource):
             return
         if self._closing.is_set():  # it did not see this connection
             connection.kill()
-        live_since, behind = None, _Behind()
-        images = connection.images()
-        geometry = _Geometry()
-        ages = CaptureClock()
+        images, behind = connection.images(), _Behind()
         try:
-            for live_image in self._after_backlog(images):
-                if live_since is None:
-                    live_since = self._clock()
-                    self._is_live(connection, geometry.of(live_image))
-                captured_at = ages.captured_at(live_image.pts_seconds, live_image.arrived_at)
-                if self._clock() - live_since > STEADY_SECONDS:
-                    self._backoff.reset()
-                    self._patience = 1.0
-                self.arrived += 1
-                age = self._clock() - captured_at
-                if age <= self.max_age_seconds:
-                    behind.clear()
-                    yield self._frame(live_image, captured_at, geometry.of(live_image))
-                else:
-                    self.too_old += 1
-                    if behind.too_long(age, live_image.arrived_at):
-                        break
-                if self._closing.is_set():
-                    return
+            yield from self._fresh(connection, images, behind)
         finally:
             images.close()
             connection.kill()
@@ -127,11 +106,37 @@ class LiveSource(FrameSource):
             self._connection = None
         if connection.is_complete:
             self.close()
-        if not self._closing.is_set():
-            if behind.is_behind:
-                self._wait(Failure.of_delay(self.max_age_seconds), at_once=True)
+        if self._closing.is_set():
+            return
+        if behind.is_behind:
+            self._wait(Failure.of_delay(self.max_age_seconds), at_once=True)
+        else:
+            self._wait(connection.failure(), stalled=connection.is_stalled)
+
+    def _fresh(
+        self, connection: Connection, images: Iterator[LiveImage], behind: _Behind
+    ) -> Generator[Frame, None, None]:
+        """The frames that are not too old, until the connection ends or is `behind`."""
+        live_since, geometry, ages = None, _Geometry(), CaptureClock()
+        for live_image in self._after_backlog(images):
+            if live_since is None:
+                live_since = self._clock()
+                self._is_live(connection, geometry.of(live_image))
+            if self._clock() - live_since > STEADY_SECONDS:
+                self._backoff.reset()
+                self._patience = 1.0
+            self.arrived += 1
+            captured_at = ages.captured_at(live_image.pts_seconds, live_image.arrived_at)
+            age = self._clock() - captured_at
+            if age <= self.max_age_seconds:
+                behind.clear()
+                yield self._frame(live_image, captured_at, geometry.of(live_image))
             else:
-                self._wait(connection.failure(), stalled=connection.is_stalled)
+                self.too_old += 1
+                if behind.too_long(age, live_image.arrived_at):
+                    return
+            if self._closing.is_set():
+                return
 
     def _after_backlog(self, images: Iterator[LiveImage]) -> Generator[LiveImage, None, None]:
         """The images without those that an RTSP server or demuxer had buffered and hands out at once at the start.
