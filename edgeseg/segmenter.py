@@ -52,6 +52,13 @@ class PredictionFuture:
         self.milliseconds: Mapping[str, float] = {}
         self.overlay: Rgb | None = None
 
+    @classmethod
+    def of(cls, prediction: Prediction, milliseconds: Mapping[str, float]) -> PredictionFuture:
+        """The future of a prediction that is ready."""
+        future = cls(lambda _: prediction)
+        future.milliseconds = milliseconds
+        return future
+
     def result(self) -> Prediction:
         """The prediction."""
         if self._prediction is None:
@@ -83,6 +90,11 @@ class Segmenter:
     def slots(self) -> int:
         """How many images to submit before the first result is requested, so that a device never waits."""
         return self._fused.slots if self._fused else 1
+
+    @property
+    def batch(self) -> int:
+        """The most images that the engine computes at once."""
+        return self._batch
 
     def segment(self, image: ImageLike, size: Size | str | None = None) -> SemanticMask:
         """The mask of one image: an (H, W, 3) uint8 rgb array of any size, a PIL image, or the path of a file.

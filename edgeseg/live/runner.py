@@ -18,6 +18,7 @@ from typing import Any
 
 from edgeseg.capture.state import StreamEvent
 from edgeseg.errors import EdgeSegError, FormatError
+from edgeseg.live.batching import batch_that_pays
 from edgeseg.live.output import CLOSE_SECONDS, OverlayRenderer
 from edgeseg.live.scheduler import FairScheduler
 from edgeseg.live.status import StreamStatus
@@ -112,6 +113,7 @@ class LiveRunner:
         self._meter, self._began, self._ended = LoadMeter(), time.perf_counter(), 0.0
         self._ended_streams: set[int] = set()
         self._errors = 0
+        self._batch, self._window_seconds = 1, 0.0
         self.page_url = ""  # where its page is, if it has one; with a random token, so it is for the terminal
         self._sink_stopped = False
 
@@ -162,14 +164,14 @@ class LiveRunner:
         """The name of the stream and its result, one after another; closing the generator ends the run."""
         in_flight: deque[_InFlight] = deque()
         self._meter, self._began = LoadMeter(), time.perf_counter()
+        self._batch, self._window_seconds = batch_that_pays(self._segmenter) if len(self._streams) > 1 else (1, 0.0)
         for stream in self._streams:
             stream.start()
         try:
             while not (over := self._is_over()) or in_flight:
                 has_room = not over and len(in_flight) < self._segmenter.slots
-                began = self._begun(in_flight) if has_room else None
-                if began is not None:
-                    in_flight.append(began)
+                if has_room and (begun := self._begun(in_flight)):
+                    in_flight.extend(begun)
                 elif in_flight:
                     pending = in_flight.popleft()
                     result = self._finished(pending)
@@ -198,25 +200,61 @@ class LiveRunner:
         self._sink_stopped = any(stream.outputs is not None and stream.outputs.wants_end for stream in self._streams)
         return self.stop.is_set() or self._sink_stopped or len(self._ended_streams) == len(self._streams)
 
-    def _begun(self, in_flight: Sequence[_InFlight]) -> _InFlight | None:
-        """Begin the next image; None where no stream has one now. It waits for one where none is in flight."""
+    def _begun(self, in_flight: Sequence[_InFlight]) -> list[_InFlight]:
+        """Begin the next image, or the next batch; none where no stream has one now.
+
+        It waits for one where none is in flight, and for the others of a batch as long as its window.
+        """
         self._look_after_silent_streams({each.index for each in in_flight})
+        taken = self._taken(in_flight, 0.0 if in_flight else POLL_SECONDS)
+        if taken is None:
+            return []
+        frames, deadline = [taken], self._clock() + self._window_seconds
+        while len(frames) < self._batch and (left := deadline - self._clock()) > 0:
+            if (more := self._taken(in_flight, left)) is not None:
+                frames.append(more)
+        return self._begun_batch(frames) if len(frames) > 1 else self._begun_single(*taken)
+
+    def _taken(self, in_flight: Sequence[_InFlight], seconds: float) -> tuple[int, Frame] | None:
+        """The next frame and the index of its stream; None where none comes within `seconds`."""
         with self._changed:
-            ready = [self._is_wanted(index, in_flight) and stream.is_ready()
-                     for index, stream in enumerate(self._streams)]  # fmt: skip
-            if not any(ready) and not in_flight:
-                self._changed.wait(POLL_SECONDS)
-            index = self._scheduler.next(ready) if any(ready) else None
-            frame = self._streams[index].inbox.take() if index is not None else None
-        if frame is None or index is None or self._streams[index].is_too_old(frame):
+            ready = self._ready(in_flight)
+            if not any(ready) and seconds > 0:
+                self._changed.wait(seconds)
+                ready = self._ready(in_flight)
+            if not any(ready):
+                return None
+            index = self._scheduler.next(ready)
+            frame = self._streams[index].inbox.take()
+        if frame is None or self._streams[index].is_too_old(frame):
             return None
+        return index, frame
+
+    def _ready(self, in_flight: Sequence[_InFlight]) -> list[bool]:
+        return [self._is_wanted(index, in_flight) and stream.is_ready() for index, stream in enumerate(self._streams)]
+
+    def _begun_single(self, index: int, frame: Frame) -> list[_InFlight]:
         opacity = self._opacity if self._draws_overlay(index) else None
         began = time.perf_counter()
         try:
-            return _InFlight(index, frame, self._segmenter.submit(frame, overlay_opacity=opacity), began)
+            return [_InFlight(index, frame, self._segmenter.submit(frame, overlay_opacity=opacity), began)]
         except Exception as problem:
             self._failed(index, problem)
-            return None
+            return []
+
+    def _begun_batch(self, frames: Sequence[tuple[int, Frame]]) -> list[_InFlight]:
+        """Compute the frames at once. Each took as long as all of them."""
+        began = time.perf_counter()
+        try:
+            predictions = self._segmenter.segment_batch([frame.rgb() for _, frame in frames])
+        except Exception as problem:
+            self._failed(frames[0][0], problem)
+            return []
+        milliseconds = {"total": 1e3 * (time.perf_counter() - began)}
+        return [
+            _InFlight(index, frame, PredictionFuture.of(prediction, milliseconds), began)
+            for (index, frame), prediction in zip(frames, predictions)
+        ]
 
     def _is_wanted(self, index: int, in_flight: Sequence[_InFlight]) -> bool:
         """Whether a stream is to give a further result."""

@@ -37,6 +37,7 @@ class Engine:
 
     def __init__(self, *, slots: int = 1, fails: range = range(0), late: bool = False, seconds: float = 0.0) -> None:
         self.slots, self.fails, self.late, self.seconds = slots, fails, late, seconds
+        self.batch = 1
         self.spec = SimpleNamespace(labels=CAMVID_LABELS)
         self.artifact = SimpleNamespace(spec=SimpleNamespace(name="fake"), engine="none", precision="fp32")
         self.submitted = 0
