@@ -55,10 +55,9 @@ def _end_at_end_of_stdin() -> None:
 
 def main() -> int:
     """Read the request, then copy packets or become the command that it names."""
-    parent = os.getppid()
     end_with_parent()
     request = json.loads(_line_of_stdin())
-    if os.getppid() != parent:  # it ended before the signal was set
+    if os.getppid() != request["parent"]:  # it ended before the signal was set
         return 1
     if "command" in request:
         return _run_command(request["command"], request["environment"])
