@@ -48,7 +48,8 @@ class ReaderProcess:
         assert self._process.stdin and self._process.stdout and self._process.stderr
         with contextlib.suppress(OSError):
             own = {name: os.environ.get(name) for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
-            self._process.stdin.write((json.dumps({**request, "environment": own}) + "\n").encode())
+            whole = {**request, "environment": own, "parent": os.getpid()}
+            self._process.stdin.write((json.dumps(whole) + "\n").encode())
             self._process.stdin.flush()
         self._watcher = threading.Thread(target=self._watch, name="edgeseg-reader", daemon=True)
         self._watcher.start()

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from small_clips import corners, make_avi_with_placeholder, make_clip, noise, quarters
 
+from edgeseg.capture.probe import probe
 from edgeseg.errors import EdgeSegError, FileProblem, FormatError, UnavailableError
 from edgeseg.video import reader
 from edgeseg.video.file import FileSource
@@ -294,7 +295,7 @@ def test_a_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_password_is_never_shown(scheme: str, caplog: pytest.LogCaptureFixture) -> None:
     address = f"{scheme}://admin:s3c/r@et@127.0.0.1:9/live?token=s3cret"
     with pytest.raises(UnavailableError) as caught:
-        open_source(address)
+        probe(address)
     shown = "".join(traceback.format_exception(caught.value)) + caplog.text + repr(caught.value)
     assert caught.value.message.startswith(f"cannot open {scheme}://***@127.0.0.1:9/live?***: ")
     assert caught.value.code == "ES-SOURCE-AUTH"
