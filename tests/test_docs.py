@@ -114,9 +114,8 @@ def test_every_printed_command_is_run_or_has_a_reason() -> None:
     "commands", [pytest.param(RUN, marks=pytest.mark.slow), pytest.param(RUN_NIGHTLY, marks=pytest.mark.nightly)]
 )
 def test_the_printed_commands_run(
-    commands: tuple[str, ...], runner: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    commands: tuple[str, ...], runner: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_exports: None
 ) -> None:
-    pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "docs" / "images").mkdir(parents=True)
     shutil.copy(ROOT / "docs" / "images" / "street.jpg", tmp_path / "docs" / "images")

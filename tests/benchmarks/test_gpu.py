@@ -339,7 +339,7 @@ def test_verdicts_hold_the_worst_against_the_target() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["bisenetv2", "segformer"])
+@pytest.mark.parametrize("family", ["bisenetv2", pytest.param("segformer", marks=pytest.mark.nightly)])
 def test_a_random_net_has_the_same_weights_and_ranges_at_every_size(
     family: str, work: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,6 +97,7 @@ def test_a_graph_of_two_inputs_is_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_real_network_has_one_identity_at_two_sizes(tmp_path):
     pytest.importorskip("torch")
     from edgeseg.export.onnx import onnx_from_module

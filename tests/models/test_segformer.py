@@ -185,14 +185,21 @@ def test_an_export_has_one_convolution_a_level(kind: str, tmp_path: Path) -> Non
     torch.manual_seed(0)
     spec = ModelSpec("small", InputSpec(64, 32), unnamed_labels(5), "segformer", f"b0?depths=1,1,1,1&decoder={kind}")
     network = FAMILY.build(spec)
-    paths = [onnx_from_module(network, spec, tmp_path / name / "small.onnx").path for name in ("a", "b")]
-    graph = onnx.load(paths[0]).graph
+    graph = onnx.load(onnx_from_module(network, spec, tmp_path / "small.onnx").path).graph
     operators = [node.op_type for node in graph.node if node.name.startswith("decoder")]
     fusing = 4 if kind == "linear" else 8  # the levels' own convolutions stay where a ReLU stands behind them
     assert operators.count("Conv") == fusing + 1
     assert operators.count("Resize") == operators.count("Add") == 3
     assert set(operators) == {"Conv", "Resize", "Add", "Relu"}
     assert {weight.data_type for weight in graph.initializer} <= {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("kind", DECODERS)
+def test_two_exports_are_the_same_bytes(kind: str, tmp_path: Path) -> None:
+    spec = ModelSpec("small", InputSpec(64, 32), unnamed_labels(5), "segformer", f"b0?depths=1,1,1,1&decoder={kind}")
+    network = FAMILY.build(spec)
+    paths = [onnx_from_module(network, spec, tmp_path / name / "small.onnx").path for name in ("a", "b")]
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 

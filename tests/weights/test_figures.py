@@ -48,8 +48,7 @@ def test_parameters_and_multiply_adds_are_those_of_the_network(name: str) -> Non
         for name in BUNDLED
     ],
 )
-def test_eval_gives_the_miou_that_is_listed(name: str, tmp_path: Path) -> None:
-    pytest.importorskip("torch")
+def test_eval_gives_the_miou_that_is_listed(name: str, tmp_path: Path, shared_exports: None) -> None:
     from edgeseg.opening import open_model
     from edgeseg.spec import Precision
 
