@@ -109,8 +109,8 @@ class Connection:
         self._process.close()
 
     def _container(self) -> contextlib.AbstractContextManager[Any]:
-        # NUT of the reader process states all; another container loses the packets of its analysis with "nobuffer".
-        ours = {"probesize": "32", "analyzeduration": "0", "fflags": "nobuffer"}
+        # NUT of the reader process states all. Not with "nobuffer", which loses the first packet: a key frame.
+        ours = {"probesize": "32", "analyzeduration": "0"}
         opened: contextlib.AbstractContextManager[Any] = av.open(
             f"pipe:{self._process.stdout}",
             format=self._request.format,

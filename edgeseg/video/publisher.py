@@ -26,7 +26,7 @@ from edgeseg.video.failure import Failure
 PR_SET_PDEATHSIG = 1
 FORMATS = {"rtsp": "rtsp", "rtsps": "rtsp", "rtmp": "flv", "rtmps": "flv"}
 # A short look at the packets: their header says all that the server is told.
-INPUT_OPTIONS = {"probesize": "32", "analyzeduration": "0", "fflags": "nobuffer"}
+INPUT_OPTIONS = {"probesize": "32", "analyzeduration": "0"}
 
 
 def main() -> int:

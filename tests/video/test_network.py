@@ -162,6 +162,12 @@ def test_a_stream_on_a_web_server_is_live_unless_it_is_a_file() -> None:
     assert problem.value.code == "ES-SOURCE-REFUSED"
 
 
+def test_a_stream_that_has_an_end_gives_every_frame_and_ends(clip: bytes) -> None:
+    with server(http(clip)) as port, live_source(f"http://127.0.0.1:{port}/stream") as source:
+        assert len([frame.sequence for frame in source]) == 60  # the first key frame, too
+        assert source.reconnects == 0
+
+
 def test_closing_ends_a_wait_and_a_read_at_once() -> None:
     for answer in (silent, rtsp("404 Not Found")):
         with server(answer) as port:
