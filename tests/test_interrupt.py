@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from edgeseg.commands.signals import Terminated, stopped_by_signals
 from edgeseg.interrupt import interrupts_held
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
@@ -60,3 +61,20 @@ def test_in_another_thread_nothing_is_touched() -> None:
     thread.start()
     thread.join()
     assert found == [before]
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(("second", "ends"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_a_stream_stops_at_the_first_signal_and_ends_at_once_at_the_second(
+    first: signal.Signals, second: signal.Signals, ends: type[BaseException]
+) -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored
+    try:
+        with pytest.raises(ends), stopped_by_signals() as stop:
+            signal.raise_signal(first)
+            assert stop.is_set()
+            signal.raise_signal(signal.SIGHUP)  # a closed terminal may send several
+            signal.raise_signal(second)
+    finally:
+        signal.signal(signal.SIGHUP, before)

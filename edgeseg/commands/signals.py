@@ -39,12 +39,18 @@ def handled(names: tuple[str, ...], on_signal: Callable[[int, FrameType | None],
 
 @contextmanager
 def stopped_by_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C, SIGTERM and SIGHUP set. A second one ends at once: as KeyboardInterrupt or Terminated."""
+    """An event that Ctrl-C, SIGTERM and SIGHUP set.
+
+    A second Ctrl-C raises KeyboardInterrupt at once, a second SIGTERM Terminated. A closed terminal may send SIGHUP
+    several times, so a second one does nothing.
+    """
     stop = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
+        if stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if stop.is_set() and number == signal.SIGTERM:
+            raise Terminated(number)
         stop.set()
 
     with handled(INTERRUPT + TERMINATE, on_signal):
