@@ -82,22 +82,13 @@ def cli_page() -> str:
             *prose(command.help or ""),
             "",
         ]
-        for title, rows in option_groups(command, context).items():
+        for title, rows in command.sections(context).items():
             lines += [f"| {title} | |", "| --- | --- |"]
             lines += [f"| {cell(spelling, code=True)} | {cell(text)} |" for spelling, text in rows]
             lines += [""]
+        title, _, examples = command.epilog.partition("\n")
+        lines += [title, "", "```sh", inspect.cleandoc(examples), "```", ""]
     return "\n".join(lines)
-
-
-def option_groups(command: Any, context: Any) -> dict[str, list[tuple[str, str]]]:
-    """The rows of each table of a command: its arguments, and its options by the panel that they belong to."""
-    groups: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
-    for parameter in command.get_params(context):
-        title = "Arguments" if parameter.param_type_name == "argument" else "Options"
-        record = parameter.get_help_record(context)
-        if record is not None:
-            groups.setdefault(getattr(parameter, "rich_help_panel", None) or title, []).append(record)
-    return {title: rows for title, rows in groups.items() if rows}
 
 
 def prose(text: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+from collections.abc import Callable
 from pathlib import Path
 
 from edgeseg.artifact import Artifact, engine_filename, model_stem, sidecar_path
@@ -34,12 +35,14 @@ def open_model(
     device: str = AUTO,
     threads: int | None = None,
     progress: Progress = silent,
+    on_convert: Callable[[], None] = lambda: None,
 ) -> Segmenter:
     """Open MODEL: an engine or an ONNX directly; a bundled name or weights are converted first, once.
 
     engine: the runtime; for a plain ONNX the one that opens it. precision: measured where it is not given and something
     is converted. size: (width, height) of the input. out: where a conversion leaves its files. device: one that the
     engine lists here (edgeseg doctor); "auto" is the first of them. threads: of the engine on a CPU; all unless given.
+    on_convert: called before a model is converted, which can take minutes.
     MismatchError where a file is not of the engine, precision or size that is asked for.
     """
     if not is_model(model) or exists(sidecar_path(Path(model))):
@@ -49,6 +52,7 @@ def open_model(
     name = free_name(model, size, out)
     built = existing_engine(model, engine, precision, size, out, name, device, threads)
     if built is None:
+        on_convert()
         options = BuildOptions(device=device)
         built = convert(
             model,

@@ -230,8 +230,12 @@ def test_a_model_is_converted_once_and_again_when_weights_or_versions_changed(
     monkeypatch.setattr("edgeseg.opening.convert", builds)
     weights, out = Path(shutil.copy(tiny_weights, tmp_path / "mine.safetensors")), tmp_path / "out"
 
+    announced: list[int] = []
+
     def opened() -> str:
-        with open_model(weights, engine="onnxruntime", out=out, threads=1) as segmenter:
+        with open_model(
+            weights, engine="onnxruntime", out=out, threads=1, on_convert=lambda: announced.append(builds.count)
+        ) as segmenter:
             return segmenter.artifact.path.name
 
     assert {opened(), opened()} == {"tiny-bisenetv2.onnxruntime.fp32.onnx"}
@@ -251,6 +255,7 @@ def test_a_model_is_converted_once_and_again_when_weights_or_versions_changed(
     (out / other).write_bytes(b"damaged")
     opened()
     assert builds.count == 4
+    assert announced == [0, 1, 2, 3]
 
 
 def test_an_engine_or_onnx_is_opened_as_it_lies_there(tmp_path: Path) -> None:

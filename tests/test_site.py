@@ -47,6 +47,10 @@ def test_every_command_and_option_is_on_the_page_of_the_command_line(site: Path)
         command = LazyGroup().get_command(None, name)
         spellings = [parameter.opts[0] for parameter in command.params if parameter.param_type_name == "option"]
         assert [spelling for spelling in spellings if spelling not in text] == []
+        examples = [line.strip() for line in command.epilog.splitlines()[1:] if line.strip()]
+        assert examples
+        assert [line for line in examples if line not in text] == []
+    assert "default: (" not in text
 
 
 def test_every_public_name_is_on_the_page_of_python(site: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edgeseg.autotune.estimate import Estimate
 from edgeseg.autotune.scoring import Scores
-from edgeseg.metrics.agreement import LEAST_LABELS
+from edgeseg.metrics.least_labels import LEAST_LABELS
 
 
 @dataclass(frozen=True)

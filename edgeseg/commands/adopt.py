@@ -110,7 +110,7 @@ def command(
             f"note: the {len(classes)} classes have no names: add --labels FILE with one name per line, in their order"
         )
     path = made.artifact.path
-    wrote(path, f"edgeseg convert {path} --images DIR --precision int8")
+    wrote(path, f"edgeseg convert {path} --images DIR")
 
 
 class CheckFrames:

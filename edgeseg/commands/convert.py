@@ -35,6 +35,7 @@ from edgeseg.commands.options import (
     statistics_from_options,
 )
 from edgeseg.errors import MismatchError
+from edgeseg.metrics.least_labels import LEAST_LABELS
 
 if TYPE_CHECKING:
     from edgeseg.autotune.autotune import Decision
@@ -98,7 +99,7 @@ def command(
             min=0,
             max=1,
         ),
-    ] = 0.99,
+    ] = LEAST_LABELS["int8 by choice"],
     minutes: Annotated[
         float, option("--minutes MINUTES", "With --precision auto: time limit of the search.", PRECISION, min=0)
     ] = 10.0,

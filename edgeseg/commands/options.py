@@ -152,6 +152,7 @@ def segmenter_from_options(
     progress: Progress,
 ) -> Segmenter:  # fmt: skip
     """Open MODEL for stream, eval or bench; weights are converted first, into ENGINES_FOLDER."""
+    from edgeseg.commands.terminal import note_conversion
     from edgeseg.opening import open_model
 
     return open_model(
@@ -163,4 +164,5 @@ def segmenter_from_options(
         device=device,
         threads=threads,
         progress=progress,
+        on_convert=note_conversion,
     )

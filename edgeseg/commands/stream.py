@@ -145,11 +145,11 @@ def is_one_recording(config: RunConfig, sources: Sequence[FrameSource]) -> bool:
 
 def segmenter_of(config: RunConfig) -> Segmenter:
     """The opened model of a run."""
-    from edgeseg.commands.terminal import shown_progress
+    from edgeseg.commands.terminal import note_conversion, shown_progress
     from edgeseg.opening import open_model
 
     with shown_progress() as progress:
         return open_model(
             config.model, engine=config.engine, precision=config.precision, size=config.size, out=ENGINES_FOLDER,
-            device=config.device, threads=config.threads, progress=progress,
+            device=config.device, threads=config.threads, progress=progress, on_convert=note_conversion,
         )  # fmt: skip

@@ -113,6 +113,11 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def note_conversion() -> None:
+    """Say why a command does not begin with its work at once."""
+    note("the model has no engine for this machine yet: it is converted first, once, which can take minutes")
+
+
 class ProgressLines:
     """Progress where there is no terminal: a line for each long task every LINE_SECONDS, a sign of life in a log."""
 
@@ -121,9 +126,9 @@ class ProgressLines:
         self._printed: dict[str, float] = {}
 
     def __call__(self, task: str, done: int, total: int | None, figures: str = "") -> None:
-        """Report that `done` of `total` steps of `task` are done."""
+        """Report that `done` of `total` steps of `task` are done; a task that is finished needs no line."""
         now = self._clock()
-        if now - self._printed.setdefault(task, now) >= LINE_SECONDS:
+        if done != total and now - self._printed.setdefault(task, now) >= LINE_SECONDS:
             self._printed[task] = now
             note(f"{task}: {done}" + (f" of {total}" if total else "") + (f"  {figures}" if figures else ""))
 

@@ -11,7 +11,8 @@ import numpy as np
 from edgeseg.artifact import Artifact
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.errors import AgreementError, MismatchError
-from edgeseg.metrics.agreement import LEAST_LABELS, label_agreement, labels_from_output
+from edgeseg.metrics.agreement import label_agreement, labels_from_output
+from edgeseg.metrics.least_labels import LEAST_LABELS
 from edgeseg.provenance import Agreement
 from edgeseg.spec import Precision
 

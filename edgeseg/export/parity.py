@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edgeseg.errors import AgreementError
-from edgeseg.metrics.agreement import LEAST_LABELS, label_agreement, labels_from_output
+from edgeseg.metrics.agreement import label_agreement, labels_from_output
+from edgeseg.metrics.least_labels import LEAST_LABELS
 from edgeseg.sessions import open_session
 from edgeseg.spec import InputSpec, ModelSpec, Output
 

@@ -31,7 +31,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
 def test_a_foreign_onnx_becomes_an_engine(run: Run) -> None:
     done = run("adopt", "net.onnx", "--labels", "labels.txt", *IMAGENET, "--input", "rgb", "--licence", "MIT")
     assert done.code == 0, done.err
-    assert done.lines("next") == ["edgeseg convert engines/net.onnx --images DIR --precision int8"]
+    assert done.lines("next") == ["edgeseg convert engines/net.onnx --images DIR"]
     for words in (
         ("colour order", "RGB", "--input"),
         ("classes", "5", "--labels"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,16 @@ min-agreement = 1
 output = "made"
 gpu = ["8.6", "8.9"]
 """
+
+
+def test_the_example_of_the_guide_is_taken(run: Run, converted: dict[str, Any]) -> None:
+    guide = Path(__file__).parents[2] / "docs" / "convert.md"
+    if not guide.exists():
+        pytest.skip("an installed package has no guide beside it")
+    (example,) = re.findall(r"^```toml\n(.*?)^```", guide.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    Path("convert.toml").write_text(example)
+    assert run("convert", "street.onnx", "--config", "convert.toml").error_code == "ES-DATA"
+    assert (converted["engine"], converted["options"].batch) == ("tensorrt", (1, 2, 4))
 
 
 def test_the_keys_are_option_names_and_the_command_line_wins(run: Run, converted: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
     return runner(monkeypatch, capfd)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["convert", "--help"], ["--frobnicate"]])
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["convert", "--help"], ["--xxxx"]])
 def test_help_imports_no_framework(words: list[str]) -> None:
     script = LOADED.format(names=FRAMEWORKS)
     done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
@@ -131,10 +131,10 @@ def test_h_is_help(run: Run, words: tuple[str, ...]) -> None:
 
 
 def test_the_module_runs_as_a_program_and_its_exit_code_is_the_shells() -> None:
-    words = [sys.executable, "-m", "edgeseg", "frobnicate"]
+    words = [sys.executable, "-m", "edgeseg", "xxxx"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        "error [ES-NAME]: unknown command: frobnicate",
+        "error [ES-NAME]: unknown command: xxxx",
         f"hint: known: {', '.join(sorted(COMMANDS))}",
     ]

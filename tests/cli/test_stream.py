@@ -211,11 +211,13 @@ def test_verbose_says_what_was_opened(model: str, tmp_path: Path) -> None:
 
 
 def test_without_a_terminal_long_tasks_say_where_they_stand(capsys: pytest.CaptureFixture[str]) -> None:
-    times = iter([0.0, 11.0, 12.0])
+    times = iter([0.0, 11.0, 12.0, 20.0, 29.0, 35.0])
     show = ProgressLines(lambda: next(times))
     for done in (1, 2, 3):
         show("stream", done, None)
-    assert capsys.readouterr().err == "stream: 2\n"
+    for done in (0, 1, 2):
+        show("evaluate", done, 2)
+    assert capsys.readouterr().err == "stream: 2\n"  # "evaluate" ended in time
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,17 @@ def free_sides(proto: Any) -> None:
 
 
 def test_a_free_size_is_asked_for_and_then_fixed(tmp_path: Path) -> None:
-    refused("ES-SIZE", "--size WIDTHxHEIGHT", tmp_path, plain(), change=free_sides)
+    refused("ES-UNSTATED", "--size WIDTHxHEIGHT", tmp_path, plain(), change=free_sides)
     made = adopted(tmp_path, plain(), dataclasses.replace(STATED, size=(96, 48)), free_sides)
     assert run(made, np.zeros((48, 96, 3), np.uint8)).shape == (1, CLASSES, 12, 24)
     assert fact(made, "input").startswith("96x48 float32: ")
     refused("ES-SIZE", "64x32", tmp_path, plain(), size=(96, 48))
+
+
+def test_all_that_is_not_stated_is_asked_for_at_once(tmp_path: Path) -> None:
+    unstated = {"change": free_sides, "color": None, "normalize": None}
+    for option in ("--size WIDTHxHEIGHT", "--input rgb or --input bgr", "--mean R G B", "choose one: --output road"):
+        refused("ES-UNSTATED", option, tmp_path, heads(2, 3), **unstated)
 
 
 def test_a_batch_of_several_images_is_refused(tmp_path: Path) -> None:

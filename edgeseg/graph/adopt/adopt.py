@@ -12,19 +12,20 @@ from numpy.typing import NDArray
 from onnx_ir.passes import common as passes
 
 from edgeseg.artifact import Artifact, write_onnx
-from edgeseg.errors import FormatError
+from edgeseg.errors import EdgeSegError, FormatError
 from edgeseg.files import writable_folder
 from edgeseg.graph.adopt.attach import DeployOutput, attach_input, attach_output
 from edgeseg.graph.adopt.check import Agreement, compare_with_source, run_source
 from edgeseg.graph.adopt.heads import check_joinable, chosen_outputs, labels_of, read_head
-from edgeseg.graph.adopt.network_input import read_input
-from edgeseg.graph.adopt.normalise import input_spec_of
+from edgeseg.graph.adopt.network_input import image_input, read_input
+from edgeseg.graph.adopt.normalise import check_complete, input_spec_of
 from edgeseg.graph.adopt.request import AdoptionRequest, Property
 from edgeseg.graph.adopt.simplify import OPSET, simplified_from_source
 from edgeseg.graph.adopt.source import Source, open_source
 from edgeseg.provenance import Provenance
 from edgeseg.spec import ModelSpec, Output
 
+OPEN = ("ES-OUTPUT", "ES-UNSTATED")  # the codes of what an option would settle
 Frames = Callable[[int, int], Sequence[NDArray[np.uint8]]]
 
 
@@ -57,6 +58,7 @@ def adopt_onnx(path: str | Path, request: AdoptionRequest, folder: Path, *, fram
     file is written.
     """
     source = open_source(path)
+    check_stated(source, request)
     names = chosen_outputs(source, request)
     network_input = read_input(source, request)
     input_spec, input_properties = input_spec_of(network_input, request, source.path.name)
@@ -82,6 +84,29 @@ def adopt_onnx(path: str | Path, request: AdoptionRequest, folder: Path, *, fram
     if source.opset < OPSET:
         properties.append(Property("opset", f"{source.opset} to {OPSET}", "it was older"))
     return Adoption(artifact, tuple(properties), agreement)
+
+
+def check_stated(source: Source, request: AdoptionRequest) -> None:
+    """One FormatError for all that neither the file nor the user states, with all options to add."""
+    dtype = image_input(source)[1]
+    checks = (
+        lambda: chosen_outputs(source, request),
+        lambda: read_input(source, request),
+        lambda: check_complete(dtype, request, source.path.name),
+    )
+    problems = []
+    for check in checks:
+        try:
+            check()
+        except EdgeSegError as problem:
+            if problem.code not in OPEN:
+                raise
+            problems.append(problem)
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        message, hint = ("; ".join(texts) for texts in zip(*((each.message, each.hint) for each in problems)))
+        raise FormatError(message, hint=hint, code="ES-UNSTATED")
 
 
 def write_adopted(model: ir.Model, spec: ModelSpec, output: Output, source: Source, folder: Path) -> Artifact:

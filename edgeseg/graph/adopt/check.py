@@ -15,7 +15,8 @@ from edgeseg.graph.adopt.heads import Array, Head
 from edgeseg.graph.adopt.network_input import NetworkInput
 from edgeseg.graph.adopt.source import Source, first_line
 from edgeseg.graph.deploy import append_mask_tail
-from edgeseg.metrics.agreement import LEAST_LABELS, label_agreement, labels_from_output
+from edgeseg.metrics.agreement import label_agreement, labels_from_output
+from edgeseg.metrics.least_labels import LEAST_LABELS
 from edgeseg.sessions import open_session
 from edgeseg.spec import InputSpec, ModelSpec, Output
 

@@ -63,6 +63,19 @@ class NetworkInput:
 def read_input(source: Source, request: AdoptionRequest) -> NetworkInput:
     """The input of `source`. FormatError or SizeError, with the option to add, if the file leaves something open."""
     name = source.path.name
+    image, dtype = image_input(source)
+    shape = shape_of(image)
+    if shape[0] not in (1, None):
+        raise FormatError(f"{name} takes a batch of {shape[0]}", hint="export it again with a batch of 1")
+    layout = layout_of(shape, name, request)
+    sides = shape[2:] if layout == "nchw" else shape[1:3]
+    width, height = size_of((sides[1], sides[0]), name, request)
+    return NetworkInput(image.name, dtype, layout, height, width, None in sides)
+
+
+def image_input(source: Source) -> tuple[Any, str]:
+    """The only input of `source`, and its dtype. FormatError where it takes no image."""
+    name = source.path.name
     constants = {tensor.name for tensor in source.proto.graph.initializer}
     inputs = [value for value in source.proto.graph.input if value.name not in constants]
     if len(inputs) != 1:
@@ -75,12 +88,7 @@ def read_input(source: Source, request: AdoptionRequest) -> NetworkInput:
 
         message = f"{name} takes {TensorProto.DataType.Name(kind).lower()} {shape_text(shape)}"
         raise FormatError(message, hint="adopt takes images with 3 channels, float32 or uint8, NCHW or NHWC")
-    if shape[0] not in (1, None):
-        raise FormatError(f"{name} takes a batch of {shape[0]}", hint="export it again with a batch of 1")
-    layout = layout_of(shape, name, request)
-    sides = shape[2:] if layout == "nchw" else shape[1:3]
-    width, height = size_of((sides[1], sides[0]), name, request)
-    return NetworkInput(inputs[0].name, DTYPES[kind], layout, height, width, None in sides)
+    return inputs[0], DTYPES[kind]
 
 
 def layout_of(shape: Shape, name: str, request: AdoptionRequest) -> str:
@@ -105,7 +113,8 @@ def size_of(own: tuple[int | None, int | None], name: str, request: AdoptionRequ
     width, height = own
     if request.size is None:
         if width is None or height is None:
-            raise SizeError(f"{name} takes images of any size", hint="add --size WIDTHxHEIGHT, the size to deploy at")
+            hint = "add --size WIDTHxHEIGHT, the size to deploy at"
+            raise SizeError(f"{name} takes images of any size", hint=hint, code="ES-UNSTATED")
         return width, height
     for side, stated in zip(own, request.size):
         if side not in (None, stated):

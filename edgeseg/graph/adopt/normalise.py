@@ -25,7 +25,7 @@ def input_spec_of(network_input: NetworkInput, request: AdoptionRequest, name: s
     """The input spec, with its reasons. FormatError, with the options to add, if something is not stated."""
     if request.color and request.color not in COLORS:
         raise UnknownNameError.among("colour order", request.color, COLORS)
-    check_complete(network_input, request, name)
+    check_complete(network_input.dtype, request, name)
     color = str(request.color)
     mean, std, reason = normalisation_of(network_input, request, color)
     spec = InputSpec(width=network_input.width, height=network_input.height, mean=mean, std=std, color=color)
@@ -36,20 +36,20 @@ def input_spec_of(network_input: NetworkInput, request: AdoptionRequest, name: s
     ]
 
 
-def check_complete(network_input: NetworkInput, request: AdoptionRequest, name: str) -> None:
+def check_complete(dtype: str, request: AdoptionRequest, name: str) -> None:
     """FormatError that lists all missing options, or those that exclude each other."""
     explicit = request.mean is not None or request.std is not None
     if request.normalize and explicit:
         message = "--normalize and --mean, --std exclude each other"
         raise FormatError(message, hint="leave one of them out", code="ES-MISMATCH-OPTIONS")
-    if network_input.dtype == "uint8" and (explicit or request.normalize not in (None, "none")):
+    if dtype == "uint8" and (explicit or request.normalize not in (None, "none")):
         message = f"{name} takes uint8 and normalises it itself"
         raise FormatError(message, hint="leave out --mean, --std and --normalize", code="ES-MISMATCH-OPTIONS")
     missing, hints = [], []
     if request.color is None:
         missing.append("whether it takes RGB or BGR")
         hints.append("add --input rgb or --input bgr")
-    if network_input.dtype == "float32" and not request.normalize and (request.mean is None or request.std is None):
+    if dtype == "float32" and not request.normalize and (request.mean is None or request.std is None):
         missing.append("its mean and std" if not explicit else "its mean" if request.mean is None else "its std")
         order = " ".join(request.color or "rgb").upper()
         hints.append(f"add --mean {order} --std {order}, or --normalize {'|'.join(PRESETS)}")
