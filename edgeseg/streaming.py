@@ -183,7 +183,9 @@ def _live(
 ) -> StreamReport:
     """`stream` of a live source."""
     config = StreamConfig(source.info.name, source, lambda info: sinks)
-    runner = LiveRunner([config], segmenter, frames=frames, opacity=opacity, legend=legend, stop=stop)
+    runner = LiveRunner(
+        [config], segmenter, frames=frames, opacity=opacity, legend=legend, stop=stop, ends_with_sinks=on_result is None
+    )
     count = first = last = 0
 
     def on_each(name: str, result: Result) -> None:

@@ -173,6 +173,11 @@ class Outputs:
                 worker.put(shared)
 
     @property
+    def have_failed(self) -> bool:
+        """Whether there were sinks, and none of them works any more."""
+        return bool(self.workers) and all(worker.error is not None for worker in self.workers)
+
+    @property
     def wants_end(self) -> bool:
         """Whether a sink, such as a window that was closed, wants the stream to end."""
         return any(worker.wants_end for worker in self.workers)

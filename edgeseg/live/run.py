@@ -87,6 +87,7 @@ def opened_runner(
             legend=config.legend,
             on_event=observe,
             stop=stop,
+            ends_with_sinks=config.page is None,
         )
         if config.page is not None:
             try:

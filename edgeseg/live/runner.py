@@ -78,7 +78,8 @@ class LiveRunner:
     """Runs streams until all sources end, `stop` is set, or each stream has given `frames` results.
 
     It is a `LiveView`: other threads may ask for the status, the newest results and the last events at any time.
-    opacity, legend: of overlays. on_event: called from several threads.
+    opacity, legend: of overlays. on_event: called from several threads. ends_with_sinks: also ends when no sink of any
+    stream works any more.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class LiveRunner:
         legend: bool = False,
         on_event: Callable[[StreamEvent], None] | None = None,
         stop: threading.Event | None = None,
+        ends_with_sinks: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         names = [config.name for config in streams]
@@ -112,6 +114,7 @@ class LiveRunner:
         self._scheduler = FairScheduler([config.weight for config in streams])
         self._meter, self._began, self._ended = LoadMeter(), time.perf_counter(), 0.0
         self._ended_streams: set[int] = set()
+        self._ends_with_sinks = ends_with_sinks
         self._errors = 0
         self._batch, self._window_seconds = 1, 0.0
         self.page_url = ""  # where its page is, if it has one; with a random token, so it is for the terminal
@@ -198,7 +201,13 @@ class LiveRunner:
 
     def _is_over(self) -> bool:
         self._sink_stopped = any(stream.outputs is not None and stream.outputs.wants_end for stream in self._streams)
-        return self.stop.is_set() or self._sink_stopped or len(self._ended_streams) == len(self._streams)
+        ended = len(self._ended_streams) == len(self._streams)
+        return self.stop.is_set() or self._sink_stopped or ended or self._has_no_sink()
+
+    def _has_no_sink(self) -> bool:
+        """Whether the run is to end because all sinks failed."""
+        outputs = [stream.outputs for stream in self._streams]
+        return self._ends_with_sinks and all(output is not None and output.have_failed for output in outputs)
 
     def _begun(self, in_flight: Sequence[_InFlight]) -> list[_InFlight]:
         """Begin the next image, or the next batch; none where no stream has one now.

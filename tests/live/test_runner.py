@@ -477,3 +477,25 @@ def test_memory_of_a_stream_that_nobody_watches_does_not_grow() -> None:
     for _ in range(5000):
         stream.add(result)
     assert len(stream._results._times) < 200
+
+
+class Full(Kept):
+    """A sink on a full disk."""
+
+    def _write(self, result: Result) -> bool:
+        raise FileProblem("cannot write", hint="free space", code="ES-FILE-WRITE")
+
+
+@pytest.mark.parametrize("beside", [0, 1])
+def test_a_run_ends_when_no_sink_works_any_more(beside: int) -> None:
+    working = [Kept() for _ in range(beside)]
+    stop = threading.Event()
+    runner = LiveRunner(
+        [StreamConfig("a", Camera(), lambda info: [Full(), *working])], Engine(), stop=stop, ends_with_sinks=True
+    )
+    timer = threading.Timer(0.5 if beside else PATIENCE_SECONDS, stop.set)
+    timer.start()
+    report = runner.run()
+    timer.cancel()
+    assert report.interrupted == bool(beside)  # with a sink beside it, it went on until the stop
+    assert [event.code for event in runner.events() if event.kind == "sink"] == ["ES-FILE-WRITE"]
