@@ -8,12 +8,12 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from edgeseg.video.child import request_line, start_child
 from edgeseg.video.failure import Failure
 
 POLL_SECONDS = 0.25
@@ -36,20 +36,10 @@ class ReaderProcess:
         self._clock, self._deadline = clock, clock() + seconds
         self.last_line = ""  # on stderr that was not a report: the message of a user's command
         self._closed = False
-        paths = os.pathsep.join(path for path in sys.path if path)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "edgeseg.capture.reader"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1"},
-            start_new_session=True,  # Ctrl-C in a terminal reaches only the parent, which then ends the reader
-        )
+        self._process = start_child("edgeseg.capture.reader", stderr=subprocess.PIPE)
         assert self._process.stdin and self._process.stdout and self._process.stderr
         with contextlib.suppress(OSError):
-            own = {name: os.environ.get(name) for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
-            whole = {**request, "environment": own, "parent": os.getpid()}
-            self._process.stdin.write((json.dumps(whole) + "\n").encode())
+            self._process.stdin.write(request_line(request))
             self._process.stdin.flush()
         self._watcher = threading.Thread(target=self._watch, name="edgeseg-reader", daemon=True)
         self._watcher.start()

@@ -1,9 +1,8 @@
 """The reader process: opens one live source and copies its packets to stdout, without decoding.
 
-Run as `python -m edgeseg.capture.reader`. Its first line on stdin is the request as JSON: an address is on no command
-line, where every user of the machine could read it. stdout carries the packets of the video stream in NUT, which keeps
-timestamps and codec data. stderr carries reports, one JSON object per line. The process ends when its stdin is closed,
-so it does not outlive its parent, and on Linux also by a signal of the kernel.
+Run as `python -m edgeseg.capture.reader`, with the request on stdin. stdout carries the packets of the video stream in
+NUT, which keeps timestamps and codec data. stderr carries reports, one JSON object per line. The process ends when its
+stdin is closed, so it does not outlive its parent, and on Linux also by a signal of the kernel.
 
 Only this module and FFmpeg run here: whatever hangs, leaks or crashes in a demuxer, the parent can kill.
 """
@@ -11,11 +10,9 @@ Only this module and FFmpeg run here: whatever hangs, leaks or crashes in a demu
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -27,9 +24,9 @@ import av.logging
 
 from edgeseg.capture.timeline import Timeline
 from edgeseg.video.address import Address
+from edgeseg.video.child import read_request
 from edgeseg.video.failure import Failure
 
-PR_SET_PDEATHSIG = 1
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
 KEYFRAME_PATIENCE_SECONDS = 10.0  # after a loss: some cameras send key frames rarely, or refresh without any
 LOSS_MESSAGES = ("RTP: missed", "RTP packet sequence", "jitter buffer full", "corrupt", "max delay reached")
@@ -41,12 +38,6 @@ def report(kind: str, **fields: Any) -> None:
         os.write(2, (json.dumps({"report": kind, **fields}) + "\n").encode())
 
 
-def end_with_parent() -> None:
-    """End this process when its parent ends: on Linux by a signal, elsewhere through the end of stdin."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def _end_at_end_of_stdin() -> None:
     while os.read(0, 4096):
         pass
@@ -55,24 +46,11 @@ def _end_at_end_of_stdin() -> None:
 
 def main() -> int:
     """Read the request, then copy packets or become the command that it names."""
-    end_with_parent()
-    request = json.loads(_line_of_stdin())
-    if os.getppid() != request["parent"]:  # it ended before the signal was set
-        return 1
+    request = read_request()
     if "command" in request:
         return _run_command(request["command"], request["environment"])
     threading.Thread(target=_end_at_end_of_stdin, daemon=True).start()
     return copy_packets(request)
-
-
-def _line_of_stdin() -> bytes:
-    line = b""
-    while not line.endswith(b"\n"):
-        byte = os.read(0, 1)
-        if not byte:
-            raise SystemExit(1)
-        line += byte
-    return line
 
 
 def _run_command(command: list[str], environment: dict[str, str | None]) -> int:

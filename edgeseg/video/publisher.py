@@ -1,8 +1,7 @@
 """The publisher process: takes encoded video from stdin and sends it to an RTSP or RTMP server, without encoding.
 
-Run as `python -m edgeseg.video.publisher`. Its first line on stdin is the request as JSON: an address is on no command
-line, where every user of the machine could read it. Then follow the packets in NUT, up to the end of the stream. stdout
-carries reports, one JSON object per line.
+Run as `python -m edgeseg.video.publisher`. After the request, stdin carries the packets in NUT, up to the end of the
+stream. stdout carries reports, one JSON object per line.
 
 It is a process of its own because FFmpeg cannot be interrupted while it connects or sends, and PyAV holds Python's lock
 while it connects: a server that hangs would stop the whole parent. A process can be killed.
@@ -11,19 +10,17 @@ while it connects: a server that hangs would stop the whole parent. A process ca
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
-import signal
 import sys
 from typing import Any
 
 import av
 
 from edgeseg.video.address import Address
+from edgeseg.video.child import read_request
 from edgeseg.video.failure import Failure
 
-PR_SET_PDEATHSIG = 1
 FORMATS = {"rtsp": "rtsp", "rtsps": "rtsp", "rtmp": "flv", "rtmps": "flv"}
 # A short look at the packets: their header says all that the server is told.
 INPUT_OPTIONS = {"probesize": "32", "analyzeduration": "0"}
@@ -31,11 +28,7 @@ INPUT_OPTIONS = {"probesize": "32", "analyzeduration": "0"}
 
 def main() -> int:
     """Send what comes on stdin until it ends; 1 after an error, which is reported."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    request = json.loads(_line_of_stdin())
-    if os.getppid() != request["parent"]:  # it ended before the signal was set
-        return 1
+    request = read_request()
     address = Address(request["kind"], request["url"])
     try:
         send(address, request["options"])
@@ -65,16 +58,6 @@ def report(**fields: Any) -> None:
     """Write one report to stdout."""
     with contextlib.suppress(OSError):
         os.write(1, (json.dumps(fields) + "\n").encode())
-
-
-def _line_of_stdin() -> bytes:
-    line = b""
-    while not line.endswith(b"\n"):
-        byte = os.read(0, 1)
-        if not byte:
-            raise SystemExit(1)
-        line += byte
-    return line
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from edgeseg.video.child import request_line, start_child
 from edgeseg.video.failure import Failure
 
 if sys.platform.startswith("linux"):
@@ -32,16 +33,7 @@ class PublisherProcess:
         self.failure: Failure | None = None
         self._waiting = bytearray()
         self._reports = b""
-        paths = os.pathsep.join(path for path in sys.path if path)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "edgeseg.video.publisher"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env={**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1"},
-            start_new_session=True,  # Ctrl-C in a terminal reaches only the parent, which then ends the publisher
-        )
+        self._process = start_child("edgeseg.video.publisher", stderr=subprocess.DEVNULL, bufsize=0)
         assert self._process.stdin and self._process.stdout
         self._input, self._output = self._process.stdin, self._process.stdout
         os.set_blocking(self._input.fileno(), False)
@@ -49,7 +41,7 @@ class PublisherProcess:
         if sys.platform.startswith("linux"):
             with contextlib.suppress(OSError):  # a limit of the system
                 fcntl.fcntl(self._input.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        self.write((json.dumps({**request, "parent": os.getpid()}) + "\n").encode())
+        self.write(request_line(request))
 
     @property
     def pid(self) -> int:
