@@ -199,7 +199,7 @@ def udp_loss(bed: Bed) -> Outcome:
 
 
 def udp_corruption(bed: Bed) -> Outcome:
-    """5% of the UDP packets are lost, 1% damaged"""
+    """5% of the UDP packets are lost, 1% damaged behind a right checksum"""
     return lossy(bed, 0.05, 0.01)
 
 
