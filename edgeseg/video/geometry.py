@@ -9,6 +9,7 @@ from typing import Any, Literal
 import av
 import cv2
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 
 from edgeseg.pixels.planes import Planes
 from edgeseg.video.frame import Pixels
@@ -36,7 +37,8 @@ class Geometry:
         """
         aspect = pixel_aspect if pixel_aspect and 0.1 < pixel_aspect < 10 else Fraction(1)
         width = max(1, round(image.width * aspect))
-        matrix = image.side_data.get("DISPLAYMATRIX")
+        # image.side_data makes a cycle: the pixels are freed at the next garbage collection then, and not before.
+        matrix = SideDataContainer(image).get("DISPLAYMATRIX")
         if matrix is None:
             return cls(width, image.height)
         a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(matrix), "=i4")[:5])
