@@ -21,10 +21,9 @@ def open_container(address: Address, timeout_seconds: float, clock: Callable[[],
     """The opened container. A URL that says nothing for `timeout_seconds` is an error (ES-SOURCE-TIMEOUT)."""
     if not address.is_url:
         return _open_file(address.place)
-    options = {"rtsp_transport": "tcp"} if address.kind.startswith("rtsp") else {}
     began = clock()
     try:
-        return av.open(address.place, options=options, timeout=timeout_seconds)
+        return av.open(address.place, timeout=timeout_seconds)
     except (av.FFmpegError, OSError) as problem:
         # A demuxer may turn the end of a timeout into any other error.
         silent = isinstance(problem, av.error.ExitError) or clock() - began >= timeout_seconds

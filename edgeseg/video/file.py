@@ -1,28 +1,28 @@
-"""Video files and network streams, decoded by FFmpeg through PyAV."""
+"""Video files, here or on a web server, decoded by FFmpeg through PyAV."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from functools import partial
 from pathlib import Path
+
+import av
 
 from edgeseg.video.address import Address
 from edgeseg.video.frame import Frame
 from edgeseg.video.geometry import Geometry
-from edgeseg.video.reader import TIMEOUT_SECONDS, DecodedImage, Reader
+from edgeseg.video.reader import TIMEOUT_SECONDS, Reader
 from edgeseg.video.source import FrameSource, SourceInfo
 
-ARRIVAL_TICK_SECONDS = 1e-3  # between two frames that arrive at once
 RESTART_SECONDS = 0.5  # a step back by more is another recording behind the first
 
 
 class FileSource(FrameSource):
-    """The frames of a video file, or of a URL that FFmpeg opens.
+    """The frames of a video file, or of one on a web server.
 
     Frames keep the file's timestamps: the first may differ from 0, and gaps remain. A timestamp that does not rise is
-    moved one tick after its predecessor; where they start anew, they go on one frame period behind it. Frames of a live
-    source without timestamps have arrival times, from 0. All images are scaled to the size of the first.
+    moved one tick after its predecessor; where they start anew, they go on one frame period behind it. All images are
+    scaled to the size of the first.
     """
 
     def __init__(
@@ -30,16 +30,14 @@ class FileSource(FrameSource):
         address: Address,
         *,
         timeout_seconds: float = TIMEOUT_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._address = address
-        self._open = partial(Reader, address, timeout_seconds=timeout_seconds, clock=clock)
+        self._open = partial(Reader, address, timeout_seconds=timeout_seconds)
         reader = self._open()
         self._reader: Reader | None = reader
-        self._geometry = Geometry.from_image(reader.first.image, reader.stream.sample_aspect_ratio)
+        self._geometry = Geometry.from_image(reader.first, reader.stream.sample_aspect_ratio)
         height, width = self._geometry.size
         self._codec: str = reader.stream.codec_context.name
-        self.kind = "live" if reader.live else "recording"
         audio = Path(address.place) if reader.has_audio and not address.is_url else None
         super().__init__(SourceInfo(width, height, reader.fps, reader.frames, address.name, audio))
 
@@ -65,15 +63,15 @@ class FileSource(FrameSource):
         times = _Times(reader)
         self.losses += reader.unread_streams()
         try:
-            for index, decoded in enumerate(images):
-                yield self._frame_from_decoded(index, times.of(decoded), decoded)
+            for index, image in enumerate(images):
+                yield self._frame_from_image(index, times.of(image), image)
             self.losses += reader.losses(times.last + float(1 / self.info.fps))
         finally:
             images.close()
             reader.close()
 
-    def _frame_from_decoded(self, index: int, pts_seconds: float, decoded: DecodedImage) -> Frame:
-        geometry, image = self._geometry, decoded.image
+    def _frame_from_image(self, index: int, pts_seconds: float, image: av.VideoFrame) -> Frame:
+        geometry = self._geometry
         return Frame(
             index,
             pts_seconds,
@@ -81,7 +79,6 @@ class FileSource(FrameSource):
             self.info.height,
             rgb=partial(geometry.rgb_from_image, image),
             planes=partial(geometry.planes_from_image, image),
-            captured_at=decoded.arrived_at if self.kind == "live" else None,
         )
 
 
@@ -92,20 +89,18 @@ class _Times:
         self._reader, self._shift = reader, 0.0
         self.last = float("-inf")
 
-    def of(self, decoded: DecodedImage) -> float:
+    def of(self, image: av.VideoFrame) -> float:
         """The time of the next image."""
-        self.last = self._next(decoded)
+        self.last = self._next(image)
         return self.last
 
-    def _next(self, decoded: DecodedImage) -> float:
+    def _next(self, image: av.VideoFrame) -> float:
         reader = self._reader
-        if not reader.timed:
-            return max(decoded.arrived_at - reader.first.arrived_at, self.last + ARRIVAL_TICK_SECONDS)
         period = float(1 / reader.fps)
-        if decoded.image.pts is None:
+        if image.pts is None:
             return max(0.0, self.last + period)
         # Not by image.time_base: after a read error, images left in the decoder have none.
-        seconds = float(decoded.image.pts * reader.time_base)
+        seconds = float(image.pts * reader.time_base)
         if seconds + self._shift < self.last - RESTART_SECONDS:
             self._shift = self.last + period - seconds
         return max(seconds + self._shift, self.last + float(reader.time_base))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 
@@ -17,14 +17,6 @@ from edgeseg.video.source import Loss
 
 TIMEOUT_SECONDS = 10.0
 TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")  # FFmpeg renders text files as video
-NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: FFmpeg invents timestamps at a guessed rate
-
-
-class DecodedImage(NamedTuple):
-    """A decoded image, and the arrival time of the packet that completed it (by the clock of the reader)."""
-
-    image: av.VideoFrame
-    arrived_at: float
 
 
 class Reader:
@@ -42,27 +34,25 @@ class Reader:
         self._container = open_container(address, timeout_seconds, clock)
         self._decoded = self._undecodable = self._damaged = 0
         self._failure: Failure | None = None
-        self._silent_seconds, self._arrived_at = 0.0, clock()
+        self._silent_seconds = 0.0
         try:
-            self.live = _is_live(self._container, address)
-            self.stream = _video_stream(self._container, self.name, live=self.live)
+            self.stream = _video_stream(self._container, self.name)
             self.time_base: Fraction = self.stream.time_base
-            self.timed = not (self.live and self._container.format.flags & NO_TIMESTAMPS)
             self.fps = _fps_of(self.stream)
             self.frames: int | None = self.stream.frames or None
             self._frames_stated = 0 if _is_whole(self._container, self.stream) else self.stream.frames
-            self._end_stated = 0.0 if self.live else _end_of(self._container)
+            self._end_stated = _end_of(self._container)
             self.has_audio = bool(self._container.streams.audio)
             self._rest = self._decode()
             first = next(self._rest, None)
             if first is None:
                 raise self._nothing_decoded(address)
-            self.first: DecodedImage = first
+            self.first: av.VideoFrame = first
         except BaseException:
             self._container.close()
             raise
 
-    def images(self) -> Generator[DecodedImage, None, None]:
+    def images(self) -> Generator[av.VideoFrame, None, None]:
         """Every image once, including the first; then closes the video."""
         try:
             yield self.first
@@ -107,7 +97,7 @@ class Reader:
             code="ES-SOURCE-UNDECODABLE",
         )
 
-    def _decode(self) -> Generator[DecodedImage, None, None]:
+    def _decode(self) -> Generator[av.VideoFrame, None, None]:
         packets = self._container.demux(self.stream)
         try:
             while True:
@@ -115,22 +105,21 @@ class Reader:
                 for image in self._images_of(packet):
                     self._decoded += 1
                     self._damaged += image.is_corrupt
-                    yield DecodedImage(image, self._arrived_at)
+                    yield image
                 if packet is None:
                     return
         finally:
             self._container.close()
 
     def _next_of(self, packets: Any) -> Any:
-        """The next packet; None at the end. `_failure` is set unless a recording ended normally."""
+        """The next packet; None at the end. `_failure` is set unless it ended normally."""
         problem, requested_at = None, self._clock()
         try:
             packet = next(packets, None)
         except (av.FFmpegError, OSError) as error:
             problem, packet = error, None
-        self._arrived_at = self._clock()
-        self._silent_seconds += self._arrived_at - requested_at
-        if packet is None and (problem or self.live):
+        self._silent_seconds += self._clock() - requested_at
+        if packet is None and problem:
             self._failure = self._failure_of(problem)
         elif packet is not None and packet.size:  # an empty packet only marks the end
             self._silent_seconds = 0.0
@@ -152,12 +141,7 @@ class Reader:
             return []
 
 
-def _is_live(container: Any, address: Address) -> bool:
-    """Whether the source is live: RTSP, or HTTP without duration and size."""
-    return address.is_url and (address.kind.startswith("rtsp") or not (container.duration or container.size > 0))
-
-
-def _video_stream(container: Any, name: str, *, live: bool) -> Any:
+def _video_stream(container: Any, name: str) -> Any:
     cover = av.stream.Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & cover]
     if streams and streams[0].codec_context is None:
@@ -168,8 +152,7 @@ def _video_stream(container: Any, name: str, *, live: bool) -> Any:
         )
     if not streams or streams[0].codec_context.name in TEXT_CODECS:
         raise FormatError(f"there is no video in {name}", hint=VIDEO_HINT, code="ES-SOURCE-FORMAT")
-    # Frame threads are fastest, but delay as many frames as there are cores.
-    streams[0].thread_type = "SLICE" if live else "AUTO"
+    streams[0].thread_type = "AUTO"  # frame threads are fastest
     return streams[0]
 
 
