@@ -38,7 +38,8 @@ class Geometry:
         aspect = pixel_aspect if pixel_aspect and 0.1 < pixel_aspect < 10 else Fraction(1)
         width = max(1, round(image.width * aspect))
         # image.side_data makes a cycle: the pixels are freed at the next garbage collection then, and not before.
-        matrix = SideDataContainer(image).get("DISPLAYMATRIX")
+        container: Any = SideDataContainer
+        matrix = container(image).get("DISPLAYMATRIX")
         if matrix is None:
             return cls(width, image.height)
         a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(matrix), "=i4")[:5])
