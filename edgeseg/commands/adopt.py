@@ -36,16 +36,12 @@ EXAMPLES = """
 
 def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A segmentation ONNX of any training code.")],
-    color: Annotated[str | None, option("--input rgb|bgr", "Colour order of its input.", INPUT, default="rgb")] = None,
+    color: Annotated[str | None, option("--input rgb|bgr", "Colour order of its input.", INPUT, "rgb")] = None,
     mean: Annotated[
         Numbers,
-        option(
-            "--mean R G B", "Input mean, for pixels of 0..1 or 0..255, in the order of --input.", INPUT, default=False
-        ),
+        option("--mean R G B", "Input mean, for pixels of 0..1 or 0..255, in the order of --input.", INPUT, False),
     ] = UNTYPED,
-    std: Annotated[
-        Numbers, option("--std R G B", "Input standard deviation, as --mean.", INPUT, default=False)
-    ] = UNTYPED,
+    std: Annotated[Numbers, option("--std R G B", "Input standard deviation, as --mean.", INPUT, False)] = UNTYPED,
     normalize: Annotated[
         str | None,
         option("--normalize NAME", "imagenet, unit, minus1to1 or none, in place of --mean and --std.", INPUT),
@@ -63,10 +59,10 @@ def command(
     align_corners: Annotated[
         bool, option("--align-corners", "Upsample the logits with aligned corners.", MODEL)
     ] = False,
-    name: Annotated[str, option("--name TEXT", "Name of the model.", MODEL, default="that of FILE")] = "",
+    name: Annotated[str, option("--name TEXT", "Name of the model.", MODEL, "that of FILE")] = "",
     licence: Annotated[str, option("--licence SPDX", "Licence of the weights.", MODEL)] = "unknown",
     images: Annotated[
-        str | None, option("--images DIR", "Images to check the result on.", OUTPUT, default="synthetic images")
+        str | None, option("--images DIR", "Images to check the result on.", OUTPUT, "synthetic images")
     ] = None,
     folder: Annotated[Path, option("-o DIR", "Folder for the result.", OUTPUT)] = ENGINES_FOLDER,
     as_json: Json = False,

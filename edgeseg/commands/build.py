@@ -37,11 +37,11 @@ def command(
     onnx: Annotated[Path, typer.Argument(metavar="ONNX", help="From edgeseg export or edgeseg quantize.")],
     engine: Engine = None,
     precision: Annotated[
-        str | None, option("--precision NAME", "fp32, fp16, bf16 or int8.", PRECISION, default="that of ONNX")
+        str | None, option("--precision NAME", "fp32, fp16, bf16 or int8.", PRECISION, "that of ONNX")
     ] = None,
     device: Device = "auto",
     reference: Annotated[
-        Path | None, option("--reference ONNX", "The float ONNX to compare labels with.", INPUT, default="ONNX")
+        Path | None, option("--reference ONNX", "The float ONNX to compare labels with.", INPUT, "ONNX")
     ] = None,
     force: Annotated[
         bool, option("--force", "Accept an int8 ONNX of another target, and labels that differ too often.", PRECISION)

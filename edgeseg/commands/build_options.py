@@ -11,28 +11,23 @@ from edgeseg.errors import SizeError
 
 PANEL = "TensorRT"
 
-Batch = Annotated[str | None, option("--batch MIN:OPT:MAX", "Images per batch, or one number.", PANEL, default="1")]
+Batch = Annotated[str | None, option("--batch MIN:OPT:MAX", "Images per batch, or one number.", PANEL, "1")]
 Workspace = Annotated[
-    int | None, option("--workspace MIB", "Device memory for scratch.", PANEL, default="all that is free", min=1)
+    int | None, option("--workspace MIB", "Device memory for scratch.", PANEL, "all that is free", min=1)
 ]
-Level = Annotated[
-    int | None, option("--level N", "Optimisation level of the builder.", PANEL, default="3", min=0, max=5)
-]
+Level = Annotated[int | None, option("--level N", "Optimisation level of the builder.", PANEL, "3", min=0, max=5)]
 Dla = Annotated[
     int | None, option("--dla CORE", "Run on this DLA core; the GPU runs the layers that it cannot.", PANEL, min=0)
 ]
 TimingCache = Annotated[
-    Path | None, option("--timing-cache DIR", "Folder of kernel timings.", PANEL, default="in the user's cache")
+    Path | None, option("--timing-cache DIR", "Folder of kernel timings.", PANEL, "in the user's cache")
 ]
 Portable = Annotated[bool, option("--portable", "The engine also loads in later TensorRT versions.", PANEL)]
 AnyGpu = Annotated[bool, option("--any-gpu", "The engine runs on every GPU from Ampere on.", PANEL)]
 Gpu = Annotated[
     list[str] | None,
     option(
-        "--gpu 8.6",
-        "TensorRT for RTX: build for this compute capability; repeatable.",
-        PANEL,
-        default="that of this machine",
+        "--gpu 8.6", "TensorRT for RTX: build for this compute capability; repeatable.", PANEL, "that of this machine"
     ),
 ]
 

@@ -58,7 +58,7 @@ Engine = Annotated[
         "--engine NAME",
         "tensorrt, tensorrt_rtx, openvino, onnxruntime or pytorch; auto: the fastest of those that run here.",
         ENGINE,
-        default="the first that runs here",
+        "the first that runs here",
     ),
 ]
 
@@ -74,7 +74,7 @@ def command(
             "--precision NAME",
             "fp32, fp16, bf16 or int8; auto: a longer search.",
             PRECISION,
-            default="int8 where a short measurement finds it faster and as accurate",
+            "int8 where a short measurement finds it faster and as accurate",
         ),
     ] = None,
     data: Annotated[
@@ -115,7 +115,7 @@ def command(
     mask: MaskOutput = False,
     force: Annotated[bool, option("--force", "Accept int8 however many labels it changes.", PRECISION)] = False,
     name: Annotated[
-        str | None, option("--name TEXT", "Name of the files, without an ending.", OUTPUT, default="the model's")
+        str | None, option("--name TEXT", "Name of the files, without an ending.", OUTPUT, "the model's")
     ] = None,
     overwrite: Overwrite = False,
     batch: build_flags.Batch = None,

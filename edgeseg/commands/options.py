@@ -20,8 +20,8 @@ INPUT, ENGINE, PRECISION, OUTPUT = "Input", "Engine", "Precision", "Output"  # p
 
 
 def option(
-    usage: str, text: str, panel: str | None = None, *,
-    default: str | bool = True, min: float | None = None, max: float | None = None,
+    usage: str, text: str, panel: str | None = None, default: str | bool = True, *,
+    min: float | None = None, max: float | None = None,
 ) -> Any:  # fmt: skip
     """An option of a command and its line of the help page.
 
@@ -40,30 +40,27 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help="A bundled name (edg
 Engine = Annotated[
     str | None,
     option(
-        "--engine NAME",
-        "tensorrt, tensorrt_rtx, openvino, onnxruntime or pytorch.",
-        ENGINE,
-        default="the first that runs here",
+        "--engine NAME", "tensorrt, tensorrt_rtx, openvino, onnxruntime or pytorch.", ENGINE, "the first that runs here"
     ),
 ]
 PrecisionName = Annotated[
-    str | None, option("--precision NAME", "fp32, fp16, bf16 or int8.", PRECISION, default="chosen by measurement")
+    str | None, option("--precision NAME", "fp32, fp16, bf16 or int8.", PRECISION, "chosen by measurement")
 ]
-SizeText = Annotated[str | None, option("--size WIDTHxHEIGHT", "Input size.", INPUT, default="the model's")]
+SizeText = Annotated[str | None, option("--size WIDTHxHEIGHT", "Input size.", INPUT, "the model's")]
 Folder = Annotated[Path, option("-o --output DIR", "Folder for the results.", OUTPUT)]
 Json = Annotated[bool, option("--json", "Print JSON on stdout.")]
 Device = Annotated[
     str,
     option("--device NAME", "cpu, gpu, npu, cuda:0, ...; edgeseg doctor lists the devices of this machine.", ENGINE),
 ]
-Threads = Annotated[int | None, option("--threads N", "CPU threads.", ENGINE, default="all cores", min=1)]
+Threads = Annotated[int | None, option("--threads N", "CPU threads.", ENGINE, "all cores", min=1)]
 CheckFolder = Annotated[
     str | None,
     option(
         "--images DIR",
         "Images like those of the camera: a folder, a glob or a data set's URI.",
         INPUT,
-        default="synthetic images",
+        "synthetic images",
     ),
 ]
 CalibrationFolder = Annotated[
@@ -89,13 +86,11 @@ Mean = Annotated[
         "--mean R G B",
         "Input mean of a checkpoint, for pixels of 0..1 or 0..255, in the order of --color.",
         INPUT,
-        default="that of the checkpoint's training code",
+        "that of the checkpoint's training code",
     ),
 ]
-Std = Annotated[Numbers, option("--std R G B", "Input standard deviation, as --mean.", INPUT, default="as --mean")]
-Color = Annotated[
-    str | None, option("--color rgb|bgr", "Colour order of a checkpoint's input.", INPUT, default="as --mean")
-]
+Std = Annotated[Numbers, option("--std R G B", "Input standard deviation, as --mean.", INPUT, "as --mean")]
+Color = Annotated[str | None, option("--color rgb|bgr", "Colour order of a checkpoint's input.", INPUT, "as --mean")]
 
 ENGINES_FOLDER = Path("engines")
 AUTO = "auto"

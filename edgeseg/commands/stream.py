@@ -59,9 +59,7 @@ def command(
     precision: PrecisionName = None,
     size: SizeText = None,
     frames: Annotated[int | None, option("--frames N", "Stop after N frames.", min=1)] = None,
-    opacity: Annotated[
-        float, option("--opacity X", "How strongly class colours cover the image.", min=0.0, max=1.0)
-    ] = 0.5,
+    opacity: Annotated[float, option("--opacity X", "How strongly class colours cover the image.", min=0, max=1)] = 0.5,
     legend: Annotated[
         bool, option("--legend", "Show the colours of the classes with their names on overlays.")
     ] = False,

@@ -36,92 +36,65 @@ def command(
         ),
     ],
     share: Annotated[
-        list[float] | None,
-        option("--share SHARE", "Share of the batches of each --data.", DATA, default="equal shares"),
+        list[float] | None, option("--share SHARE", "Share of the batches of each --data.", DATA, "equal shares")
     ] = None,
     val: Annotated[str, option("--val URI", "Data set whose mIoU is followed.", DATA)] = "",
     val_every: Annotated[
-        int | None, option("--val-every N", "Steps between validations.", DATA, default="ten validations in all", min=1)
+        int | None, option("--val-every N", "Steps between validations.", DATA, "ten validations in all", min=1)
     ] = None,
     keep: Annotated[
         str, option("--keep WHICH", "last: keep the last weights; best: those with the best mIoU on --val.", DATA)
     ] = "last",
     epochs: Annotated[
-        float | None, option("--epochs N", "Passes over the first --data.", LENGTH, min=0.0, max=1e6)
+        float | None, option("--epochs N", "Passes over the first --data.", LENGTH, min=0, max=1e6)
     ] = None,
     steps: Annotated[int | None, option("--steps N", "Optimiser steps, one batch each.", LENGTH, min=1)] = None,
     minutes: Annotated[
         float | None,
-        option(
-            "--minutes N", "As many steps as fit into this time, which is measured first.", LENGTH, min=0.0, max=1e6
-        ),
+        option("--minutes N", "As many steps as fit into this time, which is measured first.", LENGTH, min=0, max=1e6),
     ] = None,
     name: Annotated[
-        str | None, option("--name TEXT", "Name of the model and its files.", MODEL, default="FAMILY-DATA-trained")
+        str | None, option("--name TEXT", "Name of the model and its files.", MODEL, "FAMILY-DATA-trained")
     ] = None,
-    variant: Annotated[
-        str | None, option("--variant NAME", "Variant of the family.", MODEL, default="its first")
-    ] = None,
+    variant: Annotated[str | None, option("--variant NAME", "Variant of the family.", MODEL, "its first")] = None,
     size: Annotated[
-        str | None,
-        option("--size WIDTHxHEIGHT", "Input size.", MODEL, default="that of the weights, else of the images"),
+        str | None, option("--size WIDTHxHEIGHT", "Input size.", MODEL, "that of the weights, else of the images")
     ] = None,
     licence: Annotated[
         str | None,
-        option("--licence SPDX", "SPDX identifier of the new weights.", MODEL, default="that of the initial weights"),
+        option("--licence SPDX", "SPDX identifier of the new weights.", MODEL, "that of the initial weights"),
     ] = None,
     crop: Annotated[
-        str | None, option("--crop WIDTHxHEIGHT", "Size of the training crops.", OPTIMISER, default="--size")
+        str | None, option("--crop WIDTHxHEIGHT", "Size of the training crops.", OPTIMISER, "--size")
     ] = None,
-    batch: Annotated[
-        int | None, option("--batch N", "Crops per step.", OPTIMISER, default="8, with --qat 4", min=2)
-    ] = None,
+    batch: Annotated[int | None, option("--batch N", "Crops per step.", OPTIMISER, "8, with --qat 4", min=2)] = None,
     learning_rate: Annotated[
         float | None,
-        option(
-            "--learning-rate RATE", "Peak learning rate of AdamW.", OPTIMISER, default="the family's", min=1e-9, max=1e3
-        ),
+        option("--learning-rate RATE", "Peak learning rate of AdamW.", OPTIMISER, "the family's", min=1e-9, max=1e3),
     ] = None,
     weight_decay: Annotated[
-        float | None,
-        option("--weight-decay DECAY", "Weight decay of AdamW.", OPTIMISER, default="0.01", min=0.0, max=1e3),
+        float | None, option("--weight-decay DECAY", "Weight decay of AdamW.", OPTIMISER, "0.01", min=0, max=1e3)
     ] = None,
     warm_up: Annotated[
         int | None,
         option(
-            "--warm-up N",
-            "Steps until the peak learning rate.",
-            OPTIMISER,
-            default="100, at most half of the steps",
-            min=0,
+            "--warm-up N", "Steps until the peak learning rate.", OPTIMISER, "100, at most half of the steps", min=0
         ),
     ] = None,
     power: Annotated[
         float | None,
-        option(
-            "--power X",
-            "Exponent of the learning rate's polynomial decay.",
-            OPTIMISER,
-            default="0.9",
-            min=0.0,
-            max=100.0,
-        ),
+        option("--power X", "Exponent of the learning rate's polynomial decay.", OPTIMISER, "0.9", min=0, max=100),
     ] = None,
     ema: Annotated[
-        float | None,
-        option("--ema DECAY", "Decay of the averaged weights.", OPTIMISER, default="0.998", min=0.0, max=0.99999),
+        float | None, option("--ema DECAY", "Decay of the averaged weights.", OPTIMISER, "0.998", min=0, max=0.99999)
     ] = None,
     seed: Annotated[
         int | None,
-        option(
-            "--seed N", "Random seed; the same seed repeats the training.", OPTIMISER, default="0", min=0, max=2**32 - 1
-        ),
+        option("--seed N", "Random seed; the same seed repeats the training.", OPTIMISER, "0", min=0, max=2**32 - 1),
     ] = None,
     balance: Annotated[
         float | None,
-        option(
-            "--balance X", "Extra weight of rare classes; 0 for none.", LOSS, default="the family's", min=0.0, max=10.0
-        ),
+        option("--balance X", "Extra weight of rare classes; 0 for none.", LOSS, "the family's", min=0, max=10),
     ] = None,
     ohem: Annotated[
         float | None,
@@ -129,80 +102,60 @@ def command(
             "--ohem P",
             "Learn only from pixels whose true class has a probability below this; 0 for all pixels.",
             LOSS,
-            default="0",
-            min=0.0,
-            max=1.0,
+            "0",
+            min=0,
+            max=1,
         ),
     ] = None,
     dice: Annotated[
-        float | None, option("--dice WEIGHT", "Weight of the Dice loss.", LOSS, default="0", min=0.0, max=1e3)
+        float | None, option("--dice WEIGHT", "Weight of the Dice loss.", LOSS, "0", min=0, max=1e3)
     ] = None,
     auxiliary: Annotated[
-        float | None,
-        option("--auxiliary WEIGHT", "Weight of each auxiliary head.", LOSS, default="0.4", min=0.0, max=1e3),
+        float | None, option("--auxiliary WEIGHT", "Weight of each auxiliary head.", LOSS, "0.4", min=0, max=1e3)
     ] = None,
     teacher: Annotated[
         str | None, option("--teacher MODEL", "Distil from the predictions of this model too.", LOSS)
     ] = None,
     distill: Annotated[
         float | None,
-        option(
-            "--distill WEIGHT", "Weight of the distillation loss, with --teacher.", LOSS, default="1", min=0.0, max=1e3
-        ),
+        option("--distill WEIGHT", "Weight of the distillation loss, with --teacher.", LOSS, "1", min=0, max=1e3),
     ] = None,
     scale: Annotated[
-        tuple[float, float] | None, option("--scale LOW HIGH", "Random scale.", AUGMENTATION, default="0.5 2")
+        tuple[float, float] | None, option("--scale LOW HIGH", "Random scale.", AUGMENTATION, "0.5 2")
     ] = None,
     colour: Annotated[
         float | None,
-        option(
-            "--colour X", "Random brightness, contrast and saturation.", AUGMENTATION, default="0.4", min=0.0, max=1.0
-        ),
+        option("--colour X", "Random brightness, contrast and saturation.", AUGMENTATION, "0.4", min=0, max=1),
     ] = None,
     gamma: Annotated[
-        float | None,
-        option("--gamma X", "Random gamma: 0.3 means 0.74 to 1.35.", AUGMENTATION, default="0", min=0.0, max=5.0),
+        float | None, option("--gamma X", "Random gamma: 0.3 means 0.74 to 1.35.", AUGMENTATION, "0", min=0, max=5)
     ] = None,
     hue: Annotated[
-        float | None, option("--hue DEGREES", "Random hue rotation.", AUGMENTATION, default="0", min=0.0, max=180.0)
+        float | None, option("--hue DEGREES", "Random hue rotation.", AUGMENTATION, "0", min=0, max=180)
     ] = None,
     gain: Annotated[
-        float | None, option("--gain X", "Random gain per channel.", AUGMENTATION, default="0", min=0.0, max=1.0)
+        float | None, option("--gain X", "Random gain per channel.", AUGMENTATION, "0", min=0, max=1)
     ] = None,
     blur: Annotated[
         float | None,
-        option(
-            "--blur SIGMA",
-            "Random Gaussian blur: the largest sigma in pixels.",
-            AUGMENTATION,
-            default="0",
-            min=0.0,
-            max=100.0,
-        ),
+        option("--blur SIGMA", "Random Gaussian blur: the largest sigma in pixels.", AUGMENTATION, "0", min=0, max=100),
     ] = None,
     noise: Annotated[
         float | None,
         option(
-            "--noise SIGMA",
-            "Random noise: the largest standard deviation, of 255.",
-            AUGMENTATION,
-            default="0",
-            min=0.0,
-            max=255.0,
+            "--noise SIGMA", "Random noise: the largest standard deviation, of 255.", AUGMENTATION, "0", min=0, max=255
         ),
     ] = None,
     qat: Annotated[
         bool, option("--qat", "Fine-tune for int8: the results are NAME.onnx and its range table.", INT8)
     ] = False,
     ranges: Annotated[Path | None, option("--ranges FILE", "With --qat: an existing range table.", INT8)] = None,
-    output: Annotated[
-        Path | None, option("-o --output DIR", "Folder for the results.", RUN, default="runs/NAME")
-    ] = None,
+    output: Annotated[Path | None, option("-o --output DIR", "Folder for the results.", RUN, "runs/NAME")] = None,
     device: Annotated[str, option("--device NAME", "auto, cpu or cuda:N.", RUN)] = "auto",
     precision: Annotated[
         str, option("--precision NAME", "Precision of the forward pass: auto, bf16, fp16 (CUDA) or fp32.", RUN)
     ] = "auto",
-    threads: Annotated[int | None, option("--threads N", "CPU threads.", RUN, default="all cores", min=1)] = None,
+    threads: Annotated[int | None, option("--threads N", "CPU threads.", RUN, "all cores", min=1)] = None,
     every: Annotated[int, option("--every N", "Steps between log rows and checkpoints.", RUN, min=1)] = 50,
     restart: Annotated[bool, option("--restart", "Discard the training in the folder.", RUN)] = False,
     config: Config = None,
