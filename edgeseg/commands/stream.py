@@ -127,8 +127,8 @@ def run_of_one(source: str, model: str, outputs: list[str] | None, **options: An
     from edgeseg.live.run_file import RunConfig, StreamEntry
 
     if not model:
-        hint = f"edgeseg stream {source} bisenetv2-camvid"
-        raise MismatchError("stream needs a source and a model", hint=hint, code="ES-USAGE")
+        hint = f"edgeseg stream {source} bisenetv2-camvid; see edgeseg stream --help"
+        raise MismatchError("the argument MODEL is missing", hint=hint, code="ES-USAGE")
     pages = [uri for uri in outputs or [] if uri.startswith("http://")]
     if len(pages) > 1:
         raise MismatchError("there can be one page", hint=f"keep -o {pages[0]}", code="ES-MISMATCH-OPTIONS")

@@ -93,7 +93,9 @@ def run_live(
             sinks = runner.sinks()
     if fail_fast and events.failed is not None:
         failed = events.failed
-        raise UnavailableError(failed.message.partition(";")[0], hint=failed.hint, code=failed.code)
+        name = next(source.info.name for entry, source in zip(config.streams, sources) if entry.name == failed.stream)
+        message = f"cannot open {name}: {failed.message.partition(';')[0]}"
+        raise UnavailableError(message, hint=failed.hint, code=failed.code)
     return FinishedRun(report, sinks, events.sink_failures)
 
 
