@@ -80,7 +80,6 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "an engine that a file is not of": (
         ("bench", ONNX, "--precision", "int8"), "ES-MISMATCH-ENGINE", "fp32", "edgeseg convert",
     ),
-    "no camera": (("stream", "camera:97", ONNX, "--fail-fast"), "ES-SOURCE-NOT-FOUND", "camera:97", "edgeseg sources"),
 }  # fmt: skip
 
 WRONG_WEIGHTS: dict[str, tuple[tuple[str, ...], str, str, str]] = {

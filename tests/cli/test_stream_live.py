@@ -138,6 +138,12 @@ def test_fail_fast_ends_with_the_error_of_the_first_connection(run: Run, model: 
     assert "s3cret" not in done.out + done.err
 
 
+def test_fail_fast_names_the_camera_that_is_not_there(run: Run, model: str) -> None:
+    done = run("stream", "camera:97", model, "-o", "null", "--fail-fast")
+    assert (done.code, done.error_code) == (2, "ES-SOURCE-NOT-FOUND")
+    assert "camera:97" in done.lines("error")[0]
+
+
 def test_a_dead_camera_is_waited_for_until_ctrl_c(run: Run, model: str, refused: str) -> None:
     Path("run.toml").write_text(
         f'model = "{model}"\nevents = "events.jsonl"\n'
