@@ -82,7 +82,7 @@ def record_from_outcomes(outcomes: list[Outcome], foreign_cores: float) -> Recor
         how="One camera of 15 frames/s at 640x360, H.264 with a keyframe a second; both clients at the same time; "
         "frames older than 1 s are not to be fed; the limit is twice the wait that was announced last before the "
         "repair, at least 5 s (connect, probe, keyframe) and at most 35 s; the age is from the moment of sending; each "
-        "fault once (n = 1)",
+        "fault once (n = 1) unless it says otherwise",
         tables=[Table("Faults", COLUMNS, [outcome.cells() for outcome in outcomes])],
         verdicts=[
             Verdict(TARGET, f"{outcome.case}: {', '.join(outcome.failures) or 'all of it'}", not outcome.failures)

@@ -18,7 +18,7 @@ from numbered_clip import NumberedClip, make_numbered_clip
 from rtsp_server import RtspServer
 
 from live_bed.client import Client
-from live_bed.outcome import Outcome, opencv_outcome, outcome_of
+from live_bed.outcome import Outcome, opencv_outcome, outcome_of, worst
 
 START_SECONDS = 45.0
 CALM_SECONDS = 11.0  # live for so long, and the back-off starts anew
@@ -35,6 +35,7 @@ class Bed:
     opencv: bool = True
     seconds: float = 30.0  # of the faults that last
     reconnects: int = 200
+    rounds: int = 5  # of the fault whose outcome depends most on chance
     _clips: dict[Any, NumberedClip] = field(default_factory=dict)
 
     def clip(self, size: tuple[int, int] = (360, 640), codec: str = "h264", **options: Any) -> NumberedClip:
@@ -195,18 +196,22 @@ def dns(bed: Bed) -> Outcome:
 
 def udp_loss(bed: Bed) -> Outcome:
     """5% of the UDP packets are lost"""
-    return lossy(bed, 0.05, 0.0)
+    return lossy(bed, 0.05, 0.0, seed=5)
 
 
 def udp_corruption(bed: Bed) -> Outcome:
     """5% of the UDP packets are lost, 1% damaged behind a right checksum"""
-    return lossy(bed, 0.05, 0.01)
+    rounds = [lossy(bed, 0.05, 0.01, seed) for seed in range(bed.rounds)]  # by chance a single one may be clean
+    outcome = worst(rounds)
+    rate = sum(each.data["meanwhile_fps"] for each in rounds) / len(rounds)
+    outcome.note = f", {len(rounds)} times {bed.seconds:g} s ({rate:.1f} frames/s fed meanwhile)"
+    return outcome
 
 
-def lossy(bed: Bed, loss: float, corruption: float) -> Outcome:
+def lossy(bed: Bed, loss: float, corruption: float, seed: int) -> Outcome:
     """While a lossy network lasts, clean frames must come, and no others; afterwards the stream is as before."""
     with bed.server(clip := bed.clip()) as server, contextlib.ExitStack() as stack:
-        proxy = stack.enter_context(UdpProxy(server.port, seed=5))
+        proxy = stack.enter_context(UdpProxy(server.port, seed=seed))
         clients = stack.enter_context(bed.clients(proxy.url(), clip, udp=True))
 
         def damage() -> None:
@@ -218,8 +223,9 @@ def lossy(bed: Bed, loss: float, corruption: float) -> Outcome:
         outcome = broken(server, clients, damage, repair, bed.seconds)
         began, ended = outcome.data["began_at"], outcome.data["restored_at"]
         meanwhile = sum(began < frame["at"] < ended for frame in clients[0].frames)
-        outcome.data |= {"sent": proxy.sent, "lost": proxy.lost, "damaged": proxy.damaged, "meanwhile": meanwhile}
-        outcome.note = f" for {bed.seconds:g} s ({meanwhile / (ended - began):.1f} frames/s fed meanwhile)"
+        outcome.data |= {"sent": proxy.sent, "lost": proxy.lost, "damaged": proxy.damaged}
+        outcome.data["meanwhile_fps"] = meanwhile / (ended - began)
+        outcome.note = f" for {bed.seconds:g} s ({outcome.data['meanwhile_fps']:.1f} frames/s fed meanwhile)"
         return outcome
 
 

@@ -134,6 +134,19 @@ def _left(left: dict[str, Any], failures: list[str]) -> str:
     return leaks or "nothing"
 
 
+def worst(rounds: Sequence[Outcome]) -> Outcome:
+    """One row for several rounds of a case: frames are summed, of all else the worst is taken."""
+    whole = max(rounds, key=lambda each: each.live_seconds if each.live_seconds is not None else float("inf"))
+    whole.max_age = max((each.max_age for each in rounds if each.max_age is not None), default=None)
+    whole.left = next((each.left for each in rounds if each.left != "nothing"), "nothing")
+    whole.opencv = max((each.opencv for each in rounds), key=len)
+    whole.frames = sum(each.frames for each in rounds)
+    whole.damaged = sum(each.damaged for each in rounds)
+    whole.failures = [f"round {n + 1}: {failure}" for n, each in enumerate(rounds) for failure in each.failures]
+    whole.data = {"rounds": [each.data for each in rounds], "meanwhile_fps": whole.data["meanwhile_fps"]}
+    return whole
+
+
 def opencv_outcome(client: Client, sent: Sequence[tuple[int, float]], fault_at: float, until: float) -> str:
     """What the usual loop did from `fault_at` to `until`, in a few words."""
     frames = [frame for frame in list(client.frames) if frame["at"] >= fault_at]
