@@ -199,6 +199,15 @@ def test_the_figures_of_other_tools_in_the_readme_are_those_of_the_record() -> N
         assert figure in text
 
 
+def test_the_faults_in_the_readme_are_those_of_the_record() -> None:
+    measured = {row[0]: row for row in records("intel-xeon-2c", "stream_faults")[0]}
+    rows = readme_rows("fault")
+    assert len(rows) == 8
+    for (fault, again), (_, damaged, oldest, opencv) in rows.items():
+        _, after, _, age, fed, bad, _, loop = measured[fault]
+        assert (again, damaged, oldest, opencv) == (after, f"{bad} of {fed}", age, loop)
+
+
 @pytest.mark.parametrize("line", command_lines())
 def test_every_command_line_in_the_documents_can_be_typed(line: str) -> None:
     _, name, *words = shlex.split(line)
