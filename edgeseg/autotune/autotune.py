@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edgeseg.artifact import Artifact, LoadedModel
 from edgeseg.autotune.benchmark import ROUNDS
@@ -22,13 +24,16 @@ from edgeseg.engines.agreement import CheckImages
 from edgeseg.engines.devices import AUTO
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions, RunOptions
-from edgeseg.errors import MismatchError
+from edgeseg.errors import AgreementError, MismatchError
 from edgeseg.measure.device import has_native_bf16
 from edgeseg.measure.load import LoadMeter
 from edgeseg.progress import Progress, silent
 from edgeseg.segmenter import open_segmenter
 from edgeseg.spec import Precision
 
+logger = logging.getLogger(__name__)
+
+B = TypeVar("B")
 CHECK_FRAMES = 4  # on which a build is compared with its source
 CLEARLY_FASTER = 0.9  # of the other engine's latency
 
@@ -89,7 +94,7 @@ def autotune(request: SearchRequest, folder: Path, *, progress: Progress = silen
     images, builder = request.evaluation_set, candidate_builder(request, folder, progress)
     meter, start = LoadMeter(), time.monotonic()
     first, *others = candidate_precisions(request)
-    reference = builder.build(first)
+    reference = built_or_fp32(builder.build, first, request.engine)
     with open_segmenter(reference.path, device=request.run.device, threads=request.run.threads) as segmenter:
         scorer = Scorer(images.images, segmenter, images.classes, images.match)
         search_scorer = None if request.short else Scorer(images_from_frames(images.search), segmenter, None)
@@ -152,6 +157,17 @@ def best_float(engine: Engine, device: str = AUTO) -> Precision:
     if Precision.FP16 in engine.precisions:
         return Precision.FP16
     return Precision.BF16 if computes_bf16(engine, device) else Precision.FP32
+
+
+def built_or_fp32(build: Callable[[Precision], B], precision: Precision, engine: Engine) -> B:
+    """`build(precision)`; in fp32 where a shorter float deviates too much from the ONNX, as bf16 does for some nets."""
+    try:
+        return build(precision)
+    except AgreementError as error:
+        if precision is Precision.FP32 or Precision.FP32 not in engine.precisions:
+            raise
+        logger.warning("%s is not used: %s", precision, error.message)
+        return build(Precision.FP32)
 
 
 def computes_bf16(engine: Engine, device: str) -> bool:

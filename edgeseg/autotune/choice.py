@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeseg.artifact import Artifact, LoadedModel, engine_filename
-from edgeseg.autotune.autotune import Decision, SearchRequest, autotune, best_float, check_measurable
+from edgeseg.autotune.autotune import Decision, SearchRequest, autotune, best_float, built_or_fp32, check_measurable
 from edgeseg.autotune.benchmark import benchmark
 from edgeseg.autotune.budget import Budget
 from edgeseg.autotune.candidate import CandidateBuilder
@@ -205,7 +205,8 @@ def build_unmeasured(inputs: BuildInputs, reason: str, progress: Progress) -> Ch
             choice = build(inputs, Precision.INT8, progress)
         except AgreementError as error:
             reason += f", and {error.message}"
-    choice = choice or build(inputs, best_float(inputs.engine, device), progress)
+    best = best_float(inputs.engine, device)
+    choice = choice or built_or_fp32(lambda each: build(inputs, each, progress), best, inputs.engine)
     record = {"summary": f"{choice.name} chosen: {reason}", "device": inputs.engine.device_to_build_for(device)}
     return dataclasses.replace(choice, engine=dataclasses.replace(choice.engine, decision=record))
 

@@ -16,6 +16,7 @@ from small_cli import runner
 from small_onnx import float_onnx, frames, street_onnx
 
 from edgeseg.artifact import Artifact, write_onnx
+from edgeseg.autotune import candidate as candidate_module
 from edgeseg.autotune.budget import Budget
 from edgeseg.autotune.candidate import Candidate
 from edgeseg.autotune.choice import Auto
@@ -198,6 +199,27 @@ def test_without_ranges_the_best_float_is_built_and_the_reason_said(tmp_path: Pa
     made = convert(street_onnx(tmp_path).path, engine="onnxruntime", out=tmp_path / "out")
     assert made.engine.precision is Precision.FP32
     assert made.summary == "fp32 chosen: there are no ranges for int8: give images with --images FOLDER"
+
+
+@pytest.mark.parametrize("has_ranges", [False, True])
+def test_a_net_that_bf16_spoils_is_converted_in_fp32(
+    has_ranges: bool, ranges: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("openvino")
+    build = candidate_module.engine_from_onnx
+
+    def spoiled(*parts: Any, precision: Precision, **options: Any) -> Artifact:
+        if precision is not Precision.FP32:
+            raise AgreementError("deviates 8.0% from its own ONNX", hint="", code="ES-AGREEMENT-ONNX")
+        return build(*parts, precision=precision, **options)
+
+    for module in ("autotune", "choice"):
+        monkeypatch.setattr(f"edgeseg.autotune.{module}.best_float", lambda *_: Precision.BF16)
+    monkeypatch.setattr(candidate_module, "engine_from_onnx", spoiled)
+    options = {"ranges": ranges} if has_ranges else {}
+    made = convert(tmp_path / "street.onnx", engine="openvino", out=tmp_path / "out", **options)
+    assert made.engine.precision is Precision.FP32
+    assert "bf16 is not used: deviates 8.0%" in caplog.text
 
 
 def test_an_engine_that_only_simulates_int8_stays_float(ranges: Path, tmp_path: Path) -> None:
