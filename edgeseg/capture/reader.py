@@ -29,6 +29,7 @@ from edgeseg.video.failure import Failure
 
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
 KEYFRAME_PATIENCE_SECONDS = 10.0  # after a loss: some cameras send key frames rarely, or refresh without any
+MOST_PACE_SECONDS = 1.0  # between two packets, where timestamps jump
 LOSS_MESSAGES = ("RTP: missed", "RTP packet sequence", "jitter buffer full", "corrupt", "max delay reached")
 
 
@@ -102,7 +103,7 @@ def _copy(container: Any, stream: Any, log: list[Any]) -> int:
     finite = bool(container.duration)
     problem: Exception | None = None
     try:
-        for packet in _undamaged(container, stream, log):
+        for packet in _paced(_undamaged(container, stream, log), container.format.name):
             packet.stream = target
             output.mux_one(packet)
     except (av.FFmpegError, OSError) as error:
@@ -140,6 +141,20 @@ def _undamaged(container: Any, stream: Any, log: list[Any]) -> Iterator[Any]:
         elif not waits_since or packet.is_keyframe or time.monotonic() - waits_since > KEYFRAME_PATIENCE_SECONDS:
             waits_since = 0.0
             yield packet
+
+
+def _paced(packets: Iterator[Any], format_name: str) -> Iterator[Any]:
+    """The packets; of HLS, which comes in segments of seconds, each at its time, or nearly all would be old at once."""
+    if format_name != "hls":
+        yield from packets
+        return
+    began, first = time.monotonic(), None
+    for packet in packets:
+        seconds = float(packet.dts * packet.time_base) if packet.dts is not None else None
+        if seconds is not None:
+            first = seconds if first is None else first
+            time.sleep(min(MOST_PACE_SECONDS, max(0.0, began + seconds - first - time.monotonic())))
+        yield packet
 
 
 def container_timeout(container: Any) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 import traceback
 from collections.abc import Callable
+from http import server as http_server
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +168,26 @@ def test_a_stream_that_has_an_end_gives_every_frame_and_ends(clip: bytes) -> Non
     with server(http(clip)) as port, live_source(f"http://127.0.0.1:{port}/stream") as source:
         assert len([frame.sequence for frame in source]) == 60  # the first key frame, too
         assert source.reconnects == 0
+
+
+def test_segments_of_hls_play_at_their_speed_and_no_frame_is_too_old(tmp_path: Path) -> None:
+    make_clip(tmp_path / "live.m3u8", 50, codec="libx264", options={"hls_time": "1", "hls_list_size": "0"})
+    handler = functools.partial(QuietHandler, directory=str(tmp_path))
+    with http_server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as hosted:
+        threading.Thread(target=hosted.serve_forever, daemon=True).start()
+        with live_source(f"http://127.0.0.1:{hosted.server_port}/live.m3u8") as source:
+            times = [frame.captured_at for frame in source]
+            assert (source.too_old, source.reconnects) == (0, 0)
+        hosted.shutdown()
+    assert len(times) == 50
+    assert times[-1] - times[0] == pytest.approx(49 / 25, abs=0.5)  # at once without pacing
+
+
+class QuietHandler(http_server.SimpleHTTPRequestHandler):
+    """Serves files, and logs nothing."""
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
 
 
 def test_closing_ends_a_wait_and_a_read_at_once() -> None:
