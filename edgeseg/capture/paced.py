@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 
+from edgeseg.capture.source import MAX_AGE_SECONDS
 from edgeseg.video.frame import Frame
 from edgeseg.video.source import FrameSource, SourceInfo, SourceKind
 
@@ -18,6 +19,7 @@ class PacedSource(FrameSource):
     """
 
     kind: SourceKind = "live"
+    max_age_seconds = MAX_AGE_SECONDS
 
     def __init__(
         self,

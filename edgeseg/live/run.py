@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from edgeseg.capture.source import LiveSource
 from edgeseg.capture.state import StreamEvent
 from edgeseg.errors import UnavailableError
 from edgeseg.live.observers import Observer, close_observers, observer_from_uri
@@ -25,7 +24,7 @@ def open_sources(config: RunConfig, *, skip_errors: bool = False) -> list[FrameS
     """The sources of all streams. A live one does not connect yet. skip_errors: of images that cannot be read."""
     sources = [open_source(entry.source, skip_errors=skip_errors) for entry in config.streams]
     for source in sources:
-        if isinstance(source, LiveSource):
+        if source.kind == "live":
             source.max_age_seconds = config.max_age
     return sources
 

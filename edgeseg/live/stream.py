@@ -160,7 +160,7 @@ class RunningStream:
 
     def is_too_old(self, frame: Frame) -> bool:
         """Whether a frame waited for the engine for too long; it is counted then."""
-        if not isinstance(self.source, LiveSource) or frame.captured_at is None:
+        if frame.captured_at is None:  # of a recording
             return False
         too_old = self._clock() - frame.captured_at > self.source.max_age_seconds
         self.counters.too_old += too_old

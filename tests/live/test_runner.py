@@ -499,3 +499,18 @@ def test_a_run_ends_when_no_sink_works_any_more(beside: int) -> None:
     timer.cancel()
     assert report.interrupted == bool(beside)  # with a sink beside it, it went on until the stop
     assert [event.code for event in runner.events() if event.kind == "sink"] == ["ES-FILE-WRITE"]
+
+
+def test_a_frame_of_any_live_source_that_waited_too_long_is_not_processed() -> None:
+    class Late(Camera):
+        """Its second frame is older than it may be."""
+
+        max_age_seconds = 1.0
+
+        def _frames(self) -> Generator[Frame, None, None]:
+            for index, age in enumerate((0.0, 60.0)):
+                yield Frame.from_rgb(index, index / 25, Drawn.picture(), captured_at=time.monotonic() - age)
+                time.sleep(0.2)  # the engine takes it, or a newer frame would replace it
+
+    (status,) = LiveRunner([StreamConfig("late", Late())], Engine()).run().streams
+    assert (status.frames, status.too_old) == (1, 1)
