@@ -63,8 +63,9 @@ class FrameSource(ABC):
     """Yields frames with indices 0, 1, 2, ... and rising times.
 
     kind: a "recording" delivers every frame, and a new iteration restarts it; a "live" source delivers frames in real
-    time, and a new iteration continues it. max_age_seconds: older frames of a live source are not processed. info: replaced when the size of the frames changes. losses: what the source
-    could not deliver; complete when the iteration has ended.
+    time, and a new iteration continues it. max_age_seconds: older frames of a live source are not processed. info:
+    replaced when the size of the frames changes. losses: what the source could not deliver; complete when the iteration
+    has ended.
     """
 
     kind: SourceKind = "recording"
