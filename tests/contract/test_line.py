@@ -34,8 +34,9 @@ pytest.importorskip("torch")
 INT8_LABELS = 0.85
 FP16_LABELS = 0.99  # 11 bits; again with classes that lie close together
 FLOAT_LABELS = 0.999  # fp32 against fp32: only near-ties may differ
-# Random weights amplify rounding: relative to the float graph's own output, 0.01 to 0.05 were seen.
-SOURCE_RMS = 0.06
+# Random weights amplify rounding, more so in deeper nets: relative to the float graph's own output, 0.01 to 0.05 were
+# seen, and 0.07 (openvino) to 0.11 (onnxruntime) of bisenetv2-large.
+SOURCE_RMS, SOURCE_RMS_OF_LARGE = 0.06, 0.15
 # These families go the whole line on every engine in each run; the others on one engine, and nightly on every engine.
 EVERY_ENGINE, ONE_ENGINE = ("bisenetv2", "segformer"), "openvino"
 # Larger variants repeat the blocks of the next smaller one, and take minutes.
@@ -49,6 +50,7 @@ class Line:
     onnx: Artifact
     table: RangeTable
     frames: list[np.ndarray]
+    source_rms: float
 
 
 def every_line(engines: tuple[str, ...]) -> list[Any]:
@@ -87,7 +89,8 @@ def line_of(family_onnx: Callable[..., Artifact]) -> Callable[..., Line]:
     def go(family: str, variant: str, square: bool) -> Line:
         onnx = family_onnx(family, variant, square=square)
         frames = [rgb for rgb, _ in street_frames(onnx.spec)]
-        return Line(onnx, ranges_from_images(onnx.path, frames), frames)
+        limit = SOURCE_RMS_OF_LARGE if variant == "large" else SOURCE_RMS
+        return Line(onnx, ranges_from_images(onnx.path, frames), frames, limit)
 
     return go
 
@@ -124,7 +127,7 @@ def test_int8_goes_the_whole_line(line: Line, engine: str, tmp_path: Path) -> No
         assert {layer.obtained for layer in asking} == {"fp32"}
     else:
         assert len(obtained) >= 0.9 * len(asking) > 0  # a runtime may leave a depthwise convolution in float
-        assert not runs(engine) or built.agreement.source_relative_rms < SOURCE_RMS
+        assert not runs(engine) or built.agreement.source_relative_rms < line.source_rms
     read = Artifact.open(built.path)
     assert read == built
     assert (read.engine, read.precision, read.spec) == (engine, Precision.INT8, line.onnx.spec)
