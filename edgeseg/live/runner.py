@@ -20,7 +20,7 @@ from edgeseg.capture.state import StreamEvent
 from edgeseg.errors import EdgeSegError, FormatError
 from edgeseg.live.batching import batch_that_pays
 from edgeseg.live.output import CLOSE_SECONDS, OverlayRenderer
-from edgeseg.live.scheduler import FairScheduler
+from edgeseg.live.scheduler import FairScheduler, MeanCosts
 from edgeseg.live.status import StreamStatus
 from edgeseg.live.stream import RunningStream, StreamConfig
 from edgeseg.measure.load import Load, LoadMeter
@@ -111,7 +111,7 @@ class LiveRunner:
             )
             for config in streams
         ]
-        self._scheduler = FairScheduler([config.weight for config in streams])
+        self._scheduler, self._costs = FairScheduler([config.weight for config in streams]), MeanCosts()
         self._meter, self._began, self._ended = LoadMeter(), time.perf_counter(), 0.0
         self._ended_streams: set[int] = set()
         self._ends_with_sinks = ends_with_sinks
@@ -280,7 +280,7 @@ class LiveRunner:
             return None
         self._errors = 0
         seconds = pending.future.milliseconds.get("total", 1e3 * (time.perf_counter() - pending.began)) / 1e3
-        self._scheduler.served(pending.index, seconds)
+        self._scheduler.served(pending.index, self._costs.add(pending.frame.size, seconds))
         self._engine_seconds.append((stream.name, seconds))
         result = Result(pending.frame, prediction, pending.future.milliseconds, overlay=pending.future.overlay)
         stream.add(result)

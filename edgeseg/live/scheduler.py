@@ -5,9 +5,27 @@ It shares as deficit round robin does, and needs no estimate of what the next im
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 LEAST_COST = 1e-9  # an image that costs nothing must not be served for ever
+NEWEST_SHARE = 0.1  # of the newest image in the mean cost
+
+
+class MeanCosts:
+    """What images of a kind cost on the average, whichever stream they came from.
+
+    A stream is charged this and not the time of its own image: what other processes take from the machine would lower
+    the share of the stream that happened to be served then.
+    """
+
+    def __init__(self) -> None:
+        self._means: dict[Hashable, float] = {}
+
+    def add(self, kind: Hashable, cost: float) -> float:
+        """Note the cost of an image; returns the mean of its kind (an exponential one)."""
+        before = self._means.get(kind, cost)
+        self._means[kind] = before + NEWEST_SHARE * (cost - before)
+        return self._means[kind]
 
 
 class FairScheduler:

@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from edgeseg.live.scheduler import FairScheduler
+from edgeseg.live.scheduler import FairScheduler, MeanCosts
 
 COSTS = st.floats(0.001, 10.0)
 WEIGHTS = st.floats(0.1, 10.0)
@@ -96,3 +96,20 @@ def test_a_weight_is_above_0(weights: list[float]) -> None:
 def test_there_must_be_a_stream_that_is_ready() -> None:
     with pytest.raises(ValueError, match="ready"):
         FairScheduler([1, 1]).next([False, False])
+
+
+def test_other_processes_do_not_change_the_shares_of_streams_of_one_size() -> None:
+    scheduler, costs, served = FairScheduler([1, 1]), MeanCosts(), list[int]()
+    for image in range(1000):
+        index = scheduler.next([True, True])
+        seconds = 0.05 if index == 0 and image % 3 == 0 else 0.01  # the machine is busy while the first is served
+        scheduler.served(index, costs.add((640, 480), seconds))
+        served.append(index)
+    assert abs(served.count(0) - served.count(1)) <= 20
+
+
+def test_images_of_each_size_have_their_own_cost() -> None:
+    costs = MeanCosts()
+    assert [costs.add(kind, cost) for kind, cost in (("4K", 40.0), ("VGA", 1.0), ("4K", 50.0), ("VGA", 1.0))] == (
+        [40.0, 1.0, pytest.approx(41.0), 1.0]
+    )
