@@ -79,5 +79,5 @@ def test_the_message_of_a_diagnostic_has_the_value() -> None:
     assert "0.7 cores" in foreign.message
     assert "20 samples" in few.message
     assert "-n 100" in few.hint
-    assert set(few.to_dict()) == {"code", "message", "hint"}
+    assert set(few.to_dict()) == {"code", "message", "hint", "invalidates"}
     assert diagnostics_from_run(QUIET, 100) == []

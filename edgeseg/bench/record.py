@@ -17,6 +17,7 @@ from edgeseg.files import bytes_from_file, whole_file
 from edgeseg.measure.diagnostic import Diagnostic
 from edgeseg.measure.load import Load
 from edgeseg.measure.recorder import Summary
+from edgeseg.measure.resources import Resources
 
 SCHEMA, VERSION = "edgeseg-bench", 1
 HINT = "write it with edgeseg bench -o FILE"
@@ -100,19 +101,6 @@ class Accuracy:
     miou: float
     by_class: Mapping[str, float | None] = field(default_factory=dict)
     overall: Mapping[str, float | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Resources:
-    """rss_mib: the largest of the process. device_mib: of its device memory, None where unknown. joules_per_frame,
-    watts: mean, from `counter` ("rapl", "nvml", "tegrastats"); None and "" where there is none.
-    """
-
-    rss_mib: float
-    device_mib: float | None = None
-    joules_per_frame: float | None = None
-    watts: float | None = None
-    counter: str = ""
 
 
 @dataclass(frozen=True)
