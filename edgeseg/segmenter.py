@@ -92,6 +92,11 @@ class Segmenter:
         return self._fused.slots if self._fused else 1
 
     @property
+    def is_on_device(self) -> bool:
+        """Whether a device does everything, from the decoded planes to the labels."""
+        return self._fused is not None
+
+    @property
     def batch(self) -> int:
         """The most images that the engine computes at once."""
         return self._batch
@@ -135,6 +140,15 @@ class Segmenter:
         future = PredictionFuture(partial(self._compute, frame.rgb(), mask_size))
         future.result()
         return future
+
+    def run_engine(self, rgb: Rgb) -> None:
+        """Run the engine alone, to time it: on an (H, W, 3) uint8 image of the input's size; its outputs are dropped.
+
+        SizeError for another size. No sample is recorded.
+        """
+        with self._lock:
+            self._infer([rgb])
+            self._backend.synchronize()
 
     def latency(self) -> dict[str, Summary]:
         """Milliseconds by stage since opening or `clear_latency`: "total", and unless a device does everything

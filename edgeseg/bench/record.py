@@ -107,6 +107,7 @@ class Accuracy:
 class BenchRecord:
     """One run. status: "settled"; "inconclusive", which stays out of tables; "invalid" where a diagnostic says so.
 
+    stages, overlapped: of the way from file to file, serial and as `stream` runs it.
     device: `describe_device()`, and what was read of clocks, power and temperature. when: ISO 8601, UTC.
     """
 
@@ -119,6 +120,7 @@ class BenchRecord:
     device: Mapping[str, Any]
     versions: Mapping[str, str]
     stages: Stages | None = None
+    overlapped: Stages | None = None
     accuracy: Accuracy | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
     attempts: int = 1
@@ -178,6 +180,7 @@ class BenchRecord:
                 device=dict(data["device"]),
                 versions=dict(data["versions"]),
                 stages=_stages(data["stages"]) if data.get("stages") else None,
+                overlapped=_stages(data["overlapped"]) if data.get("overlapped") else None,
                 accuracy=_made(Accuracy, data["accuracy"]) if data.get("accuracy") else None,
                 diagnostics=tuple(_made(Diagnostic, each) for each in data.get("diagnostics", ())),
                 attempts=int(data.get("attempts", 1)),

@@ -1,0 +1,160 @@
+"""From a video file to an overlay file: each stage by itself, and the whole with its stages overlapped."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.bench.clock import Clock
+from edgeseg.bench.record import Row, Stages
+from edgeseg.measure.recorder import LatencyRecorder, summary_from_samples
+from edgeseg.measure.settling import batches_of, is_settled
+from edgeseg.progress import Progress, silent
+from edgeseg.segmenter import Segmenter
+from edgeseg.streaming import stream
+from edgeseg.video.frame import Frame
+from edgeseg.video.result import Result, rendered
+from edgeseg.video.sink import FrameSink, Wants, open_sink
+from edgeseg.video.source import FrameSource, open_source
+from edgeseg.video.writer import VideoWriter
+
+NAMES = {"infer": "engine"}  # of the segmenter's stages
+ORDER = ("decode", "resize", "upload", "engine", "download", "device", "upsample", "render", "encode")
+LANES = (("decode",), ("resize", "engine", "upsample", "device"), ("render", "encode"))  # threads of `stream`
+OPACITY = 0.5
+CLIP_FPS = 30
+
+
+@dataclass(frozen=True)
+class FileRun:
+    """row: of the overlapped run. serial, overlapped: the stages of both runs."""
+
+    row: Row
+    serial: Stages
+    overlapped: Stages
+
+
+class TimedSource(FrameSource):
+    """The frames of a recording, with the time that each took noted as "decode"."""
+
+    def __init__(self, recording: FrameSource, clock: Clock, recorder: LatencyRecorder, *, as_rgb: bool) -> None:
+        """as_rgb: converting to RGB belongs to it; a device takes the planes."""
+        super().__init__(recording.info)
+        self._recording, self._clock, self._recorder, self._as_rgb = recording, clock, recorder, as_rgb
+
+    def _frames(self) -> Generator[Frame, None, None]:
+        began = self._clock.now()
+        for frame in self._recording:
+            if self._as_rgb:
+                frame.rgb()
+            self._recorder.add("decode", (self._clock.now() - began) * 1e3)
+            yield frame
+            began = self._clock.now()
+
+
+class TimedSink(FrameSink):
+    """Renders and writes to `sink`, with the times noted as "render" and "encode". finished: when each was written."""
+
+    wants: ClassVar[Wants] = "prediction"
+
+    def __init__(self, sink: FrameSink, clock: Clock, recorder: LatencyRecorder) -> None:
+        super().__init__(sink.name)
+        self._sink, self._clock, self._recorder = sink, clock, recorder
+        self.finished: list[float] = []
+        self.cpu: list[float] = []
+
+    def _write(self, result: Result) -> bool:
+        began = self._clock.now()
+        result = next(rendered(OPACITY)(iter([result])))
+        between = self._clock.now()
+        self._sink.write(result)
+        self.finished.append(self._clock.now())
+        self.cpu.append(self._clock.cpu())
+        self._recorder.add("render", (between - began) * 1e3)
+        self._recorder.add("encode", (self.finished[-1] - between) * 1e3)
+        return True
+
+
+def make_clip(frames: Sequence[NDArray[np.uint8]], count: int, path: Path) -> Path:
+    """Write `count` of `frames`, in turn, as H.264."""
+    writer = VideoWriter(str(path), frames[0].shape[:2], "libx264", Fraction(CLIP_FPS))
+    for number in range(count):
+        writer.write(frames[number % len(frames)], number / CLIP_FPS)
+    writer.finish()
+    return path
+
+
+def measure_file(segmenter: Segmenter, video: str | Path, clock: Clock, n: int, progress: Progress = silent) -> FileRun:
+    """Stream `n` frames of `video` to an overlay file, first stage after stage, then as `edgeseg stream` does it."""
+    serial, _ = _run(segmenter, video, clock, n, overlaps=False, progress=progress)
+    overlapped, sink = _run(segmenter, video, clock, n, overlaps=True, progress=progress)
+    gaps = [(after - before) * 1e3 for before, after in zip(sink.finished, sink.finished[1:])]
+    cpu = [(after - before) * 1e3 for before, after in zip(sink.cpu, sink.cpu[1:])]
+    row = Row(
+        scope="file",
+        latency=summary_from_samples(gaps),
+        fps=1e3 * len(gaps) / sum(gaps),
+        cpu_ms=sum(cpu) / len(cpu),
+        settled=is_settled(gaps),
+        samples=tuple(gaps),
+        cpu_blocks=tuple(sum(part) / len(part) for part in batches_of(cpu)),
+    )
+    return FileRun(row, serial, overlapped)
+
+
+def _run(
+    segmenter: Segmenter, video: str | Path, clock: Clock, n: int, *, overlaps: bool, progress: Progress
+) -> tuple[Stages, TimedSink]:
+    recorder = LatencyRecorder(clock.now)
+    with tempfile.TemporaryDirectory() as folder, open_source(video) as recording:
+        source = TimedSource(recording, clock, recorder, as_rgb=not segmenter.is_on_device)
+        with open_sink(str(Path(folder) / "overlay.mp4"), recording.info) as output:
+            sink = TimedSink(output, clock, recorder)
+            if overlaps:
+                stream(
+                    source,
+                    segmenter,
+                    sink,
+                    frames=n,
+                    on_result=lambda result: _note(recorder, result),
+                    progress=progress,
+                )
+            else:
+                began = clock.now()
+                for count, frame in enumerate(source, 1):
+                    future = segmenter.submit(frame)
+                    result = Result(frame, future.result(), future.milliseconds)
+                    _note(recorder, result)
+                    sink.write(result)
+                    progress("stages", count, n)
+                    if count == n:
+                        break
+                sink.finished.insert(0, began)
+    return stages_from(recorder, sink.finished, overlaps), sink
+
+
+def _note(recorder: LatencyRecorder, result: Result) -> None:
+    """The stages of the segmenter; "total" counts only where there is no other."""
+    own = {NAMES.get(name, name): value for name, value in result.milliseconds.items() if name != "total"}
+    for name, value in (own or {"device": result.milliseconds["total"]}).items():
+        recorder.add(name, value)
+
+
+def stages_from(recorder: LatencyRecorder, finished: Sequence[float], overlapped: bool) -> Stages:
+    """The stages that were noted; the period is the mean from one finished frame to the next."""
+    found = recorder.summaries()
+    latency = {name: found[name] for name in ORDER if name in found}
+    period = 1e3 * (finished[-1] - finished[0]) / max(1, len(finished) - 1)
+    return Stages(latency, overlapped, sum(each.mean_ms for each in latency.values()), period)
+
+
+def slowest_lane_ms(stages: Stages) -> float:
+    """The mean time of the slowest thread of `stream` for a frame: it sets the pace of the overlapped stages."""
+    return max(sum(stages.latency[name].mean_ms for name in lane if name in stages.latency) for lane in LANES)
