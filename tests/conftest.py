@@ -46,7 +46,7 @@ def skip_without(what: str, reason: str) -> None:
 def short_turns() -> Iterator[None]:
     """What a benchmark of several engines measures in one turn: a few images, for no test needs exact times."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edgeseg.autotune.benchmark.SECONDS", 0.01)
+        patch.setattr("edgeseg.measure.interleaved.SECONDS", 0.01)
         yield
 
 

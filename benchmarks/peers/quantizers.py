@@ -37,7 +37,6 @@ sys.path.append(str(Path(__file__).parents[1]))
 from record import Record, Table, Verdict, add_output_option, data_folder, publish, run_child, run_main
 
 from edgeseg.artifact import Artifact, LoadedModel, artifact_from_onnx
-from edgeseg.autotune.estimate import Estimate, bootstrap
 from edgeseg.autotune.scoring import Scorer, Scores, images_from_dataset, mious
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.images import images_from
@@ -48,6 +47,7 @@ from edgeseg.engines.backend import Backend
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.options import RunOptions
 from edgeseg.errors import EdgeSegError
+from edgeseg.measure.estimate import Estimate, bootstrap
 from edgeseg.measure.load import LoadMeter
 from edgeseg.segmenter import Segmenter
 from edgeseg.spec import Precision, size_from_text

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeseg.autotune.estimate import Estimate
 from edgeseg.autotune.scoring import Scores
+from edgeseg.measure.estimate import Estimate
 from edgeseg.metrics.least_labels import LEAST_LABELS
 
 

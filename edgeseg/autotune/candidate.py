@@ -15,7 +15,6 @@ from edgeseg.artifact import Artifact, LoadedModel
 from edgeseg.autotune.benchmark import QUICK_ROUNDS, TimingRun, benchmark
 from edgeseg.autotune.blocks import Block
 from edgeseg.autotune.budget import Budget, Cost, cost_from_scores
-from edgeseg.autotune.estimate import Estimate
 from edgeseg.autotune.scoring import Rgb, Scorer, Scores
 from edgeseg.calib.precision import onnx_of_precision
 from edgeseg.calib.range import RangeTable
@@ -24,6 +23,7 @@ from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.errors import AgreementError, FormatError, MismatchError, UnavailableError
+from edgeseg.measure.estimate import Estimate
 from edgeseg.progress import Progress, silent
 from edgeseg.segmenter import Segmenter, open_segmenter
 from edgeseg.spec import Precision

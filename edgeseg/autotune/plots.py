@@ -8,9 +8,9 @@ from typing import Any
 
 from edgeseg.autotune.autotune import Decision
 from edgeseg.autotune.candidate import Candidate
-from edgeseg.autotune.estimate import Estimate
 from edgeseg.autotune.sensitivity import Effect, ranked
 from edgeseg.files import whole_file
+from edgeseg.measure.estimate import Estimate
 
 COLOURS = {"chosen": "tab:green", "within": "tab:blue", "outside": "tab:red"}
 MAX_ROWS = 40  # on one page

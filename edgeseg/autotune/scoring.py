@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.autotune.estimate import Estimate, Floats, bootstrap, mean_estimate
 from edgeseg.datasets.dataset import Dataset
 from edgeseg.datasets.matching import ClassMatch
+from edgeseg.measure.estimate import Estimate, Floats, bootstrap, mean_estimate
 from edgeseg.metrics.agreement import label_agreement
 from edgeseg.metrics.confusion import ConfusionMatrix
 from edgeseg.pixels.resize import resize_rgb

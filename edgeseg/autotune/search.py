@@ -10,9 +10,9 @@ from edgeseg.artifact import Artifact
 from edgeseg.autotune.benchmark import QUICK_ROUNDS, benchmark
 from edgeseg.autotune.blocks import Block
 from edgeseg.autotune.candidate import Candidate, Evaluator
-from edgeseg.autotune.estimate import Estimate
 from edgeseg.autotune.scoring import Scorer
 from edgeseg.errors import EdgeSegError
+from edgeseg.measure.estimate import Estimate
 from edgeseg.progress import Progress
 from edgeseg.spec import Precision
 

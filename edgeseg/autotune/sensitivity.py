@@ -19,7 +19,6 @@ from edgeseg.autotune.autotune import SearchRequest, candidate_builder, check_me
 from edgeseg.autotune.benchmark import QUICK_ROUNDS, benchmark
 from edgeseg.autotune.blocks import Block, layers_from_model
 from edgeseg.autotune.candidate import CandidateBuilder, Evaluator
-from edgeseg.autotune.estimate import Estimate
 from edgeseg.autotune.scoring import Scorer, Scores, images_from_frames
 from edgeseg.autotune.search import Ablation, ablation_of_blocks
 from edgeseg.calib.quantize import best_method, quantized_model
@@ -29,6 +28,7 @@ from edgeseg.engines.agreement import signal_to_noise_db
 from edgeseg.engines.backend import Array, Backend
 from edgeseg.engines.options import RunOptions
 from edgeseg.errors import MismatchError
+from edgeseg.measure.estimate import Estimate
 from edgeseg.metrics.confusion import ConfusionMatrix
 from edgeseg.progress import silent
 from edgeseg.segmenter import Segmenter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgeseg.autotune.candidate import Candidate
-from edgeseg.autotune.estimate import Estimate
+from edgeseg.measure.estimate import Estimate
 from edgeseg.spec import Precision
 
 

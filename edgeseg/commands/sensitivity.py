@@ -22,9 +22,9 @@ from edgeseg.commands.options import (
 
 if TYPE_CHECKING:
     from edgeseg.autotune.autotune import SearchRequest
-    from edgeseg.autotune.estimate import Estimate
     from edgeseg.autotune.evaluation_set import EvaluationSet
     from edgeseg.autotune.sensitivity import Effect, Sensitivity
+    from edgeseg.measure.estimate import Estimate
     from edgeseg.progress import Progress
 
 LEVELS = ("blocks", "layers")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 
 from edgeseg.autotune.benchmark import EQUAL_WIDTH, MAX_EXTENSION, benchmark, is_uncertain
-from edgeseg.autotune.estimate import Estimate
+from edgeseg.measure.estimate import Estimate
+from edgeseg.measure.interleaved import Turn
 
 RGB = np.zeros((2, 2, 3), np.uint8)
 ROUNDS = 5
@@ -25,9 +27,11 @@ class Clocked:
 
 @pytest.fixture(autouse=True)
 def without_a_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    def turn(segmenter: Clocked, rgb: np.ndarray) -> list[float]:
+    def turn(work: partial[None]) -> Turn:
+        segmenter: Clocked = work.func.__self__  # type: ignore[attr-defined]
         segmenter.turns += 1
-        return [segmenter.milliseconds(segmenter.turns)] * 3
+        milliseconds = segmenter.milliseconds(segmenter.turns)
+        return Turn((milliseconds,) * 3, milliseconds)
 
     monkeypatch.setattr("edgeseg.autotune.benchmark.one_turn", turn)
 

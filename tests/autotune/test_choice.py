@@ -94,7 +94,7 @@ def test_float_is_kept_where_int8_changes_more_than_one_label_in_a_hundred(
 
 def test_the_limit_is_ninety_nine_labels_in_a_hundred_and_the_figure_alone_decides() -> None:
     from edgeseg.autotune.budget import Cost
-    from edgeseg.autotune.estimate import Estimate
+    from edgeseg.measure.estimate import Estimate
 
     assert Auto(short=True).budget.min_agreement == 0.99
     assert Cost(Estimate(0.009, 0.005, 0.02), 0.01, labelled=False, sure=False).is_within

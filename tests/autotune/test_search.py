@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from edgeseg.autotune import search
-from edgeseg.autotune.benchmark import TimingRun, timing_run_from_turns, weighted_medians
+from edgeseg.autotune.benchmark import TimingRun, timing_run_from_turns
 from edgeseg.autotune.blocks import Block
 from edgeseg.autotune.budget import Budget, Cost
 from edgeseg.autotune.candidate import Candidate
-from edgeseg.autotune.estimate import Estimate
 from edgeseg.autotune.search import (
     OUT_OF_TIME,
     Ablation,
@@ -22,6 +21,8 @@ from edgeseg.autotune.search import (
     mixed_candidates,
 )
 from edgeseg.autotune.summary import decision_summary
+from edgeseg.measure.estimate import Estimate, weighted_medians
+from edgeseg.measure.interleaved import Turn
 from edgeseg.progress import silent
 from edgeseg.spec import Precision
 
@@ -29,7 +30,7 @@ BLOCKS = tuple(Block(f"part{i}.*", (f"part{i}.a/Conv", f"part{i}.b/Conv")) for i
 
 
 def timing(ms: float, spread: float = 0.01) -> TimingRun:
-    return timing_run_from_turns([[ms * (1 + spread * (i % 3 - 1))] * 3 for i in range(9)], 10 * ms)
+    return timing_run_from_turns([Turn((ms * (1 + spread * (i % 3 - 1)),) * 3, 2 * ms) for i in range(9)])
 
 
 def cost(value: float, width: float = 0.0005) -> Cost:
@@ -166,7 +167,7 @@ def test_blocks_that_win_back_alike_are_not_ranked(monkeypatch: pytest.MonkeyPat
 
 def test_a_ratio_is_that_of_the_same_rounds() -> None:
     busy = np.linspace(1, 5, 9)  # a machine that gets busier slows both alike
-    first, second = (timing_run_from_turns([[ms * load] for load in busy], 1.0) for ms in (10, 8))
+    first, second = (timing_run_from_turns([Turn((ms * load,), 1.0) for load in busy]) for ms in (10, 8))
     ratio = second.ratio_to(first)
     assert (ratio.low, ratio.value, ratio.high) == pytest.approx((0.8, 0.8, 0.8))
 

@@ -17,7 +17,6 @@ from edgeseg.artifact import LoadedModel, load_onnx
 from edgeseg.autotune.autotune import SearchRequest
 from edgeseg.autotune.blocks import Block
 from edgeseg.autotune.candidate import CandidateBuilder
-from edgeseg.autotune.estimate import Estimate
 from edgeseg.autotune.evaluation_set import evaluation_set_from_options
 from edgeseg.autotune.label_changes import BETTER, OTHER, UNKNOWN, WORSE, draw_label_changes, label_change_map, worst
 from edgeseg.autotune.plots import draw_sensitivity
@@ -37,6 +36,7 @@ from edgeseg.engines import open_engine
 from edgeseg.engines.agreement import CheckImages
 from edgeseg.engines.options import RunOptions
 from edgeseg.errors import MismatchError, SizeError
+from edgeseg.measure.estimate import Estimate
 from edgeseg.segmenter import open_segmenter
 from edgeseg.spec import Output, Precision
 

@@ -18,7 +18,7 @@ import pytest
 import small_onnx
 from small_clips import make_clip, quarters
 
-from edgeseg.autotune.estimate import Estimate
+from edgeseg.measure.estimate import Estimate
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 # nncf_int8.py needs an interpreter with NNCF, which ours has not; the modules without a command line have no help.
