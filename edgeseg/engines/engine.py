@@ -15,7 +15,7 @@ from edgeseg.engines.devices import AUTO, device_from_name
 from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.errors import EdgeSegError, FormatError, UnavailableError, UnknownNameError
 from edgeseg.files import existing_file, sha256_from_file, whole_file
-from edgeseg.measure.device import describe_device, package_versions
+from edgeseg.measure.device import device_facts, package_versions
 from edgeseg.progress import Progress, silent
 from edgeseg.provenance import BuildInfo
 from edgeseg.spec import Precision
@@ -152,7 +152,7 @@ class Engine:
             engine=self.name,
             provenance=dataclasses.replace(onnx.provenance, built_from_sha256=sha256_from_file(onnx.path)),
             versions=package_versions(("edgeseg", *self.packages)),
-            device={**describe_device(), **result.device},
+            device={**device_facts(), **result.device},
             build=result.build,
             layers=result.layers,
         )

@@ -1,4 +1,4 @@
-"""The machine of a measurement: processor, instructions, memory and versions; no user and no host name."""
+"""The machine of a measurement: processor, GPUs, clocks, power mode, memory; no user, host name or serial number."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from typing import Any
 
 import psutil
 
+from edgeseg.measure.clocks import clocks_mhz, core_sets, platform_profile, turbo
+from edgeseg.measure.gpu import Gpu, GpuState
+from edgeseg.measure.jetson import tegrastats_from_line
+from edgeseg.measure.jetson_board import jetson_board
+from edgeseg.measure.machine import Machine
+from edgeseg.measure.nvidia_smi import nvidia_smi_from_text
+from edgeseg.measure.rails import rails_mw
+from edgeseg.measure.virtualization import container, virtual_machine
+
 CPUINFO = Path("/proc/cpuinfo")
 BOARD = Path("/proc/device-tree/model")  # Jetson, Raspberry Pi and other boards without a BIOS
 
@@ -22,11 +31,22 @@ FEATURES = (
 BF16_FEATURES = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
-def describe_device() -> dict[str, Any]:
-    """Plain data about this machine, without host name, path or user. Unknown values are "" or empty.
+def describe_device(machine: Machine | None = None) -> dict[str, Any]:
+    """Plain data about this machine, without host name, path, user or serial number. Unknown values are "" or empty.
 
-    cores: physical ones; threads: logical cores that this process may run on; memory_mib: installed.
+    It is `device_facts()`, and under "state" `device_state()`: two runs compare where the rest is equal.
     """
+    return {**device_facts(machine), "state": device_state(machine)}
+
+
+def device_facts(machine: Machine | None = None) -> dict[str, Any]:
+    """What a run does not change.
+
+    cores: physical ones; threads: logical cores that this process may run on; memory_mib: installed. clocks: limits
+    and governor by set of cores. power_mode: a Jetson's, or a laptop's power profile.
+    """
+    machine = machine or Machine()
+    jetson, sets = jetson_board(machine), core_sets(machine.root)
     return {
         "cpu": cpu_name(),
         "board": board_name(),
@@ -37,7 +57,52 @@ def describe_device() -> dict[str, Any]:
         "memory_mib": psutil.virtual_memory().total >> 20,
         "os": f"{platform.system()} {platform.release()}".strip(),
         "python": platform.python_version(),
+        "container": container(machine.root),
+        "virtual_machine": virtual_machine(machine.root),
+        "governor": ", ".join(dict.fromkeys(each.governor for each in sets if each.governor)),
+        "turbo": turbo(machine.root),
+        "power_mode": jetson.power_mode if jetson else platform_profile(machine.root),
+        "clocks": [each.to_dict() for each in sets],
+        "jetson": jetson.to_dict() if jetson else {},
+        "gpus": [gpu.to_dict() for gpu, _ in gpus(machine)],
     }
+
+
+def device_state(machine: Machine | None = None) -> dict[str, Any]:
+    """What changes from one minute to the next: clocks, temperatures, battery, load and power of GPUs and boards.
+
+    clocks_mhz: by the first core of each group that shares a clock. rails_mw: of a board's supplies.
+    """
+    machine = machine or Machine()
+    battery = machine.battery()
+    return {
+        "clocks_mhz": clocks_mhz(machine.root),
+        "temperatures": machine.temperatures(),
+        "battery": battery.to_dict() if battery else {},
+        "gpus": [state.to_dict() for _, state in gpus(machine)],
+        "rails_mw": rails_mw(machine.root) or rails_of_tegrastats(machine),
+    }
+
+
+def rails_of_tegrastats(machine: Machine) -> dict[str, int]:
+    """A Jetson's rails by tegrastats, where its sensors are hidden."""
+    process = machine.tegrastats()
+    if not process.start():
+        return {}
+    process.stop()
+    return dict(tegrastats_from_line(process.line).rails_mw)
+
+
+def gpus(machine: Machine) -> list[tuple[Gpu, GpuState]]:
+    """NVIDIA's GPUs, by the driver's library, or else by nvidia-smi."""
+    nvml = machine.nvml()
+    if nvml is None:
+        listed = nvidia_smi_from_text(machine.output("nvidia-smi", "-q"))
+        return list(zip(listed.gpus, listed.states))
+    try:
+        return [(nvml.gpu(index), nvml.state(index)) for index in range(len(nvml))]
+    finally:
+        nvml.close()
 
 
 def has_native_bf16() -> bool:

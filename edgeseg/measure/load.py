@@ -14,11 +14,13 @@ class Load:
 
     cpu_seconds: CPU time of this process, all threads, user and system.
     foreign_cores: CPU time of all other processes, and time stolen by the hypervisor, per second of wall time.
+    stolen_cores: the part of it that the hypervisor took; 0 on bare metal.
     """
 
     wall_seconds: float
     cpu_seconds: float
     foreign_cores: float
+    stolen_cores: float = 0.0
 
     def to_dict(self) -> dict[str, float]:
         """Plain data."""
@@ -30,13 +32,15 @@ class LoadMeter:
 
     def __init__(self) -> None:
         self._wall, self._own, self._all = time.perf_counter(), time.process_time(), busy_seconds()
+        self._stolen = stolen_seconds()
 
     def load(self) -> Load:
         """The load since construction."""
         wall = time.perf_counter() - self._wall
         own = time.process_time() - self._own
         foreign = max(0.0, busy_seconds() - self._all - own)
-        return Load(wall, own, foreign / wall if wall > 0 else 0.0)
+        stolen = min(foreign, max(0.0, stolen_seconds() - self._stolen))
+        return Load(wall, own, foreign / wall, stolen / wall) if wall > 0 else Load(wall, own, 0.0)
 
 
 def busy_seconds() -> float:
@@ -46,3 +50,8 @@ def busy_seconds() -> float:
     # guest time is part of user time already
     guest = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
     return float(sum(times) - idle - guest)
+
+
+def stolen_seconds() -> float:
+    """CPU seconds that the hypervisor gave to others since the start of this machine; 0 where unknown."""
+    return float(getattr(psutil.cpu_times(), "steal", 0.0))

@@ -1,0 +1,77 @@
+"""A Jetson's release, power mode and clocks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgeseg.measure.clocks import core_sets
+from edgeseg.measure.jetson import (
+    PowerMode,
+    jetson_clocks_from_text,
+    power_mode_from_text,
+    power_modes_from_configuration,
+    release_from_text,
+)
+from edgeseg.measure.machine import Machine
+from edgeseg.measure.sysfs import number_at, paths_like, text_at
+
+RELEASE = "etc/nv_tegra_release"
+CONFIGURATION = "etc/nvpmodel.conf"
+STATUS = "var/lib/nvpmodel/status"  # "pmode:0002 fmode:quiet", also without the tool, as in a container
+GPU_CLOCK = re.compile(r"gpu|g[abmpv]\d\db")  # 17000000.gpu, 17000000.ga10b, gpu-gpc-0...
+BEST = "MAXN"  # and MAXN_SUPER
+
+
+@dataclass(frozen=True)
+class JetsonBoard:
+    """release: of Jetson Linux. power_mode: such as "25W (1)". best_mode: the one without a power limit, "" where there
+    is none or the modes are unknown. clocks_locked: as jetson_clocks locks them; None where unknown.
+    """
+
+    release: str
+    power_mode: str = ""
+    best_mode: str = ""
+    clocks_locked: bool | None = None
+
+    @property
+    def is_best_mode(self) -> bool:
+        """Whether nothing speaks of a better mode."""
+        return not self.power_mode or self.power_mode.startswith(BEST) or not self.best_mode
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+def jetson_board(machine: Machine) -> JetsonBoard | None:
+    """The board; None on anything else."""
+    release = release_from_text(text_at(machine.root / RELEASE))
+    if not release:
+        return None
+    modes = power_modes_from_configuration(text_at(machine.root / CONFIGURATION))
+    best = next((name for name in modes.values() if name.startswith(BEST)), "")
+    mode = power_mode(machine, modes)
+    return JetsonBoard(release, str(mode), best, clocks_locked(machine))
+
+
+def power_mode(machine: Machine, modes: dict[int, str]) -> PowerMode:
+    """The mode, by nvpmodel, or else by the file in which it keeps it."""
+    mode = power_mode_from_text(machine.output("nvpmodel", "-q"))
+    if mode.name:
+        return mode
+    match = re.search(r"pmode:(\d{1,9})", text_at(machine.root / STATUS))
+    return PowerMode(modes.get(int(match[1]), ""), int(match[1])) if match else mode
+
+
+def clocks_locked(machine: Machine) -> bool | None:
+    """Whether the clocks of CPU and GPU are locked, by jetson_clocks for root, or else by their limits."""
+    locked = jetson_clocks_from_text(machine.output("jetson_clocks", "--show")).locked
+    if locked is not None:
+        return locked
+    gpus = [folder for folder in paths_like("sys/class/devfreq/*", machine.root) if GPU_CLOCK.search(folder.name)]
+    limits = [(number_at(folder / "min_freq"), number_at(folder / "max_freq")) for folder in gpus]
+    states = [each.locked for each in core_sets(machine.root)]
+    states += [low == high for low, high in limits if low is not None and high is not None]
+    return all(states) if states else None
