@@ -18,8 +18,8 @@ from edgeseg.pixels.buffers import check_size, frozen, output_buffer
 
 Axis = tuple[NDArray[np.int64], NDArray[np.float32]]
 
-TILE = 16  # pixels; a cell is worked in tiles of at most TILE x TILE, so that their arrays stay in the L1 cache
-VECTOR = 32  # a tile is padded to this many pixels: the vectorised loop is left with no scalar rest
+TILE = 16  # pixels; a narrow cell is worked in tiles of at most TILE x TILE, so that their arrays stay in the L1 cache
+VECTOR = 32  # tiles and rows are padded to this many pixels: the vectorised loop is left with no scalar rest
 
 
 def labels_from_logits(
@@ -137,6 +137,8 @@ def _fill(
     candidates = np.empty(C, np.int32)
     tile = np.zeros((5, TILE * TILE), np.float32)
     tile_labels = np.zeros(TILE * TILE, np.int32)
+    lines = np.zeros((C, 2, VECTOR), np.float32)
+    best, best_labels = np.zeros(VECTOR, np.float32), np.zeros(VECTOR, np.int32)
     for y in range(h):
         y0, y1, below = row_starts[y], row_starts[y + 1], min(y + 1, h - 1)
         if y0 == y1:
@@ -152,6 +154,12 @@ def _fill(
                 corners[c, 0], corners[c, 1] = logits[c, y, x], logits[c, y, right]
                 corners[c, 2], corners[c, 3] = logits[c, below, x], logits[c, below, right]
             count = max(_candidates(corners, candidates), 1)  # NaN at a corner leaves none
+            if x1 - x0 > TILE:
+                for left in range(x0, x1, VECTOR):
+                    end = min(left + VECTOR, x1)
+                    fx, cell = column_weights[left:end], labels[y0:y1, left:end]
+                    _label_rows(corners, candidates[:count], row_weights[y0:y1], fx, lines, best, best_labels, cell)
+                continue
             for top in range(y0, y1, TILE):
                 fy = row_weights[top : min(top + TILE, y1)]
                 for left in range(x0, x1, TILE):
@@ -187,6 +195,42 @@ def _candidates(corners: NDArray[np.float32], candidates: NDArray[np.int32]) -> 
         candidates[count] = c  # without a branch: on random logits its misprediction costs more than all else
         count += 1 if highest >= floor else 0
     return count
+
+
+@jit
+def _label_rows(
+    corners: NDArray[np.float32],
+    candidates: NDArray[np.int32],
+    fy: NDArray[np.float32],
+    fx: NDArray[np.float32],
+    lines: NDArray[np.float32],
+    best: NDArray[np.float32],
+    best_labels: NDArray[np.int32],
+    labels: NDArray[np.uint8],
+) -> None:
+    """Label a cell of at most VECTOR columns row by row; `lines` hold its candidates along its upper and lower edge."""
+    for k in range(candidates.size):
+        c = candidates[k]
+        a, b, d, e = corners[c, 0], corners[c, 1], corners[c, 2], corners[c, 3]
+        for x in range(fx.size):
+            lines[k, 0, x] = (np.float32(1) - fx[x]) * a + fx[x] * b
+            lines[k, 1, x] = (np.float32(1) - fx[x]) * d + fx[x] * e
+    for y in range(fy.size):
+        bottom = fy[y]
+        top = np.float32(1) - bottom
+        for i in range(VECTOR):  # of a constant length: a slice with its own length would be left with a scalar rest
+            best[i] = top * lines[0, 0, i] + bottom * lines[0, 1, i]
+            best_labels[i] = candidates[0]
+        for k in range(1, candidates.size):
+            c = candidates[k]
+            for i in range(VECTOR):
+                value = top * lines[k, 0, i] + bottom * lines[k, 1, i]
+                old, old_label = best[i], best_labels[i]
+                best[i] = value if value > old else old
+                best_labels[i] = c if value > old else old_label
+        line = labels[y]
+        for x in range(fx.size):
+            line[x] = best_labels[x]
 
 
 @jit

@@ -107,7 +107,9 @@ def test_first_class_wins_exact_ties(
 
 
 @pytest.mark.parametrize("align_corners", [False, True])
-@pytest.mark.parametrize(("classes", "size"), [(255, (37, 61)), (19, (5, 7)), (1, (9, 9)), (2, (300, 200))])
+@pytest.mark.parametrize(
+    ("classes", "size"), [(255, (37, 61)), (19, (5, 7)), (1, (9, 9)), (2, (300, 200)), (19, (40, 500))]
+)
 def test_any_class_count_and_ratio(classes: int, size: tuple[int, int], align_corners: bool) -> None:
     logits = random_logits(classes, (classes, 11, 13))
     labels = labels_from_logits(logits, size, align_corners=align_corners)
