@@ -34,6 +34,7 @@ setup(
     package_data={
         "edgeseg": ["py.typed"],
         "edgeseg.engines.tensorrt.kernels": ["*.cu"],
+        "edgeseg.bench.report": ["templates/*"],
         "edgeseg.live.page": ["static/*", "templates/*"],
         "edgeseg.weights": ["*.safetensors", "*.md", "*.LICENSE", "*.json"],
         "edgeseg.recipes": ["*.toml"],

@@ -1,17 +1,23 @@
 """Write benchmarks/RESULTS.md from the records in benchmarks/results/.
 
 python benchmarks/report.py [--results FOLDER] [--out FILE]
+
+For each device the records of `edgeseg bench` in its folder bench/ come first, then those of the scripts here.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from record import FOLDER, RESULTS, Table
 
+from edgeseg.bench.report.markdown import markdown_from_section
+from edgeseg.bench.report.section import sections_from_records
+from edgeseg.bench.report.stored import RECORDS, records_from_paths
 from edgeseg.files import existing_folder, whole_file
 
 
@@ -39,10 +45,22 @@ def report(results: Path) -> str:
     parts = ["# Results\n\nMade by `python benchmarks/report.py` from `benchmarks/results/`: do not edit.\n"]
     for folder in sorted(path for path in results.iterdir() if path.is_dir()):
         records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
-        if records:
-            parts.append(f"## {folder.name}\n\n{device_line(records[0]['device'])}\n")
+        bench = bench_tables(folder / RECORDS)
+        if records or bench:
+            parts.append(f"## {folder.name}\n")
+            parts += [bench] if bench else [f"{device_line(records[0]['device'])}\n"]
             parts += [section(record) for record in records]
     return "\n".join(parts)
+
+
+def bench_tables(folder: Path) -> str:
+    """The records of `edgeseg bench` in a folder; "" without any."""
+    if not any(folder.glob("*.json")):
+        return ""
+    collection = records_from_paths([folder])
+    for each in collection.unreadable:
+        print(f"left out: {each.reason}", file=sys.stderr)
+    return "".join(map(markdown_from_section, sections_from_records(collection.records)))
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ COMMANDS = {
     "sources": "edgeseg.commands.sources",
     "eval": "edgeseg.commands.eval",
     "bench": "edgeseg.commands.bench",
+    "report": "edgeseg.commands.report",
     "export": "edgeseg.commands.export",
     "adopt": "edgeseg.commands.adopt",
     "calibrate": "edgeseg.commands.calibrate",

@@ -23,6 +23,7 @@ SCHEMA, VERSION = "edgeseg-bench", 1
 HINT = "write it with edgeseg bench -o FILE"
 Status = Literal["settled", "inconclusive", "invalid"]
 Scope = Literal["engine", "frame", "file"]
+JSON_TYPES = {"float": (float, int), "int": (int,), "str": (str,), "bool": (bool,)}
 T = TypeVar("T")
 
 
@@ -181,27 +182,48 @@ class BenchRecord:
                 versions=dict(data["versions"]),
                 stages=_stages(data["stages"]) if data.get("stages") else None,
                 overlapped=_stages(data["overlapped"]) if data.get("overlapped") else None,
-                accuracy=_made(Accuracy, data["accuracy"]) if data.get("accuracy") else None,
+                accuracy=_accuracy(data["accuracy"]) if data.get("accuracy") else None,
                 diagnostics=tuple(_made(Diagnostic, each) for each in data.get("diagnostics", ())),
                 attempts=int(data.get("attempts", 1)),
                 warm_up=int(data.get("warm_up", 0)),
                 command=str(data.get("command", "")),
                 when=str(data.get("when", "")),
             )
-        except (KeyError, TypeError, ValueError) as problem:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as problem:
             message = f"{name} is damaged: {type(problem).__name__} {problem}"
             raise FormatError(message, hint=HINT, code="ES-FORMAT-RECORD") from problem
 
 
 def _made(kind: type[T], data: Mapping[str, Any]) -> T:
-    """A dataclass of the keys that it knows: a later edgeseg may add some."""
-    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{key: value for key, value in data.items() if key in names})
+    """A dataclass of the keys that it knows: a later edgeseg may add some. ValueError for a value of another type."""
+    types = {each.name: str(each.type) for each in fields(kind)}  # type: ignore[arg-type]
+    values = {key: value for key, value in data.items() if key in types}
+    for key, value in values.items():
+        wanted, _, optional = types[key].partition(" | ")
+        right = optional == "None" if value is None else type(value) in JSON_TYPES.get(wanted, (type(value),))
+        if not right:
+            raise ValueError(f"{key} {value!r}")
+    return kind(**values)
+
+
+def _numbers(data: Mapping[str, Any]) -> dict[str, float]:
+    return {str(key): float(value) for key, value in data.items()}
 
 
 def _row(data: Mapping[str, Any]) -> Row:
-    row = {**data, "latency": _made(Summary, data["latency"])}
-    return _made(Row, {**row, "samples": tuple(data["samples"]), "cpu_blocks": tuple(data["cpu_blocks"])})
+    if data["scope"] not in get_args(Scope):
+        raise ValueError(f"scope {data['scope']!r}")
+    figures = {name: tuple(map(float, data[name])) for name in ("samples", "cpu_blocks")}
+    extra = _numbers(data.get("extra", {}))
+    return _made(Row, {**data, **figures, "extra": extra, "latency": _made(Summary, data["latency"])})
+
+
+def _accuracy(data: Mapping[str, Any]) -> Accuracy:
+    tables = {
+        name: {str(key): None if value is None else float(value) for key, value in data.get(name, {}).items()}
+        for name in ("by_class", "overall")
+    }
+    return _made(Accuracy, {**data, **tables})
 
 
 def _stages(data: Mapping[str, Any]) -> Stages:
