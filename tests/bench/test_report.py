@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from bench_records import DEVICE, accuracy_of, bench_record, bench_row
+from bench_records import DEVICE, accuracy_of, bench_record, bench_row, stages_of
 from hypothesis import given
 from hypothesis import strategies as st
 from small_cli import Run, runner
@@ -30,6 +30,7 @@ from edgeseg.bench.report.samples import sample_chart
 from edgeseg.bench.report.section import Section, sections_from_records
 from edgeseg.bench.report.stages import stage_chart
 from edgeseg.bench.report.stored import StoredRecord, records_from_paths
+from edgeseg.bench.report.table import columns_of
 from edgeseg.errors import DataError, FileProblem, FormatError
 from edgeseg.measure.diagnostic import Diagnostic
 from edgeseg.measure.load import Load
@@ -154,6 +155,34 @@ def test_stages_stand_one_behind_another_on_one_axis() -> None:
         assert [segment.x for segment in bar.segments] == pytest.approx([0, *ends[:-1]], abs=0.01)
         assert ends[-1] == pytest.approx(chart.axis.at(stages.sum_ms), abs=0.01)
     assert stage_chart(section_of(bench_record(stages=None)).entries) is None
+
+
+def test_the_period_is_that_of_the_overlapped_run() -> None:
+    serial = stages_of(30.0)
+    overlapped = replace(serial, overlapped=True, period_ms=25.5)
+    chart = stage_chart(section_of(bench_record(stages=serial, overlapped=overlapped)).entries)
+    assert chart is not None
+    (bar,) = chart.bars
+    assert (bar.sum_ms, bar.period_ms, bar.overlapped) == (30.0, 25.5, True)
+    assert bar.period == chart.axis.at(25.5)
+
+
+def test_what_changes_from_run_to_run_is_a_fact_of_the_record_and_not_of_the_device() -> None:
+    records = [bench_record(precision=precision, device={**DEVICE, "state": {"clocks_mhz": {"cpu0": mhz}}})
+               for precision, mhz in (("fp32", 2000), ("int8", 2500))]  # fmt: skip
+    section = section_of(*records)
+    assert section.facts["cpu"] == DEVICE["cpu"]
+    assert section.lines == ["Some Processor 9000 · 8 threads · avx2, fma · 16000 MiB · Linux 6.8 · Python 3.11.7"]
+    assert not any("2000" in value for value in section.facts.values())
+    page = page_of(*records)
+    assert page.count("clocks mhz cpu0</dt><dd>2000</dd>") == page.count("clocks mhz cpu0</dt><dd>2500</dd>") == 1
+
+
+def test_the_gpus_and_the_power_mode_are_in_the_line_of_the_device() -> None:
+    device = {**DEVICE, "gpus": [{"name": "Some GPU", "driver": "1"}, {"name": ""}], "power_mode": "MAXN"}
+    (line,) = section_of(bench_record(device=device)).lines
+    assert line.startswith("Some Processor 9000 · Some GPU · 8 threads · ")
+    assert " · MAXN · Linux" in line
 
 
 def test_int8_is_held_against_float_of_the_same_net_engine_size_and_conditions() -> None:
@@ -379,3 +408,17 @@ def test_results_begin_with_the_records_of_bench(tmp_path: Path, monkeypatch: py
     lines = out.read_text().splitlines()
     assert lines.index("## pc-2c") < lines.index("### single stream")
     assert len([line for line in lines if line.startswith("| 1 | bisenetv2-camvid |")]) == 1
+
+
+def test_figures_of_a_scenario_are_columns_of_its_table() -> None:
+    extras = ({"dropped": 3.0, "jitter_ms": 1.25}, {"dropped": 0.0})
+    records = [
+        bench_record(precision=precision, scenario="camera", rows=(bench_row("frame", (20.0, 21.0), extra=extra),))
+        for precision, extra in zip(("fp32", "int8"), extras)
+    ]
+    camera = section_of(*records, bench_record()).scenarios["camera"]
+    columns = {column.title: column for column in columns_of(camera)}
+    assert "dropped" not in [column.title for column in columns_of(section_of(bench_record()).entries)]
+    assert [columns["dropped"].text(entry) for entry in camera] == ["3", "0"]
+    assert [columns["jitter ms"].text(entry) for entry in camera] == ["1.25", "-"]
+    assert [columns["engine p50 ms"].text(entry) for entry in camera] == ["-", "-"]

@@ -15,7 +15,7 @@ from edgeseg.bench.report.pairs import Pair, pairs_from_entries
 from edgeseg.bench.report.reasons import SharedDiagnostic, diagnostics_from_entries, reasons
 from edgeseg.bench.report.samples import SampleList, sample_list
 from edgeseg.bench.report.scatter import Scatter, colours_from_entries, scatters_from_entries
-from edgeseg.bench.report.section import Entry, Section, flat
+from edgeseg.bench.report.section import STATE, Entry, Section, flat
 from edgeseg.bench.report.stages import StageChart, stage_chart
 from edgeseg.bench.report.stored import UnreadableRecord
 from edgeseg.bench.report.table import Column, columns_of, formatted
@@ -158,5 +158,6 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
         "warm-up": record.warm_up,
         "attempts": record.attempts,
         "energy counter": record.resources.counter,
+        **(state if isinstance(state := record.device.get(STATE), dict) else {}),
     }
     return flat(facts)

@@ -12,6 +12,7 @@ from edgeseg.bench.report.stored import StoredRecord
 SCENARIOS = ("single stream", "offline", "camera", "multi stream")  # the order of tables
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 UNKNOWN = "-"
+STATE = "state"  # of a device: what each run changes
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,11 @@ class Section:
 
     @property
     def facts(self) -> dict[str, str]:
-        """Everything that is known of the device, flat."""
-        return _merged(dict(flat(entry.record.device)) for entry in self.everything)
+        """Everything that is known of the device and does not change from run to run, flat."""
+        devices = [
+            {key: value for key, value in entry.record.device.items() if key != STATE} for entry in self.everything
+        ]
+        return _merged(dict(flat(device)) for device in devices)
 
     @property
     def scenarios(self) -> dict[str, list[Entry]]:
@@ -126,18 +130,26 @@ def device_name(device: Mapping[str, Any]) -> str:
 
 
 def device_line(device: Mapping[str, Any]) -> str:
-    """The device in one line: name, threads, instructions, memory, system."""
+    """The device in one line: name, GPUs, threads, instructions, memory, power mode, system."""
     isa = device.get("isa") or ()
     memory = device.get("memory_mib")
     parts = [
         device_name(device),
+        *_gpu_names(device),
         f"{device['threads']} threads" if device.get("threads") else "",
         ", ".join(map(str, isa)) if isinstance(isa, (list, tuple)) else str(isa),
         f"{memory} MiB" if memory else "",
+        str(device.get("power_mode") or ""),
         str(device.get("os") or ""),
         f"Python {device['python']}" if device.get("python") else "",
     ]
     return " · ".join(filter(None, parts))
+
+
+def _gpu_names(device: Mapping[str, Any]) -> list[str]:
+    gpus = device.get("gpus")
+    names = [gpu.get("name") for gpu in gpus if isinstance(gpu, Mapping)] if isinstance(gpus, list) else []
+    return [str(name) for name in names if name]
 
 
 def flat(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -55,7 +55,7 @@ def columns_of(entries: Sequence[Entry]) -> list[Column]:
         number("device memory", 0, lambda entry: entry.record.resources.device_mib, unit="MiB"),
         number("J/frame", 3, lambda entry: entry.record.resources.joules_per_frame),
         number("power", 1, lambda entry: entry.record.resources.watts, unit="W"),
-        *(number(words(key), 2, _extra(key)) for key in extras),
+        *(_extra_column(key, entries) for key in extras),
         number("foreign load", 2, lambda entry: entry.record.load.foreign_cores, unit="cores"),
     ]
     always = {"fps", "own CPU", "mIoU", "RSS"}
@@ -117,8 +117,15 @@ def known(value: Value | None, entry: Entry) -> bool:
     return figure is not None and math.isfinite(figure)
 
 
-def _extra(key: str) -> Value:
-    return lambda entry: next((float(row.extra[key]) for row in _rows(entry) if key in row.extra), None)
+def _extra_column(key: str, entries: Sequence[Entry]) -> Column:
+    """A figure of the scenario; counts have no digits after the point."""
+
+    def value(entry: Entry) -> float | None:
+        return next((float(row.extra[key]) for row in _rows(entry) if key in row.extra), None)
+
+    is_count = all(each is None or each == round(each, 0) for each in map(value, entries))
+    name, ms, _ = key.partition("_ms")
+    return number(words(name), 0 if is_count else 2, value, unit="ms" if ms else "")
 
 
 def _rows(entry: Entry) -> list[Row]:
