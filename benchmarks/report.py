@@ -1,4 +1,4 @@
-"""Write benchmarks/RESULTS.md from the records in benchmarks/results/.
+"""Write benchmarks/RESULTS.md from the records in benchmarks/results/, and the published figures beside them.
 
 python benchmarks/report.py [--results FOLDER] [--out FILE]
 
@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from papers import papers_table
 from record import FOLDER, RESULTS, Table
 
 from edgeseg.bench.report.markdown import markdown_from_section
@@ -50,6 +51,9 @@ def report(results: Path) -> str:
             parts.append(f"## {folder.name}\n")
             parts += [bench] if bench else [f"{device_line(records[0]['device'])}\n"]
             parts += [section(record) for record in records]
+    published = papers_table(results)
+    note = "What is published, and where, is in `benchmarks/papers.toml`; a dash: no record of that size."
+    parts.append(f"## {published.title}\n\n{note}\n\n{published.markdown()}\n")
     return "\n".join(parts)
 
 
