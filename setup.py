@@ -10,6 +10,7 @@ EXPORT = ["matplotlib", "onnxscript>=0.5", "torch>=2.9,<2.14"]
 DEBUG = ["polygraphy>=0.53"]  # finds the first layer that an engine computes wrongly
 OPENVINO = ["openvino>=2025.0"]
 MQTT = ["paho-mqtt>=2.1"]
+NVML = ["nvidia-ml-py>=12.535"]  # energy, clocks and memory of NVIDIA's GPUs
 WEB = ["Jinja2>=3.1", "prometheus-client>=0.20", "starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.28"]
 
@@ -46,13 +47,15 @@ setup(
         "docs": DOCS,
         "export": EXPORT,
         "mqtt": MQTT,
+        "nvml": NVML,
         "openvino": OPENVINO,
-        "rtx": ["cuda-python>=12.6", "tensorrt-rtx>=1.2"],
-        "tensorrt": ["pycuda", "tensorrt>=8.6"],
+        "rtx": [*NVML, "cuda-python>=12.6", "tensorrt-rtx>=1.2"],
+        "tensorrt": [*NVML, "pycuda", "tensorrt>=8.6"],
         "test": [
             *DEBUG,
             *DOCS,
             *MQTT,
+            *NVML,
             *WEB,
             "hypothesis",
             "import-linter",

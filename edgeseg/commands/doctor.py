@@ -13,6 +13,7 @@ EXTRAS = {
     "cv2": ("resizing, overlay, USB cameras", "pip install opencv-python"),
     "av": ("video files and streams", "pip install av"),
     "numba": ("fast pixels", "pip install numba"),
+    "pynvml": ("energy and clocks of NVIDIA GPUs", "pip install nvidia-ml-py"),
 }
 SHOWN_ALONE = ("clocks", "gpus", "jetson", "state")  # by lines of their own, not as they are
 

@@ -195,6 +195,8 @@ def test_doctor_tells_the_device_and_every_engine(run: Run) -> None:
     built_elsewhere = [row for row in data["engines"] if row["state"] == "builds"]
     assert all("; to run them: " in row["detail"] for row in built_elsewhere)
     assert data["device"]["threads"] >= 1
+    assert set(data["energy"]) == {"counters", "hint"}
+    assert set(data["device"]["state"]) >= {"clocks_mhz", "temperatures", "battery", "gpus"}
     assert {row["engine"]: row["devices"] for row in data["engines"]}["onnxruntime"][0] == "cpu"
     assert all(row["devices"] or row["state"] != "ready" for row in data["engines"])
 

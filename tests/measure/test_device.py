@@ -6,6 +6,7 @@ import platform
 from pathlib import Path
 
 import pytest
+from fake_machine import FakeGpu, machine, write
 
 from edgeseg.measure import device
 
@@ -71,3 +72,54 @@ def test_versions_of_what_is_installed_and_blanks_for_the_rest() -> None:
     found = device.package_versions(["numpy", "edgeseg-no-such-package"])
     assert found["numpy"].count(".") >= 1
     assert found["edgeseg-no-such-package"] == ""
+
+
+CPUFREQ = "sys/devices/system/cpu/cpufreq/policy0"
+SMI = """Driver Version                            : 540.4.0
+GPU 00000000:00:00.0
+    Product Name                          : Orin (nvgpu)
+    Serial Number                         : 1652922
+"""
+
+
+def test_clocks_and_governor_are_described(tmp_path: Path) -> None:
+    write(tmp_path, {f"{CPUFREQ}/affected_cpus": "0 1", f"{CPUFREQ}/scaling_governor": "powersave"})
+    write(tmp_path, {f"{CPUFREQ}/scaling_max_freq": 4_700_000, f"{CPUFREQ}/scaling_cur_freq": 900_000})
+    write(tmp_path, {"sys/devices/system/cpu/intel_pstate/no_turbo": 0, ".dockerenv": ""})
+    write(tmp_path, {"sys/firmware/acpi/platform_profile": "balanced"})
+    described = device.describe_device(machine(tmp_path))
+    assert (described["governor"], described["turbo"], described["container"]) == ("powersave", "on", "docker")
+    assert (described["power_mode"], described["clocks"][0]["cores"]) == ("balanced", "0-1")
+    assert described["state"]["clocks_mhz"] == {"0": 900}
+
+
+def test_gpus_are_described_by_the_driver_or_else_by_its_tool(tmp_path: Path) -> None:
+    outputs = {"nvidia-smi": SMI}
+    by_driver = device.describe_device(machine(tmp_path, outputs, FakeGpu()))
+    by_tool = device.describe_device(machine(tmp_path, outputs))
+    assert [gpu["name"] for gpu in by_driver["gpus"]] == ["GPU 9000"]
+    assert [gpu["name"] for gpu in by_tool["gpus"]] == ["Orin (nvgpu)"]
+    assert by_driver["state"]["gpus"][0]["mhz"] == 1980
+    assert "1652922" not in json.dumps(by_tool)
+
+
+def test_a_jetson_is_described_with_its_mode_and_rails(tmp_path: Path) -> None:
+    write(tmp_path, {"etc/nv_tegra_release": "# R38 (release), REVISION: 4.0, GCID: 1"})
+    hwmon = "sys/class/hwmon/hwmon1"
+    write(tmp_path, {f"{hwmon}/name": "ina238", f"{hwmon}/curr1_input": 1000, f"{hwmon}/power1_input": 19_780_000})
+    described = device.describe_device(machine(tmp_path, {"nvpmodel": "NV Power Mode: MAXN\n0\n"}))
+    assert described["jetson"]["release"] == "38.4.0"
+    assert described["power_mode"] == "MAXN (0)"
+    assert described["state"]["rails_mw"] == {"VIN": 19_780.0}
+
+
+def test_facts_are_those_that_two_runs_share(tmp_path: Path) -> None:
+    write(tmp_path, {f"{CPUFREQ}/affected_cpus": "0", f"{CPUFREQ}/scaling_cur_freq": 900_000})
+    gpu = FakeGpu()
+    here = machine(tmp_path, gpu=gpu)
+    facts, state = device.device_facts(here), device.device_state(here)
+    write(tmp_path, {f"{CPUFREQ}/scaling_cur_freq": 4_700_000})
+    gpu.mhz, gpu.power_mw, gpu.mask = 1200, 300_000, 4
+    assert device.device_facts(here) == facts
+    assert device.device_state(here) != state
+    assert device.describe_device(here) == {**facts, "state": device.device_state(here)}

@@ -31,6 +31,7 @@ def test_foreign_load_is_what_others_used(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(module.time, "process_time", lambda: next(own))
     wall = iter([0.0, 4.0])
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(wall))
+    monkeypatch.setattr(module, "stolen_seconds", lambda: 0.0)
     load = LoadMeter().load()
     assert load == Load(wall_seconds=4.0, cpu_seconds=1.0, foreign_cores=0.5)
 
@@ -47,6 +48,15 @@ def test_other_threads_count_as_own() -> None:
     for thread in threads:
         thread.join()
     assert meter.load().cpu_seconds >= 0.15
+
+
+def test_time_that_the_hypervisor_took_is_part_of_foreign_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy, stolen, own, wall = iter([100.0, 103.0]), iter([5.0, 6.0]), iter([10.0, 11.0]), iter([0.0, 4.0])
+    monkeypatch.setattr(module, "busy_seconds", lambda: next(busy))
+    monkeypatch.setattr(module, "stolen_seconds", lambda: next(stolen))
+    monkeypatch.setattr(module.time, "process_time", lambda: next(own))
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(wall))
+    assert LoadMeter().load() == Load(wall_seconds=4.0, cpu_seconds=1.0, foreign_cores=0.5, stolen_cores=0.25)
 
 
 def test_rounding_never_makes_foreign_load_negative(monkeypatch: pytest.MonkeyPatch) -> None:
