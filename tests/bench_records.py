@@ -72,7 +72,8 @@ def bench_row(scope: Scope, samples: tuple[float, ...], *, cpu: float = 1.8, **c
     """The row of those samples. cpu: own CPU ms of a ms of latency."""
     summary = summary_from_samples(samples)
     blocks = tuple(summary.mean_ms * cpu * (1 + (index % 3 - 1) / 200) for index in range(10))
-    row = Row(scope, summary, 1000 / summary.mean_ms, summary.mean_ms * cpu, True, samples, blocks)
+    fps = 1000 / summary.mean_ms if summary.mean_ms else 0.0
+    row = Row(scope, summary, fps, summary.mean_ms * cpu, True, samples, blocks)
     return replace(row, **changes)
 
 

@@ -38,8 +38,12 @@ def command(folders: Folders = None, page: Page = Path("report.html"), markdown:
     from edgeseg.bench.report.section import sections_from_records
     from edgeseg.bench.report.stored import records_from_paths
     from edgeseg.commands.terminal import note, wrote
+    from edgeseg.errors import FileProblem
     from edgeseg.files import whole_file
 
+    if markdown is not None and markdown.resolve() == page.resolve():
+        message, hint = f"the page and the markdown are the same file: {page}", "name two files"
+        raise FileProblem(message, hint=hint, code="ES-FILE-SAME")
     collection = records_from_paths(folders or [RESULTS])
     for each in collection.unreadable:
         note(f"warning: {each.reason}")

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_cli import Run, runner
 
-from edgeseg.bench.record import BenchRecord, Resources
+from edgeseg.bench.record import Accuracy, BenchRecord, Resources, Stages
 from edgeseg.bench.report.axis import Axis, axis_around, axis_from_zero, axis_of_costs
 from edgeseg.bench.report.markdown import markdown_from_sections
 from edgeseg.bench.report.pairs import pairs_from_entries
@@ -379,6 +379,8 @@ def test_the_command_writes_a_page_and_markdown(runner: Run, tmp_path: Path) -> 
     assert (done.code, done.out) == (0, "pc-2c: 1 records, and 1 not in the tables\n")
     assert "pc-2c" in (tmp_path / "out.html").read_text()
     assert "| bisenetv2-camvid |" in (tmp_path / "out.md").read_text()
+    same = runner("report", tmp_path, "-o", tmp_path / "out.html", "--markdown", tmp_path / "out.html")
+    assert (same.code, same.error_code) == (2, "ES-FILE-SAME")
 
 
 def test_the_command_without_jinja2_says_what_to_install(
@@ -422,3 +424,25 @@ def test_figures_of_a_scenario_are_columns_of_its_table() -> None:
     assert [columns["dropped"].text(entry) for entry in camera] == ["3", "0"]
     assert [columns["jitter ms"].text(entry) for entry in camera] == ["1.25", "-"]
     assert [columns["engine p50 ms"].text(entry) for entry in camera] == ["-", "-"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rows": ()},
+        {"rows": (bench_row("frame", (3.0,)),)},
+        {"rows": (bench_row("engine", (0.0, 0.0)), bench_row("frame", (0.0, 5e-324), cpu=0.0, fps=0.0))},
+        {"rows": (bench_row("file", tuple([7.0] * 50)),)},
+        {"accuracy": Accuracy("camvid", 0, float("nan"), {"Sky": None, "Road": float("nan")})},
+        {"stages": Stages({}, overlapped=False, sum_ms=0.0, period_ms=0.0)},
+        {"device": {}, "versions": {}},
+        {"precision": "int4", "engine": "", "name": ""},
+    ],
+    ids=", ".join,
+)
+def test_a_record_with_little_in_it_has_a_page(changes: dict[str, Any]) -> None:
+    with_little = bench_record(**changes) if "rows" not in changes else replace(bench_record(), **changes)
+    page = page_of(with_little, bench_record(precision="int8"))
+    assert len([row for row in Table(page).rows if len(row) > 2]) == 4
+    assert re.findall(r"\bnan\b|\binf\b|\bNone\b|Undefined", page) == []
+    assert len(markdown_from_sections([section_of(with_little)]).splitlines()) > 3

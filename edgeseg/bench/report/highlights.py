@@ -31,7 +31,8 @@ def highlights(section: Section, pairs: Sequence[Pair]) -> list[Highlight]:
         tiles.append(Highlight(f"Fastest, {scenario}", f"{ms:.1f} ms", f"{entry.label}, {fps:.1f} fps", entry))
     judged = [(figure, entry) for entry in entries if (figure := miou_percent(entry)) is not None]
     if judged and len({entry.record.accuracy.data for _, entry in judged if entry.record.accuracy}) == 1:
-        figure, entry = max(judged, key=lambda each: each[0])
+        fastest_last = {entry.id: -ms for ms, _, entry in timed}
+        figure, entry = max(judged, key=lambda each: (each[0], fastest_last.get(each[1].id, float("-inf"))))
         tiles.append(Highlight("Most accurate", f"{figure:.1f} % mIoU", entry.label, entry))
     ratios = [pair.frame_ratio for pair in pairs if pair.frame_ratio is not None]
     drops = [pair.drop for pair in pairs if pair.drop is not None]
