@@ -28,6 +28,7 @@ COMMANDS = {
     "eval": "edgeseg.commands.eval",
     "bench": "edgeseg.commands.bench",
     "report": "edgeseg.commands.report",
+    "compare": "edgeseg.commands.compare",
     "export": "edgeseg.commands.export",
     "adopt": "edgeseg.commands.adopt",
     "calibrate": "edgeseg.commands.calibrate",

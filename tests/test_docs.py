@@ -52,6 +52,7 @@ NOT_RUN = {
     r"edgeseg stream run\.toml": "runs for ever; tests/cli/test_stream_live.py run a short one",
     r"edgeseg train": "trains for minutes; tests/train run short trainings",
     r"edgeseg .*--precision auto": "searches for minutes; tests/autotune run short searches",
+    r"edgeseg (compare|diff)": "needs records or engines; tests/cli run them on small ones",
     r"edgeseg sensitivity": "takes minutes; tests/autotune run it on a small network",
     r"edgeseg eval bisenetv2-street": "evaluates for a minute; tests/test_evaluation.py do so on fewer images",
     r"edgeseg convert engines/.*\.toml": "builds another engine; tests/test_recipe.py read every recipe",

@@ -14,7 +14,7 @@ from edgeseg.datasets.dataset import Dataset
 from edgeseg.datasets.matching import ClassMatch
 from edgeseg.measure.estimate import Estimate, Floats, bootstrap, mean_estimate
 from edgeseg.metrics.agreement import label_agreement
-from edgeseg.metrics.confusion import ConfusionMatrix
+from edgeseg.metrics.confusion import ConfusionMatrix, hits_and_unions, mean_ious
 from edgeseg.pixels.resize import resize_rgb
 from edgeseg.segmenter import Segmenter
 
@@ -59,14 +59,12 @@ class Scores:
         counts = self.counts
         if counts is None or other.counts is None:
             return None
-        n = len(counts)
-        own, its = (each.reshape(n, -1).astype(np.float64) for each in (counts, other.counts))
+        own, its = (np.stack(hits_and_unions(each)).astype(np.float64) for each in (counts, other.counts))
 
         def drop(weights: Floats) -> Floats:
-            shape = (len(weights), *counts.shape[1:])
-            return mious((weights @ its).reshape(shape)) - mious((weights @ own).reshape(shape))
+            return mean_ious(*(weights @ its)) - mean_ious(*(weights @ own))
 
-        return bootstrap(drop, n)
+        return bootstrap(drop, len(counts))
 
 
 class Scorer:
@@ -124,13 +122,7 @@ class Scorer:
 
 def mious(counts: NDArray[Any]) -> Floats:
     """Confusion matrices (draws, K, K + extra) -> the mIoU of each (draws,), over the classes that occur in it."""
-    hits = np.diagonal(counts, axis1=1, axis2=2).astype(np.float64)
-    union = counts[:, :, : counts.shape[1]].sum(1) + counts.sum(2) - hits
-    shares = np.divide(hits, union, out=np.zeros_like(hits), where=union > 0)
-    occurring = (union > 0).sum(1)
-    total: Floats = shares.sum(1)
-    means: Floats = np.divide(total, occurring, out=np.full(len(counts), np.nan), where=occurring > 0)
-    return means
+    return mean_ious(*hits_and_unions(counts))
 
 
 def images_from_dataset(dataset: Dataset) -> list[EvaluationImage]:

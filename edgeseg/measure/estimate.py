@@ -9,7 +9,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 DRAWS = 2000
 FEWEST_BEYOND = 5  # draws beyond either end of an interval, on average
@@ -47,19 +47,19 @@ def mean_estimate(values: NDArray[Any]) -> Estimate:
     return bootstrap(lambda weights: weights @ cases / weights.sum(1), len(cases))
 
 
-def median_of_ratios(base: NDArray[Any], other: NDArray[Any], confidence: float, *, seed: int = 0) -> Estimate:
+def median_of_ratios(base: ArrayLike, other: ArrayLike, confidence: float, *, seed: int = 0) -> Estimate:
     """The median of `other` / `base` over blocks (n,) that were measured side by side, n >= 2.
 
     The interval is the expanded percentile interval, which holds its confidence with few blocks, too: Hesterberg, "What
     Teachers Should Know About the Bootstrap", The American Statistician 69 (2015), section 4.
     """
-    ratios, n = np.asarray(other, np.float64) / np.asarray(base, np.float64), len(base)
-    tail = expanded_tail(n, confidence)
-    draws = weighted_middles(resampled(n, np.random.default_rng(seed), draws_for(tail)), ratios)
+    ratios: Floats = np.asarray(other, np.float64) / np.asarray(base, np.float64)
+    tail = expanded_tail(len(ratios), confidence)
+    draws = weighted_middles(resampled(len(ratios), np.random.default_rng(seed), draws_for(tail)), ratios)
     return estimate_from_draws(float(np.median(ratios)), draws, tail)
 
 
-def ratio_of_medians(base: NDArray[Any], other: NDArray[Any], confidence: float, *, seed: int = 0) -> Estimate:
+def ratio_of_medians(base: ArrayLike, other: ArrayLike, confidence: float, *, seed: int = 0) -> Estimate:
     """The median of the blocks `other` (m,) by that of the blocks `base` (n,), of two separate runs; n, m >= 2.
 
     The blocks of each run are resampled by themselves. The interval is that of `median_of_ratios`; what differs from
@@ -116,18 +116,20 @@ def student_quantile(share: float, freedom: int) -> float:
 
 def weighted_medians(weights: Floats, values: Floats) -> Floats:
     """The weighted (lower) median of `values` (n,) for each row of `weights` (draws, n)."""
-    return _at_rank(weights, values, upper=False)
+    ordered, cumulative = _cumulative(weights, values)
+    medians: Floats = ordered[(cumulative >= cumulative[:, -1:] / 2).argmax(1)]
+    return medians
 
 
 def weighted_middles(weights: Floats, values: Floats) -> Floats:
     """The weighted median as `numpy.median` has it: the mean of both middle values where there are two."""
-    return (_at_rank(weights, values, upper=False) + _at_rank(weights, values, upper=True)) / 2
-
-
-def _at_rank(weights: Floats, values: Floats, *, upper: bool) -> Floats:
-    order = np.argsort(values)
-    cumulative = np.cumsum(weights[:, order], axis=1)
+    ordered, cumulative = _cumulative(weights, values)
     half = cumulative[:, -1:] / 2
-    ranks = (cumulative > half if upper else cumulative >= half).argmax(1)
-    medians: Floats = values[order][ranks]
-    return medians
+    middles: Floats = (ordered[(cumulative >= half).argmax(1)] + ordered[(cumulative > half).argmax(1)]) / 2
+    return middles
+
+
+def _cumulative(weights: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """`values` in order, and for each row of `weights` their cumulative sum in that order."""
+    order = np.argsort(values)
+    return values[order], np.cumsum(weights[:, order], axis=1)

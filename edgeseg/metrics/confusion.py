@@ -119,6 +119,21 @@ class ConfusionMatrix:
         check_ids("predicted", labels[counted], self.num_classes + self.extra, self.ignore_index)
 
 
+def hits_and_unions(counts: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Of confusion matrices (..., K, K + extra): (..., K) the right pixels of each class, and those of its union."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    return hits, counts[..., : counts.shape[-2]].sum(-2) + counts.sum(-1) - hits
+
+
+def mean_ious(hits: NDArray[Any], unions: NDArray[Any]) -> Figures:
+    """The mIoU (...) of `hits_and_unions`, over the classes that occur; nan where none does."""
+    shares = np.divide(hits, unions, out=np.zeros(unions.shape), where=unions > 0)
+    occurring = (unions > 0).sum(-1)
+    total = np.asarray(shares.sum(-1))
+    means: Figures = np.divide(total, occurring, out=np.full(total.shape, np.nan), where=occurring > 0)
+    return means
+
+
 def count_pairs(labels: Labels, truth: Labels, num_classes: int, ignore: int, extra: int = 0) -> Counts:
     """Count pairs of uint8 ids into (K + 2, K + extra + 1): row K for ignored pixels, the last ones for bad ids.
 
