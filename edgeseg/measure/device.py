@@ -13,7 +13,7 @@ import psutil
 
 from edgeseg.measure.clocks import clocks_mhz, core_sets, platform_profile, turbo
 from edgeseg.measure.gpu import Gpu, GpuState
-from edgeseg.measure.jetson import tegrastats_from_line
+from edgeseg.measure.jetson import Tegrastats, tegrastats_from_line
 from edgeseg.measure.jetson_board import jetson_board
 from edgeseg.measure.machine import Machine
 from edgeseg.measure.nvidia_smi import nvidia_smi_from_text
@@ -71,26 +71,28 @@ def device_facts(machine: Machine | None = None) -> dict[str, Any]:
 def device_state(machine: Machine | None = None) -> dict[str, Any]:
     """What changes from one minute to the next: clocks, temperatures, battery, load and power of GPUs and boards.
 
-    clocks_mhz: by the first core of each group that shares a clock. rails_mw: of a board's supplies.
+    clocks_mhz: by the first core of each group that shares a clock. tegrastats: a line of it, on a Jetson. rails_mw: of
+    a board's supplies.
     """
     machine = machine or Machine()
-    battery = machine.battery()
+    battery, stats = machine.battery(), tegrastats(machine)
     return {
         "clocks_mhz": clocks_mhz(machine.root),
         "temperatures": machine.temperatures(),
         "battery": battery.to_dict() if battery else {},
         "gpus": [state.to_dict() for _, state in gpus(machine)],
-        "rails_mw": rails_mw(machine.root) or rails_of_tegrastats(machine),
+        "tegrastats": stats.to_dict() if stats else {},
+        "rails_mw": rails_mw(machine.root) or (dict(stats.rails_mw) if stats else {}),
     }
 
 
-def rails_of_tegrastats(machine: Machine) -> dict[str, int]:
-    """A Jetson's rails by tegrastats, where its sensors are hidden."""
+def tegrastats(machine: Machine) -> Tegrastats | None:
+    """The values of one line of the tool; None without it."""
     process = machine.tegrastats()
     if not process.start():
-        return {}
+        return None
     process.stop()
-    return dict(tegrastats_from_line(process.line).rails_mw)
+    return tegrastats_from_line(process.line)
 
 
 def gpus(machine: Machine) -> list[tuple[Gpu, GpuState]]:

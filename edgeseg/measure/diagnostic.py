@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -60,7 +61,7 @@ KINDS = {
     ),
     "power-mode": Kind(
         "The machine is not in its fastest power mode.",
-        "sudo nvpmodel -m N with the number of MAXN in /etc/nvpmodel.conf, or powerprofilesctl set performance",
+        "sudo nvpmodel -m N with the number of the mode in /etc/nvpmodel.conf, or powerprofilesctl set performance",
     ),
     "battery": Kind(
         "The machine runs on battery, where many save power.",
@@ -154,7 +155,8 @@ def diagnostics_from_settings(
         diagnostics.append(diagnostic("governor", f"the governor of the CPU clock is {', '.join(governors)}"))
     if jetson is not None and not jetson.is_best_mode:
         message = f"the power mode is {jetson.power_mode}, not {jetson.best_mode}"
-        diagnostics.append(diagnostic("power-mode", message, "sudo nvpmodel -m N, see /etc/nvpmodel.conf"))
+        number = re.sub(r".*\((\d+)\)", r"\1", jetson.best_mode)
+        diagnostics.append(diagnostic("power-mode", message, f"sudo nvpmodel -m {number}"))
     elif profile in SAVING_PROFILES:
         message = f"the power profile is {profile}"
         diagnostics.append(diagnostic("power-mode", message, "powerprofilesctl set performance"))

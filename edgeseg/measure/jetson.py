@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 MAX_TEXT = 100_000  # characters
 TOTAL_RAILS = ("VIN", "VDD_IN", "POM_5V_IN")  # the power of all: Thor; Xavier NX, TX2, Orin NX and Nano; Nano
@@ -65,6 +66,10 @@ class Tegrastats:
     def watts(self) -> float | None:
         """The power of the board."""
         return watts_from_rails(self.rails_mw)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgeseg.measure.clocks import core_sets
@@ -26,19 +27,22 @@ BEST = "MAXN"  # and MAXN_SUPER
 
 @dataclass(frozen=True)
 class JetsonBoard:
-    """release: of Jetson Linux. power_mode: such as "25W (1)". best_mode: the one without a power limit, "" where there
-    is none or the modes are unknown. clocks_locked: as jetson_clocks locks them; None where unknown.
+    """release: of Jetson Linux. power_mode: such as "25W (1)". best_mode: the one without a power limit, or mode 0.
+
+    "" where a mode is unknown. clocks_locked: as jetson_clocks locks them; None where unknown. limits_mhz: lowest and
+    highest clock of the GPU and, for root, of memory and others.
     """
 
     release: str
     power_mode: str = ""
     best_mode: str = ""
     clocks_locked: bool | None = None
+    limits_mhz: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def is_best_mode(self) -> bool:
         """Whether nothing speaks of a better mode."""
-        return not self.power_mode or self.power_mode.startswith(BEST) or not self.best_mode
+        return not self.power_mode or not self.best_mode or self.power_mode.startswith((BEST, self.best_mode))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -51,9 +55,18 @@ def jetson_board(machine: Machine) -> JetsonBoard | None:
     if not release:
         return None
     modes = power_modes_from_configuration(text_at(machine.root / CONFIGURATION))
-    best = next((name for name in modes.values() if name.startswith(BEST)), "")
-    mode = power_mode(machine, modes)
-    return JetsonBoard(release, str(mode), best, clocks_locked(machine))
+    best = next((number for number, name in modes.items() if name.startswith(BEST)), 0)
+    best_mode = str(PowerMode(modes[best], best)) if best in modes else ""
+    shown = jetson_clocks_from_text(machine.output("jetson_clocks", "--show"))
+    gpus = gpu_limits(machine)
+    limits = {
+        each.name: (each.min_mhz, each.max_mhz) for each in shown.clocks if not each.name.startswith("cpu")
+    } or gpus
+    locked = shown.locked
+    if locked is None:
+        states = [each.locked for each in core_sets(machine.root)] + [low == high for low, high in gpus.values()]
+        locked = all(states) if states else None
+    return JetsonBoard(release, str(power_mode(machine, modes)), best_mode, locked, limits)
 
 
 def power_mode(machine: Machine, modes: dict[int, str]) -> PowerMode:
@@ -65,13 +78,12 @@ def power_mode(machine: Machine, modes: dict[int, str]) -> PowerMode:
     return PowerMode(modes.get(int(match[1]), ""), int(match[1])) if match else mode
 
 
-def clocks_locked(machine: Machine) -> bool | None:
-    """Whether the clocks of CPU and GPU are locked, by jetson_clocks for root, or else by their limits."""
-    locked = jetson_clocks_from_text(machine.output("jetson_clocks", "--show")).locked
-    if locked is not None:
-        return locked
-    gpus = [folder for folder in paths_like("sys/class/devfreq/*", machine.root) if GPU_CLOCK.search(folder.name)]
-    limits = [(number_at(folder / "min_freq"), number_at(folder / "max_freq")) for folder in gpus]
-    states = [each.locked for each in core_sets(machine.root)]
-    states += [low == high for low, high in limits if low is not None and high is not None]
-    return all(states) if states else None
+def gpu_limits(machine: Machine) -> dict[str, tuple[int, int]]:
+    """The lowest and the highest clock in MHz of each part of the GPU, which needs no root."""
+    folders = [folder for folder in paths_like("sys/class/devfreq/*", machine.root) if GPU_CLOCK.search(folder.name)]
+    limits = {folder.name: (number_at(folder / "min_freq"), number_at(folder / "max_freq")) for folder in folders}
+    return {
+        name: (low // 1_000_000, high // 1_000_000)
+        for name, (low, high) in limits.items()
+        if low is not None and high is not None
+    }

@@ -10,7 +10,7 @@ from typing import Protocol
 from edgeseg.measure.jetson import tegrastats_from_line, watts_from_rails
 from edgeseg.measure.machine import Machine
 from edgeseg.measure.nvml import Nvml
-from edgeseg.measure.rails import rails_mw
+from edgeseg.measure.rails import is_board, rails_mw
 from edgeseg.measure.rapl import Rapl
 
 Clock = Callable[[], float]
@@ -108,7 +108,7 @@ def nvml_counter(machine: Machine, nvml: Nvml | None, gpu: int | None, clock: Cl
 
 def ina_counter(machine: Machine, nvml: Nvml | None, gpu: int | None, clock: Clock) -> Counter | None:
     """A board's supply, by the sensors that tegrastats reads too."""
-    if not rails_mw(machine.root):
+    if not is_board(rails_mw(machine.root)):
         return None
     return PowerCounter(lambda: watts_from_rails(rails_mw(machine.root)), clock)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from edgeseg.measure.sysfs import ROOT, number_at, paths_like, text_at
@@ -9,6 +11,7 @@ from edgeseg.measure.sysfs import ROOT, number_at, paths_like, text_at
 BOARD_INPUT = {"ina238": "VIN"}  # sensors without a label that measure the input of the board: Thor
 SUM = "sum of shunt voltages"  # the INA3221's seventh channel, which is no rail
 NO_RAIL = "NC"
+SUPPLY = re.compile(r"V(DD|IN)|POM_|(GPU|CPU|SOC|CV|SYS5V)$")  # names of a Jetson's rails
 
 
 def rails_mw(root: Path = ROOT) -> dict[str, float]:
@@ -21,6 +24,11 @@ def rails_mw(root: Path = ROOT) -> dict[str, float]:
         if power is not None and text_at(label) not in ("", NO_RAIL):
             rails[text_at(label)] = float(power)
     return rails
+
+
+def is_board(rails: Iterable[str]) -> bool:
+    """Whether sensors measure a Jetson's supply, and not, say, a fan or one slot of a server."""
+    return any(SUPPLY.match(name) for name in rails)
 
 
 def ina_sensors(root: Path = ROOT) -> list[Path]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import getpass
 import json
 import platform
@@ -9,6 +10,7 @@ import pytest
 from fake_machine import FakeGpu, machine, write
 
 from edgeseg.measure import device
+from edgeseg.measure.tegrastats import TegrastatsProcess
 
 X86 = (
     "processor\t: 0\nmodel name\t: A CPU 9000\nflags\t\t: fpu avx2 avx512_vnni avx512_bf16\n\n"
@@ -103,14 +105,31 @@ def test_gpus_are_described_by_the_driver_or_else_by_its_tool(tmp_path: Path) ->
     assert "1652922" not in json.dumps(by_tool)
 
 
+class OneLine(TegrastatsProcess):
+    """A tool that prints one line."""
+
+    def __init__(self) -> None:
+        self.line = "RAM 1/2MB (lfb 1x4MB) GR3D_FREQ 71%@[1300] NEW VIN 1mW/1mW"
+
+    def start(self) -> bool:
+        return True
+
+    def stop(self) -> None:
+        pass
+
+
 def test_a_jetson_is_described_with_its_mode_and_rails(tmp_path: Path) -> None:
     write(tmp_path, {"etc/nv_tegra_release": "# R38 (release), REVISION: 4.0, GCID: 1"})
     hwmon = "sys/class/hwmon/hwmon1"
     write(tmp_path, {f"{hwmon}/name": "ina238", f"{hwmon}/curr1_input": 1000, f"{hwmon}/power1_input": 19_780_000})
-    described = device.describe_device(machine(tmp_path, {"nvpmodel": "NV Power Mode: MAXN\n0\n"}))
+    tools = machine(tmp_path, {"nvpmodel": "NV Power Mode: MAXN\n0\n"})
+    described = device.describe_device(dataclasses.replace(tools, tegrastats=OneLine))
     assert described["jetson"]["release"] == "38.4.0"
     assert described["power_mode"] == "MAXN (0)"
     assert described["state"]["rails_mw"] == {"VIN": 19_780.0}
+    assert described["state"]["tegrastats"]["engines"]["GR3D_FREQ"] == {"percent": 71, "mhz": (1300,)}
+    assert described["state"]["tegrastats"]["unknown"] == ("NEW",)
+    json.dumps(described)
 
 
 def test_facts_are_those_that_two_runs_share(tmp_path: Path) -> None:

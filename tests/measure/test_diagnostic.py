@@ -85,9 +85,9 @@ def cores(governor: str, low: int = 400, high: int = 4700) -> CoreSet:
         ([], None, Battery(80.0, False), "", ["battery"]),
         ([], None, Battery(80.0, None), "", []),
         ([], None, None, "low-power", ["power-mode"]),
-        ([cores("schedutil")], JetsonBoard("36.4.3", "15W (0)", "MAXN", False), None, "",
+        ([cores("schedutil")], JetsonBoard("36.4.3", "15W (0)", "MAXN_SUPER (2)", False), None, "",
          ["clocks-not-locked", "power-mode"]),
-        ([], JetsonBoard("36.4.3", "MAXN (0)", "MAXN", None), None, "", []),
+        ([], JetsonBoard("36.4.3", "MAXN (0)", "MAXN (0)", None), None, "", []),
     ],
 )  # fmt: skip
 def test_how_a_machine_is_set_is_diagnosed(
@@ -99,6 +99,8 @@ def test_how_a_machine_is_set_is_diagnosed(
 def test_each_hint_says_what_to_type_on_that_machine() -> None:
     jetson, *_ = diagnostics_from_settings([], JetsonBoard("36.4.3", clocks_locked=False), None, "")
     gpu, *_ = diagnostics_from_throttling(Throttling(gpu_mhz=(1, 2)))
+    (mode,) = diagnostics_from_settings([], JetsonBoard("36.4.3", "15W (0)", "MAXN_SUPER (2)"), None, "")
+    assert mode.hint == "sudo nvpmodel -m 2"
     assert (jetson.code, gpu.code) == ("clocks-not-locked", "clocks-not-locked")
     assert "jetson_clocks" in jetson.hint
     assert "nvidia-smi" in gpu.hint

@@ -89,6 +89,14 @@ def test_rails_are_voltage_times_current_or_the_measured_power(tmp_path: Path) -
     assert rails_mw(write(tmp_path, INA238)) == {"VDD_GPU": 18_000.0, "VIN": 19_780.0}
 
 
+def test_other_sensors_are_not_taken_for_the_supply(tmp_path: Path) -> None:
+    folder = "sys/class/hwmon/hwmon1"
+    files = {"name": "ina219", "in1_label": "fan", "in1_input": 12_000, "curr1_input": 100}
+    write(tmp_path, {f"{folder}/{name}": value for name, value in files.items()})
+    assert rails_mw(tmp_path) == {"fan": 1200.0}
+    assert counters_of(machine(tmp_path)) == {}
+
+
 def test_rails_of_older_releases_are_read(tmp_path: Path) -> None:
     folder = "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0"
     files = {f"{folder}/rail_name_0": "POM_5V_IN", f"{folder}/in_power0_input": 2750}
