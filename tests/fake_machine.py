@@ -107,7 +107,7 @@ class FakeNvml:
     def nvmlDeviceGetClockInfo(self, handle: str, kind: int) -> int:  # noqa: N802
         return {1: self.gpu.mhz, 2: 10251}[kind]
 
-    def nvmlDeviceGetEnforcedPowerLimit(self, handle: str) -> int:  # noqa: N802
+    def nvmlDeviceGetPowerManagementLimit(self, handle: str) -> int:  # noqa: N802
         return 450_000
 
     def nvmlDeviceGetPersistenceMode(self, handle: str) -> int:  # noqa: N802

@@ -30,7 +30,7 @@ class JetsonBoard:
     """release: of Jetson Linux. power_mode: such as "25W (1)". best_mode: the one without a power limit, or mode 0.
 
     "" where a mode is unknown. clocks_locked: as jetson_clocks locks them; None where unknown. limits_mhz: lowest and
-    highest clock of the GPU and, for root, of memory and others.
+    highest clock of the GPU's parts, or of all units where only jetson_clocks says them.
     """
 
     release: str
@@ -46,7 +46,7 @@ class JetsonBoard:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        return asdict(self)
+        return {**asdict(self), "limits_mhz": {name: list(limits) for name, limits in self.limits_mhz.items()}}
 
 
 def jetson_board(machine: Machine) -> JetsonBoard | None:

@@ -66,9 +66,7 @@ def gpu(common: Mapping[str, str], fields: Mapping[str, str]) -> Gpu:
         memory_mib=whole(fields.get("FB Memory Usage/Total")),
         max_mhz=whole(fields.get("Max Clocks/SM")),
         max_memory_mhz=whole(fields.get("Max Clocks/Memory")),
-        power_limit_watts=first_number(
-            fields, power_fields("Current Power Limit", "Enforced Power Limit", "Power Limit")
-        ),
+        power_limit_watts=first_number(fields, power_fields("Current Power Limit", "Power Limit")),
         persistence={"Enabled": "on", "Disabled": "off"}.get(fields.get("Persistence Mode", ""), ""),
     )
 

@@ -35,7 +35,8 @@ class Nvml:
         """What does not change during a run."""
         library, handle = self._library, self._handles[index]
         cuda = self._call("SystemGetCudaDriverVersion_v2") or self._call("SystemGetCudaDriverVersion")
-        limit = self._call("DeviceGetEnforcedPowerLimit", handle)
+        # the limit that is set: the enforced one moves from minute to minute in a laptop
+        limit = self._call("DeviceGetPowerManagementLimit", handle)
         persistence = self._call("DeviceGetPersistenceMode", handle)
         memory = self._call("DeviceGetMemoryInfo", handle)
         return Gpu(

@@ -120,16 +120,19 @@ class OneLine(TegrastatsProcess):
 
 def test_a_jetson_is_described_with_its_mode_and_rails(tmp_path: Path) -> None:
     write(tmp_path, {"etc/nv_tegra_release": "# R38 (release), REVISION: 4.0, GCID: 1"})
+    gpu = "sys/class/devfreq/gpu-gpc-0"
+    write(tmp_path, {f"{gpu}/min_freq": 315_000_000, f"{gpu}/max_freq": 1_575_000_000})
     hwmon = "sys/class/hwmon/hwmon1"
     write(tmp_path, {f"{hwmon}/name": "ina238", f"{hwmon}/curr1_input": 1000, f"{hwmon}/power1_input": 19_780_000})
     tools = machine(tmp_path, {"nvpmodel": "NV Power Mode: MAXN\n0\n"})
     described = device.describe_device(dataclasses.replace(tools, tegrastats=OneLine))
     assert described["jetson"]["release"] == "38.4.0"
+    assert described["jetson"]["limits_mhz"] == {"gpu-gpc-0": [315, 1575]}
     assert described["power_mode"] == "MAXN (0)"
     assert described["state"]["rails_mw"] == {"VIN": 19_780.0}
     assert described["state"]["tegrastats"]["engines"]["GR3D_FREQ"] == {"percent": 71, "mhz": (1300,)}
     assert described["state"]["tegrastats"]["unknown"] == ("NEW",)
-    json.dumps(described)
+    assert json.loads(json.dumps(device.device_facts(tools))) == device.device_facts(tools)
 
 
 def test_facts_are_those_that_two_runs_share(tmp_path: Path) -> None:

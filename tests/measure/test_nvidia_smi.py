@@ -70,7 +70,8 @@ GPU 00000000:02:00.0
         GPU Current Temp                  : 31 C
     Power Readings
         Power Draw                        : 9.51 W
-        Enforced Power Limit              : 70.00 W
+        Power Limit                       : 70.00 W
+        Enforced Power Limit              : 60.00 W
     Clocks
         SM                                : 300 MHz
         Memory                            : 405 MHz
