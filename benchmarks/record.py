@@ -19,13 +19,13 @@ from edgeseg.errors import EdgeSegError, FileProblem
 from edgeseg.files import whole_file
 from edgeseg.measure.device import describe_device, package_versions
 from edgeseg.measure.diagnostic import FOREIGN_CORES
+from edgeseg.measure.slug import device_slug
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results"
 DATA = "EDGESEG_DATA"
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 PACKAGES = ("edgeseg", "openvino", "onnxruntime", "torch", "numpy", "numba", "av", *OPENCV)
-NOISE = ("(r)", "(tm)", "cpu", "processor", "with", "@")
 
 
 @dataclass(frozen=True)
@@ -91,17 +91,6 @@ def publish(record: Record, json_out: Path | None) -> None:
         with whole_file(json_out) as partial:
             partial.write_text(json.dumps(record.to_dict(), indent=1) + "\n", encoding="utf-8")
         print(f"wrote {json_out}", file=sys.stderr)
-
-
-def device_slug() -> str:
-    """The device as a folder name: amd-epyc-2c, intel-xeon-8c, nvidia-jetson-orin-nano-6c."""
-    device = describe_device()
-    text = (device["board"] or device["cpu"] or device["machine"]).lower()
-    for noise in NOISE:
-        text = text.replace(noise, " ")
-    words = re.findall(r"[a-z0-9.]+(?:-[a-z0-9.]+)*", text)
-    kept = [word for word in words if not re.fullmatch(r"[\d.]+[gm]hz|\d+-core", word)]
-    return "-".join([*kept, f"{device['threads']}c"])
 
 
 def command_line() -> str:

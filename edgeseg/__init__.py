@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from edgeseg.autotune.autotune import Decision as Decision
     from edgeseg.autotune.budget import Budget as Budget
     from edgeseg.autotune.choice import Auto as Auto
-    from edgeseg.bench.latency import Measurement as Measurement
-    from edgeseg.bench.latency import measure_latency as measure_latency
+    from edgeseg.bench.benchmark import BenchOptions as BenchOptions
+    from edgeseg.bench.benchmark import benchmark as benchmark
+    from edgeseg.bench.record import BenchRecord as BenchRecord
     from edgeseg.capture.probe import Probe as Probe
     from edgeseg.capture.probe import probe as probe
     from edgeseg.capture.source import LiveSource as LiveSource
@@ -80,7 +81,8 @@ _MODULES = {
     "edgeseg.autotune.autotune": ("Decision",),
     "edgeseg.autotune.budget": ("Budget",),
     "edgeseg.autotune.choice": ("Auto",),
-    "edgeseg.bench.latency": ("Measurement", "measure_latency"),
+    "edgeseg.bench.benchmark": ("BenchOptions", "benchmark"),
+    "edgeseg.bench.record": ("BenchRecord",),
     "edgeseg.capture.probe": ("Probe", "probe"),
     "edgeseg.capture.source": ("LiveSource",),
     "edgeseg.capture.state": ("StreamEvent", "StreamState"),

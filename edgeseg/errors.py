@@ -43,6 +43,7 @@ CODES = {
     "ES-FORMAT-TRIGGER": "The share, time or zone of a trigger is not valid.",
     "ES-FORMAT-EVENTS": "The URI of an observer of events has an unknown form.",
     "ES-FORMAT-OPTION": "An option of a source, sink, data set or variant has no valid value.",
+    "ES-FORMAT-MATRIX": "A matrix of benchmark runs has an unknown key or an invalid value.",
     "ES-FORMAT-RECORD": "The file is not a record of edgeseg bench, or of another version.",
     "ES-FORMAT-SCALE": "Mean and standard deviation are on different scales.",
     "ES-FORMAT-BUILD": "TensorRT cannot compile the model.",

@@ -111,7 +111,7 @@ def test_a_mask_has_shares_and_an_overlay() -> None:
 def test_the_public_names_are_there() -> None:
     for name in edgeseg.__all__:
         assert getattr(edgeseg, name) is not None
-    assert {"convert", "evaluate", "measure_latency", "open", "stream"} <= set(edgeseg.__all__)
+    assert {"benchmark", "convert", "evaluate", "open", "stream"} <= set(edgeseg.__all__)
     with pytest.raises(AttributeError, match="no attribute"):
         _ = edgeseg.nothing
     with pytest.raises(AttributeError, match="SemanticMask"):

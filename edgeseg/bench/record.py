@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -108,7 +109,7 @@ class Accuracy:
 class BenchRecord:
     """One run. status: "settled"; "inconclusive", which stays out of tables; "invalid" where a diagnostic says so.
 
-    stages, overlapped: of the way from file to file, serial and as `stream` runs it.
+    stages: one after another, of the widest scope that was measured. overlapped: as `stream` runs them, file to file.
     device: `describe_device()`, and what was read of clocks, power and temperature. when: ISO 8601, UTC.
     """
 
@@ -192,6 +193,11 @@ class BenchRecord:
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as problem:
             message = f"{name} is damaged: {type(problem).__name__} {problem}"
             raise FormatError(message, hint=HINT, code="ES-FORMAT-RECORD") from problem
+
+
+def without_folders(text: str) -> str:
+    """`text` with each absolute path cut to its last part: a record says nothing about whose machine it was."""
+    return re.sub(r"(^|[:=])/(?:[^/]+/)*", r"\1", text)
 
 
 def _made(kind: type[T], data: Mapping[str, Any]) -> T:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 from edgeseg.bench.clock import Clock
 from edgeseg.bench.record import Row, Stages
-from edgeseg.measure.recorder import LatencyRecorder, summary_from_samples
+from edgeseg.measure.diagnostic import Diagnostic
+from edgeseg.measure.recorder import LatencyRecorder, Summary, summary_from_samples
 from edgeseg.measure.settling import batches_of, is_settled
 from edgeseg.progress import Progress, silent
 from edgeseg.segmenter import Segmenter
@@ -28,6 +30,7 @@ from edgeseg.video.writer import VideoWriter
 NAMES = {"infer": "engine"}  # of the segmenter's stages
 ORDER = ("decode", "resize", "upload", "engine", "download", "device", "upsample", "render", "encode")
 LANES = (("decode",), ("resize", "engine", "upsample", "device"), ("render", "encode"))  # threads of `stream`
+SUM_TOLERANCE, OVERLAP_TOLERANCE = 0.05, 0.10
 OPACITY = 0.5
 CLIP_FPS = 30
 
@@ -60,15 +63,18 @@ class TimedSource(FrameSource):
 
 
 class TimedSink(FrameSink):
-    """Renders and writes to `sink`, with the times noted as "render" and "encode". finished: when each was written."""
+    """Renders and writes to `sink`, with the times noted as "render" and "encode".
+
+    finished, cpu: wall and CPU time when it was made, and when each result was written.
+    """
 
     wants: ClassVar[Wants] = "prediction"
 
     def __init__(self, sink: FrameSink, clock: Clock, recorder: LatencyRecorder) -> None:
         super().__init__(sink.name)
         self._sink, self._clock, self._recorder = sink, clock, recorder
-        self.finished: list[float] = []
-        self.cpu: list[float] = []
+        self.finished = [clock.now()]
+        self.cpu = [clock.cpu()]
 
     def _write(self, result: Result) -> bool:
         began = self._clock.now()
@@ -93,10 +99,20 @@ def make_clip(frames: Sequence[NDArray[np.uint8]], count: int, path: Path) -> Pa
 
 def measure_file(segmenter: Segmenter, video: str | Path, clock: Clock, n: int, progress: Progress = silent) -> FileRun:
     """Stream `n` frames of `video` to an overlay file, first stage after stage, then as `edgeseg stream` does it."""
-    serial, _ = _run(segmenter, video, clock, n, overlaps=False, progress=progress)
-    overlapped, sink = _run(segmenter, video, clock, n, overlaps=True, progress=progress)
-    gaps = [(after - before) * 1e3 for before, after in zip(sink.finished, sink.finished[1:])]
-    cpu = [(after - before) * 1e3 for before, after in zip(sink.cpu, sink.cpu[1:])]
+    runs: list[tuple[Stages, TimedSink]] = []
+    for overlaps in (False, True):
+        recorder = LatencyRecorder(clock.now)
+        with tempfile.TemporaryDirectory() as folder, open_source(video) as recording:
+            source = TimedSource(recording, clock, recorder, as_rgb=not segmenter.is_on_device)
+            with open_sink(str(Path(folder) / "overlay.mp4"), recording.info) as output:
+                sink = TimedSink(output, clock, recorder)
+                run = run_overlapped if overlaps else run_serial
+                run(source, segmenter, sink, recorder, n, progress)
+        finished = sink.finished[1:] if overlaps else sink.finished  # the first one has waited for all stages
+        runs.append((stages_from(recorder, finished, overlaps), sink))
+    (serial, _), (overlapped, sink) = runs
+    gaps = [(after - before) * 1e3 for before, after in itertools.pairwise(sink.finished[1:])]
+    cpu = [(after - before) * 1e3 for before, after in itertools.pairwise(sink.cpu[1:])]
     row = Row(
         scope="file",
         latency=summary_from_samples(gaps),
@@ -109,39 +125,37 @@ def measure_file(segmenter: Segmenter, video: str | Path, clock: Clock, n: int, 
     return FileRun(row, serial, overlapped)
 
 
-def _run(
-    segmenter: Segmenter, video: str | Path, clock: Clock, n: int, *, overlaps: bool, progress: Progress
-) -> tuple[Stages, TimedSink]:
-    recorder = LatencyRecorder(clock.now)
-    with tempfile.TemporaryDirectory() as folder, open_source(video) as recording:
-        source = TimedSource(recording, clock, recorder, as_rgb=not segmenter.is_on_device)
-        with open_sink(str(Path(folder) / "overlay.mp4"), recording.info) as output:
-            sink = TimedSink(output, clock, recorder)
-            if overlaps:
-                stream(
-                    source,
-                    segmenter,
-                    sink,
-                    frames=n,
-                    on_result=lambda result: _note(recorder, result),
-                    progress=progress,
-                )
-            else:
-                began = clock.now()
-                for count, frame in enumerate(source, 1):
-                    future = segmenter.submit(frame)
-                    result = Result(frame, future.result(), future.milliseconds)
-                    _note(recorder, result)
-                    sink.write(result)
-                    progress("stages", count, n)
-                    if count == n:
-                        break
-                sink.finished.insert(0, began)
-    return stages_from(recorder, sink.finished, overlaps), sink
+def run_serial(
+    source: TimedSource, segmenter: Segmenter, sink: TimedSink, recorder: LatencyRecorder, n: int, progress: Progress
+) -> None:
+    """One stage after another, in this thread."""
+    for count, frame in enumerate(source, 1):
+        future = segmenter.submit(frame)
+        result = Result(frame, future.result(), future.milliseconds)
+        note_stages(recorder, result)
+        sink.write(result)
+        progress("stages", count, n)
+        if count == n:
+            break
 
 
-def _note(recorder: LatencyRecorder, result: Result) -> None:
-    """The stages of the segmenter; "total" counts only where there is no other."""
+def run_overlapped(
+    source: TimedSource, segmenter: Segmenter, sink: TimedSink, recorder: LatencyRecorder, n: int, progress: Progress
+) -> None:
+    """As `edgeseg stream` does it."""
+    stream(source, segmenter, sink, frames=n, on_result=lambda result: note_stages(recorder, result), progress=progress)
+
+
+def stages_of_frames(summaries: Mapping[str, Summary]) -> Stages | None:
+    """The stages within "frame in memory to prediction in memory", of `Segmenter.latency`; None on a device."""
+    latency = {NAMES.get(name, name): each for name, each in summaries.items() if name != "total"}
+    if not latency:
+        return None
+    return Stages(latency, False, sum(each.mean_ms for each in latency.values()), summaries["total"].mean_ms)
+
+
+def note_stages(recorder: LatencyRecorder, result: Result) -> None:
+    """Note the stages of the segmenter; "total" counts only where there is no other."""
     own = {NAMES.get(name, name): value for name, value in result.milliseconds.items() if name != "total"}
     for name, value in (own or {"device": result.milliseconds["total"]}).items():
         recorder.add(name, value)
@@ -149,8 +163,8 @@ def _note(recorder: LatencyRecorder, result: Result) -> None:
 
 def stages_from(recorder: LatencyRecorder, finished: Sequence[float], overlapped: bool) -> Stages:
     """The stages that were noted; the period is the mean from one finished frame to the next."""
-    found = recorder.summaries()
-    latency = {name: found[name] for name in ORDER if name in found}
+    summaries = recorder.summaries()
+    latency = {name: summaries[name] for name in ORDER if name in summaries}
     period = 1e3 * (finished[-1] - finished[0]) / max(1, len(finished) - 1)
     return Stages(latency, overlapped, sum(each.mean_ms for each in latency.values()), period)
 
@@ -158,3 +172,19 @@ def stages_from(recorder: LatencyRecorder, finished: Sequence[float], overlapped
 def slowest_lane_ms(stages: Stages) -> float:
     """The mean time of the slowest thread of `stream` for a frame: it sets the pace of the overlapped stages."""
     return max(sum(stages.latency[name].mean_ms for name in lane if name in stages.latency) for lane in LANES)
+
+
+def stage_diagnostics(serial: Stages, overlapped: Stages | None = None) -> list[Diagnostic]:
+    """What the stages leave unexplained: more than 5% of the period one after another, more than 10% overlapped."""
+    diagnostics = []
+    if abs(serial.sum_ms - serial.period_ms) > SUM_TOLERANCE * serial.period_ms:
+        message = f"the stages sum up to {serial.sum_ms:.2f} ms, and a frame takes {serial.period_ms:.2f} ms"
+        diagnostics.append(Diagnostic("stages-sum", message, "measure again on a quiet machine"))
+    if overlapped is not None:
+        slowest, period = slowest_lane_ms(overlapped), overlapped.period_ms
+        if abs(slowest - period) > OVERLAP_TOLERANCE * period:
+            message = f"the slowest thread takes {slowest:.2f} ms for a frame, and a frame takes {period:.2f} ms"
+            diagnostics.append(
+                Diagnostic("stages-overlap", message, "the threads wait for each other, or for other programs")
+            )
+    return diagnostics

@@ -1,87 +1,275 @@
-"""`edgeseg bench`: latency and frames a second of a model on this machine."""
+"""`edgeseg bench`: latency and frames a second of a model on this machine, of the engine alone and end to end."""
 
 from __future__ import annotations
 
+import dataclasses
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from edgeseg.commands.options import (
+    OUTPUT,
     CheckFolder,
     Device,
     Engine,
     Json,
-    Model,
     PrecisionName,
     SizeText,
     Threads,
-    engine_facts,
     option,
     segmenter_from_options,
 )
+from edgeseg.errors import EdgeSegError, MismatchError
 
 if TYPE_CHECKING:
-    from edgeseg.bench.latency import Measurement
+    from edgeseg.artifact import Artifact
+    from edgeseg.bench.benchmark import BenchOptions
+    from edgeseg.bench.matrix import MatrixOutcome
+    from edgeseg.bench.record import BenchRecord, Stages
+    from edgeseg.progress import Progress
+    from edgeseg.segmenter import Segmenter
 
 BENCH_IMAGES = 8
+SCENARIO = "Scenario"
+RESULTS = Path("benchmarks/results")
+FIGURES = ("engine ms", "end to end ms", "CPU ms", "FPS", "mIoU %")
+SCOPES = {"engine": "engine alone", "frame": "end to end", "file": "file to file"}
 EXAMPLES = """
   edgeseg bench bisenetv2-camvid
-  edgeseg bench engines/bisenetv2-camvid.openvino.int8.onnx --threads 4 --json
+  edgeseg bench engines/model.openvino.int8.onnx --threads 4 -o record.json
+  edgeseg bench bisenetv2-camvid --data 'camvid:CamVid?split=test'
+  edgeseg bench bisenetv2-camvid --scenario camera --rate 30
+  edgeseg bench --matrix benchmarks/matrix.toml
 """
 
 
 def command(
-    model: Model,
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="A bundled name (edgeseg models) or a file.")
+    ] = None,
     engine: Engine = None,
     precision: PrecisionName = None,
     size: SizeText = None,
     images: CheckFolder = None,
-    n: Annotated[int, option("-n N", "Number of timed images.", min=1)] = 200,
-    warm_up: Annotated[int, option("--warm-up N", "Number of images before the timed ones.", min=0)] = 20,
+    scenario: Annotated[
+        str, option("--scenario NAME", "single-stream, offline, camera or multi-stream.", SCENARIO)
+    ] = "single-stream",
+    rate: Annotated[
+        float | None, option("--rate FPS", "Images a second of each camera.", SCENARIO, "30; multi-stream 15", min=0.01)
+    ] = None,
+    streams: Annotated[int | None, option("--streams N", "Cameras of multi-stream.", SCENARIO, "4", min=1)] = None,
+    file: Annotated[
+        bool, option("--file", "Also measure from video file to overlay file, stage by stage.", SCENARIO)
+    ] = False,
+    video: Annotated[
+        str | None, option("--video FILE", "The video of --file.", SCENARIO, "one made of the images")
+    ] = None,
+    n: Annotated[
+        int | None, option("-n N", "Number of timed images.", SCENARIO, "as many as take 3 s, 100 at least", min=1)
+    ] = None,
+    warm_up: Annotated[
+        int | None,
+        option("--warm-up N", "Images before the timed ones.", SCENARIO, "until the latency stops falling", min=0),
+    ] = None,
+    data: Annotated[
+        str | None, option("--data URI", "Labelled images: the record also has the mIoU of this engine.")
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
+    output: Annotated[
+        Path | None, option("-o --output FILE", "Write the record; of --matrix, the folder of all records.", OUTPUT)
+    ] = None,
+    matrix: Annotated[Path | None, option("--matrix FILE", "Run all cases of a TOML file.", OUTPUT)] = None,
+    again: Annotated[bool, option("--again", "With --matrix: measure settled records again.", OUTPUT)] = False,
     as_json: Json = False,
+    attempt: Annotated[int, typer.Option(hidden=True)] = 1,
 ) -> None:
     """Measure the latency of MODEL on this machine.
 
-    The result has p50, p90 and p99 of each stage, the CPU time per image, and the load by other processes. Without
-    --images the images are synthetic streets for a model with their classes, and plain grey for any other.
+    The record has p50, p90 and p99 of the engine alone and end to end, from frame in memory to prediction in memory,
+    the CPU time per image, and what makes the figures doubtful. A run that does not settle is repeated once in a fresh
+    process, and is inconclusive if that does not settle either. Without --images the images are synthetic streets for
+    a model with their classes, and plain grey for any other.
     """
-    from edgeseg.bench.latency import measure_latency
-    from edgeseg.check_images import bench_images
+    from edgeseg.bench.benchmark import BenchOptions
     from edgeseg.commands.terminal import note, print_json, shown_progress, wrote
+    from edgeseg.measure.settling import BATCHES
+
+    if matrix is not None:
+        if model is not None:
+            message = "MODEL and --matrix exclude each other: the file names the models"
+            raise MismatchError(message, hint=f"edgeseg bench --matrix {matrix}", code="ES-MISMATCH-OPTIONS")
+        run_matrix_file(matrix, output or RESULTS, again, as_json)
+        return
+    if model is None:
+        hint = "edgeseg bench MODEL; edgeseg models lists the names"
+        raise MismatchError("the argument MODEL is missing", hint=hint, code="ES-USAGE")
+    options = BenchOptions(scenario, n, warm_up, rate, streams, file, video or "", threads=threads)
+    with shown_progress() as progress:
+        with segmenter_from_options(model, engine, precision, size, device, threads, progress) as segmenter:
+            record = measured(segmenter, options, images, data, device, progress)
+        if record.status == "inconclusive" and attempt == 1 and (n is None or n >= BATCHES):
+            note("the latency has not settled: once more, in a fresh process")
+            record = measured_again(segmenter.artifact, options, images, data, device)
+    record = dataclasses.replace(record, command=command_line())
+    if output is not None:
+        record.write(output)
+    if as_json:
+        print_json(record.to_dict())
+    else:
+        print_record(record)
+    wrote(output, "" if data else f"edgeseg eval {segmenter.artifact.path} --data URI")
+
+
+def measured(
+    segmenter: Segmenter,
+    options: BenchOptions,
+    images: str | None,
+    data: str | None,
+    device: str,
+    progress: Progress,
+) -> BenchRecord:
+    """The record of one attempt, in this process."""
+    from edgeseg.bench.benchmark import benchmark
+    from edgeseg.bench.record import without_folders
+    from edgeseg.check_images import bench_images
+    from edgeseg.datasets import open_dataset
+    from edgeseg.engines import open_engine
+
+    timed = bench_images(segmenter.spec, images, BENCH_IMAGES)
+    resolved = open_engine(segmenter.artifact.engine).device_to_build_for(device)
+    options = dataclasses.replace(options, device=resolved, images=without_folders(timed.source))
+    dataset = open_dataset(data) if data else None
+    frames, name = list(timed.frames), without_folders(data or "")
+    return benchmark(segmenter, frames, options, dataset=dataset, data=name, progress=progress)
+
+
+def measured_again(
+    artifact: Artifact, options: BenchOptions, images: str | None, data: str | None, device: str
+) -> BenchRecord:
+    """The record of a second attempt, in a fresh process."""
+    from edgeseg.bench.record import BenchRecord
+
+    values = {
+        "--engine": artifact.engine, "--device": device, "--scenario": options.scenario, "--rate": options.rate,
+        "--streams": options.streams, "--video": options.video, "-n": options.n, "--warm-up": options.warm_up,
+        "--threads": options.threads, "--images": images, "--data": data, "--attempt": 2,
+    }  # fmt: skip
+    words = [word for flag, value in values.items() if value not in (None, "") for word in (flag, str(value))]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "record.json"
+        flags = [*(["--file"] if options.file else []), "--output", str(path)]
+        command = [sys.executable, "-m", "edgeseg", "bench", str(artifact.path), *words, *flags]
+        ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+        if ended.returncode:
+            message = f"the second attempt failed: {ended.stderr.strip()[-300:]}"
+            raise EdgeSegError(message, hint=shlex.join(command), code="ES-RUN")
+        return dataclasses.replace(BenchRecord.read(path), attempts=2)
+
+
+def command_line() -> str:
+    """The command that was typed, without folders."""
+    from edgeseg.bench.record import without_folders
+
+    return shlex.join(["edgeseg", *(without_folders(word) for word in sys.argv[1:])])
+
+
+def run_matrix_file(matrix: Path, folder: Path, again: bool, as_json: bool) -> None:
+    """Run all cases, and print a table of them. Exit code 1 where a case failed."""
+    from edgeseg.bench.matrix import MatrixCase, matrix_from_file, run_matrix
+    from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
+
+    cases = matrix_from_file(matrix)
+    outcomes: list[MatrixOutcome] = []
+
+    def on_begin(number: int, case: MatrixCase, seconds_left: float | None) -> None:
+        left = f", about {max(1, round(seconds_left / 60))} min left" if seconds_left is not None else ""
+        note(f"{number + 1} of {len(cases)}: {case.name}{left}")
 
     with shown_progress() as progress:
-        opened = segmenter_from_options(model, engine, precision, size, device, threads, progress)
-        with opened as segmenter:
-            timed = bench_images(segmenter.spec, images, BENCH_IMAGES)
-            result = measure_latency(
-                segmenter, list(timed.frames), n=n, warm_up=warm_up, threads=threads, progress=progress
-            )
-    artifact, spec = segmenter.artifact, segmenter.spec.input
-    input_size = f"{spec.width}x{spec.height}"
+        for outcome in run_matrix(cases, folder, again=again, on_begin=on_begin):
+            outcomes.append(outcome)
+            if outcome.error:
+                note(f"{outcome.case.name} failed: {outcome.error}")
+            progress("matrix", len(outcomes), len(cases))
     if as_json:
-        print_json({**engine_facts(artifact, device), "images": timed.source, "size": input_size, **result.to_dict()})
-        return
-    title = f"{artifact.path.name}, {input_size}, n={result.frames} after {warm_up}, on {timed.source}"
-    print_latency(result, title, threads)
-    for diagnostic in result.diagnostics:
+        print_json(
+            [
+                {"case": each.case.name, "record": str(each.path), "error": each.error,
+                 "status": each.record.status if each.record else "failed"}
+                for each in outcomes
+            ]
+        )  # fmt: skip
+    else:
+        columns = ["model", "size", "engine", "precision", "scenario", *FIGURES, "status"]
+        print_table(columns, [matrix_row(each) for each in outcomes])
+    wrote(outcomes[0].path.parent if outcomes else None, f"edgeseg report {folder}")
+    if any(each.error for each in outcomes):
+        raise typer.Exit(1)
+
+
+def matrix_row(outcome: MatrixOutcome) -> list[str]:
+    """The figures of a case; none where it did not settle."""
+    case, record = outcome.case, outcome.record
+    cells = [Path(case.model).stem, case.size, case.engine, case.precision, case.scenario]
+    engine, frame = (record.row("engine"), record.row("frame")) if record else (None, None)
+    if record is None or record.status != "settled" or engine is None or frame is None:
+        return [*cells, *["-"] * len(FIGURES), record.status if record else "failed"]
+    miou = f"{100 * record.accuracy.miou:.2f}" if record.accuracy else "-"
+    figures = [engine.latency.p50_ms, frame.latency.p50_ms, frame.cpu_ms, frame.fps]
+    return [*cells, *(f"{figure:.1f}" for figure in figures), miou, record.status]
+
+
+def print_record(record: BenchRecord) -> None:
+    """Print a row for each scope, the stages, and what the run was made of."""
+    from edgeseg.commands.terminal import note, print_table
+
+    model, conditions = record.model, record.conditions
+    title = f"{model.file}, {model.width}x{model.height}, {conditions.scenario}, on {conditions.images}"
+    extras = list(dict.fromkeys(key for row in record.rows for key in row.extra))
+    columns = ["", "n", "p50 ms", "p90 ms", "p99 ms", "FPS", "CPU ms", *(key.replace("_", " ") for key in extras)]
+    rows = []
+    for row in record.rows:
+        each = row.latency
+        figures = [each.p50_ms, each.p90_ms, each.p99_ms, row.fps, row.cpu_ms]
+        more = [f"{row.extra[key]:.1f}" if key in row.extra else "-" for key in extras]
+        rows.append([SCOPES[row.scope], str(each.n), *(f"{figure:.2f}" for figure in figures), *more])
+    print_table(columns, rows, title=title)
+    if record.stages is not None:
+        print_stages(record.stages, record.overlapped)
+    if record.accuracy is not None:
+        accuracy = record.accuracy
+        print_table(["data", "images", "mIoU %"], [[accuracy.data, accuracy.images, f"{100 * accuracy.miou:.2f}"]])
+    resources = record.resources
+    run = {
+        "status": record.status,
+        "precision": model.precision,
+        "threads": conditions.threads,
+        "cores used by others": f"{record.load.foreign_cores:.2f}",
+        "RSS MiB": f"{resources.rss_mib:.0f}",
+        "device": record.device["cpu"] if conditions.device == "cpu" else conditions.device,
+    }
+    if resources.joules_per_frame is not None:
+        run["J/frame"] = f"{resources.joules_per_frame:.3f}"
+    print_table(list(run), [list(run.values())])
+    for diagnostic in record.diagnostics:
         note(f"warning: {diagnostic.message} ({diagnostic.hint})")
-    wrote(None, f"edgeseg eval {artifact.path} --data URI")
 
 
-def print_latency(result: Measurement, title: str, threads: int | None) -> None:
-    """Print a table of the stages and one of the whole run."""
+def print_stages(serial: Stages, overlapped: Stages | None) -> None:
+    """Print the stages, and beside them the same as `stream` overlaps them."""
     from edgeseg.commands.terminal import print_table
 
-    stages = [
-        [stage, *(f"{value:.2f}" for value in (summary.p50_ms, summary.p90_ms, summary.p99_ms, summary.mean_ms))]
-        for stage, summary in result.latency.items()
+    runs = [serial, *([overlapped] if overlapped else [])]
+    rows = [
+        [name, *(f"{each.latency[name].mean_ms:.2f}" if name in each.latency else "-" for each in runs)]
+        for name in serial.latency
     ]
-    print_table(["stage", "p50 ms", "p90 ms", "p99 ms", "mean ms"], stages, title=title)
-    run = {
-        "FPS": f"{result.fps:.1f}",
-        "CPU ms per frame": f"{result.cpu_ms:.1f}",
-        "cores used by others": f"{result.load.foreign_cores:.2f}",
-        "threads": threads or result.device["threads"],
-        "CPU": result.device["cpu"],
-    }
-    print_table(list(run), [list(run.values())])
+    rows.append(["sum", *(f"{each.sum_ms:.2f}" for each in runs)])
+    rows.append(["frame period", *(f"{each.period_ms:.2f}" for each in runs)])
+    print_table(["stage, mean ms", "one after another", *(["overlapped"] if overlapped else [])], rows)

@@ -28,7 +28,7 @@ def is_settled(samples: Sequence[float]) -> bool:
     whole = statistics.median(samples)
     early, late = statistics.median(samples[: len(samples) // 2]), statistics.median(samples[len(samples) // 2 :])
     near = sum(abs(median - whole) <= TOLERANCE * whole for median in medians)
-    return abs(late - early) <= TOLERANCE * whole and near >= NEAR
+    return bool(abs(late - early) <= TOLERANCE * whole and near >= NEAR)
 
 
 class WarmUp:

@@ -51,7 +51,7 @@ def test_build_says_on_which_images_it_compared(run: Run, onnx: str, images: tup
 )
 def test_bench_says_on_which_images_it_timed(run: Run, onnx: str, images: tuple[str, ...], said: str) -> None:
     words = ("bench", onnx, *images, "-n", "2", "--warm-up", "0")
-    assert run(*words, "--json").json()["images"] == said
+    assert run(*words, "--json").json()["conditions"]["images"] == said
     assert f"on {said}" in " ".join(run(*words).out.split())  # a narrow title is wrapped
 
 

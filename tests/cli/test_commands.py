@@ -15,6 +15,7 @@ from small_onnx import frames, street_onnx
 
 from edgeseg import demo
 from edgeseg.artifact import Artifact
+from edgeseg.bench.record import BenchRecord
 from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.engines import ENGINES, onnxruntime
 from edgeseg.engines.options import RunOptions
@@ -101,12 +102,29 @@ def test_eval_of_a_model_with_a_class_that_the_data_ignores(run: Run) -> None:
     assert len(data["iou"]) == 9
 
 
-def test_bench_has_latency_by_stage_with_raw_samples(run: Run, engine: str) -> None:
-    data = run("bench", engine, "-n", "4", "--warm-up", "1", "--threads", "1", "--json").json()
-    assert (data["frames"], data["warm_up"], data["threads"], data["size"]) == (4, 1, 1, "64x32")
-    assert set(data["latency"]) == {"total", "resize", "infer", "upsample"}
-    assert len(data["samples"]["total"]) == 4
+def test_bench_has_engine_and_end_to_end_with_raw_samples(run: Run, engine: str) -> None:
+    data = run("bench", engine, "-n", "4", "--warm-up", "1", "--threads", "1", "--json", "-o", "record.json").json()
+    assert [row["scope"] for row in data["rows"]] == ["engine", "frame"]
+    assert all(len(row["samples"]) == row["latency"]["n"] == 4 for row in data["rows"])
+    assert set(data["stages"]["latency"]) == {"resize", "engine", "upsample"}
+    assert (data["model"]["width"], data["model"]["precision"], data["conditions"]["threads"]) == (64, "int8", 1)
     assert {each["code"] for each in data["diagnostics"]} >= {"few-samples"}
+    assert (data["status"], data["attempts"]) == ("inconclusive", 1)  # so few images cannot settle
+    assert BenchRecord.read("record.json").to_dict()["rows"][1]["samples"] == tuple(data["rows"][1]["samples"])
+
+
+def test_bench_measures_the_miou_of_the_engine_that_it_timed(run: Run, engine: str) -> None:
+    words = ("--data", STREETS, "--json")
+    accuracy = run("bench", engine, "-n", "2", "--warm-up", "0", *words).json()["accuracy"]
+    evaluated = run("eval", engine, *words).json()
+    assert (accuracy["miou"], accuracy["images"]) == (evaluated["miou"], evaluated["images"])
+    assert accuracy["by_class"] == evaluated["iou"]
+
+
+def test_bench_shows_the_drops_of_a_camera(run: Run, engine: str) -> None:
+    table = run("bench", engine, "-n", "2", "--warm-up", "0", "--scenario", "camera", "--rate", "500").out
+    assert {"engine alone", "end to end"} <= {line.strip()[:12].strip() for line in table.splitlines()}
+    assert all(word in " ".join(table.split()) for word in ("dropped", "jitter", "highest rate"))
 
 
 def test_inspect_has_layers_with_what_was_requested_and_obtained(run: Run, engine: str) -> None:

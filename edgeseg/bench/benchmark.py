@@ -1,0 +1,237 @@
+"""Measure a segmenter: one scenario, the engine alone and end to end, to a record."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.bench.clock import Clock, SystemClock
+from edgeseg.bench.record import Accuracy, BenchRecord, Conditions, ModelFacts, Row, Scope
+from edgeseg.bench.scenario import SCENARIOS, ScenarioRun, cameras, highest_rate, offline, single_stream
+from edgeseg.bench.stages import FileRun, make_clip, measure_file, stage_diagnostics, stages_of_frames
+from edgeseg.bench.system import EngineSystem, FrameSystem, System
+from edgeseg.datasets.dataset import Dataset
+from edgeseg.errors import UnknownNameError
+from edgeseg.evaluation import evaluate
+from edgeseg.files import sha256_from_file
+from edgeseg.measure.conditions import RunWatch
+from edgeseg.measure.device import available_threads, package_versions
+from edgeseg.measure.recorder import summary_from_samples
+from edgeseg.measure.settling import BATCHES, WarmUp, is_settled
+from edgeseg.progress import Progress, silent
+from edgeseg.segmenter import Segmenter
+
+SECONDS = 3.0  # of each scope, where the number of images is not given
+LEAST, MOST = 100, 2000  # images of a scope, then
+MOST_WARM_UP = 100
+SEARCH_IMAGES = 60  # of each try of a search
+RATE = {"camera": 30.0, "multi-stream": 15.0}
+STREAMS = {"multi-stream": 4}
+PACKAGES = ("edgeseg", "numpy", "opencv-python", "numba", "av")
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to measure. scenario: one of SCENARIOS. n: images of each scope; as many as take 3 s, 100 at least, unless
+    given. warm_up: images before them; until the latency stops falling unless given. rate: arrivals a second of each
+    camera. streams: cameras. file: also from video file to overlay file; video: that file, or one made of the images.
+    device, threads: those that the segmenter was opened with. images: what the images are, for the record.
+    """
+
+    scenario: str = "single-stream"
+    n: int | None = None
+    warm_up: int | None = None
+    rate: float | None = None
+    streams: int | None = None
+    file: bool = False
+    video: str = ""
+    device: str = "cpu"
+    threads: int | None = None
+    images: str = ""
+
+
+def benchmark(
+    segmenter: Segmenter,
+    frames: Sequence[NDArray[np.uint8]],
+    options: BenchOptions = BenchOptions(),
+    *,
+    dataset: Dataset | None = None,
+    data: str = "",
+    clock: Clock | None = None,
+    progress: Progress = silent,
+) -> BenchRecord:
+    """The record of one run on `frames`, rgb images of any size, in turn.
+
+    dataset: labelled images for the mIoU of this very engine; data: its name. UnknownNameError for an unknown scenario.
+    """
+    if options.scenario not in SCENARIOS:
+        raise UnknownNameError.among("scenario", options.scenario, SCENARIOS)
+    clock = clock or SystemClock()
+    systems: dict[Scope, System] = {
+        "engine": EngineSystem(segmenter, frames),
+        "frame": FrameSystem(segmenter, frames),
+    }
+    warm_up, typical = _warmed_up(systems, clock, options)
+    n = options.n or max(LEAST, min(MOST, math.ceil(SECONDS * 1e3 / max(1e-3, typical["frame"]))))
+    options = replace(
+        options,
+        n=n,
+        rate=options.rate or RATE.get(options.scenario, 0.0),
+        streams=options.streams or STREAMS.get(options.scenario, 1),
+    )
+    segmenter.clear_latency()
+    watch = RunWatch(options.device)
+    with watch:
+        runs = _measured(systems, clock, options, typical, progress)
+    rows = [_row(scope, run) for scope, run in runs.items()]
+    stages = stages_of_frames(segmenter.latency())
+    file_run = _file_run(segmenter, frames, clock, options, progress) if options.file or options.video else None
+    accuracy = _accuracy(segmenter, dataset, data, progress) if dataset is not None else None
+    diagnostics = watch.diagnostics(runs["frame"].milliseconds)
+    if file_run:
+        diagnostics = (*diagnostics, *stage_diagnostics(file_run.serial, file_run.overlapped))
+    invalid = any(diagnostic.invalidates for diagnostic in diagnostics)
+    settled = all(row.settled for row in rows)
+    return BenchRecord(
+        model=model_facts(segmenter),
+        conditions=_conditions(options, frames),
+        status="invalid" if invalid else "settled" if settled else "inconclusive",
+        rows=(*rows, *([file_run.row] if file_run else [])),
+        load=watch.load,
+        resources=watch.resources(sum(len(run.milliseconds) for run in runs.values())),
+        device=watch.device(),
+        versions=package_versions((*PACKAGES, segmenter.artifact.engine or "onnxruntime")),
+        stages=file_run.serial if file_run else stages,
+        overlapped=file_run.overlapped if file_run else None,
+        accuracy=accuracy,
+        diagnostics=diagnostics,
+        warm_up=warm_up,
+        when=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def model_facts(segmenter: Segmenter) -> ModelFacts:
+    """What is measured."""
+    artifact, spec = segmenter.artifact, segmenter.spec
+    return ModelFacts(
+        name=spec.name,
+        width=spec.input.width,
+        height=spec.input.height,
+        engine=artifact.engine or "onnxruntime",
+        precision=str(artifact.precision),
+        output=str(artifact.output),
+        file=artifact.path.name,
+        sha256=sha256_from_file(artifact.path),
+        weights=artifact.provenance.identity,
+    )
+
+
+def _conditions(options: BenchOptions, frames: Sequence[NDArray[np.uint8]]) -> Conditions:
+    height, width = frames[0].shape[:2]
+    return Conditions(
+        scenario=options.scenario,
+        device=options.device,
+        threads=options.threads or available_threads(),
+        images=options.images,
+        frame_width=width,
+        frame_height=height,
+        streams=options.streams or 1,
+        rate=options.rate or 0.0,
+    )
+
+
+def _warmed_up(systems: dict[Scope, System], clock: Clock, options: BenchOptions) -> tuple[int, dict[Scope, float]]:
+    """The number of images of the warm-up, and the typical latency in ms after it, by scope."""
+    typical: dict[Scope, float] = {}
+    count = 0
+    for scope, system in systems.items():
+        warm_up = WarmUp(MOST_WARM_UP)
+        while len(warm_up.samples) < options.warm_up if options.warm_up is not None else not warm_up.is_over:
+            warm_up.samples += single_stream(system, clock, 1).milliseconds
+        last = warm_up.samples[-5:] or single_stream(system, clock, 1).milliseconds
+        typical[scope] = summary_from_samples(last).p50_ms
+        count += len(warm_up.samples)
+    return count, typical
+
+
+def _measured(
+    systems: dict[Scope, System],
+    clock: Clock,
+    options: BenchOptions,
+    typical: dict[Scope, float],
+    progress: Progress,
+) -> dict[Scope, ScenarioRun]:
+    """The run of each scope. Of scenarios without a rate the scopes take turns, so that load affects both alike."""
+    n, rate, streams = options.n or LEAST, options.rate or 0.0, options.streams or 1
+    if rate:
+        runs: dict[Scope, ScenarioRun] = {}
+        for scope, system in systems.items():
+            run = cameras(system, clock, n, rate, streams, progress)
+            most = highest_rate(system, clock, SEARCH_IMAGES, typical[scope], streams, progress)
+            runs[scope] = replace(run, extra={**run.extra, "rate": rate, "highest_rate": most})
+        return runs
+    scenario = offline if options.scenario == "offline" else single_stream
+    bounds = [n * part // BATCHES for part in range(BATCHES + 1)]
+    parts: dict[Scope, list[ScenarioRun]] = {scope: [] for scope in systems}
+    for done, upto in itertools.pairwise(bounds):
+        for scope, system in systems.items():
+            parts[scope].append(scenario(system, clock, upto - done))
+        progress("bench", upto, n)
+    return {scope: _joined(runs) for scope, runs in parts.items()}
+
+
+def _joined(runs: Sequence[ScenarioRun]) -> ScenarioRun:
+    return ScenarioRun(
+        tuple(itertools.chain.from_iterable(run.milliseconds for run in runs)),
+        tuple(itertools.chain.from_iterable(run.cpu_ms for run in runs)),
+        sum(run.seconds for run in runs),
+    )
+
+
+def _row(scope: Scope, run: ScenarioRun) -> Row:
+    return Row(
+        scope=scope,
+        latency=summary_from_samples(run.milliseconds),
+        fps=run.fps,
+        cpu_ms=math.fsum(run.cpu_ms) / len(run.cpu_ms),
+        settled=is_settled(run.milliseconds),
+        samples=run.milliseconds,
+        cpu_blocks=run.cpu_blocks,
+        extra=run.extra,
+    )
+
+
+def _file_run(
+    segmenter: Segmenter,
+    frames: Sequence[NDArray[np.uint8]],
+    clock: Clock,
+    options: BenchOptions,
+    progress: Progress,
+) -> FileRun:
+    n = options.n or LEAST
+    with tempfile.TemporaryDirectory() as folder:
+        video = options.video or make_clip(frames, n, Path(folder) / "clip.mp4")
+        return measure_file(segmenter, video, clock, n, progress)
+
+
+def _accuracy(segmenter: Segmenter, dataset: Dataset, data: str, progress: Progress) -> Accuracy:
+    """The mIoU of this segmenter; the samples of its latency are dropped."""
+    evaluation = evaluate(segmenter, dataset, progress=progress)
+    segmenter.clear_latency()
+    result = evaluation.metrics["miou"].result()
+    figures = result.to_dict(evaluation.names)
+    return Accuracy(
+        data=data,
+        images=evaluation.images,
+        miou=result.overall["miou"],
+        by_class=figures["iou"],
+        overall={name: figures[name] for name in result.overall},
+    )

@@ -1,0 +1,121 @@
+"""The record of a run: exact on a segmenter with known times, whole on a real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_bench import FakeClock, FakeSegmenter
+from small_onnx import frames, street_onnx
+
+import edgeseg
+from edgeseg.artifact import Artifact
+from edgeseg.bench import benchmark as module
+from edgeseg.bench.benchmark import BenchOptions, benchmark
+from edgeseg.bench.record import BenchRecord
+from edgeseg.errors import UnknownNameError
+from edgeseg.measure.diagnostic import Diagnostic
+
+Times = Callable[[int], float]
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    return street_onnx(tmp_path_factory.mktemp("bench"))
+
+
+def run_fake(artifact: Artifact, engine: Times, frame: Times, **options: Any) -> BenchRecord:
+    clock = FakeClock(cores=2.0)
+    segmenter: Any = FakeSegmenter(artifact, clock, engine, frame)
+    return benchmark(segmenter, frames(2), BenchOptions(**options), clock=clock)
+
+
+def constant(seconds: float) -> Times:
+    return lambda index: seconds
+
+
+def test_engine_and_end_to_end_are_exact_and_the_warm_up_does_not_count(artifact: Artifact) -> None:
+    record = run_fake(artifact, lambda i: 0.5 if i < 3 else 0.02, lambda i: 0.5 if i < 3 else 0.03)
+    engine, frame = record.row("engine"), record.row("frame")
+    assert engine is not None
+    assert frame is not None
+    assert engine.samples == pytest.approx([20.0] * 100)
+    assert frame.samples == pytest.approx([30.0] * 100)
+    assert (frame.fps, frame.cpu_ms, frame.latency.p99_ms) == pytest.approx((1e3 / 30, 60.0, 30.0))
+    assert frame.cpu_blocks == pytest.approx([60.0] * 10)
+    assert record.status == "settled"
+    assert record.warm_up >= 20
+
+
+def test_as_many_images_as_take_three_seconds(artifact: Artifact) -> None:
+    for seconds, n in ((0.003, 1000), (0.0001, 2000), (0.5, 100)):
+        frame = run_fake(artifact, constant(seconds), constant(seconds)).row("frame")
+        assert frame is not None
+        assert frame.latency.n == n
+
+
+def test_a_latency_that_drifts_is_inconclusive(artifact: Artifact) -> None:
+    record = run_fake(artifact, constant(0.02), lambda index: 0.02 * (1 + 0.002 * index), n=100)
+    assert record.status == "inconclusive"
+    assert [row.settled for row in record.rows] == [True, False]
+
+
+def test_a_diagnostic_that_invalidates_makes_the_record_invalid(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    throttled = Diagnostic("throttled", "it was hot", "cool it", invalidates=True)
+    monkeypatch.setattr(module.RunWatch, "diagnostics", lambda self, samples: (throttled,))
+    record = run_fake(artifact, constant(0.02), constant(0.02))
+    assert (record.status, record.diagnostics) == ("invalid", (throttled,))
+
+
+def test_a_camera_has_its_drops_and_the_highest_rate_without_drops(artifact: Artifact) -> None:
+    record = run_fake(artifact, constant(0.02), constant(0.05), scenario="camera", n=90)
+    engine, frame = record.row("engine"), record.row("frame")
+    assert engine is not None
+    assert frame is not None
+    assert record.conditions.rate == 30.0
+    assert engine.extra["dropped"] == 0
+    assert frame.extra["dropped"] == pytest.approx(30, abs=2)  # 20 of 30 a second are taken
+    assert (engine.extra["highest_rate"], frame.extra["highest_rate"]) == pytest.approx((50.0, 20.0), rel=0.03)
+
+
+def test_several_cameras_share_the_system(artifact: Artifact) -> None:
+    record = run_fake(artifact, constant(0.01), constant(0.01), scenario="multi-stream", n=30)
+    frame = record.row("frame")
+    assert frame is not None
+    assert (record.conditions.streams, record.conditions.rate) == (4, 15.0)
+    assert frame.latency.n == 4 * 30
+    assert frame.extra["highest_rate"] == pytest.approx(25.0, rel=0.03)
+
+
+def test_an_unknown_scenario_is_refused(artifact: Artifact) -> None:
+    with pytest.raises(UnknownNameError) as problem:
+        run_fake(artifact, constant(0.01), constant(0.01), scenario="server")
+    assert problem.value.code == "ES-NAME"
+
+
+def test_a_real_segmenter_gives_a_record_that_is_read_as_it_was_written(artifact: Artifact, tmp_path: Path) -> None:
+    with edgeseg.open(artifact.path, threads=1) as segmenter:
+        record = benchmark(segmenter, frames(2), BenchOptions(n=12, warm_up=3, file=True, threads=1, images="streets"))
+    assert BenchRecord.read(record.write(tmp_path / "record.json")) == record
+    assert [row.scope for row in record.rows] == ["engine", "frame", "file"]
+    assert [row.latency.n for row in record.rows] == [12, 12, 11]
+    assert all(row.cpu_ms > 0 for row in record.rows)
+    assert record.stages is not None
+    assert record.overlapped is not None
+    names = ["decode", "resize", "engine", "upsample", "render", "encode"]
+    assert list(record.stages.latency) == list(record.overlapped.latency) == names
+    assert record.model.name == artifact.spec.name
+    assert (record.conditions.threads, record.warm_up, record.versions["edgeseg"]) == (1, 6, edgeseg.__version__)
+
+
+def test_the_stages_of_a_run_without_a_file_are_those_of_a_frame(artifact: Artifact) -> None:
+    with edgeseg.open(artifact.path, threads=1) as segmenter:
+        record = benchmark(segmenter, frames(2), BenchOptions(n=10, warm_up=0))
+    assert record.stages is not None
+    assert list(record.stages.latency) == ["resize", "engine", "upsample"]
+    assert record.stages.sum_ms <= record.stages.period_ms
+    assert {each.n for each in record.stages.latency.values()} == {10}
