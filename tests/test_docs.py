@@ -50,6 +50,8 @@ NOT_RUN = {
     r"edgeseg .*(PATH|DRIVES|EDGESEG_DATA)": "needs a data set; tests/datasets and tests/train have small ones",
     r"edgeseg .*(MODEL|SOURCE|model\.onnx|model_final|run/)": "stands for a file of the reader",
     r"edgeseg stream run\.toml": "runs for ever; tests/cli/test_stream_live.py run a short one",
+    r"edgeseg bench .*(--matrix|--file|--video|--scenario)": "tests/bench and tests/cli run small ones",
+    r"edgeseg report": "needs records; tests/bench/test_report.py make some",
     r"edgeseg train": "trains for minutes; tests/train run short trainings",
     r"edgeseg .*--precision auto": "searches for minutes; tests/autotune run short searches",
     r"edgeseg (compare|diff)": "needs records or engines; tests/cli run them on small ones",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeseg.bench.clock import Clock
 from edgeseg.bench.record import Row, Stages
-from edgeseg.measure.diagnostic import Diagnostic
+from edgeseg.measure.diagnostic import Diagnostic, diagnostic
 from edgeseg.measure.recorder import LatencyRecorder, Summary, summary_from_samples
 from edgeseg.measure.settling import batches_of, is_settled
 from edgeseg.progress import Progress, silent
@@ -179,12 +179,10 @@ def stage_diagnostics(serial: Stages, overlapped: Stages | None = None) -> list[
     diagnostics = []
     if abs(serial.sum_ms - serial.period_ms) > SUM_TOLERANCE * serial.period_ms:
         message = f"the stages sum up to {serial.sum_ms:.2f} ms, and a frame takes {serial.period_ms:.2f} ms"
-        diagnostics.append(Diagnostic("stages-sum", message, "measure again on a quiet machine"))
+        diagnostics.append(diagnostic("stages-sum", message))
     if overlapped is not None:
         slowest, period = slowest_lane_ms(overlapped), overlapped.period_ms
         if abs(slowest - period) > OVERLAP_TOLERANCE * period:
             message = f"the slowest thread takes {slowest:.2f} ms for a frame, and a frame takes {period:.2f} ms"
-            diagnostics.append(
-                Diagnostic("stages-overlap", message, "the threads wait for each other, or for other programs")
-            )
+            diagnostics.append(diagnostic("stages-overlap", message))
     return diagnostics

@@ -75,6 +75,14 @@ KINDS = {
         "The first samples are slower than the rest by half, after the warm-up.",
         "warm up longer: --warm-up N",
     ),
+    "stages-sum": Kind(
+        "One after another, the stages do not sum up to the time of a frame within 5%.",
+        "measure again on a quiet machine",
+    ),
+    "stages-overlap": Kind(
+        "Overlapped, the slowest thread and the frame period differ by more than 10%.",
+        "the threads wait for each other, or for other programs: measure again on a quiet machine",
+    ),
 }
 
 

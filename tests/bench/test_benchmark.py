@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,8 @@ def test_an_unknown_scenario_is_refused(artifact: Artifact) -> None:
 def test_a_real_segmenter_gives_a_record_that_is_read_as_it_was_written(artifact: Artifact, tmp_path: Path) -> None:
     with edgeseg.open(artifact.path, threads=1) as segmenter:
         record = benchmark(segmenter, frames(2), BenchOptions(n=12, warm_up=3, file=True, threads=1, images="streets"))
-    assert BenchRecord.read(record.write(tmp_path / "record.json")) == record
+    read = BenchRecord.read(record.write(tmp_path / "record.json"))
+    assert json.dumps(read.to_dict()) == json.dumps(record.to_dict())
     assert [row.scope for row in record.rows] == ["engine", "frame", "file"]
     assert [row.latency.n for row in record.rows] == [12, 12, 11]
     assert all(row.cpu_ms > 0 for row in record.rows)
