@@ -4,8 +4,8 @@
 
 Each trial compares an engine with itself as `edgeseg compare A B` does: in turns ABBA in one process, by own CPU time,
 with the interval and the tolerance of that command. In half of the trials B does additional work in this process after
-each image: resizing, the same operation as often as adds up to 5% of the engine's CPU time. The other half adds nothing.
-The trials with and without take turns.
+each image: a resize, as often as adds up to 5% of the engine's CPU time. The other half adds nothing;
+the trials with and without take turns.
 """
 
 from __future__ import annotations
@@ -114,9 +114,9 @@ def record_from_trials(
     return Record(
         name="planted_slowdown",
         question=f"Is an engine that is {options.slower:g}% slower found, and nothing where nothing is?",
-        how=f"{options.model} on {options.engine} {options.precision}, {options.threads} thread(s), {engine_ms:.2f} CPU ms "
-        f"an image; the added work is a resize of {operation_ms:.3f} CPU ms, repeated; turns of {options.seconds:g} s in "
-        f"the order ABBA; tolerance {TOLERANCE:.0%}; {options.trials} trials with added work and as many without, in turn",
+        how=f"{options.model} on {options.engine} {options.precision}, {options.threads} thread(s): {engine_ms:.2f} CPU "
+        f"ms an image; the added work is a resize of {operation_ms:.3f} CPU ms, repeated; {options.trials} trials with "
+        f"it, as many without, in turn; turns of {options.seconds:g} s in the order ABBA; tolerance {TOLERANCE:.0%}",
         tables=[Table("Answers of all trials", columns, rows)],
         verdicts=[
             Verdict(

@@ -118,3 +118,17 @@ def test_several_metrics_at_once_and_a_class_without_truth(segmenter: Segmenter)
     assert record["miou_of_true_classes"] > record["miou"]
     assert record["agreement"] == record["pixel_accuracy"]
     assert 0 <= record["mean_boundary_f"] <= 1
+
+
+def test_a_metric_of_video_takes_the_pairs_of_neighbouring_frames(segmenter: Segmenter) -> None:
+    rgb = frames(2)
+    masks = [np.array(segmenter.segment(each).labels) for each in rgb]
+    truth = masks[0]
+    samples = [Sample(f"a_{number}", rgb[which], truth) for number, which in ((1, 0), (2, 0), (3, 1), (9, 0))]
+    result = evaluate(segmenter, Dataset("x", SPEC.labels, samples), metrics=["flicker", "miou"])
+    changed = np.count_nonzero(masks[0] != masks[1])
+    assert changed > 0
+    assert result.frame_pairs == 2  # the last frame has no neighbour
+    assert result.to_dict()["flicker"] == pytest.approx(changed / (2 * truth.size))
+    assert result.labelled_pixels == 4 * truth.size
+    assert result.to_dict()["images"] == 4

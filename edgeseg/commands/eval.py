@@ -27,12 +27,16 @@ TITLES = {
     "dice": "Dice",
     "boundary_f": "boundary F",
     "mean_boundary_f": "mean boundary F",
+    "boundary_iou": "boundary IoU",
+    "mean_boundary_iou": "mean boundary IoU",
+    "class_flicker": "flicker",
 }
 NO_TRUTH, NOWHERE = "no ground truth", "does not occur"
 
 EXAMPLES = """
   edgeseg eval bisenetv2-camvid --data 'camvid:CamVid?split=test'
-  edgeseg eval model.onnx --data folder:mine --metric miou --metric boundary
+  edgeseg eval model.onnx --data folder:mine --metric miou --metric boundary_iou
+  edgeseg eval model.onnx --data 'street:?frames=40&stride=1' --metric flicker
 """
 
 
@@ -40,7 +44,8 @@ def command(
     model: Model,
     data: Annotated[str, option("--data URI", "Labelled images, such as camvid:PATH?split=test.")],
     metrics: Annotated[
-        list[str] | None, option("--metric NAME", "miou, boundary or agreement; repeatable.", default="miou")
+        list[str] | None,
+        option("--metric NAME", "miou, boundary, boundary_iou, agreement or flicker; repeatable.", default="miou"),
     ] = None,
     engine: Engine = None,
     precision: PrecisionName = None,
@@ -73,9 +78,11 @@ def command(
         return
     print_classes(result)
     print_table(["engine", "precision", "images"], [[artifact.engine, artifact.precision, result.images]])
+    if any(metric.frames > 1 for metric in result.metrics.values()):
+        note(f"note: flicker is of {result.frame_pairs} pairs of neighbouring frames")
     if rows := overall_rows(result):
         print_table(["figure", "%"], rows)
-    else:
+    elif result.labelled_pixels == 0:
         note("note: no pixel of these images has a label, so there is no mIoU")
     wrote(None, f"edgeseg bench {artifact.path}")
 
@@ -97,9 +104,8 @@ def print_classes(result: Evaluation) -> None:
             for place, (name, text) in enumerate(zip(result.names, notes))
         ]
         print_table(["class", *columns, *marked], rows)
-    total = max(1, int(results[0].pixels.sum()))
     for name, count in result.extra_pixels.items():
-        share = percent(count / total)
+        share = percent(count / max(1, result.labelled_pixels))
         note(f"note: the data set has no class {name}; the model wrongly predicts it for {share} % of the pixels")
 
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 METRICS = {
     "miou": "edgeseg.metrics.confusion",
     "boundary": "edgeseg.metrics.boundary",
+    "boundary_iou": "edgeseg.metrics.boundary_iou",
     "agreement": "edgeseg.metrics.agreement",
+    "flicker": "edgeseg.metrics.flicker",
 }
 
 

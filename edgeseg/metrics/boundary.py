@@ -8,7 +8,7 @@ data set, not the mean over its images.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -37,6 +37,9 @@ class BoundaryF:
     radius: the distance in pixels within which boundaries agree; 0.75% of each image's diagonal unless given.
     counts: (4, num_classes) int64: predicted boundary pixels and how many of them match, then the true ones.
     """
+
+    frames: ClassVar[int] = 1
+    best: ClassVar[float] = 1.0
 
     def __init__(
         self, num_classes: int, ignore_index: int = 255, extra: int = 0, *, radius: float | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ class ConfusionMatrix:
     ignore_index: the truth of pixels that are left out; it may lie outside the classes (255, -1) or be one of them.
     extra: number of predicted ids after the classes that the truth never has; they are always wrong.
     """
+
+    frames: ClassVar[int] = 1
+    best: ClassVar[float] = 1.0
 
     def __init__(self, num_classes: int, ignore_index: int = 255, extra: int = 0) -> None:
         self.num_classes, self.ignore_index, self.extra = num_classes, ignore_index, extra

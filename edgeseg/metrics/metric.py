@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,12 @@ class Metric(Protocol):
 
     num_classes: K, the classes that the truth has. ignore_index: the truth of pixels that are left out.
     extra: number of further ids, K to K + extra - 1, that a prediction may have; they are never right.
+    frames: of an image; with 2, of a pair of neighbouring frames of a video, and labels and truth are (2, H, W).
+    best: the value of each figure where every prediction is right.
     """
+
+    frames: ClassVar[int] = 1
+    best: ClassVar[float] = 1.0
 
     def __init__(self, num_classes: int, ignore_index: int = 255, extra: int = 0) -> None: ...
 
