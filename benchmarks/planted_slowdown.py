@@ -114,7 +114,7 @@ def record_from_trials(
     return Record(
         name="planted_slowdown",
         question=f"Is an engine that is {options.slower:g}% slower found, and nothing where nothing is?",
-        how=f"{options.model} on {options.engine} {options.precision}, {options.threads} thread(s): {engine_ms:.2f} CPU "
+        how=f"{options.model} on {options.engine} {options.precision}, {options.threads} threads: {engine_ms:.2f} CPU "
         f"ms an image; the added work is a resize of {operation_ms:.3f} CPU ms, repeated; {options.trials} trials with "
         f"it, as many without, in turn; turns of {options.seconds:g} s in the order ABBA; tolerance {TOLERANCE:.0%}",
         tables=[Table("Answers of all trials", columns, rows)],
