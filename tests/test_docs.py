@@ -56,7 +56,6 @@ NOT_RUN = {
     r"edgeseg .*--precision auto": "searches for minutes; tests/autotune run short searches",
     r"edgeseg (compare|diff)": "needs records or engines; tests/cli run them on small ones",
     r"edgeseg sensitivity": "takes minutes; tests/autotune run it on a small network",
-    r"edgeseg eval bisenetv2-street": "evaluates for a minute; tests/test_evaluation.py do so on fewer images",
     r"edgeseg convert engines/.*\.toml": "builds another engine; tests/test_recipe.py read every recipe",
     r"edgeseg export bisenetv2-camvid -o \.|edgeseg quantize bisenetv2-camvid": "as the same commands in board/",
     r"edgeseg --(install|show)-completion": "depends on the shell; test_completion_knows_the_commands asks for bash",

@@ -209,20 +209,3 @@ def test_command_line_names_no_folder_of_this_machine(monkeypatch: pytest.Monkey
         "python benchmarks/accuracy.py --data camvid:$EDGESEG_DATA/camvid?split=test "
         "--images $EDGESEG_DATA/camvid/train/images --nncf-python python --clip clips/one.mp4"
     )
-
-
-@pytest.mark.parametrize(
-    ("cpu", "slug"),
-    [
-        ("AMD EPYC", "amd-epyc-2c"),
-        ("Intel(R) Xeon(R) CPU @ 2.80GHz", "intel-xeon-2c"),
-        ("AMD Ryzen 7 5800X 8-Core Processor", "amd-ryzen-7-5800x-2c"),
-    ],
-)
-def test_a_device_has_a_folder_name(monkeypatch: pytest.MonkeyPatch, cpu: str, slug: str) -> None:
-    monkeypatch.syspath_prepend(str(FOLDER))
-    import record as record_module
-
-    device = {"cpu": cpu, "board": "", "machine": "x86_64", "threads": 2}
-    monkeypatch.setattr(record_module, "describe_device", lambda: device)
-    assert record_module.device_slug() == slug
