@@ -9,6 +9,7 @@ DESKTOP = "platform_machine == 'x86_64' or platform_machine == 'AMD64'"
 EXPORT = ["matplotlib", "onnxscript>=0.5", "torch>=2.9,<2.14"]
 DEBUG = ["polygraphy>=0.53"]  # finds the first layer that an engine computes wrongly
 OPENVINO = ["openvino>=2025.0"]
+LOADGEN = ["mlcommons-loadgen>=5.0"]  # bench --loadgen
 MQTT = ["paho-mqtt>=2.1"]
 NVML = ["nvidia-ml-py>=12.535"]  # energy, clocks and memory of NVIDIA's GPUs
 WEB = ["Jinja2>=3.1", "prometheus-client>=0.20", "starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]
@@ -46,6 +47,7 @@ setup(
         "debug": DEBUG,
         "docs": DOCS,
         "export": EXPORT,
+        "loadgen": LOADGEN,
         "mqtt": MQTT,
         "nvml": NVML,
         "openvino": OPENVINO,
@@ -57,6 +59,7 @@ setup(
             *MQTT,
             *NVML,
             *WEB,
+            *(f"{package}; platform_system == 'Linux' and {DESKTOP}" for package in LOADGEN),
             "hypothesis",
             "import-linter",
             "mypy",

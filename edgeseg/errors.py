@@ -56,6 +56,7 @@ CODES = {
     "ES-THREADS": "The number of threads is not allowed.",
     "ES-NAME": "A name is unknown; the hint has the nearest known one.",
     "ES-MISSING": "This machine lacks an engine, device or library.",
+    "ES-MISSING-LOADGEN": "bench --loadgen needs the package mlcommons-loadgen.",
     "ES-MISSING-MQTT": "Events over MQTT need the package paho-mqtt.",
     "ES-MISSING-WEB": "The live page or the report needs the packages of the extra web.",
     "ES-MISSING-GSTREAMER": "The source needs GStreamer's gst-launch-1.0, which is not installed.",

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.bench.clock import Clock, SystemClock
+from edgeseg.bench.loadgen import run_loadgen
 from edgeseg.bench.record import Accuracy, BenchRecord, Conditions, ModelFacts, Row, Scope
 from edgeseg.bench.scenario import SCENARIOS, ScenarioRun, cameras, highest_rate, offline, single_stream
 from edgeseg.bench.stages import FileRun, make_clip, measure_file, stage_diagnostics, stages_of_frames
@@ -40,9 +41,11 @@ PACKAGES = ("edgeseg", "numpy", "opencv-python", "numba", "av")
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What to measure. scenario: one of SCENARIOS. n: images of each scope; as many as take 3 s, 100 at least, unless
-    given. warm_up: images before them; until the latency stops falling unless given. rate: arrivals a second of each
-    camera. streams: cameras. file: also from video file to overlay file; video: that file, or one made of the images.
+    """What to measure. scenario: one of SCENARIOS.
+
+    n: images of each scope; as many as take 3 s, 100 at least, unless given. warm_up: images before them; until the
+    latency stops falling unless given. rate: arrivals a second of each camera. streams: cameras. file: also from video
+    file to overlay file; video: that file, or one made of the images. loadgen: also under MLPerf's load generator.
     device, threads: those that the segmenter was opened with. images: what the images are, for the record.
     """
 
@@ -53,6 +56,7 @@ class BenchOptions:
     streams: int | None = None
     file: bool = False
     video: str = ""
+    loadgen: bool = False
     device: str = "cpu"
     threads: int | None = None
     images: str = ""
@@ -91,6 +95,9 @@ def benchmark(
     watch = RunWatch(options.device)
     with watch:
         runs = _measured(systems, clock, options, typical, progress)
+    if options.loadgen:
+        external = run_loadgen(systems["frame"], options.scenario, n, typical["frame"])
+        runs["frame"] = replace(runs["frame"], extra={**runs["frame"].extra, **external})
     rows = [_row(scope, run) for scope, run in runs.items()]
     stages = stages_of_frames(segmenter.latency())
     file_run = _file_run(segmenter, frames, clock, options, progress) if options.file or options.video else None

@@ -69,6 +69,9 @@ def command(
     video: Annotated[
         str | None, option("--video FILE", "The video of --file.", SCENARIO, "one made of the images")
     ] = None,
+    loadgen: Annotated[
+        bool, option("--loadgen", "Also measure with MLPerf's LoadGen (pip install mlcommons-loadgen).", SCENARIO)
+    ] = False,
     n: Annotated[
         int | None, option("-n N", "Number of timed images.", SCENARIO, "as many as take 3 s, 100 at least", min=1)
     ] = None,
@@ -109,7 +112,7 @@ def command(
     if model is None:
         hint = "edgeseg bench MODEL; edgeseg models lists the names"
         raise MismatchError("the argument MODEL is missing", hint=hint, code="ES-USAGE")
-    options = BenchOptions(scenario, n, warm_up, rate, streams, file, video or "", threads=threads)
+    options = BenchOptions(scenario, n, warm_up, rate, streams, file, video or "", loadgen, threads=threads)
     with shown_progress() as progress:
         with segmenter_from_options(model, engine, precision, size, device, threads, progress) as segmenter:
             record = measured(segmenter, options, images, data, device, progress)
@@ -163,8 +166,8 @@ def measured_again(
     words = [word for flag, value in values.items() if value not in (None, "") for word in (flag, str(value))]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "record.json"
-        flags = [*(["--file"] if options.file else []), "--output", str(path)]
-        command = [sys.executable, "-m", "edgeseg", "bench", str(artifact.path), *words, *flags]
+        flags = [f"--{name}" for name in ("file", "loadgen") if getattr(options, name)]
+        command = [sys.executable, "-m", "edgeseg", "bench", str(artifact.path), *words, *flags, "-o", str(path)]
         ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
         if ended.returncode:
             message = f"the second attempt failed: {ended.stderr.strip()[-300:]}"
