@@ -27,7 +27,6 @@ from edgeseg.engines.request import InferenceFuture, InferenceRequest, OverlaySt
 from edgeseg.errors import SizeError
 from edgeseg.image import ImageLike, rgb_from_image
 from edgeseg.measure.recorder import LatencyRecorder, Summary
-from edgeseg.pixels.resize import resize_rgb
 from edgeseg.predictions.decoder import Decoder, SemanticDecoder, decoder_for
 from edgeseg.predictions.prediction import Prediction
 from edgeseg.predictions.semantic import SemanticMask, semantic_mask
@@ -114,13 +113,13 @@ class Segmenter:
         """The prediction of one image, of the type of the model's task; arguments as for `segment`."""
         return self.submit(image, size).result()
 
-    def segment_batch(self, images: Sequence[ImageLike], size: Size | str | None = None) -> list[Prediction]:
+    def segment_batch(self, images: Sequence[ImageLike | Frame], size: Size | str | None = None) -> list[Prediction]:
         """The predictions of several images, in order; in batches if the engine supports them."""
         if self._batch == 1:
-            return [self.predict(image, size) for image in images]
-        rgbs = [rgb_from_image(image) for image in images]
-        starts = range(0, len(rgbs), self._batch)
-        return [each for start in starts for each in self._predict_batch(rgbs[start : start + self._batch], size)]
+            return [self.submit(image, size).result() for image in images]
+        frames = [_frame_of(image) for image in images]
+        starts = range(0, len(frames), self._batch)
+        return [each for start in starts for each in self._predict_batch(frames[start : start + self._batch], size)]
 
     def submit(
         self, image: ImageLike | Frame, size: Size | str | None = None, *, overlay_opacity: float | None = None
@@ -130,14 +129,14 @@ class Segmenter:
         A device gets the decoded planes of a frame. overlay_opacity: the device also draws the overlay, as
         `PredictionFuture.overlay`; on a CPU, `Prediction.render` draws it.
         """
-        frame = image if isinstance(image, Frame) else Frame.from_rgb(0, 0.0, rgb_from_image(image))
+        frame = _frame_of(image)
         mask_size = checked_size(size) if size is not None else frame.size
         if self._fused is not None and isinstance(self._decoder, SemanticDecoder):
             style = None if overlay_opacity is None else OverlayStyle(self.spec.labels.palette, overlay_opacity)
             with self._lock:
                 pending = self._fused.begin(frame, InferenceRequest(mask_size, self.spec.align_corners), style)
             return PredictionFuture(partial(self._collect, pending, self._decoder))
-        future = PredictionFuture(partial(self._compute, frame.rgb(), mask_size))
+        future = PredictionFuture(partial(self._compute, frame, mask_size))
         future.result()
         return future
 
@@ -183,13 +182,13 @@ class Segmenter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _compute(self, rgb: Rgb, size: Size, future: PredictionFuture) -> Prediction:
+    def _compute(self, frame: Frame, size: Size, future: PredictionFuture) -> Prediction:
         """Resize, infer and decode in this thread."""
         with self._lock:  # the outputs belong to the backend until its next call
             began = self._recorder.now()
-            frame = resize_rgb(rgb, (self.spec.input.height, self.spec.input.width))
+            rgb = frame.resized((self.spec.input.height, self.spec.input.width))
             resized = self._recorder.now()
-            outputs = self._infer([frame])
+            outputs = self._infer([rgb])
             inferred = self._recorder.now()
             first = {name: array[0] for name, array in outputs.items()}
             prediction = self._decoder.prediction_from_outputs(first, size)
@@ -199,10 +198,10 @@ class Segmenter:
             self._record(future, {stage: (end - start) * 1e3 for stage, (start, end) in steps.items()})
         return prediction
 
-    def _infer(self, frames: list[Rgb]) -> Mapping[str, NDArray[Any]]:
-        """The outputs for frames of the input size; the last one is repeated up to the minimum batch."""
-        frames = frames + frames[-1:] * (self._min_batch - len(frames))
-        return self._backend.infer({self._input: frames[0][None] if len(frames) == 1 else np.stack(frames)})
+    def _infer(self, rgbs: list[Rgb]) -> Mapping[str, NDArray[Any]]:
+        """The outputs for images of the input size; the last one is repeated up to the minimum batch."""
+        rgbs = rgbs + rgbs[-1:] * (self._min_batch - len(rgbs))
+        return self._backend.infer({self._input: rgbs[0][None] if len(rgbs) == 1 else np.stack(rgbs)})
 
     def _collect(self, pending: InferenceFuture, decoder: SemanticDecoder, future: PredictionFuture) -> Prediction:
         """Wait for the result of a device."""
@@ -217,18 +216,22 @@ class Segmenter:
         for stage, value in milliseconds.items():
             self._recorder.add(stage, value)
 
-    def _predict_batch(self, rgbs: Sequence[Rgb], size: Size | str | None) -> list[Prediction]:
+    def _predict_batch(self, frames: Sequence[Frame], size: Size | str | None) -> list[Prediction]:
         """The predictions of at most one batch."""
         side = (self.spec.input.height, self.spec.input.width)
-        sizes = [checked_size(size) if size is not None else (rgb.shape[0], rgb.shape[1]) for rgb in rgbs]
-        frames = [resize_rgb(rgb, side) for rgb in rgbs]
+        sizes = [checked_size(size) if size is not None else frame.size for frame in frames]
+        rgbs = [frame.resized(side) for frame in frames]
         with self._lock:
-            outputs = self._infer(frames)
+            outputs = self._infer(rgbs)
             self._backend.synchronize()
             return [
                 self._decoder.prediction_from_outputs({name: array[n] for name, array in outputs.items()}, each)
                 for n, each in enumerate(sizes)
             ]
+
+
+def _frame_of(image: ImageLike | Frame) -> Frame:
+    return image if isinstance(image, Frame) else Frame.from_rgb(0, 0.0, rgb_from_image(image))
 
 
 def batch_of(artifact: Artifact, backend: Backend) -> tuple[int, int]:

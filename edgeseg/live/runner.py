@@ -255,7 +255,7 @@ class LiveRunner:
         """Compute the frames at once. Each took as long as all of them."""
         began = time.perf_counter()
         try:
-            predictions = self._segmenter.segment_batch([frame.rgb() for _, frame in frames])
+            predictions = self._segmenter.segment_batch([frame for _, frame in frames])
         except Exception as problem:
             self._failed(frames[0][0], problem)
             return []

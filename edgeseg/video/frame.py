@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import SizeError
 from edgeseg.pixels.planes import Planes
+from edgeseg.pixels.resize import resize_rgb
+from edgeseg.pixels.yuv import resize_planes
 
 Pixels = NDArray[np.uint8]
 
@@ -89,6 +91,11 @@ class Frame:
     def planes(self) -> Planes | None:
         """The decoded YUV planes; None where there are none with the same geometry (PNG, 10 bit, rotated, RGB)."""
         return self._make_planes() if self._make_planes else None
+
+    def resized(self, size: tuple[int, int]) -> Pixels:
+        """`resize_rgb(self.rgb(), size)`: from the planes, if there are any, where that costs less."""
+        planes = self.planes() if self._rgb is None else None
+        return resize_rgb(self.rgb(), size) if planes is None else resize_planes(planes, size)
 
     def __repr__(self) -> str:
         return f"Frame({self.index}, {self.pts_seconds:.3f} s, {self.width}x{self.height})"

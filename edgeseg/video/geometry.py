@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 
-from edgeseg.pixels.planes import Planes
+from edgeseg.pixels.planes import Matrix, Planes
+from edgeseg.pixels.yuv import rgb_from_planes
 from edgeseg.video.frame import Pixels
 
-MATRICES: dict[int, Literal["bt601", "bt709", "bt2020"]] = {1: "bt709", 2: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020"}
+MATRICES: dict[int, Matrix] = {1: "bt709", 2: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020"}
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,10 @@ class Geometry:
     def rgb_from_image(self, image: av.VideoFrame) -> Pixels:
         """Upright RGB, (H, W, 3). Where the video does not state its matrix it is BT.601, as in FFmpeg and OpenCV.
 
-        Without rotation it is a view of FFmpeg's memory, which the array keeps alive.
+        Planes are converted by `rgb_from_planes`, other images by FFmpeg.
         """
+        if (planes := self.planes_from_image(image)) is not None:
+            return rgb_from_planes(planes)
         # A new converter per image costs 0.1 ms and is safe in any thread.
         plane = image.reformat(width=self.width, height=self.height, format="rgb24", threads=1).planes[0]
         rgb: Any = np.frombuffer(plane, np.uint8).reshape(self.height, plane.line_size)

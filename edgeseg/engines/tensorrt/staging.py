@@ -43,7 +43,7 @@ class StagingBuffer:
 
 
 class FrameUpload:
-    """Uploads one frame at a time: its planes if the kernels convert them as the CPU does, otherwise its RGB.
+    """Uploads one frame at a time: its planes if it has any, otherwise its RGB.
 
     Needs the context on the calling thread.
     """
@@ -55,7 +55,7 @@ class FrameUpload:
     def put(self, pixels: Pixels) -> DeviceFrame:
         """Copy a frame to page-locked memory. The result is the frame on the device, valid after `queue` has run."""
         planes = pixels.planes()
-        if planes is None or planes.arrays[0].shape[0] % 2:  # FFmpeg smooths the colours of an odd height
+        if planes is None:
             rgb = pixels.rgb()
             self._host = self.staging.array(rgb.shape)
             np.copyto(self._host, rgb)

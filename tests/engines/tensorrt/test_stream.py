@@ -21,9 +21,8 @@ from small_streams import Drawn, Kept
 from edgeseg.artifact import Artifact
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.tensorrt import pipeline
-from edgeseg.engines.tensorrt.kernels import PixelKernels, YuvFrame
 from edgeseg.errors import DataError, UnavailableError
-from edgeseg.pixels.planes import Planes
+from edgeseg.pixels.yuv import rgb_from_planes
 from edgeseg.predictions import semantic
 from edgeseg.segmenter import PredictionFuture, Segmenter, open_segmenter
 from edgeseg.spec import Output
@@ -109,20 +108,6 @@ def mjpeg(path: Path, width: int, height: int, frames: int = 5) -> Path:
     return path
 
 
-def rgb_of_planes(fake: FakeTensorRt, planes: Planes) -> Array:
-    """What the kernels make of planes, at their own size."""
-    size = planes.arrays[0].shape
-    with fake.cuda.current():
-        stream_, kernels, target = fake.cuda.stream(), PixelKernels(fake.cuda), fake.cuda.buffer(3 * size[0] * size[1])
-        buffers = [fake.cuda.buffer(plane.size) for plane in planes.arrays]
-        for buffer, plane in zip(buffers, planes.arrays):
-            fake.cuda.upload(buffer, np.ascontiguousarray(plane), stream_)
-        make = YuvFrame.nv12 if planes.layout == "NV12" else YuvFrame.i420
-        picture = make(size, *[buffer.address for buffer in buffers], planes.matrix, planes.full_range)
-        kernels.resize(picture, target.address, size, stream_)
-        return fake.cuda.array(target.address, (*size, 3), np.uint8).copy()
-
-
 @pytest.mark.parametrize("output", Output)
 def test_rgb_frames_give_the_very_bytes_of_the_cpu(output: Output, fake: FakeTensorRt, tmp_path: Path) -> None:
     plan = plan_of(tmp_path, output)
@@ -133,57 +118,44 @@ def test_rgb_frames_give_the_very_bytes_of_the_cpu(output: Output, fake: FakeTen
         np.testing.assert_array_equal(ours, theirs)
 
 
-def compared(source: FrameSource, device: Segmenter, cpu: Segmenter, fake: FakeTensorRt, frames: int) -> set[bool]:
-    """Hold each of the first frames against the CPU; whether planes went up, for all that occurred.
-
-    From planes the device's labels are those of the CPU for the same colours. FFmpeg's own are within 3 steps of them:
-    it has 13 bits where the kernels have 20. Of this net, whose weights are random, some labels hang on less than that.
-    """
+def compared(source: FrameSource, device: Segmenter, cpu: Segmenter, frames: int) -> set[bool]:
+    """Hold each of the first frames against the CPU; whether frames had planes, for all that occurred."""
     drawn, kinds = overlays(source, device, frames=frames), set()
     for frame, ours in zip(source, drawn):
-        planes = frame.planes()
-        goes_up = planes is not None and frame.height % 2 == 0
-        rgb = rgb_of_planes(fake, planes) if planes is not None and goes_up else frame.rgb()
-        labels, mask = device.submit(frame).result().labels, cpu.segment(rgb)
+        labels, mask = device.submit(frame).result().labels, cpu.segment(frame.rgb())
         np.testing.assert_array_equal(labels, mask.labels)
-        np.testing.assert_array_equal(ours, mask.render(rgb))
-        assert np.abs(rgb.astype(int) - frame.rgb()).max() <= 3 * goes_up
-        assert np.mean(labels == cpu.segment(frame.rgb()).labels) > 0.9
-        kinds.add(goes_up)
+        np.testing.assert_array_equal(ours, mask.render(frame.rgb()))
+        kinds.add(frame.planes() is not None)
     return kinds
 
 
-@pytest.mark.parametrize(
-    ("width", "height", "planes"), [(75, 51, False), (75, 52, True), (76, 51, False), (76, 52, True)]
-)
-def test_an_mjpeg_of_an_odd_size(
-    width: int, height: int, planes: bool, device: Segmenter, cpu: Segmenter, fake: FakeTensorRt, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("width", "height"), [(75, 51), (75, 52), (76, 51), (76, 52)])
+def test_an_mjpeg_of_an_odd_size(width: int, height: int, device: Segmenter, cpu: Segmenter, tmp_path: Path) -> None:
     with open_source(mjpeg(tmp_path / "odd.avi", width, height)) as source:
         first = next(iter(source)).planes()
         assert first is not None and first.full_range
-        assert compared(source, device, cpu, fake, 5) == {planes}
+        assert compared(source, device, cpu, 5) == {True}
 
 
-def test_a_file_of_limited_range(device: Segmenter, cpu: Segmenter, fake: FakeTensorRt, tmp_path: Path) -> None:
+def test_a_file_of_limited_range(device: Segmenter, cpu: Segmenter, tmp_path: Path) -> None:
     with open_source(make_clip(tmp_path / "clip.mp4", 7)) as source:
-        assert compared(source, device, cpu, fake, 7) == {True}
+        assert compared(source, device, cpu, 7) == {True}
 
 
 @pytest.mark.parametrize("name", [
     "car_detection_h264.mp4", "highway_960x540_25fps_h264.mp4", "first_pts_1s.mp4", "full_range_no_frame_count.mkv",
     "mjpeg_300x650.avi",
 ])  # fmt: skip
-def test_real_files(name: str, device: Segmenter, cpu: Segmenter, fake: FakeTensorRt, edgeseg_data: Path) -> None:
+def test_real_files(name: str, device: Segmenter, cpu: Segmenter, edgeseg_data: Path) -> None:
     with open_source(edgeseg_data / "video" / name) as source:
-        assert compared(source, device, cpu, fake, 4) == {True}
+        assert compared(source, device, cpu, 4) == {True}
 
 
 @pytest.mark.parametrize("colorspace", [1, 5, 9])
 @pytest.mark.parametrize("color_range", [1, 2])
 @pytest.mark.parametrize("layout", ["yuv420p", "nv12"])
 def test_the_matrix_and_the_range_of_a_frame_go_with_it(
-    colorspace: int, color_range: int, layout: str, device: Segmenter, cpu: Segmenter, fake: FakeTensorRt
+    colorspace: int, color_range: int, layout: str, device: Segmenter, cpu: Segmenter
 ) -> None:
     picture = av.VideoFrame.from_ndarray(Drawn.picture(), "rgb24").reformat(format=layout)
     picture.colorspace, picture.color_range = colorspace, color_range
@@ -193,7 +165,7 @@ def test_the_matrix_and_the_range_of_a_frame_go_with_it(
     frame = Frame(
         0, 0.0, picture.width, picture.height, rgb=lambda: geometry.rgb_from_image(picture), planes=lambda: planes
     )
-    rgb = rgb_of_planes(fake, planes)
+    rgb = rgb_from_planes(planes)
     for _ in range(3):
         future, expected = device.submit(frame, overlay_opacity=0.5), cpu.segment(rgb)
         np.testing.assert_array_equal(future.result().labels, expected.labels)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from ctypes import Structure
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from edgeseg.engines.tensorrt.kernels.structs import ResizeRgb, ResizeYuv
+from edgeseg.pixels.planes import Matrix, half, rgb_factors
 
 Size = tuple[int, int]
-Matrix = Literal["bt601", "bt709", "bt2020"]
-
-KR_KB = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}  # ITU-R, of luma
-ONE = 1 << 20
 
 
 class DeviceFrame(ABC):
@@ -81,19 +78,6 @@ class YuvFrame(DeviceFrame):
     def arguments(self, target: int, rows: int, columns: int, size: Size) -> ResizeYuv:
         """`DeviceFrame.arguments`."""
         addresses = (self.y, self.u, self.v, target, rows, columns)
-        return ResizeYuv(*addresses, self.y_pitch, self.uv_pitch, self.uv_step, *size, *self.coefficients())
-
-    def coefficients(self) -> tuple[int, int, int, int, int, int]:
-        """The luma of black; then in 1/2^20: luma, red of v, green of u and v (subtracted), blue of u."""
-        kr, kb = KR_KB[self.matrix]
-        kg = 1 - kr - kb
-        black, luma, chroma = (0, 1.0, 1.0) if self.full_range else (16, 255 / 219, 255 / 224)
-        red_v, blue_u = 2 * (1 - kr) * chroma, 2 * (1 - kb) * chroma
-        factors = (luma, red_v, blue_u * kb / kg, red_v * kr / kg, blue_u)
-        luma_20, red_v_20, green_u_20, green_v_20, blue_u_20 = (round(factor * ONE) for factor in factors)
-        return black, luma_20, red_v_20, green_u_20, green_v_20, blue_u_20
-
-
-def half(side: int) -> int:
-    """The number of chroma samples along a side of `side` pixels."""
-    return (side + 1) // 2
+        return ResizeYuv(
+            *addresses, self.y_pitch, self.uv_pitch, self.uv_step, *size, *rgb_factors(self.matrix, self.full_range)
+        )

@@ -15,11 +15,11 @@ from edgeseg.engines.tensorrt.kernels.device_frame import DeviceFrame, RgbFrame,
 from edgeseg.engines.tensorrt.kernels.structs import Labels, Nearest, Overlay
 from edgeseg.errors import SizeError
 from edgeseg.pixels.overlay import Palette, blend_tables
+from edgeseg.pixels.resize import resize_taps
 
 THREADS = 128  # of a block, in a row: __launch_bounds__ in pixels.cu
 ROWS = 4  # of a mask per thread: ROWS in pixels.cu
 MAX_SIDE = 32767  # pixels: indices have 16 bits, and products of two sides 32
-TAP_ONE = 2048  # the weight 1 of a resize tap
 
 
 class PixelKernels:
@@ -120,21 +120,3 @@ def _check_sides(*sides: int) -> None:
     if not 1 <= min(sides) <= max(sides) <= MAX_SIDE:
         side = max(sides) if min(sides) > 0 else min(sides)
         raise SizeError(f"an image has a side of {side} pixels", hint=f"scale it to 1 to {MAX_SIDE} pixels")
-
-
-def resize_taps(size_in: int, size_out: int, *, columns: bool) -> NDArray[np.uint16]:
-    """The weights of cv2.INTER_LINEAR for uint8 along one axis: fixed point of 11 bits, from float32 positions.
-
-    (size_out, 4): two source indices and their weights in 1/2048, for each output row or, with `columns`, column. At
-    the borders OpenCV gives a column the whole weight of one source, and a row two weights of the same source, whose
-    products are rounded down separately.
-    """
-    position = ((np.arange(size_out) + 0.5) * (size_in / size_out) - 0.5).astype(np.float32)
-    lower = np.floor(position)
-    weight = position - lower
-    if columns:
-        weight[(lower < 0) | (lower >= size_in - 1)] = 0
-        lower = lower.clip(0, size_in - 1)
-    first, second = lower.clip(0, size_in - 1), (lower + 1).clip(0, size_in - 1)
-    weights = np.rint((1 - weight) * np.float32(TAP_ONE)), np.rint(weight * np.float32(TAP_ONE))
-    return np.ascontiguousarray(np.stack([first, second, *weights], 1), np.uint16)

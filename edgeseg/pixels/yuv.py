@@ -1,0 +1,162 @@
+"""RGB from YUV planes: the whole image, or only the pixels that its resized image needs.
+
+A chroma sample colours the four pixels of its square. Factors have 20 bits, and the result is rounded to the nearest
+integer: it is the same on every CPU and on a GPU. FFmpeg's conversion depends on the CPU, and is up to 3 steps away.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.jit import jit
+from edgeseg.pixels.buffers import check_size, frozen
+from edgeseg.pixels.planes import Planes, rgb_factors
+from edgeseg.pixels.resize import resize_rgb, resize_taps
+
+FEWER = 8  # source pixels to one of the resized image, from which on it pays to convert only those that it needs
+ROUND = np.int32(1 << 19)
+SHIFT = np.int32(20)
+BLACK, LUMA, RED_V, GREEN_U, GREEN_V, BLUE_U = range(6)  # in the factors
+
+
+def rgb_from_planes(planes: Planes) -> NDArray[np.uint8]:
+    """The image as rgb, (H, W, 3)."""
+    rgb = np.empty((*planes.size, 3), np.uint8)
+    _convert(*_frozen(planes), _factors(planes), rgb.reshape(rgb.shape[0], -1))
+    return rgb
+
+
+def resize_planes(planes: Planes, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """`resize_rgb(rgb_from_planes(planes), size)`, at less cost where `size` is much smaller."""
+    check_size(size)
+    if FEWER * size[0] * size[1] > planes.size[0] * planes.size[1]:
+        return resize_rgb(rgb_from_planes(planes), size)
+    rows = resize_taps(planes.size[0], size[0], columns=False).astype(np.int32)
+    columns = np.ascontiguousarray(resize_taps(planes.size[1], size[1], columns=True).T)
+    rgb = np.empty((*size, 3), np.uint8)
+    # Unsigned, because numba would ask of each signed index whether it counts from the end.
+    _resize(*_frozen(planes), _factors(planes), rows, columns[:2].astype(np.uint32), columns[2:].astype(np.int32), rgb)
+    return rgb
+
+
+def _frozen(planes: Planes) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    y, u, v = (frozen(plane, np.uint8) for plane in planes.i420().arrays)
+    return y, u, v
+
+
+def _factors(planes: Planes) -> NDArray[np.int32]:
+    return np.array(rgb_factors(planes.matrix, planes.full_range), np.int32)
+
+
+@jit
+def _byte(value: np.int32) -> np.int32:
+    return min(max(value >> SHIFT, np.int32(0)), np.int32(255))
+
+
+@jit
+def _convert(
+    y: NDArray[np.uint8],
+    u: NDArray[np.uint8],
+    v: NDArray[np.uint8],
+    factors: NDArray[np.int32],
+    rgb: NDArray[np.uint8],
+) -> None:
+    """Fill `rgb` (H, 3 * W)."""
+    height, width = y.shape
+    chroma = np.empty((3, u.shape[1]), np.int32)
+    wide = np.empty((3, 2 * u.shape[1]), np.int32)
+    for row in range(height):
+        if row % 2 == 0:
+            _chroma(u[row // 2], v[row // 2], factors, chroma)
+            for channel in range(3):
+                for i in range(u.shape[1]):
+                    wide[channel, 2 * i] = chroma[channel, i]
+                    wide[channel, 2 * i + 1] = chroma[channel, i]
+        source, target = y[row], rgb[row]
+        for x in range(width):
+            luma = np.int32(source[x]) * factors[LUMA]
+            target[3 * x] = _byte(luma + wide[0, x])
+            target[3 * x + 1] = _byte(luma + wide[1, x])
+            target[3 * x + 2] = _byte(luma + wide[2, x])
+
+
+@jit
+def _resize(
+    y: NDArray[np.uint8],
+    u: NDArray[np.uint8],
+    v: NDArray[np.uint8],
+    factors: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    columns: NDArray[np.uint32],
+    weights: NDArray[np.int32],
+    rgb: NDArray[np.uint8],
+) -> None:
+    """Fill `rgb` (h, w, 3). rows (h, 4), columns (2, w) with their weights: the taps.
+
+    Of each output row the two source rows are gathered at the two source columns of each output pixel: what follows
+    runs along contiguous lines.
+    """
+    width = rgb.shape[1]
+    luma = np.empty((2, width), np.uint8)
+    gathered = np.empty((2, width), np.uint8)
+    chroma = np.empty((2, 3, width), np.int32)
+    lines = np.empty((2, 3, width), np.int32)
+    halves = columns // np.uint32(2)
+    chroma_row = -1
+    for target in range(rgb.shape[0]):
+        for n in range(2):
+            row = rows[target, n]
+            if row // 2 != chroma_row:
+                chroma_row = row // 2
+                for side in range(2):
+                    _gather(u[chroma_row], halves[side], gathered[0])
+                    _gather(v[chroma_row], halves[side], gathered[1])
+                    _chroma(gathered[0], gathered[1], factors, chroma[side])
+            for side in range(2):
+                _gather(y[row], columns[side], luma[side])
+            _across(luma, chroma, weights, factors, lines[n])
+        _down(lines, rows[target, 2], rows[target, 3], rgb[target])
+
+
+@jit
+def _chroma(u: NDArray[np.uint8], v: NDArray[np.uint8], factors: NDArray[np.int32], chroma: NDArray[np.int32]) -> None:
+    """What is added to the luma of each channel: chroma, the offset of black, and the half that rounds."""
+    offset = ROUND - factors[BLACK] * factors[LUMA]
+    for i in range(u.size):
+        blue, red = np.int32(u[i]) - np.int32(128), np.int32(v[i]) - np.int32(128)
+        chroma[0, i] = offset + factors[RED_V] * red
+        chroma[1, i] = offset - factors[GREEN_U] * blue - factors[GREEN_V] * red
+        chroma[2, i] = offset + factors[BLUE_U] * blue
+
+
+@jit
+def _gather(row: NDArray[np.uint8], columns: NDArray[np.uint32], out: NDArray[np.uint8]) -> None:
+    for i in range(columns.size):
+        out[i] = row[columns[i]]
+
+
+@jit
+def _across(
+    luma: NDArray[np.uint8],
+    chroma: NDArray[np.int32],
+    weights: NDArray[np.int32],
+    factors: NDArray[np.int32],
+    line: NDArray[np.int32],
+) -> None:
+    """Convert two source pixels and interpolate between them, by channel."""
+    for i in range(luma.shape[1]):
+        left, right = np.int32(luma[0, i]) * factors[LUMA], np.int32(luma[1, i]) * factors[LUMA]
+        for channel in range(3):
+            a, b = _byte(left + chroma[0, channel, i]), _byte(right + chroma[1, channel, i])
+            line[channel, i] = (weights[0, i] * a + weights[1, i] * b) >> np.int32(4)
+
+
+@jit
+def _down(lines: NDArray[np.int32], top: np.int32, bottom: np.int32, target: NDArray[np.uint8]) -> None:
+    """Interpolate between two lines as OpenCV does: each product is rounded down to 2 bits behind the point."""
+    for i in range(target.shape[0]):
+        for channel in range(3):
+            upper = (top * lines[0, channel, i]) >> np.int32(16)
+            lower = (bottom * lines[1, channel, i]) >> np.int32(16)
+            target[i, channel] = (upper + lower + np.int32(2)) >> np.int32(2)
