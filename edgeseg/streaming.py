@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from edgeseg.errors import EdgeSegError
@@ -20,8 +21,9 @@ from edgeseg.pixels.legend import Legend
 from edgeseg.progress import Progress, silent
 from edgeseg.segmenter import PredictionFuture, Segmenter
 from edgeseg.video.frame import Frame
-from edgeseg.video.result import Result, rendered
-from edgeseg.video.sink import FrameSink, StopStream
+from edgeseg.video.overlay import OverlayRenderer
+from edgeseg.video.result import Result
+from edgeseg.video.sink import FrameSink, StopStream, want_planes
 from edgeseg.video.source import FrameSource, Loss
 from edgeseg.video.stages import LEAVE_SECONDS, Stage, limit, overlapped, pipe, prefetch
 
@@ -129,7 +131,8 @@ def stream(
     info = source.info
     logger.info("%s: %s, %dx%d at %.4g fps", info.name, source.kind, info.width, info.height, info.fps)
     logger.info("to %s, %d frames in flight", ", ".join(sink.name for sink in sinks) or "nothing", segmenter.slots)
-    results = pipe(source, *stages_of(segmenter, sinks, frames, opacity, legend, stop))
+    planes = want_planes(sinks) and on_result is None  # which may want RGB
+    results = pipe(source, *stages_of(segmenter, sinks, frames, opacity, legend, stop, planes=planes))
     try:
         for result in results:
             wants_more = write_result(result, sinks)
@@ -223,15 +226,21 @@ def stages_of(
     opacity: float,
     legend: bool,
     stop: threading.Event | None,
+    *,
+    planes: bool = False,
 ) -> list[Stage[Any, Any]]:
-    """The stages between source and sinks: decoding and inference in one thread each, rendering in the caller's."""
+    """The stages between source and sinks: decoding and inference in one thread each, rendering in the caller's.
+
+    planes: overlays are YUV where that is possible.
+    """
     renders = any(sink.wants != "prediction" for sink in sinks)
     decode, output = prefetched(stop), prefetched(stop, patience=2 * LEAVE_SECONDS)
     infer = inference_stage(segmenter, overlay_opacity=opacity if renders else None)
     end: list[Stage[Any, Any]] = [limit(frames)] if frames is not None else []
     stages = [*end, decode, infer, output]
-    class_legend = Legend(segmenter.spec.labels.colors()) if legend else None
-    return [*stages, rendered(opacity, class_legend)] if renders else stages
+    renderer = OverlayRenderer(opacity, Legend(segmenter.spec.labels.colors()) if legend else None)
+    render = partial(renderer.rendered, planes=planes)
+    return [*stages, lambda results: map(render, results)] if renders else stages
 
 
 def prefetched(stop: threading.Event | None, patience: float = LEAVE_SECONDS) -> Stage[Any, Any]:

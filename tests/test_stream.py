@@ -27,6 +27,7 @@ from edgeseg.predictions import semantic
 from edgeseg.segmenter import Segmenter
 from edgeseg.streaming import StreamReport, inference_stage, stream
 from edgeseg.video.frame import Frame
+from edgeseg.video.geometry import Geometry
 from edgeseg.video.result import Result
 from edgeseg.video.sink import open_sink
 from edgeseg.video.source import open_source
@@ -120,6 +121,26 @@ def test_an_overlay_is_drawn_once_where_a_sink_wants_one(segmenter: Segmenter, m
     assert stream(source, segmenter, sinks).frames == 3
     assert drawn == [3]
     assert [sink.frames_written for sink in sinks] == [3, 3, 3]
+
+
+def test_a_video_of_overlays_needs_no_rgb_and_has_the_labels_of_the_rgb(
+    segmenter: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", 4, rgb=lambda index: (noise(index) // 4 + 96).repeat(4, 0).repeat(4, 1))
+    kept = list[Result]()
+    with open_source(clip) as source, open_sink(tmp_path / "rgb.mp4", source.info) as sink:
+        stream(source, segmenter, sink, on_result=kept.append)  # a callback may want RGB
+    assert all(result.overlay is not None for result in kept)
+    for result in kept:
+        np.testing.assert_array_equal(result.prediction.labels, segmenter.segment(result.frame.rgb()).labels)
+    monkeypatch.setattr(Geometry, "rgb_from_image", lambda *_: pytest.fail("nobody wants RGB"))
+    with open_source(clip) as source, open_sink(tmp_path / "planes.mp4", source.info) as sink:
+        assert stream(source, segmenter, sink).frames == 4
+    pairs = zip(decoded(tmp_path / "rgb.mp4"), decoded(tmp_path / "planes.mp4"))
+    away = np.array([a.to_ndarray().astype(int) - b.to_ndarray() for a, b in pairs])
+    assert away.shape == (4, 576, 640)
+    assert np.abs(away).mean() < 3  # the encoder makes more of a difference of one step
+    assert max(abs(plane.mean()) for plane in np.split(away, [384, 480], axis=1)) < 1
 
 
 def test_every_sink_and_callback_sees_the_labels(segmenter: Segmenter, tmp_path: Path) -> None:

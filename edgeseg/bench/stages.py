@@ -8,7 +8,6 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +21,9 @@ from edgeseg.progress import Progress, silent
 from edgeseg.segmenter import Segmenter
 from edgeseg.streaming import stream
 from edgeseg.video.frame import Frame
-from edgeseg.video.result import Result, rendered
-from edgeseg.video.sink import FrameSink, Wants, open_sink
+from edgeseg.video.overlay import OverlayRenderer
+from edgeseg.video.result import Result
+from edgeseg.video.sink import FrameSink, Wants, open_sink, want_planes
 from edgeseg.video.source import FrameSource, open_source
 from edgeseg.video.writer import VideoWriter
 
@@ -68,17 +68,18 @@ class TimedSink(FrameSink):
     finished, cpu: wall and CPU time when it was made, and when each result was written.
     """
 
-    wants: ClassVar[Wants] = "prediction"
+    wants: Wants = "prediction"
 
     def __init__(self, sink: FrameSink, clock: Clock, recorder: LatencyRecorder) -> None:
         super().__init__(sink.name)
         self._sink, self._clock, self._recorder = sink, clock, recorder
+        self._renderer = OverlayRenderer(OPACITY)
         self.finished = [clock.now()]
         self.cpu = [clock.cpu()]
 
     def _write(self, result: Result) -> bool:
         began = self._clock.now()
-        result = next(rendered(OPACITY)(iter([result])))
+        result = self._renderer.rendered(result, planes=want_planes([self._sink]))
         between = self._clock.now()
         self._sink.write(result)
         self.finished.append(self._clock.now())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import threading
 import time
@@ -10,10 +9,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from edgeseg.errors import EdgeSegError
-from edgeseg.pixels.banner import draw_banner
-from edgeseg.pixels.legend import Legend
+from edgeseg.video.overlay import OverlayRenderer
 from edgeseg.video.result import Result
-from edgeseg.video.sink import FrameSink, StopStream
+from edgeseg.video.sink import FrameSink, StopStream, want_planes
 
 logger = logging.getLogger(__name__)
 
@@ -22,31 +20,14 @@ BUSY_DEPTH = 4  # results of a recording that wait for a sink while no further i
 CLOSE_SECONDS = 10.0  # how long the sinks may take to finish their files
 
 
-class OverlayRenderer:
-    """Renders overlays: the prediction over the frame, the legend, and a banner where the result is stale."""
-
-    def __init__(self, opacity: float, legend: Legend | None) -> None:
-        self._opacity, self._legend = opacity, legend
-        self._legend_lock = threading.Lock()  # it keeps its panel from one frame to the next
-
-    def rendered(self, result: Result) -> Result:
-        """The result with its overlay."""
-        overlay = result.overlay
-        if overlay is None:
-            overlay = result.prediction.render(result.frame.rgb(), opacity=self._opacity)
-        if self._legend is not None:
-            with self._legend_lock:
-                self._legend.draw(overlay)
-        if result.stale:
-            draw_banner(overlay, "NO SIGNAL")
-        return dataclasses.replace(result, overlay=overlay)
-
-
 class SharedResult:
-    """A result for all sinks of a stream: its overlay is rendered once, when the first sink needs it."""
+    """A result for all sinks of a stream: its overlay is rendered once, when the first sink needs it.
 
-    def __init__(self, result: Result, renderer: OverlayRenderer) -> None:
-        self._result, self._renderer = result, renderer
+    planes: as YUV, where that is possible.
+    """
+
+    def __init__(self, result: Result, renderer: OverlayRenderer, *, planes: bool = False) -> None:
+        self._result, self._renderer, self._planes = result, renderer, planes
         self._rendered: Result | None = None
         self._lock = threading.Lock()
 
@@ -56,7 +37,7 @@ class SharedResult:
             return self._result
         with self._lock:
             if self._rendered is None:
-                self._rendered = self._renderer.rendered(self._result)
+                self._rendered = self._renderer.rendered(self._result, planes=self._planes)
             return self._rendered
 
 
@@ -164,10 +145,11 @@ class Outputs:
 
     def __init__(self, workers: Sequence[SinkWorker], renderer: OverlayRenderer) -> None:
         self.workers, self._renderer = list(workers), renderer
+        self._planes = want_planes([worker.sink for worker in workers])
 
     def put(self, result: Result, *, repeated: bool = False) -> None:
         """Have a result written by each sink that still works. repeated: only by those that repeat old results."""
-        shared = SharedResult(result, self._renderer)
+        shared = SharedResult(result, self._renderer, planes=self._planes)
         for worker in self.workers:
             if worker.sink.repeats or not repeated:
                 worker.put(shared)

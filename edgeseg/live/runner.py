@@ -19,7 +19,7 @@ from typing import Any
 from edgeseg.capture.state import StreamEvent
 from edgeseg.errors import EdgeSegError, FormatError
 from edgeseg.live.batching import batch_that_pays
-from edgeseg.live.output import CLOSE_SECONDS, OverlayRenderer
+from edgeseg.live.output import CLOSE_SECONDS
 from edgeseg.live.scheduler import FairScheduler, MeanCosts
 from edgeseg.live.status import StreamStatus
 from edgeseg.live.stream import RunningStream, StreamConfig
@@ -29,6 +29,7 @@ from edgeseg.pixels.legend import Legend
 from edgeseg.segmenter import PredictionFuture, Segmenter
 from edgeseg.spec import LabelSet
 from edgeseg.video.frame import Frame
+from edgeseg.video.overlay import OverlayRenderer
 from edgeseg.video.result import Result
 from edgeseg.video.sink import FrameSink
 

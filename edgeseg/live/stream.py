@@ -16,12 +16,13 @@ from edgeseg.capture.source import LiveSource
 from edgeseg.capture.state import StreamEvent, StreamState
 from edgeseg.errors import EdgeSegError
 from edgeseg.live.inbox import Inbox
-from edgeseg.live.output import Outputs, OverlayRenderer, SinkWorker
+from edgeseg.live.output import Outputs, SinkWorker
 from edgeseg.live.status import StreamStatus
 from edgeseg.live.trigger import Trigger
 from edgeseg.measure.recorder import LatencyRecorder
 from edgeseg.predictions.semantic import SemanticMask
 from edgeseg.video.frame import Frame
+from edgeseg.video.overlay import OverlayRenderer
 from edgeseg.video.result import Result
 from edgeseg.video.sink import FrameSink
 from edgeseg.video.source import FrameSource, SourceInfo

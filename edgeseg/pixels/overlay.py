@@ -55,15 +55,20 @@ def blend_tables(palette: Palette, opacity: float) -> tuple[NDArray[np.uint16], 
 
     The colour carries the half that rounds. The blend, (rgb * keep + tint) >> 8, stays below 2**16.
     """
-    if not 0 <= opacity <= 1:
-        raise DataError(f"opacity {opacity} is not between 0 and 1", hint="pass opacity=0.5")
-    share = round(opacity * 256)
+    share = checked_share(opacity)
     colors = checked_palette(palette)
     keep = np.full(256, 256, np.uint16)
     keep[: len(colors)] = 256 - share
     tint = np.full((256, 3), 128, np.uint16)
     tint[: len(colors)] += colors.astype(np.uint16) * np.uint16(share)
     return keep, tint
+
+
+def checked_share(opacity: float) -> int:
+    """`opacity` in 1/256. DataError outside 0 to 1."""
+    if not 0 <= opacity <= 1:
+        raise DataError(f"opacity {opacity} is not between 0 and 1", hint="pass opacity=0.5")
+    return round(opacity * 256)
 
 
 def checked_palette(palette: Palette) -> Palette:

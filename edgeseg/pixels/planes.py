@@ -25,13 +25,14 @@ class Planes:
 
     arrays: I420: Y (H, W), U and V (H/2, W/2), halves rounded up; NV12: Y (H, W) and UV (H/2, W/2, 2). Views into the
         decoder's memory, with its row stride: not contiguous, not to be written to.
-    full_range: 0 to 255, not 16 to 235.
+    full_range: 0 to 255, not 16 to 235. memory: of I420 whose planes lie one behind the other.
     """
 
     layout: Literal["I420", "NV12"]
     arrays: tuple[NDArray[np.uint8], ...]
     matrix: Matrix
     full_range: bool
+    memory: NDArray[np.uint8] | None = None
 
     @property
     def size(self) -> tuple[int, int]:

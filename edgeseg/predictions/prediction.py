@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.pixels.planes import Planes
+
 
 class Prediction(ABC):
     """The prediction of a model for one image. It owns its memory: later images do not change it."""
@@ -24,6 +26,10 @@ class Prediction(ABC):
 
         opacity: 0 (image only) to 1 (colours only); DataError outside that range.
         """
+
+    def render_planes(self, planes: Planes, *, opacity: float = 0.5) -> Planes | None:
+        """`render` for a video encoder, as contiguous I420; None where the task has no such rendering."""
+        return None
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from edgeseg.errors import MismatchError
 from edgeseg.files import whole_file
 from edgeseg.pixels.overlay import overlay_labels
+from edgeseg.pixels.overlay_planes import overlay_planes
+from edgeseg.pixels.planes import Planes
 from edgeseg.predictions.label_png import png_from_labels
 from edgeseg.predictions.prediction import Prediction
 from edgeseg.predictions.regions import coco_annotation, geojson_feature, regions_of, run_lengths
@@ -52,6 +54,10 @@ class SemanticMask(Prediction):
     def render(self, rgb: NDArray[np.uint8], *, opacity: float = 0.5) -> NDArray[np.uint8]:
         """`rgb` (H, W, 3), of any size, with the classes' colours blended in; a new array."""
         return overlay_labels(rgb, self.labels, self.palette, opacity=opacity)
+
+    def render_planes(self, planes: Planes, *, opacity: float = 0.5) -> Planes:
+        """`planes` with the classes' colours blended in; new memory."""
+        return overlay_planes(planes, self.labels, self.palette, opacity=opacity)
 
     def shares(self) -> dict[str, float]:
         """The share of pixels of each class, by name."""

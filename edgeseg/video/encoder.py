@@ -18,6 +18,7 @@ OPTIONS = {
     "libvpx": {"deadline": "realtime", "cpu-used": "8", "crf": "10", "b": "20M"},
 }
 H264_ENCODERS = ("libx264", "h264_videotoolbox", "h264_nvenc", "h264_v4l2m2m", "h264_qsv")
+STATE_COLORS = ("libx264", "libx265")  # write the matrix and the range of the colours into the stream
 ENCODERS = (*H264_ENCODERS, "mpeg4", "libx265", "libvpx", "libsvtav1", "ffv1", "hevc_nvenc")
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".avi": "avi", ".webm": "webm"}
 # By default the first one that opens on this machine. FFmpeg writes H.264 to AVI, but few players read it.

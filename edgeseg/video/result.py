@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edgeseg.pixels.legend import Legend
+from edgeseg.pixels.planes import Planes
 from edgeseg.predictions.prediction import Prediction
 from edgeseg.video.frame import Frame, Pixels
 
@@ -17,6 +16,7 @@ class Result:
 
     milliseconds: by stage, "total" from submission to the prediction in host memory. stale: the prediction is that of
     an earlier frame. overlay: (H, W, 3) uint8 rgb, the prediction over the frame; None until it is rendered.
+    overlay_planes: the overlay as YUV instead, for sinks that want "video".
     """
 
     frame: Frame
@@ -24,20 +24,10 @@ class Result:
     milliseconds: Mapping[str, float] = field(default_factory=dict)
     stale: bool = False
     overlay: Pixels | None = None
+    overlay_planes: Planes | None = None
 
-
-def rendered(
-    opacity: float, legend: Legend | None = None
-) -> Callable[[Iterator[Result]], Generator[Result, None, None]]:
-    """The stage that renders each prediction, unless a device has done it, and then the legend."""
-
-    def stage(results: Iterator[Result]) -> Generator[Result, None, None]:
-        for result in results:
-            overlay = result.overlay
-            if overlay is None:
-                overlay = result.prediction.render(result.frame.rgb(), opacity=opacity)
-            if legend is not None:
-                legend.draw(overlay)
-            yield dataclasses.replace(result, overlay=overlay)
-
-    return stage
+    def overlay_for_video(self) -> Pixels | Planes:
+        """The overlay in the form in which it was rendered."""
+        image = self.overlay if self.overlay_planes is None else self.overlay_planes
+        assert image is not None  # `FrameSink.wants` asks for it
+        return image

@@ -20,7 +20,7 @@ from edgeseg.video.source import SourceInfo
 PUBLISHED = ("rtsp", "rtsps", "rtmp", "rtmps")
 VIDEO_ENDINGS = (".mp4", ".mkv", ".mov", ".avi", ".webm")
 Self = TypeVar("Self", bound="FrameSink")
-Wants: TypeAlias = Literal["overlay", "prediction", "both"]
+Wants: TypeAlias = Literal["overlay", "video", "prediction", "both"]
 
 
 class StopStream(Exception):  # noqa: N818 - not an error: the user closed the window
@@ -31,14 +31,15 @@ class FrameSink(ABC):
     """Writes results. Its output is complete after `close`, however the stream ended.
 
     wants: what it uses of a `Result`: "overlay", "prediction" or "both"; overlays are rendered only if a sink wants
-    them. repeats: while a live source is silent it gets the last result again and again, marked stale.
-    place: the file, folder or pattern that it writes to; None where it writes nothing. notes:
-    remarks for the user about the files, one line each. frames_written: how many it was given; frames_dropped: those
-    of them that a server did not get. problem: why frames are dropped at the moment, while it goes on trying.
+    them. "video": `Result.overlay_for_video()`, which is YUV where no other sink wants RGB. repeats: while a live
+    source is silent it gets the last result again and again, marked stale. place: the file, folder or pattern that it
+    writes to; None where it writes nothing. notes: remarks for the user about the files, one line each.
+    frames_written: how many it was given; frames_dropped: those of them that a server did not get. problem: why frames
+    are dropped at the moment, while it goes on trying.
     copies_audio: it writes the sound of the source, too; known after the first frame.
     """
 
-    wants: ClassVar[Wants] = "overlay"
+    wants: Wants = "overlay"
     repeats: ClassVar[bool] = False
     copies_audio: bool = False
     notes: tuple[str, ...] = ()
@@ -83,6 +84,11 @@ class FrameSink(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def want_planes(sinks: Sequence[FrameSink]) -> bool:
+    """Whether overlays are for video encoders alone, so that they need no RGB."""
+    return {sink.wants for sink in sinks} - {"prediction"} == {"video"}
 
 
 def open_sink(

@@ -16,7 +16,7 @@ from edgeseg.errors import FileProblem, UnavailableError
 from edgeseg.files import writable_folder
 from edgeseg.video.address import Address
 from edgeseg.video.audio import AudioCopy
-from edgeseg.video.encoder import DEFAULT_ENCODERS, check_encoder, default_encoder
+from edgeseg.video.encoder import DEFAULT_ENCODERS, STATE_COLORS, check_encoder, default_encoder
 from edgeseg.video.frame import Frame
 from edgeseg.video.result import Result
 from edgeseg.video.sink import FrameSink
@@ -47,6 +47,7 @@ class FileSink(FrameSink):
     def __init__(self, path: Path, encoder: str, fps: Fraction, audio: Path | None = None) -> None:
         """audio: a file whose sound is copied, as far as there are frames, where the file format can hold its codec."""
         super().__init__(str(path), path)
+        self.wants = "video" if encoder in STATE_COLORS else "overlay"
         self._audio_path = audio
         self._audio: AudioCopy | None = None
         self._path, self._encoder, self._fps = path, encoder, fps
@@ -55,12 +56,11 @@ class FileSink(FrameSink):
         self._has_failed = False
 
     def _write(self, result: Result) -> bool:
-        assert result.overlay is not None  # `wants` asks for it
         try:
             if self._writer is None:
                 self._begin(result)
             else:
-                self._writer.write(result.overlay, self._seconds(result.frame))
+                self._writer.write(result.overlay_for_video(), self._seconds(result.frame))
         except (av.FFmpegError, OSError) as problem:
             self._has_failed = True
             raise self._failed(problem) from problem
@@ -68,19 +68,18 @@ class FileSink(FrameSink):
 
     def _begin(self, result: Result) -> None:
         """Open the file and write the first frame; without sound where the container refuses the packets."""
-        assert result.overlay is not None
         with contextlib.suppress(av.FFmpegError, OSError):
             self._audio = AudioCopy(self._audio_path) if self._audio_path else None
         self._writer = self._opened_writer(result.frame.size)
         try:
-            self._writer.write(result.overlay, self._seconds(result.frame))
+            self._writer.write(result.overlay_for_video(), self._seconds(result.frame))
         except (av.FFmpegError, OSError):
             if not self._writer.copies_audio:
                 raise
             self._writer.abandon()
             self._close_audio()
             self._writer = self._opened_writer(result.frame.size)
-            self._writer.write(result.overlay, self._seconds(result.frame))
+            self._writer.write(result.overlay_for_video(), self._seconds(result.frame))
         self.copies_audio = self._writer.copies_audio
 
     def _close_audio(self) -> None:

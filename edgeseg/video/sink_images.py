@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import ClassVar
 
 import cv2
 
@@ -71,7 +70,7 @@ class ImagesSink(FrameSink):
 class MasksSink(ImagesSink):
     """Writes each prediction as a label image: for a semantic mask a PNG of class ids with the palette."""
 
-    wants: ClassVar[Wants] = "prediction"
+    wants: Wants = "prediction"
 
     def _save(self, result: Result, path: Path) -> None:
         result.prediction.save(path)

@@ -6,7 +6,7 @@ import contextlib
 import json
 from io import FileIO
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from edgeseg.errors import FileProblem
 from edgeseg.files import writable_folder
@@ -26,7 +26,7 @@ class JsonLinesSink(FrameSink):
     polygons: also `polygons`, the outlines of a semantic mask by class (`SemanticMask.outlines`).
     """
 
-    wants: ClassVar[Wants] = "prediction"
+    wants: Wants = "prediction"
 
     def __init__(self, path: Path, *, polygons: bool = False) -> None:
         super().__init__(str(path), path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from edgeseg.video.address import Address
 from edgeseg.video.result import Result
 from edgeseg.video.sink import FrameSink, Wants
@@ -13,7 +11,7 @@ from edgeseg.video.source import SourceInfo
 class NothingSink(FrameSink):
     """Counts results; it needs no overlay."""
 
-    wants: ClassVar[Wants] = "prediction"
+    wants: Wants = "prediction"
 
     def _write(self, result: Result) -> bool:
         return True

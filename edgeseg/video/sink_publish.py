@@ -17,7 +17,7 @@ from edgeseg.errors import EdgeSegError, FormatError, UnavailableError
 from edgeseg.uri import bytes_option
 from edgeseg.video.address import Address
 from edgeseg.video.backoff import Backoff
-from edgeseg.video.encoder import H264_ENCODERS, default_encoder
+from edgeseg.video.encoder import H264_ENCODERS, STATE_COLORS, default_encoder
 from edgeseg.video.failure import Failure
 from edgeseg.video.publishing import PublisherProcess
 from edgeseg.video.result import Result
@@ -62,6 +62,7 @@ class PublishSink(FrameSink):
     ) -> None:
         """options: of FFmpeg's muxer."""
         super().__init__(address.name)
+        self.wants = "video" if encoder in STATE_COLORS else "overlay"
         self.connections = 0
         self._encoder, self._fps, self._encoder_options = encoder, fps, encoder_options
         self._request = {"kind": address.kind, "url": address.place, "options": dict(options or {})}
@@ -124,7 +125,6 @@ class PublishSink(FrameSink):
                 self._sleep(min(wait, 1.0))
 
     def _encode(self, result: Result, publisher: PublisherProcess) -> bool:
-        assert result.overlay is not None  # `wants` asks for it
         try:
             self._writer = self._writer or VideoWriter(
                 publisher,  # type: ignore[arg-type] # PyAV asks for write alone
@@ -135,7 +135,7 @@ class PublishSink(FrameSink):
                 options=NUT_OPTIONS,
                 encoder_options=self._encoder_options,
             )
-            self._writer.write(result.overlay, result.frame.pts_seconds - self._first_pts)
+            self._writer.write(result.overlay_for_video(), result.frame.pts_seconds - self._first_pts)
         except (av.FFmpegError, OSError) as problem:
             self.close()
             message = f"the encoder {self._encoder} cannot write to {self.name}: {problem.strerror}"

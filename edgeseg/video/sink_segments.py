@@ -14,7 +14,7 @@ from edgeseg.errors import UnknownNameError
 from edgeseg.files import writable_folder
 from edgeseg.uri import bytes_option, seconds_option
 from edgeseg.video.address import Address
-from edgeseg.video.encoder import check_encoder, default_encoder
+from edgeseg.video.encoder import STATE_COLORS, check_encoder, default_encoder
 from edgeseg.video.frame import Frame
 from edgeseg.video.result import Result
 from edgeseg.video.retention import Retention, SegmentPattern
@@ -65,6 +65,7 @@ class SegmentsSink(FrameSink):
         now: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(pattern.text, Path(pattern.text))
+        self.wants = "video" if encoder in STATE_COLORS else "overlay"
         self._pattern, self._encoder, self._fps = pattern, encoder, fps
         self._segment_seconds, self._retention, self._now = seconds, retention, now
         self._segment: Segment | None = None

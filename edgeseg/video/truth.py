@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ class GroundTruthSource(Protocol):
 class TruthSink(FrameSink):
     """Counts the labels of each mask by the true labels, in `confusion`."""
 
-    wants: ClassVar[Wants] = "prediction"
+    wants: Wants = "prediction"
 
     def __init__(self, source: GroundTruthSource, labels: LabelSet) -> None:
         super().__init__("ground truth")

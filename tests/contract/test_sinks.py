@@ -13,6 +13,7 @@ from small_clips import modules_that_define, quarters
 from small_streams import result_of, write_frames
 
 from edgeseg.errors import UnknownNameError
+from edgeseg.pixels.planes import Planes
 from edgeseg.video import SINKS, sink_window
 from edgeseg.video.frame import Frame
 from edgeseg.video.sink import FrameSink, open_sink
@@ -90,12 +91,13 @@ def test_it_takes_results_and_can_be_closed_twice(opener: Opener) -> None:
 
 def test_it_takes_what_it_says_that_it_wants(opener: Opener) -> None:
     with opener() as sink:
-        assert sink.wants in ("overlay", "prediction", "both")
-        if sink.wants == "prediction":  # then nobody renders
-            sink.write(dataclasses.replace(result_of(frames()[0]), overlay=None))
-        else:
-            sink.write(result_of(frames()[0]))
-    assert sink.frames_written == 1
+        assert sink.wants in ("overlay", "video", "prediction", "both")
+        result, bare = (dataclasses.replace(result_of(frames()[0]), overlay=each) for each in (quarters(), None))
+        if sink.wants == "video":
+            grey = Planes("I420", tuple(np.full((96 // n, 160 // n), 128, np.uint8) for n in (1, 2, 2)), "bt709", True)
+            sink.write(dataclasses.replace(bare, overlay_planes=bare.prediction.render_planes(grey)))
+        sink.write(bare if sink.wants == "prediction" else result)  # for predictions nobody renders
+    assert sink.frames_written == 1 + (sink.wants == "video")
 
 
 def test_a_frame_of_another_size_is_taken(opener: Opener) -> None:

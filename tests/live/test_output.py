@@ -13,12 +13,14 @@ from small_streams import Drawn, Kept
 
 from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.live import output
-from edgeseg.live.output import DEPTH, Outputs, OverlayRenderer, SharedResult, SinkWorker
+from edgeseg.live.output import DEPTH, Outputs, SharedResult, SinkWorker
 from edgeseg.pixels.legend import Legend
+from edgeseg.pixels.planes import Planes
 from edgeseg.predictions import SemanticMask
 from edgeseg.video.frame import Frame
+from edgeseg.video.overlay import OverlayRenderer
 from edgeseg.video.result import Result
-from edgeseg.video.sink import FrameSink
+from edgeseg.video.sink import FrameSink, Wants
 
 PATIENCE_SECONDS = 60.0  # far more than this takes: only a hang reaches it
 
@@ -81,9 +83,9 @@ class CountingRenderer(OverlayRenderer):
         super().__init__(1.0, None)
         self.count = 0
 
-    def rendered(self, result: Result) -> Result:
+    def rendered(self, result: Result, *, planes: bool = False) -> Result:
         self.count += 1
-        return super().rendered(result)
+        return super().rendered(result, planes=planes)
 
 
 def result(index: int = 0, *, stale: bool = False) -> Result:
@@ -284,6 +286,35 @@ def test_a_stale_overlay_has_a_banner_and_a_legend_where_it_is_asked_for() -> No
     with_legend = OverlayRenderer(0.5, Legend(CAMVID_LABELS.colors())).rendered(large_result)
     assert with_legend.overlay is not None
     assert len(np.unique(with_legend.overlay.reshape(-1, 3), axis=0)) > len(CAMVID_LABELS)
+
+
+@pytest.mark.parametrize(
+    ("wants", "legend", "stale", "is_rgb"),
+    [
+        (("video", "prediction"), False, False, False),
+        (("video",), True, False, True),
+        (("video",), False, True, True),
+        (("video", "overlay"), False, False, True),
+        (("overlay",), False, False, True),
+    ],
+)
+def test_an_overlay_is_yuv_where_only_encoders_want_it_and_no_text_is_drawn(
+    worker: Callable[..., SinkWorker], wants: tuple[Wants, ...], legend: bool, stale: bool, is_rgb: bool
+) -> None:
+    sinks = [Kept() for _ in wants]
+    for sink, each in zip(sinks, wants):
+        sink.wants = each
+    planes = Planes("I420", tuple(np.full((32 // n, 64 // n), 128, np.uint8) for n in (1, 2, 2)), "bt601", True)
+    frame = Frame(0, 0.0, 64, 32, rgb=Drawn.picture, planes=lambda: planes)
+    drawn = Result(frame, SemanticMask(np.full((32, 64), 3, np.uint8), CAMVID_LABELS), stale=stale)
+    renderer = OverlayRenderer(0.5, Legend(CAMVID_LABELS.colors()) if legend else None)
+    outputs = Outputs([worker(sink) for sink in sinks], renderer)
+    outputs.put(drawn)
+    outputs.end()
+    assert outputs.join(PATIENCE_SECONDS) == []
+    rendered = sinks[0].results[0]
+    assert (rendered.overlay is not None, rendered.overlay_planes is not None) == (is_rgb, not is_rgb)
+    assert rendered.overlay_for_video() is (rendered.overlay if is_rgb else rendered.overlay_planes)
 
 
 def test_old_results_are_repeated_only_to_sinks_that_show_video(worker: Callable[..., SinkWorker]) -> None:

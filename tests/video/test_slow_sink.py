@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from small_onnx import street_onnx
@@ -22,7 +22,7 @@ FRAMES = 6
 class SlowSink(FrameSink):
     """Keeps shares, and takes its time over each."""
 
-    wants: ClassVar[Wants] = "prediction"
+    wants: Wants = "prediction"
 
     def __init__(self) -> None:
         super().__init__("slow")
