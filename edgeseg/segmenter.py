@@ -91,11 +91,6 @@ class Segmenter:
         return self._fused.slots if self._fused else 1
 
     @property
-    def is_on_device(self) -> bool:
-        """Whether a device does everything, from the decoded planes to the labels."""
-        return self._fused is not None
-
-    @property
     def batch(self) -> int:
         """The most images that the engine computes at once."""
         return self._batch

@@ -65,7 +65,7 @@ class FakeSegmenter:
     def __init__(
         self, artifact: Artifact, clock: FakeClock, engine: Callable[[int], float], frame: Callable[[int], float]
     ) -> None:
-        self.artifact, self.spec, self.slots, self.is_on_device = artifact, artifact.spec, 1, False
+        self.artifact, self.spec, self.slots = artifact, artifact.spec, 1
         self.clock, self.engine, self.frame = clock, engine, frame
         self.engine_calls = self.frame_calls = 0
 

@@ -47,16 +47,13 @@ class FileRun:
 class TimedSource(FrameSource):
     """The frames of a recording, with the time that each took noted as "decode"."""
 
-    def __init__(self, recording: FrameSource, clock: Clock, recorder: LatencyRecorder, *, as_rgb: bool) -> None:
-        """as_rgb: converting to RGB belongs to it; a device takes the planes."""
+    def __init__(self, recording: FrameSource, clock: Clock, recorder: LatencyRecorder) -> None:
         super().__init__(recording.info)
-        self._recording, self._clock, self._recorder, self._as_rgb = recording, clock, recorder, as_rgb
+        self._recording, self._clock, self._recorder = recording, clock, recorder
 
     def _frames(self) -> Generator[Frame, None, None]:
         began = self._clock.now()
         for frame in self._recording:
-            if self._as_rgb:
-                frame.rgb()
             self._recorder.add("decode", (self._clock.now() - began) * 1e3)
             yield frame
             began = self._clock.now()
@@ -104,7 +101,7 @@ def measure_file(segmenter: Segmenter, video: str | Path, clock: Clock, n: int, 
     for overlaps in (False, True):
         recorder = LatencyRecorder(clock.now)
         with tempfile.TemporaryDirectory() as folder, open_source(video) as recording:
-            source = TimedSource(recording, clock, recorder, as_rgb=not segmenter.is_on_device)
+            source = TimedSource(recording, clock, recorder)
             with open_sink(str(Path(folder) / "overlay.mp4"), recording.info) as output:
                 sink = TimedSink(output, clock, recorder)
                 run = run_overlapped if overlaps else run_serial

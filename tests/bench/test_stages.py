@@ -67,7 +67,7 @@ def serial_stages(artifact: Artifact) -> Stages:
     clock = FakeClock()
     recorder = LatencyRecorder(clock.now)
     segmenter: Any = FakeSegmenter(artifact, clock, lambda index: 0.0, lambda index: 0.009)
-    source, sink = TimedSource(Drawn(clock), clock, recorder, as_rgb=True), TimedSink(Written(clock), clock, recorder)
+    source, sink = TimedSource(Drawn(clock), clock, recorder), TimedSink(Written(clock), clock, recorder)
     run_serial(source, segmenter, sink, recorder, 20, silent)
     return stages_from(recorder, sink.finished, overlapped=False)
 
