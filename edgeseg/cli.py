@@ -29,6 +29,7 @@ COMMANDS = {
     "bench": "edgeseg.commands.bench",
     "report": "edgeseg.commands.report",
     "compare": "edgeseg.commands.compare",
+    "diff": "edgeseg.commands.diff",
     "export": "edgeseg.commands.export",
     "adopt": "edgeseg.commands.adopt",
     "calibrate": "edgeseg.commands.calibrate",

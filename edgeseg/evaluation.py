@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +16,10 @@ from edgeseg.datasets.matching import match_classes
 from edgeseg.measure.recorder import Summary
 from edgeseg.metrics import open_metric
 from edgeseg.metrics.metric import Metric
+from edgeseg.metrics.motion import TrackedFlicker
 from edgeseg.progress import Progress, silent
 from edgeseg.segmenter import Segmenter
+from edgeseg.video.frame import Frame
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,16 @@ def evaluate(
         progress("evaluate", count, len(dataset))
     extra_pixels = {name: int(extra[id_]) for id_, name in enumerate(match.extra, len(names))}
     return Evaluation(len(dataset), updated, segmenter.latency(), names, extra_pixels, labelled, pairs)
+
+
+def video_flicker(segmenter: Segmenter, frames: Iterable[Frame], progress: Progress = silent) -> TrackedFlicker:
+    """The flicker of a video without ground truth: of `frames` in their order."""
+    flicker = TrackedFlicker()
+    for count, frame in enumerate(frames, 1):
+        rgb = frame.rgb()
+        flicker.update(rgb, segmenter.segment(rgb).labels)
+        progress("evaluate", count, None)
+    return flicker
 
 
 def neighbours(names: Sequence[str]) -> set[int]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgeseg.measure.estimate import Estimate, draws_for, estimate_from_draws, expanded_tail, resampled
 from edgeseg.metrics.confusion import hits_and_unions, mean_ious
 
-CONFIDENCE = 0.99  # of each interval: with 19 classes at 95%, one alarm in two comparisons would be chance
+CONFIDENCE = 0.99  # of the interval of mIoU, and of those of all classes together
 MAX_CLASS_DROP = 0.05
 FEWEST_IMAGES = 8  # with the class: of fewer, resampling shows too little of the spread
 
@@ -21,7 +21,8 @@ FEWEST_IMAGES = 8  # with the class: of fewer, resampling shows too little of th
 class ClassChange:
     """The IoU of one class by both engines, as fractions; None where it does not occur.
 
-    pixels, images: where the truth has it. drop: A - B. alarm: more than the limit is lost, and not by chance.
+    pixels, images: where the truth has it. drop: A - B; its interval is wider the more classes there are (Bonferroni),
+    so that chance raises an alarm in at most 1 of 100 comparisons. alarm: more than the limit is lost, beyond chance.
     """
 
     name: str
@@ -76,8 +77,10 @@ def accuracy_change(
     `max_class_drop`, the whole interval of the fall lies above 0, and FEWEST_IMAGES or more images have the class.
     """
     parts = [np.stack(hits_and_unions(each)).astype(np.float64) for each in (a, b)]  # (2, N, K)
+    occurring = int(np.count_nonzero(parts[0][1].sum(0) + parts[1][1].sum(0)))
     tail = expanded_tail(len(a), CONFIDENCE)
-    weights = resampled(len(a), np.random.default_rng(seed), draws_for(tail))
+    class_tail = expanded_tail(len(a), 1 - (1 - CONFIDENCE) / max(1, occurring))
+    weights = resampled(len(a), np.random.default_rng(seed), draws_for(class_tail))
     drawn = [weights @ each for each in parts]  # (2, draws, K)
     whole = [each.sum(1) for each in parts]  # (2, K)
     mious = [float(mean_ious(*each)) for each in whole]
@@ -91,7 +94,7 @@ def accuracy_change(
         before, after = (None if np.isnan(iou[place]) else float(iou[place]) for iou in ious)
         change = None
         if before is not None and after is not None:
-            change = estimate_from_draws(before - after, draws[0][:, place] - draws[1][:, place], tail)
+            change = estimate_from_draws(before - after, draws[0][:, place] - draws[1][:, place], class_tail)
         images = int(np.count_nonzero(truth[:, place]))
         lost = change is not None and change.value > max_class_drop and change.low > 0
         alarm = lost and images >= FEWEST_IMAGES

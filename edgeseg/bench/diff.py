@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from edgeseg.measure.estimate import Estimate, mean_estimate
 from edgeseg.metrics.agreement import label_agreement
 from edgeseg.metrics.confusion import ConfusionMatrix
 from edgeseg.metrics.metric import share
+from edgeseg.metrics.motion import TrackedFlicker
 from edgeseg.progress import Progress, silent
 from edgeseg.segmenter import Segmenter
 from edgeseg.spec import LabelSet
@@ -46,12 +48,22 @@ class LabelPair:
 
 
 @dataclass(frozen=True)
+class DifferingImage:
+    """An image of those that differ most. agreement: its share of equal labels."""
+
+    name: str
+    agreement: float
+    labels: LabelPair
+
+
+@dataclass(frozen=True)
 class EngineDiff:
     """The difference of B from A over all images, as fractions.
 
     names: the classes, of the data set or of A, then those that only A, and only B has. agreement: the share of equal
     labels, the mean over images. by_image: (N,) of each. counts: (K, K) pixels by A's label and by B's.
-    change: of the accuracy; None without truth.
+    change: of the accuracy; None without truth. flicker: of A and of B, where the images are the frames of a video.
+    worst: the images that differ most, the worst first, as many as were asked for.
     """
 
     names: tuple[str, ...]
@@ -59,6 +71,8 @@ class EngineDiff:
     by_image: NDArray[np.float64]
     counts: NDArray[np.int64]
     change: AccuracyChange | None
+    flicker: tuple[TrackedFlicker, TrackedFlicker] | None = None
+    worst: tuple[DifferingImage, ...] = ()
 
     @property
     def miou(self) -> float:
@@ -85,6 +99,8 @@ class EngineDiff:
             "by_class": self.by_class(),
             "by_image": self.by_image.tolist(),
             "truth": self.change.to_dict() if self.change else None,
+            "flicker": dict(zip("ab", (each.to_dict() for each in self.flicker))) if self.flicker else None,
+            "worst": [{"image": each.name, "agreement": each.agreement} for each in self.worst],
         }
 
     def _confusion(self) -> ConfusionMatrix:
@@ -97,7 +113,7 @@ class EnginePair:
     """Labels images with both engines, in the ids of one list of classes.
 
     names: the data set's classes, if there is one, or else A's; then those that only A, and only B has. known: how many
-    of them the truth may have. MismatchError where the engines have no class in common.
+    of them the truth may have. palette: (K, 3) their colours. MismatchError where the engines have no class in common.
     """
 
     def __init__(self, a: Segmenter, b: Segmenter, dataset: Dataset | None = None) -> None:
@@ -111,6 +127,8 @@ class EnginePair:
             raise MismatchError(message, hint="compare models of the same classes", code="ES-MISMATCH-CLASSES")
         self.names = tuple(dict.fromkeys((*base.names, *a.spec.labels.names, *b.spec.labels.names)))
         self.known, self.ignore = len(base), base.ignore
+        colors = {**b.spec.labels.colors(), **a.spec.labels.colors()}
+        self.palette = np.array([colors[name] for name in self.names], np.uint8)
         self._ids = [ids_in(each.spec.labels, self.names) for each in (a, b)]
 
     def labels(self, image: DiffImage) -> LabelPair:
@@ -126,19 +144,32 @@ def engine_diff(
     images: Iterable[DiffImage],
     *,
     max_class_drop: float = MAX_CLASS_DROP,
+    is_video: bool = False,
+    worst: int = 0,
     total: int | None = None,
     progress: Progress = silent,
 ) -> EngineDiff:
-    """Label all images with both engines. total: how many there are, for the progress. DataError without images."""
+    """Label all images with both engines. DataError without images.
+
+    is_video: the images are frames in their order. worst: how many of the images that differ most to keep. total: how
+    many images there are, for the progress.
+    """
     shares: list[float] = []
     counts = ConfusionMatrix(len(pair.names), NO_TRUTH)
     matrices: list[list[NDArray[np.int64]]] = []
+    flicker = (TrackedFlicker(), TrackedFlicker()) if is_video else None
+    heap: list[tuple[float, int, DifferingImage]] = []  # a heap: the least different one first
     for number, image in enumerate(images, 1):
         labels = pair.labels(image)
         shares.append(label_agreement(labels.a, labels.b))
         counts.update(labels.b, labels.a)
         if labels.truth is not None:
             matrices.append([_counts(pair, mask, labels.truth) for mask in (labels.a, labels.b)])
+        for each, mask in zip(flicker or (), (labels.a, labels.b)):
+            each.update(labels.rgb, mask)
+        heapq.heappush(heap, (-shares[-1], -number, DifferingImage(image.name, shares[-1], labels)))
+        if len(heap) > worst:
+            heapq.heappop(heap)
         progress("diff", number, total)
     if not shares:
         raise DataError(
@@ -149,7 +180,9 @@ def engine_diff(
         a, b = (np.stack([each[side] for each in matrices]) for side in (0, 1))
         names, data = pair.names[: pair.known], pair.dataset.name
         change = accuracy_change(data, names, a, b, max_class_drop=max_class_drop)
-    return EngineDiff(pair.names, mean_estimate(np.array(shares)), np.array(shares), counts.counts, change)
+    agreement, by_image = mean_estimate(np.array(shares)), np.array(shares)
+    most = tuple(image for *_, image in sorted(heap, key=lambda each: each[:2], reverse=True))
+    return EngineDiff(pair.names, agreement, by_image, counts.counts, change, flicker, most)
 
 
 def images_from_dataset(dataset: Dataset) -> list[DiffImage]:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeseg.commands.options import (
-    ENGINE,
     INPUT,
     OUTPUT,
-    PRECISION,
     CheckFolder,
     Device,
+    EngineOfEach,
     Json,
+    PrecisionOfEach,
     SizeText,
     Threads,
     option,
-    segmenter_from_options,
+    segmenters_from_options,
 )
 
 if TYPE_CHECKING:
@@ -38,14 +38,6 @@ EXAMPLES = """
   edgeseg compare fp32.onnx int8.onnx --data 'camvid:CamVid?split=test'
   edgeseg compare record.json --export bencher -o bencher.json
 """
-Twice = Annotated[
-    list[str] | None,
-    option("--engine NAME", "Runtime of a model; once for both, or twice for A and for B.", ENGINE, "as of bench"),
-]
-TwicePrecision = Annotated[
-    list[str] | None,
-    option("--precision NAME", "Precision of a model; once for both, or twice.", PRECISION, "chosen by measurement"),
-]
 
 
 def command(
@@ -53,8 +45,8 @@ def command(
         str, typer.Argument(metavar="A", help="A record of bench, a folder of records, an engine or a model.")
     ],
     b: Annotated[str | None, typer.Argument(metavar="[B]", help="What is compared with A, of the same kind.")] = None,
-    engine: Twice = None,
-    precision: TwicePrecision = None,
+    engine: EngineOfEach = None,
+    precision: PrecisionOfEach = None,
     size: SizeText = None,
     images: CheckFolder = None,
     data: Annotated[str | None, option("--data URI", "Labelled images, to compare mIoU as well.", INPUT)] = None,
@@ -92,24 +84,11 @@ def command(
     else:
         check_kinds(a, b, side_by_side=True)
         with shown_progress() as progress:
-            opened = [
-                segmenter_from_options(model, of(engine), of(precision), size, device, threads, progress)
-                for model, of in ((a, first), (b or "", last))
-            ]
+            opened = segmenters_from_options((a, b or ""), engine, precision, size, device, threads, progress)
             comparisons = [side_by_side(opened, images, data, tolerance / 100, max_drop / 100, progress)]
         values = [value for each in comparisons for value in values_from_comparison(each)]
     show(comparisons, values, export, output, as_json, tolerance)
     return REGRESSION if any(each.is_regression for each in comparisons) else 0
-
-
-def first(names: Sequence[str] | None) -> str | None:
-    """What was named for A."""
-    return names[0] if names else None
-
-
-def last(names: Sequence[str] | None) -> str | None:
-    """What was named for B: the second name, or the one for both."""
-    return names[-1] if names else None
 
 
 def is_records(path: str) -> bool:

@@ -20,6 +20,8 @@ from edgeseg.commands.options import (
 
 if TYPE_CHECKING:
     from edgeseg.evaluation import Evaluation
+    from edgeseg.progress import Progress
+    from edgeseg.segmenter import Segmenter
 
 TITLES = {
     "miou": "mIoU",
@@ -37,12 +39,17 @@ EXAMPLES = """
   edgeseg eval bisenetv2-camvid --data 'camvid:CamVid?split=test'
   edgeseg eval model.onnx --data folder:mine --metric miou --metric boundary_iou
   edgeseg eval model.onnx --data 'street:?frames=40&stride=1' --metric flicker
+  edgeseg eval model.onnx --video drive.mp4 --frames 100
 """
 
 
 def command(
     model: Model,
-    data: Annotated[str, option("--data URI", "Labelled images, such as camvid:PATH?split=test.")],
+    data: Annotated[str | None, option("--data URI", "Labelled images, such as camvid:PATH?split=test.")] = None,
+    video: Annotated[
+        str | None, option("--video SOURCE", "A video without labels, in place of --data: flicker alone.")
+    ] = None,
+    limit: Annotated[int | None, option("--frames N", "Frames of --video.", default="all", min=1)] = None,
     metrics: Annotated[
         list[str] | None,
         option("--metric NAME", "miou, boundary, boundary_iou, agreement or flicker; repeatable.", default="miou"),
@@ -64,13 +71,17 @@ def command(
     from edgeseg.evaluation import evaluate
     from edgeseg.metrics import open_metric
 
-    chosen = list(dict.fromkeys(metrics or ["miou"]))
+    chosen = list(dict.fromkeys(metrics or ["flicker" if video else "miou"]))
     for metric in chosen:
         open_metric(metric)
-    dataset = open_dataset(data)
+    check_sources(data, video, chosen)
+    dataset = open_dataset(data) if data else None
     with shown_progress() as progress:
         opened = segmenter_from_options(model, engine, precision, size, device, threads, progress)
         with opened as segmenter:
+            if dataset is None:
+                show_flicker(segmenter, video or "", limit, device, as_json, progress)
+                return
             result = evaluate(segmenter, dataset, metrics=chosen, progress=progress)
     artifact = segmenter.artifact
     if as_json:
@@ -85,6 +96,47 @@ def command(
     elif result.labelled_pixels == 0:
         note("note: no pixel of these images has a label, so there is no mIoU")
     wrote(None, f"edgeseg bench {artifact.path}")
+
+
+def check_sources(data: str | None, video: str | None, metrics: list[str]) -> None:
+    """MismatchError unless there is either a data set, or a video and no metric but flicker."""
+    from edgeseg.errors import MismatchError
+
+    message = ""
+    if data is None and video is None:
+        message, hint = "there are no images to evaluate on", "add --data URI; edgeseg data URI lists a data set"
+    elif data is not None and video is not None:
+        message, hint = "--data and --video exclude each other", "give one of them"
+    elif video is not None and metrics != ["flicker"]:
+        message, hint = (
+            f"{metrics[0]} needs ground truth, which a video lacks",
+            "give --data, or --metric flicker alone",
+        )
+    if message:
+        raise MismatchError(message, hint=hint, code="ES-MISMATCH-OPTIONS")
+
+
+def show_flicker(
+    segmenter: Segmenter, video: str, limit: int | None, device: str, as_json: bool, progress: Progress
+) -> None:
+    """Print the flicker of a video."""
+    from itertools import islice
+
+    from edgeseg.commands.terminal import print_json, print_table
+    from edgeseg.evaluation import video_flicker
+    from edgeseg.video.source import open_source
+
+    figures = video_flicker(segmenter, islice(open_source(video), limit), progress).to_dict()
+    if as_json:
+        print_json({**engine_facts(segmenter.artifact, device), "video": video, **figures})
+        return
+    titles = {
+        "flicker": "flicker",
+        "tracked": "pixels that are tracked",
+        "label_changes": "labels that change in place",
+    }
+    rows = [[title, percent(math.nan if (value := figures[key]) is None else value)] for key, title in titles.items()]
+    print_table(["figure", "%"], rows, title=f"{figures['pairs']} pairs of frames")
 
 
 def print_classes(result: Evaluation) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.errors import FormatError, UnknownNameError
+from edgeseg.errors import FormatError, MismatchError, UnknownNameError
 from edgeseg.progress import Progress
 from edgeseg.spec import Precision, size_from_text
 
@@ -45,6 +45,14 @@ Engine = Annotated[
 ]
 PrecisionName = Annotated[
     str | None, option("--precision NAME", "fp32, fp16, bf16 or int8.", PRECISION, "chosen by measurement")
+]
+EngineOfEach = Annotated[
+    list[str] | None,
+    option("--engine NAME", "Runtime; once for both, or twice, for A and for B.", ENGINE, "the first that runs here"),
+]
+PrecisionOfEach = Annotated[
+    list[str] | None,
+    option("--precision NAME", "fp32, fp16, bf16 or int8; once or twice.", PRECISION, "chosen by measurement"),
 ]
 SizeText = Annotated[str | None, option("--size WIDTHxHEIGHT", "Input size.", INPUT, "the model's")]
 Folder = Annotated[Path, option("-o --output DIR", "Folder for the results.", OUTPUT)]
@@ -161,3 +169,25 @@ def segmenter_from_options(
         progress=progress,
         on_convert=note_conversion,
     )
+
+
+def segmenters_from_options(
+    models: tuple[str, str], engines: list[str] | None, precisions: list[str] | None, size: str | None, device: str,
+    threads: int | None, progress: Progress,
+) -> list[Segmenter]:  # fmt: skip
+    """Open A and B for compare or diff. MismatchError where an option is given more than twice."""
+    of_each = []
+    for name, values in (("--engine", engines), ("--precision", precisions)):
+        if values is not None and len(values) > 2:
+            message = f"{name} is given {len(values)} times for two models"
+            raise MismatchError(message, hint="give it once for both, or twice", code="ES-MISMATCH-OPTIONS")
+        of_each.append((values[0], values[-1]) if values else (None, None))
+    opened: list[Segmenter] = []
+    for model, engine, precision in zip(models, *of_each):
+        try:
+            opened.append(segmenter_from_options(model, engine, precision, size, device, threads, progress))
+        except BaseException:
+            for each in opened:
+                each.close()
+            raise
+    return opened

@@ -86,6 +86,21 @@ def test_eval_marks_classes_without_truth_and_takes_several_metrics(run: Run) ->
     assert run("eval", "street.onnx", "--data", "camvid:cv", "--metric", "mio").code == 2
 
 
+def test_eval_has_the_flicker_of_videos_with_and_without_truth(run: Run) -> None:
+    words = ("eval", "street.onnx", "--metric", "flicker")
+    data = run(*words, "--data", "street:?seed=3&frames=3&size=96x64&stride=1", "--json").json()
+    assert (data["images"], data["frame_pairs"]) == (3, 2)
+    assert 0 <= data["flicker"] <= 1
+    assert "2 pairs" in run(*words, "--data", "street:?seed=3&frames=3&size=96x64&stride=1").err
+    video = ("eval", "street.onnx", "--video", "test://street?size=96x64&frames=5", "--frames", "3")
+    data = run(*video, "--json").json()
+    assert data["pairs"] == 2
+    assert all(0 <= data[key] <= 1 for key in ("flicker", "tracked", "label_changes"))
+    assert "flicker" in run(*video).out
+    for refused in ((*video, "--metric", "miou"), (*video, "--data", STREETS), words):
+        assert run(*refused).error_code == "ES-MISMATCH-OPTIONS"
+
+
 def test_eval_of_a_model_with_a_class_that_the_data_ignores(run: Run) -> None:
     for folder in ("own/images", "own/labels"):
         Path(folder).mkdir(parents=True)
