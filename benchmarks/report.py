@@ -43,7 +43,7 @@ def device_line(device: dict[str, Any]) -> str:
 
 def report(results: Path) -> str:
     """All records, device by device."""
-    parts = ["# Results\n\nMade by `python benchmarks/report.py` from `benchmarks/results/`: do not edit.\n"]
+    parts = [f"# Results\n\nMade by `python benchmarks/report.py` from `benchmarks/{results.name}/`: do not edit.\n"]
     for folder in sorted(path for path in results.iterdir() if path.is_dir()):
         records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
         bench = bench_tables(folder / RECORDS)
@@ -51,6 +51,8 @@ def report(results: Path) -> str:
             parts.append(f"## {folder.name}\n")
             parts += [bench] if bench else [f"{device_line(records[0]['device'])}\n"]
             parts += [section(record) for record in records]
+    if not any(results.glob(f"*/{RECORDS}/*.json")):  # nothing to hold published figures against
+        return "\n".join(parts)
     published = papers_table(results)
     note = "What is published, and where, is in `benchmarks/papers.toml`; a dash: no record of that size."
     parts.append(f"## {published.title}\n\n{note}\n\n{published.markdown()}\n")

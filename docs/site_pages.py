@@ -20,6 +20,7 @@ OUTSIDE = {
     "calib.md": "calib/README.md",
     "benchmarks.md": "benchmarks/README.md",
     "results.md": "benchmarks/RESULTS.md",
+    "older-results.md": "benchmarks/archive/RESULTS.md",
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
 }
