@@ -15,6 +15,7 @@ from edgeseg.live.batching import batch_that_pays
 from edgeseg.live.runner import LiveRunner
 from edgeseg.live.stream import StreamConfig
 from edgeseg.predictions import SemanticMask
+from edgeseg.video.frame import Frame
 
 
 class BatchEngine:
@@ -27,12 +28,11 @@ class BatchEngine:
         self.artifact = SimpleNamespace(spec=SimpleNamespace(name="fake"), engine="none", precision="fp32")
         self.costs, self.time, self.calls = costs, 0.0, []
 
-    def segment_batch(self, images: list[np.ndarray]) -> list[SemanticMask]:
+    def segment_batch(self, images: list[np.ndarray | Frame]) -> list[SemanticMask]:
         self.calls.append(len(images))
         self.time += self.costs.get(len(images), 0.0)
-        return [
-            SemanticMask(np.full(image.shape[:2], image[0, 0, 0] % 11, np.uint8), CAMVID_LABELS) for image in images
-        ]
+        rgbs = [image.rgb() if isinstance(image, Frame) else image for image in images]
+        return [SemanticMask(np.full(rgb.shape[:2], rgb[0, 0, 0] % 11, np.uint8), CAMVID_LABELS) for rgb in rgbs]
 
     def submit(self, frame: object, size: object = None, *, overlay_opacity: float | None = None) -> object:
         pytest.fail("a batch was asked for")
