@@ -16,6 +16,7 @@ from small_onnx import frames, street_onnx
 from edgeseg import demo
 from edgeseg.artifact import Artifact
 from edgeseg.bench.record import BenchRecord
+from edgeseg.commands import bench as bench_command
 from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.engines import ENGINES, onnxruntime
 from edgeseg.engines.options import RunOptions
@@ -326,3 +327,21 @@ def test_what_is_not_a_number_is_null_in_json(run: Run) -> None:
     done = run("eval", "street.onnx", "--data", "camvid:cv", "--json")
     assert "NaN" not in done.out
     assert done.json()["miou"] is None
+
+
+@pytest.mark.slow
+def test_bench_repeats_a_run_that_does_not_settle_in_a_fresh_process(
+    run: Run, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = bench_command.measured
+
+    def unsettled(*arguments: Any) -> BenchRecord:
+        return dataclasses.replace(measured(*arguments), status="inconclusive")
+
+    monkeypatch.setattr(bench_command, "measured", unsettled)
+    words = ("bench", engine, "-n", "10", "--warm-up", "0", "--threads", "1", "--images", "images", "--json")
+    data = run(*words).json()
+    assert data["attempts"] == 2
+    assert (data["model"]["file"], data["conditions"]["images"]) == (Path(engine).name, "images")
+    monkeypatch.setenv(bench_command.SECOND_ATTEMPT, "1")
+    assert run(*words).json()["attempts"] == 1  # it is not repeated for ever
