@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class MatrixCase:
     precision: str
     device: str
     scenario: str
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(hash=False)
 
     @property
     def name(self) -> str:
@@ -75,8 +75,16 @@ class MatrixOutcome:
     seconds: float
 
 
-def matrix_from_file(path: str | Path) -> list[MatrixCase]:
-    """The cases of a matrix file, in their order. FormatError, with the key, for a file that is not valid.
+@dataclass(frozen=True)
+class Matrix:
+    """The cases of a matrix. differences: also draw where INT8 and float label most differently."""
+
+    cases: Sequence[MatrixCase]
+    differences: bool = False
+
+
+def matrix_from_file(path: str | Path) -> Matrix:
+    """The matrix of a file, its cases in their order. FormatError, with the key, for a file that is not valid.
 
     `data` and `images` may name variables of the environment, as in "camvid:${EDGESEG_DATA}/CamVid"; where one is not
     set, the option is left out.
@@ -85,7 +93,7 @@ def matrix_from_file(path: str | Path) -> list[MatrixCase]:
     table, excluded = whole.get("matrix"), whole.get("except", [])
     if not isinstance(table, dict):
         raise _invalid(path, "it has no table [matrix]")
-    unknown = sorted(set(table) - set(AXES.values()) - set(OPTIONS)) + sorted(set(whole) - {"matrix", "except"})
+    unknown = sorted(set(table) - {*AXES.values(), *OPTIONS, "differences"}) + sorted(set(whole) - {"matrix", "except"})
     if unknown:
         raise _invalid(path, f"unknown key {unknown[0]}")
     axes: dict[str, Any] = {axis: table.get(key, DEFAULTS.get(key)) for axis, key in AXES.items()}
@@ -100,7 +108,10 @@ def matrix_from_file(path: str | Path) -> list[MatrixCase]:
     cases = [
         MatrixCase(**dict(zip(axes, values)), options=options_of_file) for values in itertools.product(*axes.values())
     ]
-    return [case for case in cases if not any(_matches(case, rule) for rule in rules)]
+    differences = table.get("differences", False)
+    if not isinstance(differences, bool):
+        raise _invalid(path, "differences is neither true nor false")
+    return Matrix([case for case in cases if not any(_matches(case, rule) for rule in rules)], differences)
 
 
 def _option(path: str | Path, name: str, value: Any) -> Any:
@@ -130,13 +141,19 @@ def _invalid(path: str | Path, reason: str) -> FormatError:
     return FormatError(f"{path}: {reason}", hint=HINT, code="ES-FORMAT-MATRIX")
 
 
+def run_command(command: list[str]) -> tuple[int, str]:
+    """The exit code of a command, and what it printed on stderr."""
+    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    return ended.returncode, ended.stderr
+
+
 def run_matrix(
     cases: Sequence[MatrixCase],
     folder: Path,
     *,
     again: bool = False,
     on_begin: Callable[[int, MatrixCase, float | None], None] = lambda number, case, seconds_left: None,
-    run: Callable[[list[str]], tuple[int, str]] | None = None,
+    run: Callable[[list[str]], tuple[int, str]] = run_command,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[MatrixOutcome]:
     """Measure the cases, one after another; the records are written to FOLDER/<device>/bench/<name>.json.
@@ -145,7 +162,6 @@ def run_matrix(
     number of the case, from 0, and the seconds that are left if those before it are typical. run: runs a command and
     returns its exit code and what it printed on stderr.
     """
-    run = run or _run
     out = folder / device_slug() / "bench"
     spent: list[float] = []
     missing = [case for case in cases if again or _settled_record(case, out) is None]
@@ -170,8 +186,3 @@ def _settled_record(case: MatrixCase, folder: Path) -> BenchRecord | None:
     except EdgeSegError:
         return None
     return record if case.is_measured_by(record) else None
-
-
-def _run(command: list[str]) -> tuple[int, str]:
-    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-    return ended.returncode, ended.stderr

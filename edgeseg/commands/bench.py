@@ -190,9 +190,11 @@ def command_line() -> str:
 def run_matrix_file(matrix: Path, folder: Path, again: bool, as_json: bool) -> None:
     """Run all cases, and print a table of them. Exit code 1 where a case failed."""
     from edgeseg.bench.matrix import MatrixCase, matrix_from_file, run_matrix
+    from edgeseg.bench.matrix_images import write_images
     from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
 
-    cases = matrix_from_file(matrix)
+    whole = matrix_from_file(matrix)
+    cases = whole.cases
     outcomes: list[MatrixOutcome] = []
 
     def on_begin(number: int, case: MatrixCase, seconds_left: float | None) -> None:
@@ -205,6 +207,8 @@ def run_matrix_file(matrix: Path, folder: Path, again: bool, as_json: bool) -> N
             if outcome.error:
                 note(f"{outcome.case.name} failed: {outcome.error}")
             progress("matrix", len(outcomes), len(cases))
+        for path, problem in write_images(outcomes) if whole.differences else ():
+            note(f"{path.name} failed: {problem}" if problem else f"wrote {path}")
     if as_json:
         print_json(
             [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ from small_onnx import street_onnx
 
 import edgeseg
 from edgeseg.bench.matrix import MatrixCase, MatrixOutcome, matrix_from_file, run_matrix
+from edgeseg.bench.matrix_images import write_images
 from edgeseg.errors import FormatError
 
 MATRIX = """
@@ -41,7 +43,7 @@ def written(folder: Path, text: str) -> Path:
 
 def test_cases_are_the_product_without_exceptions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_IMAGES", "/pictures")
-    cases = matrix_from_file(written(tmp_path, MATRIX))
+    cases = matrix_from_file(written(tmp_path, MATRIX)).cases
     assert [case.name for case in cases] == [
         f"{model}-64x32-{engine}-{precision}-single-stream"
         for model in "ab"
@@ -66,6 +68,7 @@ def test_cases_are_the_product_without_exceptions(tmp_path: Path, monkeypatch: p
         MATRIX.replace('models = ["a", "b"]', "models = [1]"),
         MATRIX.replace("n = 12", 'scenarios = ["server"]'),
         MATRIX.replace('precision = "int8"\nwhy', 'rate = "2"\nwhy'),
+        MATRIX.replace("n = 12", "differences = 1"),
         MATRIX + "\n[more]\n",
     ],
 )
@@ -105,7 +108,7 @@ class Runs:
 
 @pytest.fixture
 def cases(tmp_path: Path) -> list[MatrixCase]:
-    return matrix_from_file(written(tmp_path, MATRIX))
+    return list(matrix_from_file(written(tmp_path, MATRIX)).cases)
 
 
 @pytest.fixture
@@ -157,6 +160,29 @@ def test_the_time_that_is_left_is_that_of_the_cases_so_far(tmp_path: Path, cases
     ):
         pass
     assert said == [None, *(60.0 * left for left in range(len(cases) - 1, 0, -1))]
+
+
+def test_int8_records_get_an_image_of_where_they_differ_from_float(
+    tmp_path: Path, cases: list[MatrixCase], runs: Runs
+) -> None:
+    cases = [dataclasses.replace(case, options={"data": "camvid:x"}) for case in cases]
+    found = outcomes(cases, tmp_path, runs)
+    commands: list[list[str]] = []
+
+    def draw(command: list[str]) -> tuple[int, str]:
+        commands.append(command)
+        if "b" in command:
+            return 2, "it does not load"
+        Path(command[-1], "sheet.png").write_bytes(b"drawn")
+        return 1, ""  # a class lost
+
+    images = list(write_images(found, draw))
+    assert [path.name for path, _ in images] == [f"{m}-64x32-openvino-int8-single-stream.diff.png" for m in "ab"]
+    assert [problem for _, problem in images] == ["", "it does not load"]
+    assert images[0][0].read_bytes() == b"drawn"
+    assert all(command.count("--precision") == 2 for command in commands)
+    list(write_images(found, draw))
+    assert len(commands) == 3  # the one that exists is kept
 
 
 @pytest.mark.slow
