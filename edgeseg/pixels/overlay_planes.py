@@ -51,43 +51,85 @@ def _blend(
 ) -> None:
     """keep: the share of the image that stays, in 1/256. colors: labels from this one on have none.
 
-    Each step is a loop of its own, because looking up does not compile to vector code, and the others do.
+    Lines hold the colour of each sample. Looking it up is no vector code, so it is done where labels differ from those
+    of the row above alone.
     """
     height, width = y.shape
-    row, line = np.empty(width, np.uint8), np.empty(width, np.uint16)
-    every_second = np.empty(u.shape[1], np.uint8)
+    padded = (width + 7) // 8 * 8
+    row = np.zeros(padded, np.uint8)
+    words = row.view(np.uint64)
+    above, above_chroma = np.zeros_like(words), np.zeros_like(words)
+    lines = np.empty((3, padded), np.uint16)
+    for n in range(3):
+        lines[n] = tints[n, 0]
     for n in range(height):
         _expand(labels[rows[n]], columns, row)
-        _look_up(row, tints[0], line)
-        _mix(y[n], line, keep, y_out[n])
-        _restore(y[n], row, colors, y_out[n])
+        has_all = _highest(row) < colors
+        _look_up(words, above, row, tints[0], lines[0])
+        _mix(y[n], lines[0], keep, y_out[n])
+        if not has_all:
+            _restore(y[n], row, 1, colors, y_out[n])
         if n % 2 == 0:
             m = n // 2
-            for i in range(every_second.size):
-                every_second[i] = row[2 * i]
-            _look_up(every_second, tints[1], line)
-            _mix(u[m], line, keep, u_out[m])
-            _look_up(every_second, tints[2], line)
-            _mix(v[m], line, keep, v_out[m])
-            _restore(u[m], every_second, colors, u_out[m])
-            _restore(v[m], every_second, colors, v_out[m])
+            _look_up_pairs(words, above_chroma, row, tints[1], tints[2], lines[1], lines[2])
+            _mix(u[m], lines[1], keep, u_out[m])
+            _mix(v[m], lines[2], keep, v_out[m])
+            if not has_all:
+                _restore(u[m], row, 2, colors, u_out[m])
+                _restore(v[m], row, 2, colors, v_out[m])
 
 
 @jit
 def _expand(labels: NDArray[np.uint8], columns: NDArray[np.int64], row: NDArray[np.uint8]) -> None:
     """The labels of the pixels of a row."""
-    if labels.size == row.size:
-        for x in range(row.size):
+    if labels.size == columns.size:
+        for x in range(columns.size):
             row[x] = labels[x]
     else:
-        for x in range(row.size):
+        for x in range(columns.size):
             row[x] = labels[columns[x]]
 
 
 @jit
-def _look_up(row: NDArray[np.uint8], tints: NDArray[np.uint16], line: NDArray[np.uint16]) -> None:
+def _highest(row: NDArray[np.uint8]) -> int:
+    highest = np.uint8(0)
     for i in range(row.size):
-        line[i] = tints[row[i]]
+        highest = np.uint8(max(highest, row[i]))
+    return int(highest)
+
+
+@jit
+def _look_up(
+    words: NDArray[np.uint64],
+    above: NDArray[np.uint64],
+    row: NDArray[np.uint8],
+    tints: NDArray[np.uint16],
+    line: NDArray[np.uint16],
+) -> None:
+    """words: `row`, eight labels at a time. above: those of the row above, replaced by these."""
+    for w in range(words.size):
+        if words[w] != above[w]:
+            above[w] = words[w]
+            for x in range(8 * w, 8 * w + 8):
+                line[x] = tints[row[x]]
+
+
+@jit
+def _look_up_pairs(
+    words: NDArray[np.uint64],
+    above: NDArray[np.uint64],
+    row: NDArray[np.uint8],
+    u_tints: NDArray[np.uint16],
+    v_tints: NDArray[np.uint16],
+    u_line: NDArray[np.uint16],
+    v_line: NDArray[np.uint16],
+) -> None:
+    """The same for both chroma lines, of every second label."""
+    for w in range(words.size):
+        if words[w] != above[w]:
+            above[w] = words[w]
+            for i in range(4 * w, 4 * w + 4):
+                u_line[i], v_line[i] = u_tints[row[2 * i]], v_tints[row[2 * i]]
 
 
 @jit
@@ -97,12 +139,10 @@ def _mix(source: NDArray[np.uint8], line: NDArray[np.uint16], keep: np.uint32, t
 
 
 @jit
-def _restore(source: NDArray[np.uint8], row: NDArray[np.uint8], colors: int, target: NDArray[np.uint8]) -> None:
+def _restore(
+    source: NDArray[np.uint8], row: NDArray[np.uint8], step: int, colors: int, target: NDArray[np.uint8]
+) -> None:
     """Undo the blend where labels have no colour."""
-    highest = np.uint8(0)
-    for i in range(row.size):
-        highest = np.uint8(max(highest, row[i]))
-    if highest >= colors:
-        for i in range(row.size):
-            if row[i] >= colors:
-                target[i] = source[i]
+    for i in range(source.size):
+        if row[step * i] >= colors:
+            target[i] = source[i]

@@ -16,7 +16,7 @@ from edgeseg.pixels.resize import resize_rgb, resize_taps
 
 FEWER = 8  # source pixels to one of the resized image, from which on it pays to convert only those that it needs
 ROUND = np.int32(1 << 19)
-SHIFT = np.int32(20)
+SHIFT, SHIFT_16 = np.int32(20), np.int32(16)
 BLACK, LUMA, RED_V, GREEN_U, GREEN_V, BLUE_U = range(6)  # in the factors
 
 
@@ -35,8 +35,9 @@ def resize_planes(planes: Planes, size: tuple[int, int]) -> NDArray[np.uint8]:
     rows = resize_taps(planes.size[0], size[0], columns=False).astype(np.int32)
     columns = np.ascontiguousarray(resize_taps(planes.size[1], size[1], columns=True).T)
     rgb = np.empty((*size, 3), np.uint8)
+    flat = rgb.reshape(size[0], -1)
     # Unsigned, because numba would ask of each signed index whether it counts from the end.
-    _resize(*_frozen(planes), _factors(planes), rows, columns[:2].astype(np.uint32), columns[2:].astype(np.int32), rgb)
+    _resize(*_frozen(planes), _factors(planes), rows, columns[:2].astype(np.uint32), columns[2:].astype(np.int32), flat)
     return rgb
 
 
@@ -92,12 +93,12 @@ def _resize(
     weights: NDArray[np.int32],
     rgb: NDArray[np.uint8],
 ) -> None:
-    """Fill `rgb` (h, w, 3). rows (h, 4), columns (2, w) with their weights: the taps.
+    """Fill `rgb` (h, 3 * w). rows (h, 4), columns (2, w) with their weights: the taps.
 
     Of each output row the two source rows are gathered at the two source columns of each output pixel: what follows
     runs along contiguous lines.
     """
-    width = rgb.shape[1]
+    width = rgb.shape[1] // 3
     luma = np.empty((2, width), np.uint8)
     gathered = np.empty((2, width), np.uint8)
     chroma = np.empty((2, 3, width), np.int32)
@@ -155,8 +156,10 @@ def _across(
 @jit
 def _down(lines: NDArray[np.int32], top: np.int32, bottom: np.int32, target: NDArray[np.uint8]) -> None:
     """Interpolate between two lines as OpenCV does: each product is rounded down to 2 bits behind the point."""
-    for i in range(target.shape[0]):
-        for channel in range(3):
-            upper = (top * lines[0, channel, i]) >> np.int32(16)
-            lower = (bottom * lines[1, channel, i]) >> np.int32(16)
-            target[i, channel] = (upper + lower + np.int32(2)) >> np.int32(2)
+    for i in range(target.size // 3):  # channel by channel in so many words: a loop over them is half as fast
+        red = (top * lines[0, 0, i] >> SHIFT_16) + (bottom * lines[1, 0, i] >> SHIFT_16)
+        green = (top * lines[0, 1, i] >> SHIFT_16) + (bottom * lines[1, 1, i] >> SHIFT_16)
+        blue = (top * lines[0, 2, i] >> SHIFT_16) + (bottom * lines[1, 2, i] >> SHIFT_16)
+        target[3 * i] = (red + np.int32(2)) >> np.int32(2)
+        target[3 * i + 1] = (green + np.int32(2)) >> np.int32(2)
+        target[3 * i + 2] = (blue + np.int32(2)) >> np.int32(2)
