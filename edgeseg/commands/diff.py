@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +22,9 @@ from edgeseg.commands.options import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edgeseg.bench.accuracy_change import AccuracyChange
     from edgeseg.bench.diff import DiffImage, EngineDiff
     from edgeseg.bench.layer_diff import LayerDiff
@@ -104,7 +107,6 @@ def images_from_options(
     from itertools import islice
 
     from edgeseg.bench.diff import DiffImage, images_from_dataset, images_from_rgbs
-    from edgeseg.calib.images import image_readers
     from edgeseg.datasets import open_dataset
     from edgeseg.video.source import open_source
 
@@ -113,8 +115,21 @@ def images_from_options(
     if data is not None:
         dataset = open_dataset(data)
         return dataset, (labelled := images_from_dataset(dataset)[:limit]), len(labelled)
-    readers = image_readers(images or "")[:limit]
-    return None, [DiffImage(f"{number:06d}", read) for number, read in enumerate(readers)], len(readers)
+    named = named_readers(images or "")[:limit]
+    return None, [DiffImage(name, read) for name, read in named], len(named)
+
+
+def named_readers(images: str) -> list[tuple[str, Callable[[], NDArray[np.uint8]]]]:
+    """The name of each image of a folder, glob or data set, and a function that reads it."""
+    from functools import partial
+
+    from edgeseg.calib.images import image_paths
+    from edgeseg.datasets import DATASETS, open_dataset
+    from edgeseg.image import rgb_from_file
+
+    if images.partition(":")[0] in DATASETS:
+        return [(sample.name, sample.rgb) for sample in open_dataset(images)]
+    return [(path.stem, partial(rgb_from_file, path)) for path in image_paths(images)]
 
 
 def layers_of(opened: Sequence[Segmenter], diff: EngineDiff) -> LayerDiff:

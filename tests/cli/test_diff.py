@@ -46,7 +46,8 @@ def test_images_are_compared_and_those_that_differ_most_are_written(run: Run) ->
     done = run("diff", *MODELS, "--images", "images", "--limit", "2", "-o", "out", "--worst", "1")
     assert done.code == 0, done.err
     assert "wrote out/sheet.png" in done.err.splitlines()
-    assert len(list(Path("out").iterdir())) == 2
+    written = {path.name for path in Path("out").iterdir()}
+    assert written - {"sheet.png"} in ({"01-0.png"}, {"01-1.png"})
     assert "equal labels" in done.out
 
 
