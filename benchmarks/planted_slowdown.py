@@ -4,8 +4,8 @@
 
 Each trial compares an engine with itself as `edgeseg compare A B` does: in turns ABBA in one process, by own CPU time,
 with the interval and the tolerance of that command. In half of the trials B does additional work in this process after
-each image: a resize, as often as adds up to 5% of the engine's CPU time. The other half adds nothing;
-the trials with and without take turns.
+each image: it resizes an image until that took 5% of the CPU time of the engine. The other half adds nothing. Trials
+with and without it take turns.
 """
 
 from __future__ import annotations
@@ -26,49 +26,40 @@ from edgeseg.measure.interleaved import one_turn
 from edgeseg.measure.load import LoadMeter
 from edgeseg.opening import open_model
 from edgeseg.pixels.resize import resize_rgb
-from edgeseg.segmenter import Segmenter
 from edgeseg.spec import Precision
 
 FRAMES = 8
 FOUND_SHARE, FALSE_SHARE = 19 / 20, 1 / 20
-CALIBRATION_SECONDS = 2.0
 
 
 class AddedWork:
-    """Real work that takes a share of another work's CPU time: as many resizes as are owed, the rest is carried on."""
+    """Real work in addition to another work: operations until they took that share of its own CPU time.
 
-    def __init__(self, share: float, work_ms: float, operation: Callable[[], object]) -> None:
-        self.operation, self.owed_ms = operation, 0.0
-        self.operation_ms = cpu_ms(operation)
-        self.share_ms = share * work_ms
+    What one operation takes too much is taken off the next time.
+    """
+
+    def __init__(self, share: float, work: Callable[[], object], operation: Callable[[], object]) -> None:
+        self.share, self.work, self.operation = share, work, operation
+        self.owed = self.work_seconds = self.added_seconds = 0.0
+        self.calls = 0
 
     def __call__(self) -> None:
-        self.owed_ms += self.share_ms
-        while self.owed_ms >= self.operation_ms:
+        begin = time.process_time()
+        self.work()
+        end = time.process_time()
+        self.owed += self.share * (end - begin)
+        self.work_seconds += end - begin
+        self.calls += 1
+        while self.owed > 0:
             self.operation()
-            self.owed_ms -= self.operation_ms
+            begin, end = end, time.process_time()
+            self.owed -= end - begin
+            self.added_seconds += end - begin
 
 
-def cpu_ms(work: Callable[[], object], seconds: float = CALIBRATION_SECONDS) -> float:
-    """Own CPU time of a call, over `seconds`."""
-    work()
-    calls, cpu, end = 0, time.process_time(), time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        work()
-        calls += 1
-    return (time.process_time() - cpu) * 1e3 / calls
-
-
-def trial(segmenter: Segmenter, rgb: np.ndarray, added: AddedWork | None, seconds: float) -> dict[str, Figure]:
-    """Compare the engine with itself; B has the added work."""
-
-    def slowed() -> None:
-        segmenter.segment(rgb)
-        if added is not None:
-            added()
-
-    a = partial(one_turn, partial(segmenter.segment, rgb), seconds)
-    figures = compare_turns(a, partial(one_turn, slowed, seconds))
+def trial(a: Callable[[], object], b: Callable[[], object], seconds: float) -> dict[str, Figure]:
+    """Compare two works."""
+    figures = compare_turns(partial(one_turn, a, seconds), partial(one_turn, b, seconds), until=(CPU,))
     return {figure.name: figure for figure in figures}
 
 
@@ -81,22 +72,23 @@ def measure(options: argparse.Namespace) -> Record:
     with opened as segmenter:
         rgb = bench_images(segmenter.spec, None, FRAMES).frames[0]
         small = np.ascontiguousarray(rgb[: rgb.shape[0] // 4, : rgb.shape[1] // 4])
-        engine_ms = cpu_ms(partial(segmenter.segment, rgb))
-        added = AddedWork(options.slower / 100, engine_ms, partial(resize_rgb, small, rgb.shape[:2]))
+        work = partial(segmenter.segment, rgb)
+        slowed = AddedWork(
+            options.slower / 100, work, partial(resize_rgb, small, (rgb.shape[0] // 2, rgb.shape[1] // 2))
+        )
         trials: list[tuple[bool, dict[str, Figure]]] = []
         for number in range(2 * options.trials):
             planted = number % 2 == 0
-            trials.append((planted, trial(segmenter, rgb, added if planted else None, options.seconds)))
+            trials.append((planted, trial(work, slowed if planted else work, options.seconds)))
             figure = trials[-1][1][CPU]
             print(f"{number + 1}: {'planted' if planted else 'nothing'}: {figure.ratio} {figure.answer}", flush=True)
-    return record_from_trials(trials, options, engine_ms, added.operation_ms, meter.load().foreign_cores)
+    return record_from_trials(trials, options, slowed, meter.load().foreign_cores)
 
 
 def record_from_trials(
     trials: list[tuple[bool, dict[str, Figure]]],
     options: argparse.Namespace,
-    engine_ms: float,
-    operation_ms: float,
+    slowed: AddedWork,
     foreign_cores: float,
 ) -> Record:
     sides = {"planted": [each for planted, each in trials if planted], "nothing": [each for p, each in trials if not p]}
@@ -108,15 +100,17 @@ def record_from_trials(
             counts = [str(answers.count(answer)) for answer in ("worse", "better", "equal", "inconclusive")]
             spread = f"{ratios[0]:.3f} to {ratios[-1]:.3f}"
             rows.append([name, clock, f"{float(np.median(ratios)):.3f}", spread, *counts])
+    engine_ms, added = 1e3 * slowed.work_seconds / slowed.calls, slowed.added_seconds / slowed.work_seconds
     found = sum(each[CPU].answer == "worse" for each in sides["planted"])
     false = sum(each[CPU].answer in ("worse", "better") for each in sides["nothing"])
     columns = ("added work", "clock", "median ratio", "ratios", "worse", "better", "equal", "inconclusive")
     return Record(
         name="planted_slowdown",
         question=f"Is an engine that is {options.slower:g}% slower found, and nothing where nothing is?",
-        how=f"{options.model} on {options.engine} {options.precision}, {options.threads} threads: {engine_ms:.2f} CPU "
-        f"ms an image; the added work is a resize of {operation_ms:.3f} CPU ms, repeated; {options.trials} trials with "
-        f"it, as many without, in turn; turns of {options.seconds:g} s in the order ABBA; tolerance {TOLERANCE:.0%}",
+        how=f"{options.model} on {options.engine} {options.precision}, {options.threads} thread: {engine_ms:.2f} CPU "
+        f"ms an image; resizing adds {added:.2%} to it; {options.trials} trials with it, as many without, in turn; "
+        f"turns of {options.seconds:g} s in the order ABBA, until the interval of CPU time is no wider than the "
+        f"tolerance, {TOLERANCE:.0%}",
         tables=[Table("Answers of all trials", columns, rows)],
         verdicts=[
             Verdict(
@@ -131,7 +125,7 @@ def record_from_trials(
         foreign_cores=foreign_cores,
         data={
             "engine_cpu_ms": engine_ms,
-            "operation_cpu_ms": operation_ms,
+            "added_share": added,
             "trials": [
                 {"planted": planted, **{name: {"ratio": figure.ratio.to_dict() if figure.ratio else None,
                                                "answer": figure.answer} for name, figure in figures.items()}}
@@ -147,7 +141,7 @@ def main() -> int:
     parser.add_argument("--slower", type=float, default=5.0, help="the added work, in percent")
     parser.add_argument("--seconds", type=float, default=0.1, help="of a turn")
     parser.add_argument("--model", default="bisenetv2-camvid")
-    parser.add_argument("--engine", default="onnxruntime")
+    parser.add_argument("--engine", default="openvino")
     parser.add_argument("--precision", default="int8")
     parser.add_argument("--threads", type=int, default=1)
     add_output_option(parser)

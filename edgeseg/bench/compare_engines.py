@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -83,12 +83,13 @@ def compare_turns(
     scope: str = "frame",
     blocks: int | None = None,
     most: int | None = None,
+    until: Collection[str] = (CPU, WALL),
     progress: Progress = silent,
 ) -> tuple[Figure, ...]:
     """Take turns in the order ABBA, and compare own CPU time and the median latency of the blocks of four turns.
 
-    blocks: how many at least, 2 or more. Until no interval is wider than the tolerance, further ones follow, up to
-    `most`; what the intervals say has no influence on that.
+    blocks: how many at least, 2 or more. Until no interval of the figures `until` is wider than the tolerance, further
+    ones follow, up to `most`; what the intervals say has no influence on that.
     """
     blocks, most = blocks or BLOCKS, most or MOST_BLOCKS
     times: dict[str, dict[str, list[float]]] = {side: {CPU: [], WALL: []} for side in "AB"}
@@ -102,7 +103,8 @@ def compare_turns(
         progress("compare", number, max(number, blocks))
         if number >= blocks and (number - blocks) % MORE_BLOCKS == 0:
             figures = tuple(_side_by_side(scope, name, times, tolerance) for name in (CPU, WALL))
-            if all(each.ratio and each.ratio.high - each.ratio.low <= tolerance for each in figures):
+            ratios = [each.ratio for each in figures if each.name in until]
+            if all(ratio and ratio.high - ratio.low <= tolerance for ratio in ratios):
                 break
     return figures
 

@@ -89,6 +89,19 @@ def test_noise_takes_more_blocks_and_a_quiet_machine_the_fewest() -> None:
     assert {figure.answer for figure in figures} == {"equal"}
 
 
+def test_a_clock_that_decides_nothing_takes_no_further_blocks() -> None:
+    machine, steps = Machine(1, noise=0.2), list[int]()
+
+    def noisy_wall() -> Turn:
+        return Turn(machine.turn(10).latencies, 10.0)
+
+    options = {"progress": lambda task, done, total: steps.append(done)}
+    compare_turns(noisy_wall, noisy_wall, until=(CPU,), **options)  # type: ignore[arg-type]
+    assert steps[-1] == BLOCKS
+    compare_turns(noisy_wall, noisy_wall, **options)  # type: ignore[arg-type]
+    assert steps[-1] == MOST_BLOCKS
+
+
 @pytest.mark.parametrize(("slower", "answer"), [(1.015, "equal"), (1.05, "worse"), (0.95, "better")])
 def test_without_noise_the_answer_is_that_of_the_tolerance(slower: float, answer: str) -> None:
     def turn(milliseconds: float) -> Turn:
