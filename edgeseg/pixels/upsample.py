@@ -9,6 +9,8 @@ rounding decides between two classes.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,7 @@ from edgeseg.pixels.buffers import check_size, frozen, output_buffer
 
 Axis = tuple[NDArray[np.int64], NDArray[np.float32]]
 
+CACHED = 64  # axes
 TILE = 16  # pixels; a narrow cell is worked in tiles of at most TILE x TILE, so that their arrays stay in the L1 cache
 VECTOR = 32  # tiles and rows are padded to this many pixels: the vectorised loop is left with no scalar rest
 
@@ -37,10 +40,8 @@ def labels_from_logits(
     _check_logits(logits, size)
     logits = frozen(logits, np.float32)
     labels = output_buffer(out, size)
-    rows, row_weights = source_axis(logits.shape[1], size[0], align_corners)
-    columns, column_weights = source_axis(logits.shape[2], size[1], align_corners)
-    row_starts = np.searchsorted(rows, np.arange(logits.shape[1] + 1))
-    column_starts = np.searchsorted(columns, np.arange(logits.shape[2] + 1))
+    row_starts, row_weights = _cells(logits.shape[1], size[0], align_corners)
+    column_starts, column_weights = _cells(logits.shape[2], size[1], align_corners)
     _fill(logits, _winners(logits), row_starts, column_starts, row_weights, column_weights, labels)
     return labels
 
@@ -69,13 +70,14 @@ def labels_nearest(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[
     return resized
 
 
+@functools.lru_cache(maxsize=CACHED)
 def nearest_index(size_in: int, size_out: int) -> NDArray[np.int64]:
     """The source index of each of `size_out` pixels: floor((i + 0.5) * size_in / size_out), in integers.
 
     This is what cv2.INTER_NEAREST_EXACT and torch's "nearest-exact" aim at; both round the ratio first, and can
     differ by one pixel where a centre falls on a border between two source pixels.
     """
-    return (2 * np.arange(size_out, dtype=np.int64) + 1) * size_in // (2 * size_out)
+    return frozen((2 * np.arange(size_out, dtype=np.int64) + 1) * size_in // (2 * size_out), np.int64)
 
 
 def source_axis(size_in: int, size_out: int, align_corners: bool) -> Axis:
@@ -92,6 +94,13 @@ def source_axis(size_in: int, size_out: int, align_corners: bool) -> Axis:
     lower = np.minimum(position.astype(np.int64), size_in - 1)
     weight = np.clip(position - lower.astype(np.float32), 0, 1)
     return lower, weight
+
+
+@functools.lru_cache(maxsize=CACHED)
+def _cells(size_in: int, size_out: int, align_corners: bool) -> Axis:
+    """The first output pixel of each cell, with the number of pixels behind the last one, and the weights."""
+    lower, weights = source_axis(size_in, size_out, align_corners)
+    return frozen(np.searchsorted(lower, np.arange(size_in + 1)), np.int64), frozen(weights, np.float32)
 
 
 def _check_logits(logits: NDArray[np.float32], size: tuple[int, int]) -> None:

@@ -6,6 +6,8 @@ integer: it is the same on every CPU and on a GPU. FFmpeg's conversion depends o
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,7 @@ from edgeseg.pixels.planes import Planes, rgb_factors
 from edgeseg.pixels.resize import resize_rgb, resize_taps
 
 FEWER = 8  # source pixels to one of the resized image, from which on it pays to convert only those that it needs
+CACHED = 16  # pairs of sizes
 ROUND = np.int32(1 << 19)
 SHIFT, SHIFT_16 = np.int32(20), np.int32(16)
 BLACK, LUMA, RED_V, GREEN_U, GREEN_V, BLUE_U = range(6)  # in the factors
@@ -32,13 +35,21 @@ def resize_planes(planes: Planes, size: tuple[int, int]) -> NDArray[np.uint8]:
     check_size(size)
     if FEWER * size[0] * size[1] > planes.size[0] * planes.size[1]:
         return resize_rgb(rgb_from_planes(planes), size)
-    rows = resize_taps(planes.size[0], size[0], columns=False).astype(np.int32)
-    columns = np.ascontiguousarray(resize_taps(planes.size[1], size[1], columns=True).T)
     rgb = np.empty((*size, 3), np.uint8)
     flat = rgb.reshape(size[0], -1)
-    # Unsigned, because numba would ask of each signed index whether it counts from the end.
-    _resize(*_frozen(planes), _factors(planes), rows, columns[:2].astype(np.uint32), columns[2:].astype(np.int32), flat)
+    _resize(*_frozen(planes), _factors(planes), *_taps(planes.size, size), flat)
     return rgb
+
+
+@functools.lru_cache(maxsize=CACHED)
+def _taps(
+    size_in: tuple[int, int], size_out: tuple[int, int]
+) -> tuple[NDArray[np.int32], NDArray[np.uint32], NDArray[np.int32]]:
+    """The rows with their weights (h, 4), the columns (2, w) and their weights (2, w)."""
+    rows = resize_taps(size_in[0], size_out[0], columns=False)
+    columns = np.ascontiguousarray(resize_taps(size_in[1], size_out[1], columns=True).T)
+    # Unsigned, because numba would ask of each signed index whether it counts from the end.
+    return frozen(rows, np.int32), frozen(columns[:2], np.uint32), frozen(columns[2:], np.int32)
 
 
 def _frozen(planes: Planes) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
