@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import av
 
 from edgeseg.capture.process import ReaderProcess
-from edgeseg.capture.request import ReaderRequest
+from edgeseg.capture.request import ANALYSIS_MICROSECONDS, ReaderRequest
 from edgeseg.video.failure import Failure
 
 RESOLVE_SECONDS = 5.0  # to resolve a name and start a process, beyond the timeout for connecting
@@ -20,7 +20,6 @@ LEAST_STALL_SECONDS = 10.0
 STALL_INTERVALS = 5.0
 KEYFRAME_PATIENCE_SECONDS = 10.0  # then an image that is refreshed without key frames is taken as it is
 SMOOTHING = 0.1
-ANALYSIS_MICROSECONDS = "1000000"  # at most, of the container of a command
 
 
 class LiveImage(NamedTuple):

@@ -28,6 +28,7 @@ from edgeseg.video import NETWORK
 from edgeseg.video.address import Address, redacted
 from edgeseg.video.failure import Failure
 
+ANALYSIS_MICROSECONDS = "1000000"  # at most, of a container whose header says too little
 TIMEOUT_SECONDS = 10.0
 TRANSPORTS = ("tcp", "udp", "udp_multicast", "http")
 JETSON_FILE = Path("/etc/nv_tegra_release")
@@ -98,7 +99,7 @@ def _network(address: Address) -> ReaderRequest:
         rest = "&".join(part for part in parts if part.partition("=")[0] not in ours)
         url = f"{place}?{rest}" if rest else place
     # FFmpeg would watch the stream for seconds to guess its rate.
-    options = {"analyzeduration": "1000000", "fpsprobesize": "0"}
+    options = {"analyzeduration": ANALYSIS_MICROSECONDS, "fpsprobesize": "0"}
     if address.kind.startswith("rtsp"):
         transport = ours.get("transport", "tcp")
         if transport not in TRANSPORTS:

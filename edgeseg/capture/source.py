@@ -68,6 +68,11 @@ class LiveSource(FrameSource):
         self._patience = 1.0
         self._index, self._first_at, self._last_pts = 0, 0.0, -1.0
 
+    def report_to(self, on_event: OnEvent) -> bool:
+        """`FrameSource.report_to`."""
+        self.on_event = on_event
+        return True
+
     def close(self) -> None:
         """End the iteration: a wait or a read that blocks ends at once."""
         super().close()

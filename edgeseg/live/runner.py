@@ -303,6 +303,7 @@ class LiveRunner:
     def _look_after_silent_streams(self, busy: set[int]) -> None:
         """Repeat results of streams that are silent; note those that ended, once none of their images is `busy`."""
         for index, stream in enumerate(self._streams):
+            stream.watch_sinks()
             if index in self._ended_streams | busy:
                 continue
             stream.repeat(REPEAT_SECONDS)

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgeseg.capture.source import LiveSource
 from edgeseg.capture.state import StreamEvent, StreamState
 from edgeseg.errors import EdgeSegError
 from edgeseg.live.inbox import Inbox
@@ -111,13 +110,13 @@ class RunningStream:
         self._clock, self._on_event = clock, on_event
         self._results, self._frames, self._repeats = Rate(), Rate(), Rate()
         self._recent: deque[Mapping[str, float]] = deque(maxlen=RECENT)
-        self._changed, self._leaving = changed, False
+        self._changed, self._leaving, self._has_states = changed, False, False
         self._threads: list[threading.Thread] = []
+        self._troubled: set[str] = set()  # the names of sinks that drop frames
 
     def start(self) -> None:
         """Start decoding."""
-        if isinstance(self.source, LiveSource):
-            self.source.on_event = self._source_event
+        self._has_states = self.source.report_to(self._source_event)
         frames = iter(self.source)  # here: another thread may close the source before the decoding thread runs
         self._in_thread("decode", lambda: self._decode(frames))
 
@@ -130,7 +129,7 @@ class RunningStream:
         error: BaseException | None = None
         try:
             for frame in frames:
-                if not isinstance(self.source, LiveSource) and self._state is not StreamState.LIVE:
+                if not self._has_states and self._state is not StreamState.LIVE:
                     self.event(StreamEvent(self.name, "state", "frames arrive", state=StreamState.LIVE))
                 self._frames.add(self._clock())
                 if not self.inbox.put(frame):
@@ -204,6 +203,19 @@ class RunningStream:
             self.outputs = Outputs([self._worker(sink) for sink in self._opened()], self.renderer)
         self.outputs.put(result)
 
+    def watch_sinks(self) -> None:
+        """Report each sink that has begun to drop frames while it goes on trying, and that has stopped to."""
+        for worker in self.outputs.workers if self.outputs else ():
+            problem, name = worker.sink.problem, worker.sink.name
+            if (problem is None) == (name not in self._troubled):
+                continue
+            if problem is None:
+                self._troubled.remove(name)
+                self.event(StreamEvent(self.name, "sink", f"{name} works again"))
+            else:
+                self._troubled.add(name)
+                self.event(StreamEvent(self.name, "sink", problem.message, code=problem.code, hint=problem.hint))
+
     def _opened(self) -> Sequence[FrameSink]:
         """The sinks of this stream; none where they do not open, which must not end other streams."""
         try:
@@ -269,7 +281,6 @@ class RunningStream:
                   (recent[-1] if recent else {})}  # fmt: skip
         mask = latest.prediction if latest else None
         captured_at = latest.frame.captured_at if latest else None
-        live = source if isinstance(source, LiveSource) else None
         return StreamStatus(
             self.name,
             info.name,
@@ -281,11 +292,11 @@ class RunningStream:
             age_seconds=now - captured_at if captured_at is not None else None,
             frames=counters.results,
             dropped=self.inbox.dropped,
-            too_old=counters.too_old + (live.too_old if live else 0),
+            too_old=counters.too_old + source.too_old,
             stale=counters.stale,
             unwritten=sum(worker.dropped for worker in self.outputs.workers) if self.outputs else 0,
-            reconnects=live.reconnects if live else 0,
-            stalls=live.stalls if live else 0,
+            reconnects=source.reconnects,
+            stalls=source.stalls,
             milliseconds=stages,
             shares=_shares(mask) if isinstance(mask, SemanticMask) else {},
             since=now - self._since,

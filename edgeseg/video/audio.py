@@ -8,9 +8,12 @@ from typing import Any
 
 import av
 
+RESTART_SECONDS = 0.5  # a step back by more is another recording behind the first
+
 
 class AudioCopy:
-    """The first audio stream of a file. Packets keep their times.
+    """The first audio stream of a file. Packets keep their times. starts_anew: the times went back, and what follows
+    was left out.
 
     Left out are packets whose time does not rise, and those before 0, which decoders do not play: for them a container
     would delay the video.
@@ -21,7 +24,8 @@ class AudioCopy:
         self._stream = self._container.streams.audio[0]
         self._packets: Iterator[Any] = self._container.demux(self._stream)
         self._next: Any = None
-        self._last_dts = float("-inf")
+        self._last_dts: float = float("-inf")
+        self.starts_anew = False
         self._target: Any = None
 
     def add_to(self, container: Any) -> bool:
@@ -48,12 +52,12 @@ class AudioCopy:
         """The next packet with a time; None at the end, and where the file cannot be read any further."""
         try:
             for packet in self._packets:
-                if (
-                    packet.size
-                    and None not in (packet.pts, packet.dts)
-                    and self._last_dts < packet.dts
-                    and packet.pts >= 0
-                ):
+                if not packet.size or None in (packet.pts, packet.dts):
+                    continue
+                if packet.dts <= self._last_dts:
+                    back_seconds = float((self._last_dts - packet.dts) * packet.time_base)
+                    self.starts_anew = self.starts_anew or back_seconds > RESTART_SECONDS
+                elif packet.pts >= 0:
                     self._last_dts = packet.dts
                     return packet
         except (av.FFmpegError, OSError):

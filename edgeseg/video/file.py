@@ -9,12 +9,11 @@ from pathlib import Path
 import av
 
 from edgeseg.video.address import Address
+from edgeseg.video.audio import RESTART_SECONDS
 from edgeseg.video.frame import Frame
 from edgeseg.video.geometry import Geometry
 from edgeseg.video.reader import TIMEOUT_SECONDS, Reader
 from edgeseg.video.source import FrameSource, SourceInfo
-
-RESTART_SECONDS = 0.5  # a step back by more is another recording behind the first
 
 
 class FileSource(FrameSource):

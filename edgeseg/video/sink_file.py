@@ -85,6 +85,8 @@ class FileSink(FrameSink):
     def _close_audio(self) -> None:
         audio, self._audio = self._audio, None
         if audio is not None:
+            if audio.starts_anew:
+                self.notes += (f"{self.name}: sound is missing where the times of the source start anew",)
             audio.close()
 
     def _seconds(self, frame: Frame) -> float:

@@ -7,12 +7,12 @@ import importlib
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from edgeseg.errors import FormatError, UnknownNameError
 from edgeseg.image import IMAGE_ENDINGS
@@ -65,11 +65,14 @@ class FrameSource(ABC):
     kind: a "recording" delivers every frame, and a new iteration restarts it; a "live" source delivers frames in real
     time, and a new iteration continues it. max_age_seconds: older frames of a live source are not processed. info:
     replaced when the size of the frames changes. losses: what the source could not deliver; complete when the iteration
-    has ended.
+    has ended. too_old, reconnects, stalls: counts of a live source that reconnects.
     """
 
     kind: SourceKind = "recording"
     max_age_seconds: float = math.inf
+    too_old: int = 0
+    reconnects: int = 0
+    stalls: int = 0
 
     def __init__(self, info: SourceInfo) -> None:
         self.info = info
@@ -100,6 +103,10 @@ class FrameSource(ABC):
                     return
         finally:
             frames.close()
+
+    def report_to(self, on_event: Callable[[Any], None]) -> bool:
+        """Have each change of its state reported as a `StreamEvent`; False for a source that has no states."""
+        return False
 
     def files(self) -> tuple[Path, ...]:
         """The files that it reads, which a sink must not overwrite."""

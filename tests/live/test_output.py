@@ -6,14 +6,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from small_streams import Drawn, Kept
 
+from edgeseg.capture.state import StreamEvent
 from edgeseg.datasets.labels import CAMVID_LABELS
+from edgeseg.errors import UnavailableError
 from edgeseg.live import output
 from edgeseg.live.output import DEPTH, Outputs, SharedResult, SinkWorker
+from edgeseg.live.stream import RunningStream, StreamConfig
 from edgeseg.pixels.legend import Legend
 from edgeseg.pixels.planes import Planes
 from edgeseg.predictions import SemanticMask
@@ -330,3 +334,20 @@ def test_old_results_are_repeated_only_to_sinks_that_show_video(worker: Callable
 
 def test_the_patience_with_sinks_is_stated() -> None:
     assert 5 <= output.CLOSE_SECONDS <= 30
+
+
+def test_a_sink_that_drops_frames_for_a_while_is_reported_once_and_so_is_its_recovery() -> None:
+    events, sink = list[StreamEvent](), Kept()
+    stream = RunningStream(StreamConfig("s", Drawn(1)), threading.Condition(), OverlayRenderer(0.5), events.append)
+    stream.watch_sinks()
+    stream.outputs = SimpleNamespace(workers=[SimpleNamespace(sink=sink)])
+    lost = UnavailableError("the server is away", hint="start it", code="ES-PUBLISH")
+    for problem in (None, lost, UnavailableError("still away", hint="", code="ES-PUBLISH"), None, None, lost):
+        sink.problem = problem
+        stream.watch_sinks()
+    assert [(event.kind, event.code) for event in events] == [
+        ("sink", "ES-PUBLISH"),
+        ("sink", ""),
+        ("sink", "ES-PUBLISH"),
+    ]
+    assert (events[0].message, events[0].hint) == ("the server is away", "start it")

@@ -118,3 +118,14 @@ def test_sound_that_the_file_format_refuses_costs_no_frame(tmp_path: Path, monke
             sink.write(result_of(frame))
         assert not sink.copies_audio
     assert len(list(open_source(tmp_path / "out.mp4"))) == 12
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_sound_that_is_left_out_behind_a_new_start_is_reported(tmp_path: Path, joined: bool) -> None:
+    parts = [clip_with_sound(tmp_path / f"{n}.ts", 2.0, "mp2").read_bytes() for n in range(1 + joined)]
+    (tmp_path / "clip.ts").write_bytes(b"".join(parts))
+    with open_source(tmp_path / "clip.ts") as clip, open_sink(tmp_path / "out.mkv", clip.info) as sink:
+        for frame in clip:
+            sink.write(result_of(frame))
+    assert sink.copies_audio
+    assert len(sink.notes) == joined
