@@ -32,6 +32,7 @@ from edgeseg.graph.qdq import (
 from edgeseg.graph.tokens import transpose_before_flattening
 
 UNSIGNED_LEVELS = 255
+MISCOMPUTED_CHANNELS = 64
 NON_NEGATIVE = {"Relu", "Sigmoid", "Softmax", "Abs", "HardSigmoid"}
 KEEPS_SIGN = {
     *("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "Transpose", "Resize"),
@@ -51,6 +52,7 @@ class Layout:
     float_sums: drop the pairs before an addition whose sum stays float.
     tokens_last: transpose a map before it is flattened to tokens.
     uint8_input: the first convolutions read the uint8 frame, with a border of the mean colour instead of padding.
+    float_kernels: convolutions that the runtime computes wrongly stay float, see `is_miscomputed`.
     """
 
     inputs: frozenset[str] = frozenset()
@@ -60,6 +62,7 @@ class Layout:
     float_sums: bool = False
     tokens_last: bool = False
     uint8_input: bool = False
+    float_kernels: bool = False
 
 
 def lower_qdq(model: ir.Model, layout: Layout, scales: Mapping[str, float] | None = None) -> ir.Model:
@@ -155,9 +158,24 @@ def is_normalisation(node: ir.Node) -> bool:
 
 
 def unfused_nodes(core: Core, layout: Layout) -> frozenset[str]:
-    """The names of the layers without an integer kernel in `layout`, because their output is normalised."""
+    """The names of the layers without an integer kernel in `layout`: their output is normalised, or it is wrong."""
     weighted = [node for node in core.nodes if node.op_type in WEIGHTED and node.op_type in layout.outputs]
-    return frozenset(str(node.name) for node in weighted if is_normalised(with_activation(node.outputs[0])))
+    names = {str(node.name) for node in weighted if is_normalised(with_activation(node.outputs[0]))}
+    if layout.float_kernels:
+        names |= {str(node.name) for node in core.nodes if is_miscomputed(node)}
+    return frozenset(names)
+
+
+def is_miscomputed(node: ir.Node) -> bool:
+    """Whether OpenVINO may compute an int8 convolution wrongly.
+
+    On processors with AMX its CPU plugin (2026.4.1, brgconv_avx512_amx_I8) does so for some kernels whose width is a
+    multiple of 4 where a group has fewer than 64 input channels, at some strides and image sizes; tests/graph has one.
+    """
+    weight = constant(node.inputs[1]) if node.op_type == "Conv" else None
+    if weight is None or weight.ndim != 4:
+        return False
+    return weight.shape[3] % 4 == 0 and weight.shape[1] < MISCOMPUTED_CHANNELS
 
 
 def wanted_tensors(node: ir.Node, core: Core, layout: Layout) -> Iterator[ir.Value]:
