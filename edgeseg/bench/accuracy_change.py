@@ -22,7 +22,7 @@ class ClassChange:
     """The IoU of one class by both engines, as fractions; None where it does not occur.
 
     pixels, images: where the truth has it. drop: A - B; its interval is wider the more classes there are (Bonferroni),
-    so that chance raises an alarm in at most 1 of 100 comparisons. alarm: more than the limit is lost, beyond chance.
+    so that chance raises an alarm in about 1 of 100 comparisons. alarm: more than the limit is lost, beyond chance.
     """
 
     name: str
