@@ -175,7 +175,7 @@ def is_miscomputed(node: ir.Node) -> bool:
     weight = constant(node.inputs[1]) if node.op_type == "Conv" else None
     if weight is None or weight.ndim != 4:
         return False
-    return weight.shape[3] % 4 == 0 and weight.shape[1] < MISCOMPUTED_CHANNELS
+    return bool(weight.shape[3] % 4 == 0 and weight.shape[1] < MISCOMPUTED_CHANNELS)
 
 
 def wanted_tensors(node: ir.Node, core: Core, layout: Layout) -> Iterator[ir.Value]:
