@@ -21,6 +21,7 @@ import argparse
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ from edgeseg.metrics.confusion import ConfusionMatrix
 from edgeseg.spec import Precision, size_from_text
 from edgeseg.synthetic import StreetCamera
 
-HERE = Path(__file__).parent
+HERE, BEGAN = Path(__file__).parent, time.perf_counter()
 FRAME = (1920, 1080)
 FRAMES, EVALUATED = 4, "street:?seed=900&scenes=16&frames=1&size={size}"
 CALIBRATION = "street:?seed=5000&scenes=32&frames=1&size={size}"
@@ -113,6 +114,7 @@ class Setting:
         common = ("--frames", self.frames, "--threads", threads)
         variables = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
         log = self.folder / f"{len(list(self.folder.glob('*.log')))}.log"
+        variables["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that spin burn many times the CPU time of their work
         cache = {"TORCHINDUCTOR_CACHE_DIR": str(peers_folder() / "inductor"), "CI": "true"}
         return Worker([python, HERE / script, *arguments, *common], log, {**variables, **cache})
 
@@ -309,7 +311,8 @@ def record_from_run(run: Run, options: argparse.Namespace, trtexec: str) -> Reco
         how=f"{options.threads} threads each; {options.rounds} rounds in turn of {options.seconds:g} s for each scope, "
         f"every other one backwards, the first call of a turn not counted; {options.file_rounds} rounds of the video; "
         f"{options.limit} calibration frames, the same for all; CPU and p50 are medians over the rounds, percentiles "
-        "are over the samples of all; RSS is that of the process at the end, its frames with it",
+        "are over the samples of all; RSS is that of the process at the end, its frames with it. OpenMP's threads wait "
+        "passively; those of ONNX Runtime in the usual loop spin, as by default, which a busy machine makes expensive",
         foreign_cores=foreign_cores(run.figures),
     )
     size = "x".join(map(str, FRAME))
@@ -353,6 +356,7 @@ def measure(options: argparse.Namespace) -> Record:
             if clip is not None:
                 run.videos(options.file_rounds, clip, folder)
             run.accuracy(setting)
+            progress("labels compared")
         finally:
             run.close()
         return record_from_run(run, options, trtexec_command(setting.onnx.path))
@@ -373,7 +377,7 @@ def clip_of(options: argparse.Namespace, folder: Path, run: Run) -> Path | None:
 
 
 def progress(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(f"{time.perf_counter() - BEGAN:6.0f} s  {text}", file=sys.stderr, flush=True)
 
 
 def main() -> int:
