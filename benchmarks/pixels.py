@@ -22,10 +22,14 @@ from edgeseg.measure.load import LoadMeter
 from edgeseg.measure.recorder import LatencyRecorder
 from edgeseg.metrics.confusion import ConfusionMatrix
 from edgeseg.pixels.overlay import overlay_labels
+from edgeseg.pixels.overlay_planes import overlay_planes
+from edgeseg.pixels.planes import Planes
 from edgeseg.pixels.resize import resize_rgb
 from edgeseg.pixels.upsample import labels_from_logits
+from edgeseg.pixels.yuv import resize_planes, rgb_from_planes
 from edgeseg.spec import Precision
 from edgeseg.synthetic import StreetCamera
+from edgeseg.video.writer import i420_from_rgb
 
 MODEL, FRAMES, WARM_UP = "bisenetv2-street", 8, 2
 TARGETS_MS = {"upsample+argmax 1024x512": 1.5, "overlay 1920x1080": 4.0, "street frame 1024x512": 1000 / 60}
@@ -40,6 +44,14 @@ def logits_and_labels(frames: list[np.ndarray]) -> tuple[list[np.ndarray], list[
     return logits, [labels_from_logits(each, frames[0].shape[:2]) for each in logits]
 
 
+def planes_from_rgb(rgb: np.ndarray) -> Planes:
+    """The planes of a decoded frame."""
+    height, width = rgb.shape[:2]
+    y, u, v = np.split(i420_from_rgb(rgb).ravel(), [height * width, height * width * 5 // 4])
+    half = (height // 2, width // 2)
+    return Planes("I420", (y.reshape(height, width), u.reshape(half), v.reshape(half)), "bt601", False)
+
+
 def stages() -> dict[str, Callable[[int], object]]:
     """Stage -> what is timed for frame number n."""
     camera, large = StreetCamera(seed=7), StreetCamera(seed=7, width=1920, height=1080)
@@ -47,12 +59,17 @@ def stages() -> dict[str, Callable[[int], object]]:
     truths = [camera.render(25 * n)[1] for n in range(FRAMES)]
     logits, labels = logits_and_labels(frames)
     wide = [large.render(25 * n)[0] for n in range(FRAMES)]
+    planes = [planes_from_rgb(rgb) for rgb in wide]
     palette = np.random.default_rng(0).integers(0, 256, (11, 3), dtype=np.uint8)
     return {
         "upsample+argmax 1024x512": lambda n: labels_from_logits(logits[n], (512, 1024)),
         "upsample+argmax 1920x1080": lambda n: labels_from_logits(logits[n], (1080, 1920)),
         "overlay 1920x1080": lambda n: overlay_labels(wide[n], labels[n], palette),
+        "overlay 1920x1080, YUV": lambda n: overlay_planes(planes[n], labels[n], palette),
+        "YUV to RGB 1920x1080": lambda n: rgb_from_planes(planes[n]),
         "resize 1920x1080 to 1024x512": lambda n: resize_rgb(wide[n], (512, 1024)),
+        "resize 1920x1080 to 512x256": lambda n: resize_rgb(wide[n], (256, 512)),
+        "resize 1920x1080, YUV, to 512x256": lambda n: resize_planes(planes[n], (256, 512)),
         "street frame 1024x512": lambda n: camera.render(25 * n),
         "confusion matrix 1024x512": lambda n: ConfusionMatrix(11).update(labels[n], truths[n]),
     }
@@ -67,8 +84,9 @@ def measure(rounds: int) -> Record:
             meter = LoadMeter()
             recorder.clear()
         for name, run in timed.items():
-            with recorder.stage(name):
-                run(round_number % FRAMES)
+            began = recorder.now()
+            run(round_number % FRAMES)
+            recorder.add(name, (recorder.now() - began) * 1e3)
     found = recorder.summaries()
     rows = [[name, *(f"{value:.2f}" for value in (s.p50_ms, s.p90_ms, s.p99_ms))] for name, s in found.items()]
     return Record(
