@@ -55,7 +55,7 @@ from edgeseg.engines import open_engine
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.errors import EdgeSegError
 from edgeseg.files import existing_file
-from edgeseg.measure.device import has_native_bf16
+from edgeseg.measure.device import has_native_bf16, package_version
 from edgeseg.measure.load import LoadMeter
 from edgeseg.metrics.agreement import label_agreement
 from edgeseg.metrics.confusion import ConfusionMatrix
@@ -168,7 +168,8 @@ def benchmark_app(setting: Setting) -> Rows:
         app = BenchmarkApp(artifact.path, str(artifact.precision), setting.options.threads, facts)
         yield f"{APP} {name}", app
     if "nncf" in setting.quantised:
-        app = BenchmarkApp(setting.quantised["nncf"], "int8", setting.options.threads, {})
+        facts = {"versions": {"openvino": package_version("openvino")}}
+        app = BenchmarkApp(setting.quantised["nncf"], "int8", setting.options.threads, facts)
         yield f"{APP} nncf int8", app
 
 
