@@ -159,9 +159,9 @@ def test_the_images_are_small() -> None:
     assert {name for name, size in sizes.items() if size > MAX_IMAGE_BYTES} == set()
 
 
-def records(device: str, name: str) -> list[list[list[str]]]:
+def records(device: str, name: str, folder: str = "results") -> list[list[list[str]]]:
     """The rows of each table of a committed benchmark."""
-    path = ROOT / "benchmarks" / "results" / device / f"{name}.json"
+    path = ROOT / "benchmarks" / folder / device / f"{name}.json"
     return [table["rows"] for table in json.loads(path.read_text(encoding="utf-8"))["tables"]]
 
 
@@ -173,21 +173,30 @@ def readme_rows(start: str) -> dict[tuple[str, str], list[str]]:
     return {(row[0], row[1]): row[1:] for row in rows}
 
 
-def test_the_figures_of_the_models_in_the_readme_are_those_of_the_record() -> None:
-    rows = records("intel-xeon-2c", "auto")[0]
-    measured = {(row[0], row[2]): row for row in rows if row[1] == "openvino"}
-    models = {row: cells for (row, _), cells in readme_rows("model").items()}
-    assert {*models, "bisenetv2-street"} == set(BUNDLED)
-    for name, (miou, int8_miou, ms, int8_ms, *_) in models.items():
-        exact, quantised = measured[name, "fp32"], measured[name, "int8"]
-        assert (miou, int8_miou) == (exact[3], quantised[3])
-        assert (ms, int8_ms) == (f"{float(exact[5]):.1f}", f"{float(quantised[5]):.1f}")
+def test_the_figures_of_the_models_in_the_readme_are_those_of_the_records() -> None:
+    rows = readme_rows("model")
+    assert {*(model for model, _ in rows), "bisenetv2-street"} == set(BUNDLED)
+    for (name, engine), (_, *cells) in rows.items():
+        engine = {"OpenVINO": "openvino", "ONNX Runtime": "onnxruntime"}[engine]
+        folder = ROOT / "benchmarks" / "results" / "intel-xeon-2c" / "bench"
+        found = [BenchRecord.read(folder / f"{name}-480x384-{engine}-{p}-single-stream.json") for p in ("fp32", "int8")]
+        exact, quantised = found
+        assert all(record.status == "settled" and record.accuracy is not None for record in found)
+        assert exact.accuracy is not None
+        assert quantised.accuracy is not None
+        expected = [f"{100 * record.accuracy.miou:.2f}" for record in (exact, quantised) if record.accuracy]
+        for scope in ("engine", "frame"):
+            for record in found:
+                row = record.row(scope)  # type: ignore[arg-type]
+                assert row is not None
+                expected.append(f"{row.latency.p50_ms:.1f}")
+        assert cells[: len(expected)] == expected
 
 
 def test_the_figures_of_other_tools_in_the_readme_are_those_of_the_record() -> None:
     names = {"OpenVINO": "openvino", "ONNX Runtime": "onnxruntime", "ModelOpt (made for TensorRT)": "modelopt"}
     names |= {"NNCF": "nncf", "ONNX Runtime static": "onnxruntime static", "edgeseg": "edgeseg"}
-    tables = records("intel-xeon-2c", "quantizers")
+    tables = records("intel-xeon-2c", "quantizers", "archive")
     rows = readme_rows("quantiser")
     assert len(rows) == 5
     for (tool, runtime), (_, *cells) in rows.items():
