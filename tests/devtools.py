@@ -28,6 +28,10 @@ def browser_path() -> str | None:
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
+class NavigatedError(Exception):
+    """The page was left while it was asked: it has no answer."""
+
+
 class Browser:
     """One page of a browser with a fresh profile. `errors`: of its console, its scripts and its network."""
 
@@ -67,6 +71,8 @@ class Browser:
         while True:
             message = json.loads(self._socket.recv(timeout=PATIENCE_SECONDS))
             if message.get("id") == self._count:
+                if "navigated" in message.get("error", {}).get("message", ""):
+                    raise NavigatedError
                 assert "error" not in message, message["error"]
                 return dict(message["result"])
             self._listen(message.get("method"), message.get("params", {}))
@@ -86,11 +92,17 @@ class Browser:
         return done["result"].get("value")
 
     def wait(self, script: str) -> None:
-        """Wait until an expression is true."""
+        """Wait until an expression is true, on the page that is there then."""
         until = time.monotonic() + PATIENCE_SECONDS
-        while not self.run(f"Boolean({script})"):
+        while not self._is_true(script):
             assert time.monotonic() < until, f"never true: {script}"
             time.sleep(0.05)
+
+    def _is_true(self, script: str) -> bool:
+        try:
+            return bool(self.run(f"Boolean({script})"))
+        except NavigatedError:
+            return False
 
     def open(self, url: str, width: int = 1280, height: int = 900, *, dark: bool = False, scale: float = 1) -> None:
         """Go to a page in a window of that size."""
