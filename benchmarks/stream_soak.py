@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from PIL import Image
 from record import (
     RESULTS,
     Record,
@@ -152,6 +151,7 @@ def growth_mib(rss_mib: Sequence[float]) -> float:
 def plot(sampler: Sampler, title: str, path: Path) -> None:
     """Three panels over minutes: frames per second, age, memory."""
     from matplotlib.figure import Figure
+    from PIL import Image
 
     samples = sampler.samples
     minutes = [second / 60 for second in samples.seconds]
