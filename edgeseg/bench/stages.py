@@ -29,7 +29,7 @@ from edgeseg.video.writer import VideoWriter
 
 NAMES = {"infer": "engine"}  # of the segmenter's stages
 ORDER = ("decode", "resize", "upload", "engine", "download", "device", "upsample", "render", "encode")
-LANES = (("decode",), ("resize", "engine", "upsample", "device"), ("render", "encode"))  # threads of `stream`
+THREADS = (("decode",), ("resize", "engine", "upsample", "device"), ("render", "encode"))  # threads of `stream`
 SUM_TOLERANCE, OVERLAP_TOLERANCE = 0.05, 0.10
 OPACITY = 0.5
 CLIP_FPS = 30
@@ -167,9 +167,9 @@ def stages_from(recorder: LatencyRecorder, finished: Sequence[float], overlapped
     return Stages(latency, overlapped, sum(each.mean_ms for each in latency.values()), period)
 
 
-def slowest_lane_ms(stages: Stages) -> float:
+def slowest_thread_ms(stages: Stages) -> float:
     """The mean time of the slowest thread of `stream` for a frame: it sets the pace of the overlapped stages."""
-    return max(sum(stages.latency[name].mean_ms for name in lane if name in stages.latency) for lane in LANES)
+    return max(sum(stages.latency[name].mean_ms for name in names if name in stages.latency) for names in THREADS)
 
 
 def stage_diagnostics(serial: Stages, overlapped: Stages | None = None) -> list[Diagnostic]:
@@ -179,7 +179,7 @@ def stage_diagnostics(serial: Stages, overlapped: Stages | None = None) -> list[
         message = f"the stages sum up to {serial.sum_ms:.2f} ms, and a frame takes {serial.period_ms:.2f} ms"
         diagnostics.append(diagnostic("stages-sum", message))
     if overlapped is not None:
-        slowest, period = slowest_lane_ms(overlapped), overlapped.period_ms
+        slowest, period = slowest_thread_ms(overlapped), overlapped.period_ms
         if abs(slowest - period) > OVERLAP_TOLERANCE * period:
             message = f"the slowest thread takes {slowest:.2f} ms for a frame, and a frame takes {period:.2f} ms"
             diagnostics.append(diagnostic("stages-overlap", message))

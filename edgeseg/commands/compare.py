@@ -149,8 +149,7 @@ def compare_paths(
         message = f"no record of {a} matches one of {b}"
         hint = "name the two records themselves to compare different models or engines"
         raise DataError(message, hint=hint, code="ES-DATA-NO-RECORDS")
-    options = {"tolerance": tolerance, "max_drop": max_drop}
-    return [compare_records(*pair, across=across, **options) for pair in pairs], values  # type: ignore[arg-type]
+    return [compare_records(*pair, across=across, tolerance=tolerance, max_drop=max_drop) for pair in pairs], values
 
 
 def records_from_path(path: str) -> list[BenchRecord]:

@@ -17,7 +17,7 @@ from edgeseg.bench.stages import (
     TimedSink,
     TimedSource,
     run_serial,
-    slowest_lane_ms,
+    slowest_thread_ms,
     stage_diagnostics,
     stages_from,
     stages_of_frames,
@@ -91,7 +91,7 @@ def overlapped(period: float) -> Stages:
 
 
 def test_the_slowest_thread_sets_the_pace() -> None:
-    assert slowest_lane_ms(overlapped(20.0)) == pytest.approx(20.0)  # resize, engine and upsampling share a thread
+    assert slowest_thread_ms(overlapped(20.0)) == pytest.approx(20.0)  # resize, engine and upsampling share a thread
 
 
 @pytest.mark.parametrize(("period", "codes"), [(18.5, []), (22.0, []), (23.0, ["stages-overlap"])])

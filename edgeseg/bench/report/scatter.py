@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from edgeseg.bench.record import Scope
 from edgeseg.bench.report.axis import Axis, axis_around, axis_of_costs
 from edgeseg.bench.report.pareto import Point, pareto_line
 from edgeseg.bench.report.section import Entry
@@ -103,8 +104,8 @@ def _scatter(data: str, entries: Sequence[Entry], colours: Mapping[str, int]) ->
     return Scatter(data, x, y, tuple(markers), _stairs([markers[index] for index in line]), tuple(frames))
 
 
-def _ms(entry: Entry, scope: str) -> float:
-    row = entry.record.row(scope)  # type: ignore[arg-type]
+def _ms(entry: Entry, scope: Scope) -> float:
+    row = entry.record.row(scope)
     return row.latency.p50_ms if row is not None else 0.0
 
 
