@@ -8,7 +8,7 @@ data set, not the mean over its images.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import cv2
 import numpy as np
@@ -28,25 +28,53 @@ from edgeseg.metrics.metric import (
 )
 
 Bools = NDArray[np.bool_]
+B = TypeVar("B", bound="BoundaryCounts")
 DIAGONAL_SHARE = 0.0075  # the paper's distance, as a share of the image's diagonal
 
 
-class BoundaryF:
-    """Boundary pixels counted by class.
+class BoundaryCounts:
+    """What metrics of boundaries have in common: integers by class, and a distance.
 
-    radius: the distance in pixels within which boundaries agree; 0.75% of each image's diagonal unless given.
-    counts: (4, num_classes) int64: predicted boundary pixels and how many of them match, then the true ones.
+    radius: in pixels; `diagonal_share` of each image's diagonal unless given. counts: (rows, num_classes) int64.
     """
 
     frames: ClassVar[int] = 1
     best: ClassVar[float] = 1.0
+    rows: ClassVar[int]
+    diagonal_share: ClassVar[float]
 
     def __init__(
         self, num_classes: int, ignore_index: int = 255, extra: int = 0, *, radius: float | None = None
     ) -> None:
         self.num_classes, self.ignore_index, self.extra, self.radius = num_classes, ignore_index, extra, radius
         self.pixels: Counts = np.zeros(num_classes, np.int64)
-        self.counts: Counts = np.zeros((4, num_classes), np.int64)
+        self.counts: Counts = np.zeros((self.rows, num_classes), np.int64)
+
+    def radius_in(self, truth: Labels) -> float:
+        """The distance in an image of this size, in pixels."""
+        return self.diagonal_share * float(np.hypot(*truth.shape)) if self.radius is None else self.radius
+
+    def merge(self: B, other: B) -> B:
+        """A new one with the counts of both."""
+        own, its = ((each.num_classes, each.ignore_index, each.radius) for each in (self, other))
+        if own != its:
+            raise DataError(
+                "boundaries of different classes or distances cannot be merged", hint="count both with the same labels"
+            )
+        merged = type(self)(self.num_classes, self.ignore_index, self.extra, radius=self.radius)
+        merged.pixels, merged.counts = self.pixels + other.pixels, self.counts + other.counts
+        return merged
+
+
+class BoundaryF(BoundaryCounts):
+    """Boundary pixels counted by class.
+
+    radius: the distance in pixels within which boundaries agree; 0.75% of each image's diagonal unless given.
+    counts: (4, num_classes) int64: predicted boundary pixels and how many of them match, then the true ones.
+    """
+
+    rows: ClassVar[int] = 4
+    diagonal_share: ClassVar[float] = DIAGONAL_SHARE
 
     def update(self, labels: Labels, truth: Labels) -> None:
         """Add one image; see `Metric.update`."""
@@ -54,24 +82,13 @@ class BoundaryF:
         self.pixels += true_pixels(truth, self.num_classes, self.ignore_index)
         counted = truth != self.ignore_index
         predicted, true = (boundary_pixels(ids, counted) for ids in (labels, truth))
-        radius = DIAGONAL_SHARE * float(np.hypot(*truth.shape)) if self.radius is None else self.radius
+        radius = self.radius_in(truth)
         for label in range(self.num_classes):
             ours, theirs = predicted & (labels == label), true & (truth == label)
             for row, (some, others) in enumerate(((ours, theirs), (theirs, ours))):
                 number = int(np.count_nonzero(some))
                 matched = int(np.count_nonzero(some & near(others, radius))) if number and others.any() else 0
                 self.counts[2 * row : 2 * row + 2, label] += (number, matched)
-
-    def merge(self, other: BoundaryF) -> BoundaryF:
-        """A new one with the counts of both."""
-        own, its = ((each.num_classes, each.ignore_index, each.radius) for each in (self, other))
-        if own != its:
-            raise DataError(
-                "boundaries of different classes or distances cannot be merged", hint="count both with the same labels"
-            )
-        merged = BoundaryF(self.num_classes, self.ignore_index, self.extra, radius=self.radius)
-        merged.pixels, merged.counts = self.pixels + other.pixels, self.counts + other.counts
-        return merged
 
     def result(self) -> MetricResult:
         """overall: "mean_boundary_f", over the classes that have a boundary; by_class: "boundary_f"."""

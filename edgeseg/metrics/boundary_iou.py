@@ -15,50 +15,31 @@ from typing import ClassVar
 
 import numpy as np
 
-from edgeseg.errors import DataError
-from edgeseg.metrics.boundary import Bools, near
-from edgeseg.metrics.metric import Counts, Labels, Metric, MetricResult, check_shapes, mean_of_known, share, true_pixels
+from edgeseg.metrics.boundary import Bools, BoundaryCounts, near
+from edgeseg.metrics.metric import Labels, Metric, MetricResult, check_shapes, mean_of_known, share, true_pixels
 
 DIAGONAL_SHARE = 0.02  # the paper's distance, as a share of the image's diagonal
 
 
-class BoundaryIou:
+class BoundaryIou(BoundaryCounts):
     """Pixels of the bands, counted by class.
 
     radius: the width of the bands in pixels; 2% of each image's diagonal unless given.
     counts: (2, num_classes) int64: pixels in both bands, and in one of them at least.
     """
 
-    frames: ClassVar[int] = 1
-    best: ClassVar[float] = 1.0
-
-    def __init__(
-        self, num_classes: int, ignore_index: int = 255, extra: int = 0, *, radius: float | None = None
-    ) -> None:
-        self.num_classes, self.ignore_index, self.extra, self.radius = num_classes, ignore_index, extra, radius
-        self.pixels: Counts = np.zeros(num_classes, np.int64)
-        self.counts: Counts = np.zeros((2, num_classes), np.int64)
+    rows: ClassVar[int] = 2
+    diagonal_share: ClassVar[float] = DIAGONAL_SHARE
 
     def update(self, labels: Labels, truth: Labels) -> None:
         """Add one image; see `Metric.update`."""
         check_shapes(labels, truth)
         self.pixels += true_pixels(truth, self.num_classes, self.ignore_index)
         counted = truth != self.ignore_index
-        radius = DIAGONAL_SHARE * float(np.hypot(*truth.shape)) if self.radius is None else self.radius
+        radius = self.radius_in(truth)
         for label in range(self.num_classes):
             ours, theirs = (band(ids == label, counted, radius) for ids in (labels, truth))
             self.counts[:, label] += (np.count_nonzero(ours & theirs), np.count_nonzero(ours | theirs))
-
-    def merge(self, other: BoundaryIou) -> BoundaryIou:
-        """A new one with the counts of both."""
-        own, its = ((each.num_classes, each.ignore_index, each.radius) for each in (self, other))
-        if own != its:
-            raise DataError(
-                "boundaries of different classes or distances cannot be merged", hint="count both with the same labels"
-            )
-        merged = BoundaryIou(self.num_classes, self.ignore_index, self.extra, radius=self.radius)
-        merged.pixels, merged.counts = self.pixels + other.pixels, self.counts + other.counts
-        return merged
 
     def result(self) -> MetricResult:
         """overall: "mean_boundary_iou"; by_class: "boundary_iou", nan without a band."""
