@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,27 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-SMALLEST_VARIANT = {"bisenetv1": "xception39", "bisenetv2": "light", "icnet": "resnet18-half", "segformer": "b0"}
 RIDGE = 100.0
+
+
+@functools.cache
+def smallest_variant(family: str) -> str:
+    """The variant with the fewest parameters."""
+    return min(parameters_by_variant(family), key=parameters_by_variant(family).__getitem__)
+
+
+@functools.cache
+def parameters_by_variant(family: str) -> dict[str, int]:
+    """Parameters of each variant for five classes; nothing is allocated."""
+    import torch
+
+    from edgeseg.models import open_family
+
+    kin, parameters = open_family(family), {}
+    with torch.device("meta"):
+        for name, arguments in kin.variants.items():
+            parameters[name] = sum(values.numel() for values in kin.module(5, **arguments).parameters())
+    return parameters
 
 
 def small_spec(family: str, variant: str = "", *, square: bool = False) -> ModelSpec:
@@ -34,7 +54,7 @@ def small_spec(family: str, variant: str = "", *, square: bool = False) -> Model
         input=InputSpec(width=height + rule.multiple, height=height + rule.multiple * square),
         labels=CAMVID_LABELS,
         family=family,
-        variant=variant or SMALLEST_VARIANT[family],
+        variant=variant or smallest_variant(family),
         licence="Apache-2.0",
     )
 

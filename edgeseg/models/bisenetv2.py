@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgeseg.models.family import Family
+from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import Enlarge, classifier, conv_bn, conv_bn_relu
 from edgeseg.spec import SizeRule
 
@@ -176,6 +176,7 @@ USUAL = {"width": 1.0, "depth": 1, "upsample": "bilinear", "pointwise_bias": Fal
 
 FAMILY = Family(
     name="bisenetv2",
+    group="real-time",
     variants={
         "base": {"head": 1024, "booster": 128, **USUAL},
         "light": {"head": 128, "booster": 64, **USUAL},
@@ -186,5 +187,10 @@ FAMILY = Family(
     stride=8,
     align_corners=False,
     origin="arXiv 2004.02147; compared with CoinCheung/BiSeNet and mmsegmentation",
+    reference=Reference(
+        "Cityscapes test 72.6 mIoU, 156 FPS at 1024x512 (GTX 1080 Ti)",
+        counts={"base": (3.36, 24.60), "light": (2.31, 16.01)},
+        licence="MIT",
+    ),
     auxiliary=("boosters.",),
 )

@@ -14,12 +14,33 @@ from edgeseg.models.variant import arguments_from_text
 from edgeseg.spec import ModelSpec, SizeRule
 
 State = Mapping[str, Tensor]
+GROUPS = ("real-time", "encoder-decoder", "context", "attention", "transformer", "points")
+TINY = "tiny"  # the variant of many families that only tests use: the structure, with few channels and blocks
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the paper and its reference implementation report.
+
+    result: the figure and its conditions, "Cityscapes test 77.4 mIoU; 102 FPS at 2048x1024 (RTX 2080 Ti)".
+    counts: variant -> (millions of parameters, billions of multiply-adds) of the reference implementation without
+        heads that only training needs; None where it computes the same in another way.
+    size, classes: WIDTHxHEIGHT and number of classes of `counts`.
+    licence: SPDX identifier of the reference implementation, which its weights share unless said otherwise.
+    """
+
+    result: str
+    counts: Mapping[str, tuple[float, float | None]]
+    licence: str
+    size: tuple[int, int] = (1024, 512)
+    classes: int = 19
 
 
 @dataclass(frozen=True)
 class Family:
     """A family of networks.
 
+    group: one of GROUPS.
     variants: name -> keyword arguments of `module`, all of them, the first one being the default. A spec's variant
         may change some: "base?head=256".
     module: builds the network, `module(num_classes, auxiliary=bool, **variant)`; its forward takes (N, 3, H, W) float
@@ -30,13 +51,20 @@ class Family:
     """
 
     name: str
+    group: str
     variants: Mapping[str, Mapping[str, Any]]
     module: Callable[..., nn.Module]
     size_rule: SizeRule
     stride: int
     align_corners: bool
     origin: str
+    reference: Reference
     auxiliary: tuple[str, ...] = ()
+
+    @property
+    def published_variants(self) -> list[str]:
+        """The variants that the paper or a reference implementation has."""
+        return [name for name in self.variants if name != TINY]
 
     def build(self, spec: ModelSpec, *, training: bool = False) -> nn.Module:
         """The network that `spec` describes, with random weights; auxiliary heads only where `training`."""

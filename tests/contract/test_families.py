@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -10,30 +11,31 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from small_nets import smallest_variant  # noqa: E402
+
 import edgeseg.models  # noqa: E402
 from edgeseg.errors import MismatchError, SizeError, UnknownNameError  # noqa: E402
 from edgeseg.models import FAMILIES, open_family  # noqa: E402
+from edgeseg.models.count import count  # noqa: E402
+from edgeseg.models.family import GROUPS  # noqa: E402
+from edgeseg.models.variant import arguments_from_text  # noqa: E402
 from edgeseg.spec import InputSpec, LabelSet, ModelSpec  # noqa: E402
 
-SMALL = 20e6  # parameters; larger variants take seconds to draw and are left to the slow run
+COUNTS = 0.02  # of the reference implementation, relative
 LABELS = LabelSet(names=tuple("abcde"), palette=tuple((n, n, n) for n in range(5)))
 
 
-def parameters_of(family: str, variant: str) -> int:
-    with torch.device("meta"):
-        network = open_family(family).module(5, **open_family(family).variants[variant])
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
 def every_variant() -> list[Any]:
+    """The smallest variant of each family; the others repeat its code, and are left to the nightly run."""
     names = [(family, variant) for family in FAMILIES for variant in open_family(family).variants]
     return [
         pytest.param(
-            *name,
-            marks=[pytest.mark.slow, pytest.mark.nightly] if parameters_of(*name) > SMALL else [],
-            id="-".join(name),
+            family,
+            variant,
+            marks=[] if variant == smallest_variant(family) else [pytest.mark.slow, pytest.mark.nightly],
+            id=f"{family}-{variant}",
         )
-        for name in names
+        for family, variant in names
     ]
 
 
@@ -72,6 +74,7 @@ def test_logits_have_one_channel_a_class_at_the_stated_stride(family: str, varia
             logits = network(torch.randn(2, 3, height, width))
         assert logits.shape == (2, len(LABELS), height // kin.stride, width // kin.stride)
         assert logits.isfinite().all()
+        assert logits.std() > 0
 
 
 @pytest.mark.parametrize(("family", "variant"), every_variant())
@@ -98,9 +101,10 @@ def test_weights_come_back(family: str, variant: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_weights_of_another_family_are_refused(family: str) -> None:
-    own = spec_of(family, first_variant(family))
+    own = spec_of(family, smallest_variant(family))
     for other in set(FAMILIES) - {family}:
-        state = open_family(other).build(spec_of(other, first_variant(other))).state_dict()
+        with torch.device("meta"):
+            state = open_family(other).build(spec_of(other, smallest_variant(other))).state_dict()
         with pytest.raises(MismatchError, match=family):
             open_family(family).load(own, state)
 
@@ -123,3 +127,42 @@ def test_unknown_variant_names_its_neighbour(family: str) -> None:
         open_family(family).build(spec_of(family, known + "x"))
     assert f"{known}x" in caught.value.message
     assert caught.value.hint.startswith("did you mean ")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_counts_are_those_of_the_reference_implementation(family: str) -> None:
+    kin = open_family(family)
+    width, height = kin.reference.size
+    assert kin.reference.counts
+    for text, (parameters, macs) in kin.reference.counts.items():
+        with torch.device("meta"):
+            network = kin.module(kin.reference.classes, **arguments_from_text(text, kin.variants, family=family))
+        counts = count(network, width, height)
+        assert counts.parameters == pytest.approx(parameters * 1e6, rel=COUNTS), text
+        assert macs is None or counts.macs == pytest.approx(macs * 1e9, rel=COUNTS), text
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_variant_states_all_keyword_arguments(family: str) -> None:
+    kin = open_family(family)
+    stated = set(inspect.signature(kin.module).parameters) - {"classes", "auxiliary"}
+    assert [name for name, arguments in kin.variants.items() if set(arguments) != stated] == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_only_training_needs_costs_nothing_once_deployed(family: str) -> None:
+    kin = open_family(family)
+    spec = spec_of(family, smallest_variant(family))
+    with torch.device("meta"):
+        training, deployed = (kin.build(spec, training=on) for on in (True, False))
+    assert set(kin.deployed(training.state_dict())) == set(deployed.state_dict())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_says_what_it_is(family: str) -> None:
+    kin = open_family(family)
+    assert kin.group in GROUPS
+    assert kin.reference.result
+    assert kin.reference.licence
+    assert kin.published_variants
+    assert "arXiv" in kin.origin or "wheel" in kin.origin

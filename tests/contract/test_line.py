@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx_ir
 import pytest
-from small_nets import SMALLEST_VARIANT, small_spec, street_frames
+from small_nets import parameters_by_variant, small_spec, smallest_variant, street_frames
 
 import edgeseg
 from edgeseg.artifact import Artifact, read_onnx
@@ -37,10 +37,11 @@ FLOAT_LABELS = 0.999  # fp32 against fp32: only near-ties may differ
 # Random weights amplify rounding, more so in deeper nets: relative to the float graph's own output, 0.01 to 0.05 were
 # seen, and 0.07 (openvino) to 0.11 (onnxruntime) of bisenetv2-large.
 SOURCE_RMS, SOURCE_RMS_OF_LARGE = 0.06, 0.15
-# These families go the whole line on every engine in each run; the others on one engine, and nightly on every engine.
+# These families go the whole line on every engine in each run, and these on one; all the others nightly.
 EVERY_ENGINE, ONE_ENGINE = ("bisenetv2", "segformer"), "openvino"
+OFTEN = ("bisenetv1", "bisenetv2", "icnet", "segformer")
 # Larger variants repeat the blocks of the next smaller one, and take minutes.
-LARGE = {"b3", "b4", "b5"}
+LARGE = 15e6  # parameters
 
 
 @dataclass(frozen=True)
@@ -54,27 +55,29 @@ class Line:
 
 
 def every_line(engines: tuple[str, ...]) -> list[Any]:
-    """Every family at a wide size on `engines`; nightly at a square one, too, and its other variants.
+    """The smallest variant of every family at a wide size on `engines`, its other variants and a square size on one.
 
     engines: () for tests that take none.
     """
-    smallest = [(name, SMALLEST_VARIANT[name], square) for name in FAMILIES for square in (False, True)]
-    others = [
-        (name, variant, False)
-        for name in FAMILIES
-        for variant in open_family(name).variants
-        if variant != SMALLEST_VARIANT[name] and variant not in LARGE
-    ]
     params = []
-    for case in (*smallest, *others):
-        family, variant, square = case
-        name = f"{family}-{'square' if square else 'wide'}" if case in smallest else f"{family}-{variant}"
-        for engine in engines or ("",):
-            often = case in smallest and not square and (family in EVERY_ENGINE or engine in (ONE_ENGINE, ""))
-            values = (case, engine) if engine else (case,)
-            marks = [] if often else [pytest.mark.slow, pytest.mark.nightly]
-            params.append(pytest.param(*values, id="-".join([name, *filter(None, [engine])]), marks=marks))
+    for family in FAMILIES:
+        smallest = smallest_variant(family)
+        sizes = parameters_by_variant(family)
+        others = [(name, False) for name in sizes if name != smallest and sizes[name] < LARGE]
+        for variant, square in [(smallest, False), (smallest, True), *others]:
+            wide = variant == smallest and not square
+            name = f"{family}-{'wide' if wide else 'square' if square else variant}"
+            for engine in engines if wide or family in OFTEN else set(engines) & {ONE_ENGINE}:
+                often = wide and (family in EVERY_ENGINE or (family in OFTEN and engine == ONE_ENGINE))
+                params.append(parameter(((family, variant, square), engine), f"{name}-{engine}", often))
+            if not engines:
+                params.append(parameter(((family, variant, square),), name, wide and family in OFTEN))
     return params
+
+
+def parameter(values: tuple[Any, ...], name: str, often: bool) -> Any:
+    """One case; nightly unless `often`."""
+    return pytest.param(*values, id=name, marks=[] if often else [pytest.mark.slow, pytest.mark.nightly])
 
 
 on_every_engine = pytest.mark.parametrize(("line", "engine"), every_line(tuple(ENGINES)), indirect=True)
