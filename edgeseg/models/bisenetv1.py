@@ -12,7 +12,6 @@ every engine computes alike. The other keyword arguments build the network as ot
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,10 +24,7 @@ from edgeseg.models.xception39 import Xception39
 from edgeseg.spec import SizeRule
 
 STRIDE = 8
-RESNETS: dict[str, dict[str, Any]] = {
-    "resnet18": {"depths": (2, 2, 2, 2)},
-    "resnet50": {"depths": (3, 4, 6, 3), "bottleneck": True},
-}
+RESNETS = {"resnet18": 18, "resnet50": 50}
 
 
 def backbone_from_name(name: str) -> Xception39 | ResNet:
@@ -37,7 +33,7 @@ def backbone_from_name(name: str) -> Xception39 | ResNet:
         return Xception39()
     if name not in RESNETS:
         raise UnknownNameError.among("backbone of bisenetv1", name, ["xception39", *RESNETS])
-    return ResNet(**RESNETS[name])
+    return ResNet(RESNETS[name])
 
 
 def spatial_path(widths: Sequence[int]) -> nn.Sequential:

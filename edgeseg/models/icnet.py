@@ -21,20 +21,13 @@ from torch import Tensor, nn
 
 from edgeseg.errors import UnknownNameError
 from edgeseg.models.family import Family, Reference
-from edgeseg.models.layers import classifier, conv_bn, conv_bn_relu
-from edgeseg.models.resnet import ResNet, conv, kaiming_init
+from edgeseg.models.layers import classifier, conv_bn, conv_bn_relu, enlarge, pool_to_bins
+from edgeseg.models.resnet import conv, kaiming_init, resnet_of_code
 from edgeseg.spec import SizeRule
 
-DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
-STRIDES, DILATIONS = (1, 2, 1, 1), (1, 1, 2, 4)
 BINS = (1, 2, 3, 6)
 FUSED = 128
 BRANCH = 256
-
-
-def enlarge(x: Tensor, like: Tensor) -> Tensor:
-    """`x` at the height and width of `like`."""
-    return F.interpolate(x, (like.shape[2], like.shape[3]), mode="bilinear", align_corners=False)
 
 
 def halve(x: Tensor) -> Tensor:
@@ -53,20 +46,6 @@ def pool_evenly(x: Tensor, bins: int) -> Tensor:
     strides = [side // count for side, count in zip(sides, counts)]
     kernels = [side - (count - 1) * stride for side, count, stride in zip(sides, counts, strides)]
     return F.avg_pool2d(x, kernels, strides)
-
-
-def backbone(depth: int, stem: int, width: int, *, contract: bool = False) -> ResNet:
-    """ResNet that strides in its second stage and dilates in the third and fourth."""
-    return ResNet(
-        DEPTHS[depth],
-        bottleneck=depth >= 50,
-        deep_stem=True,
-        stem=stem,
-        width=width,
-        strides=STRIDES,
-        dilations=DILATIONS,
-        contract=contract,
-    )
 
 
 def detail_branch() -> nn.Sequential:
@@ -96,14 +75,14 @@ class CascadeFusion(nn.Module):
 class ICNet(nn.Module):
     """The author's network.
 
-    depth: of the ResNet, a key of DEPTHS. divisor: of its widths. pyramid: channels behind the pyramid pooling.
+    depth: of the ResNet, a key of resnet.DEPTHS. divisor: of its widths. pyramid: channels behind the pyramid pooling.
     auxiliary: the cascade label guidance, classifiers at 1/16 and 1/8, for training.
     """
 
     def __init__(self, classes: int, *, depth: int, divisor: int, pyramid: int, auxiliary: bool = False) -> None:
         super().__init__()
         width = 64 // divisor
-        self.backbone = backbone(depth, 2 * width, width)
+        self.backbone = resnet_of_code("semseg", depth, width)
         _, fine, _, deep = self.backbone.channels
         self.pyramid: nn.Module = conv_bn_relu(deep, pyramid, 1)
         self.detail = detail_branch()
@@ -153,7 +132,7 @@ class PortedICNet(ICNet):
 
     def __init__(self, classes: int, *, depth: int, divisor: int, pyramid: int, auxiliary: bool = False) -> None:
         super().__init__(classes, depth=depth, divisor=divisor, pyramid=BRANCH, auxiliary=auxiliary)
-        self.backbone = backbone(depth, 64, 64 // divisor, contract=True)
+        self.backbone = resnet_of_code("mmseg", depth, 64 // divisor, stem=64)
         self.backbone.maxpool = nn.MaxPool2d(3, 2, 1, ceil_mode=True)
         _, fine, _, deep = self.backbone.channels
         self.pools = nn.ModuleList(conv_bn_relu(deep, pyramid, 1) for _ in BINS)
@@ -177,7 +156,7 @@ class PortedICNet(ICNet):
 
     def pool(self, x: Tensor) -> Tensor:
         """The pyramid pooling: the pooled versions narrowed and the map concatenated, then two convolutions."""
-        pooled = [enlarge(narrow(F.adaptive_avg_pool2d(x, bins)), x) for narrow, bins in zip(self.pools, BINS)]
+        pooled = [enlarge(narrow(pool_to_bins(x, bins)), x) for narrow, bins in zip(self.pools, BINS)]
         return self.pyramid(torch.cat([*pooled, x], 1))  # type: ignore[no-any-return]
 
 

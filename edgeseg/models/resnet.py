@@ -1,14 +1,49 @@
 """ResNet as a backbone: features of its four stages, under the weight names that torchvision and its kin use.
 
 He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, arXiv 1512.03385. The deep stem is that of the
-"V1c" variant (three 3x3 convolutions in place of the 7x7).
+"V1c" variant (three 3x3 convolutions in place of the 7x7). Codes dilate by different rules, which no weight shows:
+`DILATED` and `CODES`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
+
+from edgeseg.errors import UnknownNameError
+
+# Depth -> blocks of each stage. 10 and 14 are the smallest with basic blocks and with bottlenecks.
+DEPTHS = {
+    10: (1, 1, 1, 1),
+    14: (1, 1, 1, 1),
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+}
+# Which 3x3 convolutions of a dilated stage are dilated: one in each block, the first block's by half as much
+# ("contract"); one in each block; every one.
+DILATED = ("contract", "block", "convolution")
+# How the trunks of the codes that publish weights differ: the stem, and the dilation.
+CODES: dict[str, dict[str, Any]] = {
+    "mmseg": {"deep_stem": True, "dilated": "contract"},
+    "semseg": {"deep_stem": True, "dilated": "block"},
+    "smp": {"dilated": "convolution"},
+    "torchvision": {"dilated": "contract"},
+}
+# Input pixels per position of the last stage -> strides and dilations of the four stages.
+OUTPUT_STRIDES = {
+    8: ((1, 2, 1, 1), (1, 1, 2, 4)),
+    16: ((1, 2, 2, 1), (1, 1, 1, 2)),
+    32: ((1, 2, 2, 2), (1, 1, 1, 1)),
+}
+
+
+def has_bottlenecks(depth: int) -> bool:
+    """Whether a ResNet of this depth has bottlenecks in place of basic blocks."""
+    return depth == 14 or depth >= 50
 
 
 def kaiming_init(module: nn.Module) -> None:
@@ -26,14 +61,14 @@ def conv(channels: int, out: int, kernel: int, stride: int = 1, dilation: int = 
 
 
 class Basic(nn.Module):
-    """Two 3x3 convolutions with a shortcut. Only the first is dilated, as in mmsegmentation, and has the stride."""
+    """Two 3x3 convolutions with a shortcut. The first has the stride; the second is dilated where `second` says so."""
 
     expansion = 1
 
-    def __init__(self, channels: int, width: int, stride: int, dilation: int, stride_first: bool) -> None:
+    def __init__(self, channels: int, width: int, stride: int, dilation: int, second: int = 1) -> None:
         super().__init__()
         self.conv1, self.bn1 = conv(channels, width, 3, stride, dilation), nn.BatchNorm2d(width)
-        self.conv2, self.bn2 = conv(width, width, 3), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = conv(width, width, 3, 1, second), nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = projection(channels, width, stride)
         nn.init.zeros_(self.bn2.weight)
@@ -45,15 +80,15 @@ class Basic(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions with a shortcut, four times as wide outside. stride_first: on the 1x1 (Caffe)."""
+    """1x1, 3x3 and 1x1 convolutions with a shortcut, four times as wide outside. The 3x3 has stride and dilation."""
 
     expansion = 4
 
-    def __init__(self, channels: int, width: int, stride: int, dilation: int, stride_first: bool) -> None:
+    def __init__(self, channels: int, width: int, stride: int, dilation: int) -> None:
         super().__init__()
-        out, (one, three) = self.expansion * width, (stride, 1) if stride_first else (1, stride)
-        self.conv1, self.bn1 = conv(channels, width, 1, one), nn.BatchNorm2d(width)
-        self.conv2, self.bn2 = conv(width, width, 3, three, dilation), nn.BatchNorm2d(width)
+        out = self.expansion * width
+        self.conv1, self.bn1 = conv(channels, width, 1), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = conv(width, width, 3, stride, dilation), nn.BatchNorm2d(width)
         self.conv3, self.bn3 = conv(width, out, 1), nn.BatchNorm2d(out)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = projection(channels, out, stride)
@@ -75,29 +110,27 @@ def projection(channels: int, out: int, stride: int) -> nn.Module:
 class ResNet(nn.Module):
     """The backbone.
 
-    depths: blocks by stage, (2, 2, 2, 2) for ResNet18 and (3, 4, 6, 3) for 50 with `bottleneck`.
-    width: channels inside the first stage's blocks; 64 is full width, 32 half. stem: channels that the stem gives.
-    deep_stem: three 3x3 convolutions (stem/2, stem/2, stem) in place of the 7x7.
-    contract: the first block of a dilated stage has half the dilation (mmsegmentation's `contract_dilation`).
-    stride_first: see Bottleneck.
+    depth: a key of DEPTHS. width: channels inside the first stage's blocks; 64 is full width, 32 half.
+    stem: channels that the stem gives. deep_stem: three 3x3 convolutions (stem/2, stem/2, stem) in place of the 7x7.
+    strides, dilations: of the stages; as many stages are built. dilated: a rule of DILATED.
     `channels` tells what each stage gives. Stages are layer1 to layer4; `stage(n)` for a net that runs them singly.
     """
 
     def __init__(
         self,
-        depths: Sequence[int] = (2, 2, 2, 2),
+        depth: int = 18,
         *,
-        bottleneck: bool = False,
         deep_stem: bool = False,
         stem: int = 64,
         width: int = 64,
         strides: Sequence[int] = (1, 2, 2, 2),
         dilations: Sequence[int] = (1, 1, 1, 1),
-        contract: bool = False,
-        stride_first: bool = False,
+        dilated: str = "block",
     ) -> None:
         super().__init__()
-        block = Bottleneck if bottleneck else Basic
+        if dilated not in DILATED:
+            raise UnknownNameError.among("rule of dilation", dilated, DILATED)
+        block = Bottleneck if has_bottlenecks(depth) else Basic
         self.deep_stem = deep_stem
         if deep_stem:
             self.stem = three_convs(stem)
@@ -105,12 +138,13 @@ class ResNet(nn.Module):
             self.conv1, self.bn1 = conv(3, stem, 7, 2), nn.BatchNorm2d(stem)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self.channels = tuple(block.expansion * width * 2**n for n in range(4))
-        enters = (stem, *self.channels[:3])
-        for n, (depth, stride, dilation) in enumerate(zip(depths, strides, dilations)):
-            first = dilation // 2 if contract and dilation > 1 else dilation
-            blocks = [block(enters[n], width * 2**n, stride, first, stride_first)]
-            blocks += [block(self.channels[n], width * 2**n, 1, dilation, stride_first) for _ in range(depth - 1)]
+        self.channels = tuple(block.expansion * width * 2**n for n in range(len(strides)))
+        enters = (stem, *self.channels[:-1])
+        for n, (repeats, stride, dilation) in enumerate(zip(DEPTHS[depth], strides, dilations)):
+            first = dilation // 2 if dilated == "contract" and dilation > 1 else dilation
+            second = {"second": dilation} if dilated == "convolution" and block is Basic else {}
+            blocks = [block(enters[n], width * 2**n, stride, first, **second)]
+            blocks += [block(self.channels[n], width * 2**n, 1, dilation, **second) for _ in range(repeats - 1)]
             self.add_module(f"layer{n + 1}", nn.Sequential(*blocks))
         kaiming_init(self)
 
@@ -118,15 +152,18 @@ class ResNet(nn.Module):
         """Stage 1 to 4."""
         return self.get_submodule(f"layer{number}")
 
+    def halved(self, x: Tensor) -> Tensor:
+        """The stem alone: (N, 3, H, W) to (N, stem, H/2, W/2)."""
+        return self.stem(x) if self.deep_stem else self.relu(self.bn1(self.conv1(x)))  # type: ignore[no-any-return]
+
     def shallow(self, x: Tensor) -> Tensor:
         """Stem and max pooling: (N, 3, H, W) to (N, stem, H/4, W/4)."""
-        x = self.stem(x) if self.deep_stem else self.relu(self.bn1(self.conv1(x)))
-        return self.maxpool(x)  # type: ignore[no-any-return]
+        return self.maxpool(self.halved(x))  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """What the four stages give, at 1/4, 1/8, 1/16 and 1/32 of the size unless `strides` say otherwise."""
+        """What the stages give, at 1/4, 1/8, 1/16 and 1/32 of the size unless `strides` say otherwise."""
         x, features = self.shallow(x), []
-        for number in (1, 2, 3, 4):
+        for number in range(1, len(self.channels) + 1):
             x = self.stage(number)(x)
             features.append(x)
         return features
@@ -138,3 +175,16 @@ def three_convs(out: int) -> nn.Sequential:
     for channels, width, stride in [(3, out // 2, 2), (out // 2, out // 2, 1), (out // 2, out, 1)]:
         layers += [conv(channels, width, 3, stride), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
+
+
+def resnet_of_code(code: str, depth: int, width: int, *, output_stride: int = 8, stem: int = 0) -> ResNet:
+    """The backbone as `code` builds it. UnknownNameError, with the nearest name, where CODES lacks it.
+
+    output_stride: input pixels per position of the last stage, a key of OUTPUT_STRIDES. stem: see ResNet; 0 for the
+    code's own, which follows the width.
+    """
+    if code not in CODES:
+        raise UnknownNameError.among("code of a ResNet", code, CODES)
+    strides, dilations = OUTPUT_STRIDES[output_stride]
+    stem = stem or (2 * width if code == "semseg" else width)
+    return ResNet(depth, width=width, stem=stem, strides=strides, dilations=dilations, **CODES[code])

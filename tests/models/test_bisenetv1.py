@@ -111,16 +111,14 @@ def test_unknown_option_names_its_neighbour(option: str, message: str) -> None:
 
 def test_resnet50_is_as_large_as_everybodys() -> None:
     with torch.device("meta"):
-        network = ResNet((3, 4, 6, 3), bottleneck=True)
+        network = ResNet(50)
     # 25,557,032 in torchvision, of which 2,049,000 are its classifier.
     assert sum(parameter.numel() for parameter in network.parameters()) == 25_557_032 - 2_049_000
     assert sum(isinstance(module, Bottleneck) for module in network.modules()) == 16
 
 
 def test_half_width_dilated_resnet_keeps_its_size_where_asked() -> None:
-    network = ResNet(
-        (1, 1, 1, 1), bottleneck=True, deep_stem=True, width=32, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)
-    ).eval()
+    network = ResNet(14, deep_stem=True, width=32, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)).eval()
     with torch.inference_mode():
         shapes = [tuple(feature.shape[1:]) for feature in network(torch.randn(1, 3, 64, 96))]
     assert shapes == [(128, 16, 24), (256, 8, 12), (512, 8, 12), (1024, 8, 12)]

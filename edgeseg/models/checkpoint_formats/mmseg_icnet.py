@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from edgeseg.errors import MismatchError
-from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, renamed, rows
+from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, rows
 from edgeseg.models.checkpoint_formats.inputs import mmseg_input
-from edgeseg.models.icnet import DEPTHS, FAMILY
+from edgeseg.models.checkpoint_formats.mmseg import mmseg_state
+from edgeseg.models.checkpoint_formats.resnet import depth_from_state, width_from_state
+from edgeseg.models.icnet import FAMILY
 from edgeseg.models.variant import text_from_arguments
 
-CONV_BN: list[Rule] = [(r"(.+\.)conv\.", r"\g<1>0."), (r"(.+\.)bn\.", r"\g<1>1."), ("", "")]
 RULES: list[Rule] = [
     (r"backbone\.backbone\.", "backbone."),
     (r"backbone\.psp_modules\.(\d)\.1\.", r"pools.\1."),
@@ -27,7 +27,7 @@ RULES: list[Rule] = [
 
 def adopt(state: State) -> Adopted:
     """The decode head's network; the auxiliary heads are left out."""
-    own = renamed(renamed(state, CONV_BN), RULES, drop=[r"auxiliary_head\."])
+    own = mmseg_state(state, RULES)
     classes = rows(own, "classify.2.weight")
     return Adopted(
         variant=variant_from_state(own),
@@ -43,25 +43,12 @@ def variant_from_state(state: State) -> str:
     depth = depth_from_state(state)
     arguments = {
         "depth": depth,
-        "divisor": 64 // rows(state, "backbone.layer1.0.conv1.weight"),
+        "divisor": 64 // width_from_state(state),
         "pyramid": rows(state, "pyramid.0.0.weight"),
         "port": "mmseg",
     }
     name = f"resnet{depth}"
     return text_from_arguments(name if name in FAMILY.variants else "resnet50", arguments, FAMILY.variants)
-
-
-def depth_from_state(state: State) -> int:
-    """The depth of the ResNet with as many blocks in each stage. MismatchError where none has."""
-    bottleneck = "backbone.layer1.0.conv3.weight" in state
-    blocks = tuple(sum(f"backbone.layer{stage}.{n}.conv1.weight" in state for n in range(99)) for stage in (1, 2, 3, 4))
-    for depth, repeats in DEPTHS.items():
-        if repeats == blocks and (depth >= 50) == bottleneck:
-            return depth
-    raise MismatchError(
-        f"no ResNet that edgeseg builds has stages of {blocks} blocks",
-        hint="export it to ONNX with its own code, then: edgeseg adopt model.onnx",
-    )
 
 
 FORMAT = CheckpointFormat(
