@@ -152,13 +152,13 @@ class ResNet(nn.Module):
         """Stage 1 to 4."""
         return self.get_submodule(f"layer{number}")
 
-    def halved(self, x: Tensor) -> Tensor:
+    def half_size(self, x: Tensor) -> Tensor:
         """The stem alone: (N, 3, H, W) to (N, stem, H/2, W/2)."""
         return self.stem(x) if self.deep_stem else self.relu(self.bn1(self.conv1(x)))  # type: ignore[no-any-return]
 
     def shallow(self, x: Tensor) -> Tensor:
         """Stem and max pooling: (N, 3, H, W) to (N, stem, H/4, W/4)."""
-        return self.maxpool(self.halved(x))  # type: ignore[no-any-return]
+        return self.maxpool(self.half_size(x))  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """What the stages give, at 1/4, 1/8, 1/16 and 1/32 of the size unless `strides` say otherwise."""
