@@ -92,23 +92,43 @@ def command(
         int | None,
         option("--seed N", "Random seed; the same seed repeats the training.", OPTIMISER, "0", min=0, max=2**32 - 1),
     ] = None,
+    loss: Annotated[
+        list[str] | None,
+        option(
+            "--loss NAME[=WEIGHT]",
+            "Loss to learn by: cross_entropy, ohem, focal, boundary, dice or lovasz; repeat it for a weighted sum.",
+            LOSS,
+            "cross_entropy",
+        ),
+    ] = None,
+    class_weights: Annotated[
+        str | None,
+        option("--class-weights RULE", "Weights of the classes: log or median (median frequency).", LOSS, "log"),
+    ] = None,
     balance: Annotated[
         float | None,
-        option("--balance X", "Extra weight of rare classes; 0 for none.", LOSS, "the family's", min=0, max=10),
+        option(
+            "--balance X",
+            "Exponent of the weights of the classes; 0 for equal weights.",
+            LOSS,
+            "the family's",
+            min=0,
+            max=10,
+        ),
     ] = None,
     ohem: Annotated[
         float | None,
         option(
             "--ohem P",
-            "Learn only from pixels whose true class has a probability below this; 0 for all pixels.",
+            "Short for --loss ohem?probability=P: only pixels whose true class is less probable than P count.",
             LOSS,
-            "0",
+            False,
             min=0,
             max=1,
         ),
     ] = None,
     dice: Annotated[
-        float | None, option("--dice WEIGHT", "Weight of the Dice loss.", LOSS, "0", min=0, max=1e3)
+        float | None, option("--dice WEIGHT", "Short for --loss dice=WEIGHT.", LOSS, False, min=0, max=1e3)
     ] = None,
     auxiliary: Annotated[
         float | None, option("--auxiliary WEIGHT", "Weight of each auxiliary head.", LOSS, "0.4", min=0, max=1e3)
@@ -173,18 +193,19 @@ def command(
     check_trainer()
     from edgeseg.commands.train_int8 import tune
     from edgeseg.train.device import use_threads
-    from edgeseg.train.request import Duration, request_from_options, with_shares
+    from edgeseg.train.request import Duration, loss_from_options, request_from_options, with_shares
 
     use_threads(threads)
     fields = {
         "batch": batch, "learning_rate": learning_rate, "weight_decay": weight_decay, "warm_up": warm_up,
-        "power": power, "ema": ema, "balance": balance, "ohem": ohem, "dice": dice, "auxiliary": auxiliary,
+        "power": power, "ema": ema, "balance": balance, "class_weights": class_weights, "auxiliary": auxiliary,
         "scale": scale, "colour": colour, "gamma": gamma, "hue": hue, "gain": gain, "blur": blur, "noise": noise,
         "seed": seed, "licence": licence, "precision": precision, "val": val, "keep": keep,
         "distill": distill,
     }  # fmt: skip
     if qat:
         others = {
+            "loss": loss or None, "ohem": ohem, "dice": dice,
             "size": size, "crop": crop, "name": name, "variant": variant, "epochs": epochs, "val_every": val_every,
             "device": device, "teacher": teacher, "steps": steps, "minutes": minutes, "every": every,
         }  # fmt: skip
@@ -196,7 +217,11 @@ def command(
         model, data, Duration(steps, epochs, minutes), shares=share or (), folder=output, name=name, variant=variant,
         size=input_size and input_size[::-1], crop=crop_size and crop_size[::-1], device=device, every=every,
         val_every=val_every, teacher=teacher,
-        fields={key: value for key, value in fields.items() if value is not None},
+        fields={
+            key: value
+            for key, value in {**fields, "loss": loss_from_options(loss or (), ohem, dice)}.items()
+            if value is not None
+        },
     )  # fmt: skip
     run_training(request, restart, as_json)
 

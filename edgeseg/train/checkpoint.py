@@ -13,6 +13,7 @@ import edgeseg
 from edgeseg.errors import FormatError, MismatchError
 from edgeseg.files import whole_file
 from edgeseg.train.config import TrainConfig
+from edgeseg.train.losses import texts_from_numbers
 
 NAME = "checkpoint.pt"
 FREE = ("val",)  # may differ on resumption where the last weights are kept, which it does not change
@@ -50,13 +51,16 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
 def config_in(state: Mapping[str, Any]) -> TrainConfig:
     """The recipe in a checkpoint; fields that an older edgeseg did not write have their defaults."""
     known = {field.name for field in dataclasses.fields(TrainConfig)}
-    unknown = sorted(state["config"].keys() - known)
+    fields = dict(state["config"])
+    if "loss" not in fields:  # older recipes have two numbers in its place
+        fields["loss"] = texts_from_numbers(fields.pop("ohem", 0.0), fields.pop("dice", 0.0))
+    unknown = sorted(fields.keys() - known)
     if unknown:
         raise MismatchError(
             f"the checkpoint's recipe has fields that this edgeseg does not know: {', '.join(unknown)}",
             hint="pip install --upgrade edgeseg",
         )
-    return TrainConfig(**state["config"])
+    return TrainConfig(**fields)
 
 
 def check_same(config: TrainConfig, old: TrainConfig, path: Path) -> None:
@@ -83,6 +87,8 @@ def as_typed(key: str, value: Any) -> str:
     option = NOT_OPTIONS.get(key, f"--{key.replace('_', '-')}")
     if value == "":
         return f"no {option}"
+    if key == "loss":
+        return " ".join(f"--loss {term}" for term in value)
     if key in ("size", "crop"):
         return f"{option} {value[1]}x{value[0]}"
     return f"{option} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"

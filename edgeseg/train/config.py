@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edgeseg.train.losses import DEFAULT
+
 VALIDATIONS = 10  # in a training, unless the user sets the steps between them
 
 # Per family, over the defaults of `TrainConfig`. From random weights, AdamW takes far higher rates than those that the
@@ -26,9 +28,9 @@ class TrainConfig:
     size: (height, width) of the model's input. crop: (height, width) of the crop from an image stretched to `size`.
     learning_rate: peak, reached after `warm_up` steps; falls with (1 - step / steps) ** power.
     ema: decay of the averaged weights, which are the result of the training.
-    auxiliary: weight of each auxiliary head. balance: exponent of the weights of rare classes, 0 for equal weights.
-    ohem: a pixel counts if the probability of its true class is below this; 0: all count. dice: weight of the Dice
-    loss. scale, colour, gamma, hue, gain, blur, noise: see `Augmentation`.
+    loss: terms of the sum, texts that `edgeseg.train.losses` reads. auxiliary: weight of each auxiliary head.
+    class_weights: rule of CLASS_WEIGHTS. balance: exponent of the weights of rare classes, 0 for equal weights.
+    scale, colour, gamma, hue, gain, blur, noise: see `Augmentation`.
     teacher: file name of the distillation teacher's weights, "" for none. distill: weight of the distillation loss.
     start: file name of the initial weights, "" for random weights.
     precision: of the forward pass: "bf16", "fp16" or "fp32".
@@ -50,8 +52,8 @@ class TrainConfig:
     ema: float = 0.998
     auxiliary: float = 0.4
     balance: float = 1.0
-    ohem: float = 0.0
-    dice: float = 0.0
+    class_weights: str = "log"
+    loss: tuple[str, ...] = (DEFAULT,)
     power: float = 0.9
     scale: tuple[float, float] = (0.5, 2.0)
     colour: float = 0.4

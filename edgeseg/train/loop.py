@@ -23,7 +23,9 @@ from edgeseg.train.augment import Augmentation
 from edgeseg.train.batches import Batch, Batches, Normalise
 from edgeseg.train.config import TrainConfig, learning_rate_at
 from edgeseg.train.device import PRECISIONS
-from edgeseg.train.loss import IGNORE, Criterion, balanced_class_weights, distillation
+from edgeseg.train.loss import Criterion, distillation
+from edgeseg.train.losses import terms_from_texts
+from edgeseg.train.losses.class_weights import ClassCounts, balanced_class_weights, counts_from_labels
 from edgeseg.train.teacher import Teacher
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -61,8 +63,8 @@ class Trainer:
         )
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self.augmentation = augmentation_of(config)
-        weights = balanced_class_weights(self._class_shares(), config.balance).to(device)
-        self.criterion = Criterion(weights, config.auxiliary, config.ohem, config.dice, spec.align_corners)
+        weights = balanced_class_weights(self._class_counts(), config.balance, config.class_weights).to(device)
+        self.criterion = Criterion(weights, config.auxiliary, terms_from_texts(config.loss), spec.align_corners)
         self.normalise, self.teacher = Normalise(spec.input, device), teacher
         self.batches = Batches(self._batch, workers)
         self.step = 0
@@ -162,17 +164,16 @@ class Trainer:
         labels = torch.from_numpy(np.stack([labels for _, labels in pairs])).long()
         return images.contiguous(memory_format=torch.channels_last), labels
 
-    def _class_shares(self) -> Tensor:
+    def _class_counts(self) -> ClassCounts:
         rng = np.random.default_rng((self.config.seed, 1 << 30))
-        counts = sum(np.bincount(self.draw(rng)[1].ravel(), minlength=IGNORE + 1) for _ in range(COUNTED_IMAGES))
-        pixels = torch.tensor(np.asarray(counts)[: len(self.spec.labels)], dtype=torch.float32)
-        if not pixels.sum():
+        counts = counts_from_labels((self.draw(rng)[1] for _ in range(COUNTED_IMAGES)), len(self.spec.labels))
+        if not counts.pixels.sum():
             raise DataError(
                 f"no pixel has a class in {COUNTED_IMAGES} images of {', '.join(uri for uri, _ in self.config.data)}",
                 hint="check the label files: all pixels have the ignored id",
                 code="ES-DATA-UNLABELLED",
             )
-        return pixels / pixels.sum()
+        return counts
 
 
 def augmentation_of(config: TrainConfig) -> Augmentation:

@@ -1,16 +1,19 @@
-"""Losses over logits at any stride and labels at full size."""
+"""The loss of all heads of a network, over logits at any stride and labels at full size."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORE = 255
+from edgeseg.train.losses import DEFAULT, Term, terms_from_texts
+from edgeseg.train.losses.detail import detail_loss
+from edgeseg.train.losses.loss import IGNORE, Target
+
 MAIN_STEP, AUXILIARY_STEP = 2, 4  # the loss of every pixel of every head takes more time than the network
-MIN_HARD_DIVISOR = 16
 
 
 @dataclass(frozen=True)
@@ -18,89 +21,47 @@ class Criterion:
     """The loss of all heads.
 
     class_weights: (C,). auxiliary: weight of each auxiliary head.
-    ohem: only pixels whose true class has less than this probability count (online hard example mining; 0: all count).
-    dice: weight of the main head's Dice loss. align_corners: of the upsampling of logits.
+    terms: their sum is the loss of the main head. Auxiliary heads have those that are means over pixels, or
+        cross-entropy where there is none. align_corners: of the upsampling of logits.
     """
 
     class_weights: Tensor
     auxiliary: float = 0.4
-    ohem: float = 0.0
-    dice: float = 0.0
+    terms: tuple[Term, ...] = terms_from_texts([DEFAULT])
     align_corners: bool = False
 
     def __call__(self, logits: list[Tensor], labels: Tensor) -> Tensor:
         """Main head first, each (N, C, h, w); labels (N, H, W) int64, 255 is ignored.
 
         The loss takes one pixel of each block of 2x2 (main head) or 4x4 (others), drawn for each batch: its mean over
-        batches is that of all pixels.
+        batches is that of all pixels. A further head of one channel is a detail head, and has `detail_loss`.
         """
         main, *others = logits
-        thinned = thin(labels, MAIN_STEP)
-        full = upsampled(main, thinned, self.align_corners)
-        loss = self.cross_entropy(full, thinned)
-        if self.dice:
-            loss = loss + self.dice * dice_loss(full, thinned)
+        by_pixel = [term for term in self.terms if term.loss.by_pixel] or terms_from_texts([DEFAULT])
+        loss = self.sum_of(self.terms, main, labels, MAIN_STEP)
         for head in others:
-            thinned = thin(labels, AUXILIARY_STEP)
-            full = upsampled(head, thinned, self.align_corners)
-            loss = loss + self.auxiliary * self.cross_entropy(full, thinned)
+            if head.shape[1] == 1 < main.shape[1]:
+                loss = loss + self.auxiliary * detail_loss(upsampled(head, labels, self.align_corners), labels)
+            else:
+                loss = loss + self.auxiliary * self.sum_of(by_pixel, head, labels, AUXILIARY_STEP)
         return loss
 
-    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Weighted mean over the labelled pixels, or over the hard ones among them."""
-        losses = F.cross_entropy(logits, labels, self.class_weights, ignore_index=IGNORE, reduction="none")
-        labelled = labels != IGNORE
-        weights = self.class_weights[labels.where(labelled, 0)] * labelled
-        if self.ohem:
-            weights = weights * hard_pixels(logits, labels, self.ohem)
-        return (losses * (weights > 0)).sum() / weights.sum().clamp_min(1e-6)
+    def sum_of(self, terms: Sequence[Term], logits: Tensor, labels: Tensor, step: int) -> Tensor:
+        """The weighted sum of `terms` at one pixel of each block of `step` x `step`."""
+        target = thinned(labels, self.class_weights, step)
+        full = upsampled(logits, target.labels, self.align_corners)
+        return torch.stack([term.weight * term.loss(full, target) for term in terms]).sum()
 
 
-def balanced_class_weights(shares: Tensor, balance: float = 1.0) -> Tensor:
-    """(1 / ln(1.02 + share)) ** balance, scaled to a mean of 1 (Paszke et al., "ENet", arXiv 1606.02147, section 5.2).
-
-    shares: (C,) share of each class among the labelled pixels. balance: 1 as in the paper, 0 for equal weights; it
-    raises the recall of rare classes, and lowers their precision.
-    """
-    weights = (1.0 / torch.log(1.02 + shares)) ** balance
-    return weights / weights.mean()
-
-
-def thin(labels: Tensor, step: int) -> Tensor:
+def thinned(labels: Tensor, class_weights: Tensor, step: int) -> Target:
     """One pixel of each block of `step` x `step`, at one random position: (N, H, W) to (N, H/step, W/step)."""
     row, column = (int(i) for i in torch.randint(step, (2,)))
-    return labels[:, row::step, column::step]
+    return Target(labels[:, row::step, column::step], class_weights, labels, step, row, column)
 
 
 def upsampled(logits: Tensor, labels: Tensor, align_corners: bool = False) -> Tensor:
     """Logits in float32, upsampled bilinearly to the size of the labels."""
     return F.interpolate(logits.float(), size=labels.shape[-2:], mode="bilinear", align_corners=align_corners)
-
-
-@torch.no_grad()
-def hard_pixels(logits: Tensor, labels: Tensor, probability: float) -> Tensor:
-    """(N, H, W) bool: the true class has less than `probability`; at least a sixteenth of the labelled pixels.
-
-    Shrivastava et al., arXiv 1604.03540, as in the reference implementations of BiSeNet.
-    """
-    losses = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
-    labelled = losses[labels != IGNORE]
-    if not len(labelled):
-        return labels != IGNORE
-    least = labelled.kthvalue(len(labelled) - len(labelled) // MIN_HARD_DIVISOR).values
-    easy = -torch.log(torch.tensor(probability))
-    return (losses >= torch.minimum(least, easy)) & (labels != IGNORE)
-
-
-def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """1 - 2 |A and B| / (|A|^2 + |B|^2), the mean over the classes that occur (Milletari, arXiv 1606.04797)."""
-    labelled = (labels != IGNORE).unsqueeze(1)
-    probability = logits.softmax(1) * labelled
-    truth = F.one_hot(labels.where(labels != IGNORE, 0), logits.shape[1]).permute(0, 3, 1, 2) * labelled
-    both = (probability * truth).sum((0, 2, 3))
-    either = (probability.square() + truth).sum((0, 2, 3))
-    occurs = truth.sum((0, 2, 3)) > 0
-    return (1 - 2 * both / either.clamp_min(1e-6))[occurs].mean() if bool(occurs.any()) else logits.sum() * 0
 
 
 def divergence(logits: Tensor, target: Tensor) -> Tensor:

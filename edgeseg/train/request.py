@@ -20,6 +20,8 @@ from edgeseg.files import sha256_from_file
 from edgeseg.train.config import TrainConfig, preset_of, steps_from_epochs, with_steps
 from edgeseg.train.device import device_from_text
 from edgeseg.train.initial_weights import InitialWeights, initial_weights_from_model
+from edgeseg.train.losses import DEFAULT, texts_from_numbers, texts_of
+from edgeseg.train.losses.class_weights import CLASS_WEIGHTS
 from edgeseg.train.recipe import default_size
 from edgeseg.train.teacher import check_teacher
 
@@ -149,6 +151,17 @@ def checked_name(name: str) -> str:
     return name
 
 
+def loss_from_options(terms: Sequence[str], ohem: float | None, dice: float | None) -> tuple[str, ...] | None:
+    """The terms of --loss, and those of --ohem P and --dice WEIGHT; None where no option is given.
+
+    `--ohem` takes the place of cross-entropy, and `--dice` comes in addition. A number of 0 adds nothing.
+    """
+    short = texts_from_numbers(ohem or 0.0, dice or 0.0)
+    if terms:
+        return texts_of([*terms, *(text for text in short if text != DEFAULT)])
+    return None if ohem is None and dice is None else short
+
+
 def check_scale(scale: tuple[float, float]) -> None:
     """DataError unless `scale` is a range of factors that memory can hold."""
     low, high = scale
@@ -159,6 +172,8 @@ def check_scale(scale: tuple[float, float]) -> None:
 def check_options(config: TrainConfig) -> None:
     """Refuse options that contradict each other."""
     check_scale(config.scale)
+    if config.class_weights not in CLASS_WEIGHTS:
+        raise UnknownNameError.among("value of --class-weights", config.class_weights, CLASS_WEIGHTS)
     if config.keep not in KEEP:
         raise UnknownNameError.among("value of --keep", config.keep, KEEP)
     if config.keep == "best" and not config.val:

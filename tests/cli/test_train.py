@@ -226,8 +226,33 @@ def test_a_finished_training_is_not_done_again(run: Run, finished: Path) -> None
 
 def test_another_recipe_in_the_folder_is_refused_unless_it_begins_anew(run: Run, finished: Path) -> None:
     other = (*SHORT, "--ohem", "0.7", "--batch", "3")
-    check_refusal(run(*other), "run was begun with --batch 2, --ohem 0.0; now --batch 3, --ohem 0.7", "--restart")
+    refusal = "run was begun with --batch 2, --loss cross_entropy; now --batch 3, --loss ohem"
+    check_refusal(run(*other), refusal, "--restart")
     assert run(*other, "--restart", "--json").json()["resumed_from"] == 0
+
+
+def test_the_losses_of_a_training_are_in_its_recipe(run: Run) -> None:
+    first = (*SHORT, "--loss", "dice=0.5", "--loss", "ohem", "--class-weights", "median")
+    assert run(*first).code == 0
+    config = header_from_weights(Path("run/tiny.safetensors"))["config"]
+    assert (config["loss"], config["class_weights"]) == (["ohem", "dice=0.5"], "median")
+    same = (*SHORT, "--dice", "0.5", "--ohem", "0.7", "--class-weights", "median")  # shorter, and the same numbers
+    assert run(*same, "--json").json()["resumed_from"] == 4
+    check_refusal(run(*first, "--loss", "lovasz"), "--loss ohem --loss dice=0.5; now --loss ohem", "--restart")
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "hint"),
+    [
+        (("--loss", "focall"), "unknown loss: focall", "focal"),
+        (("--loss", "dice", "--dice", "2"), "the loss dice is given twice", "--loss dice=WEIGHT"),
+        (("--loss", "focal?gamma=-1"), "gamma=-1 is not a number above 0", "gamma="),
+        (("--class-weights", "mode"), "--class-weights: mode", "median"),
+    ],
+)
+def test_mistakes_in_losses(run: Run, options: tuple[str, ...], message: str, hint: str) -> None:
+    check_refusal(run(*SHORT, *options), message, hint)
+    assert not Path("run").exists()
 
 
 def test_a_teacher_is_part_of_the_recipe(run: Run) -> None:
@@ -276,12 +301,13 @@ def test_what_is_followed_may_change_where_it_chooses_nothing(run: Run) -> None:
 
 def test_a_checkpoint_of_the_first_release_goes_on(run: Run, finished: Path) -> None:
     state = torch.load("run/checkpoint.pt", weights_only=True)
-    new = {"gamma", "hue", "gain", "blur", "noise", "precision", "minutes", "val", "keep"}
+    new = {"gamma", "hue", "gain", "blur", "noise", "precision", "minutes", "val", "keep", "loss", "class_weights"}
     state["config"] = {key: value for key, value in state["config"].items() if key not in new}
+    state["config"] |= {"ohem": 0.7, "dice": 0.5}
     state["step"] = 3
     torch.save({key: state[key] for key in ("network", "average", "optimizer", "step", "config")}, "run/checkpoint.pt")
     Path("run/log.csv").write_text("step,loss,learning_rate\n2,1.5,0.001\n4,1.25,0.001\n", encoding="utf-8")
-    result = run(*SHORT, "--precision", "bf16", "--json").json()
+    result = run(*SHORT, "--precision", "bf16", "--ohem", "0.7", "--loss", "dice=0.5", "--json").json()
     assert result["resumed_from"] == 3
     assert [row["step"] for row in log_of("run")] == ["2", "4"]
     assert log_of("run")[0] == {

@@ -13,7 +13,8 @@ from edgeseg.errors import FormatError  # noqa: E402
 from edgeseg.train.augment import Augmentation  # noqa: E402
 from edgeseg.train.config import TrainConfig, learning_rate_at  # noqa: E402
 from edgeseg.train.loop import Pair, Trainer  # noqa: E402
-from edgeseg.train.loss import Criterion, balanced_class_weights, dice_loss, hard_pixels, thin  # noqa: E402
+from edgeseg.train.loss import Criterion, thinned  # noqa: E402
+from edgeseg.train.losses import LOSSES, terms_from_texts  # noqa: E402
 from edgeseg.train.recipe import draw_from, spec_from_config, without_paths  # noqa: E402
 from edgeseg.weights.file import spec_from_weights, state_from_weights, write_weights  # noqa: E402
 
@@ -83,65 +84,39 @@ def test_a_text_file_is_no_weights(tmp_path: Path) -> None:
             read(path)
 
 
-def test_rare_classes_weigh_more() -> None:
-    weights = balanced_class_weights(torch.tensor([0.7, 0.29, 0.01]))
-    assert weights[0] < weights[1] < weights[2]
-    assert float(weights.mean()) == pytest.approx(1.0)
-    assert torch.equal(balanced_class_weights(torch.tensor([0.7, 0.29, 0.01]), 0.0), torch.ones(3))
-
-
-def loss_of(logits: list[torch.Tensor], labels: torch.Tensor, **options: float) -> float:
+def loss_of(
+    logits: list[torch.Tensor], labels: torch.Tensor, name: str = "cross_entropy", weight: float = 0.4
+) -> float:
     torch.manual_seed(0)  # which pixels are judged
-    return float(Criterion(torch.tensor([1.0, 2.0, 0.5]), **options)(logits, labels))
+    return float(Criterion(torch.tensor([1.0, 2.0, 0.5]), weight, terms_from_texts([name]))(logits, labels))
 
 
-@pytest.mark.parametrize("options", [{}, {"ohem": 0.7}, {"dice": 1.0}])
-def test_ignored_pixels_do_not_count(options: dict[str, float]) -> None:
+@pytest.mark.parametrize("name", LOSSES)
+def test_ignored_pixels_do_not_count(name: str) -> None:
     logits = torch.randn(1, 3, 4, 4)
     labels = torch.randint(0, 3, (1, 16, 16))
     half = labels.clone()
     half[:, :, 8:] = 255
-    loss = loss_of([logits], half, **options)
+    loss = loss_of([logits], half, name)
     changed = logits.clone()
     changed[..., 3:] += 5.0  # bilinear weights of the left half reach no further than column 2
-    assert loss == loss_of([changed], half, **options)
-    assert loss != loss_of([logits], labels, **options)
-    assert loss_of([logits], torch.full_like(labels, 255), **options) == 0
+    assert loss == loss_of([changed], half, name)
+    assert loss != loss_of([logits], labels, name)
+    assert loss_of([logits], torch.full_like(labels, 255), name) == 0
 
 
 def test_further_heads_weigh_less() -> None:
     main, head = torch.randn(1, 3, 8, 8), torch.zeros(1, 3, 4, 4)
     labels = torch.randint(0, 3, (1, 16, 16))
-    extra = loss_of([main, head], labels, auxiliary=0.5) - loss_of([main], labels)
+    extra = loss_of([main, head], labels, weight=0.5) - loss_of([main], labels)
     assert extra == pytest.approx(0.5 * float(torch.log(torch.tensor(3.0))), rel=1e-5)
 
 
 def test_each_pixel_of_a_block_is_judged_as_often() -> None:
     labels = torch.arange(16).view(1, 4, 4)
-    counts = torch.cat([thin(labels, 2) for _ in range(200)]).flatten().bincount(minlength=16)
-    assert thin(labels, 2).shape == (1, 2, 2)
+    counts = torch.cat([thinned(labels, torch.ones(3), 2).labels for _ in range(200)]).flatten().bincount(minlength=16)
+    assert thinned(labels, torch.ones(3), 2).labels.shape == (1, 2, 2)
     assert int(counts.min()) > 25  # 200 draws of one in four: 50 each, and 25 is four deviations below
-
-
-def test_hard_pixels_are_those_below_the_probability_or_a_sixteenth() -> None:
-    logits = torch.zeros(1, 2, 8, 8)
-    logits[:, 0] = 5.0  # all sure of class 0
-    labels = torch.zeros(1, 8, 8, dtype=torch.int64)
-    labels[0, 0, :4] = 1  # more than a sixteenth of the 56 that are judged: the sure ones, all alike, stay out
-    labels[0, 7] = 255
-    assert hard_pixels(logits, labels, 0.7).nonzero().tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 2], [0, 0, 3]]
-    sure = torch.zeros_like(labels)
-    logits[0, 0] = torch.linspace(3, 5, 64).view(8, 8)
-    expected = torch.arange(64).view(1, 8, 8) <= 64 // 16  # all are easy: the least sure ones, up to the threshold
-    assert torch.equal(hard_pixels(logits, sure, 0.7), expected)
-
-
-def test_dice_is_none_for_a_perfect_mask_and_one_for_a_wrong_one() -> None:
-    labels = torch.zeros(1, 4, 4, dtype=torch.int64)
-    labels[:, 2:] = 2
-    right = torch.nn.functional.one_hot(labels, 3).permute(0, 3, 1, 2) * 50.0
-    assert float(dice_loss(right, labels)) == pytest.approx(0, abs=1e-6)
-    assert float(dice_loss(right.roll(1, 1), labels)) == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("scale", [(0.3, 0.4), (1.0, 1.0), (1.5, 2.0)])

@@ -19,7 +19,8 @@ from edgeseg.spec import ModelSpec
 from edgeseg.train.augment import Augmentation
 from edgeseg.train.checkpoint import without_place, write_checkpoint
 from edgeseg.train.loop import Draw
-from edgeseg.train.loss import IGNORE, Criterion, balanced_class_weights, divergence
+from edgeseg.train.loss import Criterion, divergence
+from edgeseg.train.losses.class_weights import balanced_class_weights, counts_from_labels
 from edgeseg.train.qat.config import QatConfig
 from edgeseg.train.qat.graph import TorchGraph, Weights
 
@@ -140,6 +141,5 @@ class Tuner:
         if not (self.config.supervise and self.config.balance):
             return torch.ones(classes)
         rng = np.random.default_rng((self.config.seed, 1 << 30))
-        counts = sum(np.bincount(self.draw(rng)[1].ravel(), minlength=IGNORE + 1) for _ in range(COUNTED_IMAGES))
-        pixels = torch.tensor(np.asarray(counts)[:classes], dtype=torch.float32)
-        return balanced_class_weights(pixels / pixels.sum(), self.config.balance)
+        counts = counts_from_labels((self.draw(rng)[1] for _ in range(COUNTED_IMAGES)), classes)
+        return balanced_class_weights(counts, self.config.balance)
