@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 FAMILIES = {
     "bisenetv1": "edgeseg.models.bisenetv1",
     "bisenetv2": "edgeseg.models.bisenetv2",
+    "ddrnet": "edgeseg.models.ddrnet",
     "icnet": "edgeseg.models.icnet",
+    "pidnet": "edgeseg.models.pidnet",
     "segformer": "edgeseg.models.segformer",
 }
 

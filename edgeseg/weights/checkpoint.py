@@ -30,6 +30,8 @@ AVERAGED = ("ema_state_dict", "model_ema", "state_dict_ema", "ema")  # used wher
 MAX_WRAPPERS = 8  # a dict in a pickle may contain itself
 META = ("classes", "palette")
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
+TRAINED = "model."  # the network of a module that holds losses too (HRNet, PIDNet) or trains it (Lightning)
+LOSSES = re.compile(r"\w*(loss|criterion)\w*\.")
 
 
 @dataclass(frozen=True)
@@ -140,11 +142,13 @@ def float32_tensors(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tens
 
 
 def without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """`state` without the prefixes of wrapping modules."""
+    """`state` without the prefixes of wrapping modules, and without the weights of their losses."""
     for prefix in (*PREFIXES, *PREFIXES):  # in either order
         if all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return state
+    network = {key.removeprefix(TRAINED): value for key, value in state.items() if key.startswith(TRAINED)}
+    rest = [key for key in state if not key.startswith(TRAINED)]
+    return network if network and all(map(LOSSES.match, rest)) else state
 
 
 def classes_from_meta(content: Any) -> tuple[tuple[str, ...], tuple[Color, ...]]:

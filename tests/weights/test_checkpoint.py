@@ -58,6 +58,8 @@ def folder_with(folder: Path, **files: Any) -> Path:
         {"model_state": {f"module.{key}": value for key, value in STATE.items()}},
         {f"_orig_mod.module.{key}": value for key, value in STATE.items()},
         {f"module._orig_mod.{key}": value for key, value in STATE.items()},
+        {f"module.model.{key}": value for key, value in STATE.items()},
+        {"sem_loss.criterion.weight": torch.ones(2), **{f"model.{key}": value for key, value in STATE.items()}},
     ],
 )
 def test_wrappers_and_prefixes_are_taken_off(saved: Saved, content: Any) -> None:

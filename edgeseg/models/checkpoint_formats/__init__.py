@@ -25,6 +25,10 @@ FORMATS: dict[str, str] = {
     "mmseg-icnet": "edgeseg.models.checkpoint_formats.mmseg_icnet",
     "mmseg-segformer": "edgeseg.models.checkpoint_formats.mmseg_segformer",
     "nvlabs-segformer": "edgeseg.models.checkpoint_formats.nvlabs_segformer",
+    "mmseg-ddrnet": "edgeseg.models.checkpoint_formats.mmseg_ddrnet",
+    "mmseg-pidnet": "edgeseg.models.checkpoint_formats.mmseg_pidnet",
+    "xujiacong-pidnet": "edgeseg.models.checkpoint_formats.xujiacong_pidnet",
+    "ydhonghit-ddrnet": "edgeseg.models.checkpoint_formats.ydhonghit_ddrnet",
 }
 
 

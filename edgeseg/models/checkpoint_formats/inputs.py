@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgeseg.spec import InputSpec
 
 CITYSCAPES_CLASSES = 19
+CAMVID_CLASSES = 11
 # CoinCheung/BiSeNet's own statistics by number of classes: Cityscapes, COCO-Stuff, ADE20K (lib/data/*.py). Its TensorRT
 # demos have those of ImageNet, which its networks were not trained with.
 COINCHEUNG = {
@@ -25,3 +26,8 @@ def coincheung_input(classes: int) -> tuple[InputSpec, str]:
     if classes in COINCHEUNG:
         return COINCHEUNG[classes], ""
     return COINCHEUNG_CUSTOM, "; normalised as custom data of its users, by 0.4 and 0.2"
+
+
+def road_input(classes: int) -> InputSpec:
+    """`mmseg_input`, and 960x720 for CamVid, as the authors of networks for roads have it."""
+    return InputSpec(960, 720) if classes == CAMVID_CLASSES else mmseg_input(classes)
