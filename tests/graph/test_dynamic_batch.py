@@ -56,6 +56,11 @@ def float_model(**options) -> ir.Model:
     return ir.from_proto(residual_model(**options))
 
 
+# ONNX Runtime adds the channels of one image in another order than those of several, where a network sums over them.
+SUMS_CHANNELS = {"pidnet"}
+ROUNDING = {"fp32": 1e-5, "fp16": 5e-3, "int8": 1e-5}  # of the largest logit; a mask has none
+
+
 @dataclass(frozen=True)
 class Exports:
     """The float graph of a family, and images for it."""
@@ -96,7 +101,9 @@ def test_three_images_give_what_three_times_one_gives(exports, precision, output
     height, width = exports.images.shape[1:3]
     assert dimensions(batched.graph.inputs[0]) == ["N", height, width, 3]
     assert dimensions(batched.graph.outputs[0])[0] == "N"
-    np.testing.assert_array_equal(run(batched, exports.images), one_by_one(single, exports.images))
+    outputs, expected = run(batched, exports.images), one_by_one(single, exports.images)
+    rounding = ROUNDING[precision] if exports.spec.family in SUMS_CHANNELS and output is Output.LOGITS else 0
+    np.testing.assert_allclose(outputs, expected, rtol=0, atol=rounding * np.abs(expected).max())
 
 
 def graph_of(nodes: list[Any], shape: list[int], **constants: np.ndarray) -> ir.Model:
