@@ -34,7 +34,7 @@ from record import (
 
 import edgeseg
 from edgeseg.capture.paced import PacedSource
-from edgeseg.capture.source import LiveSource
+from edgeseg.capture.source import MAX_AGE_SECONDS, LiveSource
 from edgeseg.live.runner import LiveRunner
 from edgeseg.live.stream import StreamConfig
 from edgeseg.measure.load import LoadMeter
@@ -44,7 +44,9 @@ from edgeseg.video.result import Result
 DEAD_URL = "rtsp://127.0.0.1:9/cam"  # port 9 is "discard"; nobody listens
 SAMPLE_SECONDS = 2.0
 WARM_UP_SECONDS = 20.0
-AGE_LIMIT = 1.1  # seconds: the age limit of a live source, and the engine's time
+# Seconds: a frame over the age limit is dropped before it enters the engine. What the engine takes then
+# comes on top: it depends on the machine and its load.
+AGE_LIMIT, LATE = MAX_AGE_SECONDS, 0.05
 GROWTH_MIB = 10.0
 UNEVEN = 0.1
 
@@ -78,6 +80,7 @@ class Sampler:
         self.samples = Samples(names, fps={name: [] for name in names}, age={name: [] for name in names})
         self.results = dict.fromkeys(names, 0)  # after the warm-up
         self.ages: dict[str, list[float]] = {name: [] for name in names}
+        self.oldest_taken, self.slowest = 0.0, 0.0  # s: age of a frame when the engine took it, and the engine's time
         self._counted, self._oldest = dict.fromkeys(names, 0), dict.fromkeys(names, 0.0)
         self._stop, self._seconds, self._began = stop, seconds, time.monotonic()
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -97,6 +100,8 @@ class Sampler:
         if now - self._began > WARM_UP_SECONDS:
             self.results[name] += 1
             self.ages[name].append(age)
+            taken = result.milliseconds["total"] / 1e3
+            self.oldest_taken, self.slowest = max(self.oldest_taken, age - taken), max(self.slowest, taken)
 
     def _work(self) -> None:
         last, before = self._began, dict(self._counted)
@@ -226,12 +231,13 @@ def table_of(scenario: Scenario, sampler: Sampler, report: dict[str, Any]) -> Ta
 def verdicts_of(scenario: Scenario, sampler: Sampler) -> list[Verdict]:
     counts = list(sampler.results.values())
     apart = (max(counts) - min(counts)) / max(1, *counts)
-    oldest = max((age for ages in sampler.ages.values() for age in ages), default=float("inf"))
-    growth = growth_mib(sampler.samples.rss_mib)
     name = scenario.name
+    taken = f"{name}: {sampler.oldest_taken:.2f} s; the slowest result took {sampler.slowest:.2f} s from there"
+    bounded = any(sampler.ages.values()) and sampler.oldest_taken <= AGE_LIMIT + LATE
+    growth = growth_mib(sampler.samples.rss_mib)
     return [
         Verdict("results/s within 10% of each other", f"{name}: {100 * apart:.1f}% apart", apart <= UNEVEN),
-        Verdict(f"no result older than {AGE_LIMIT:g} s", f"{name}: {oldest:.2f} s", oldest <= AGE_LIMIT),
+        Verdict(f"the engine takes no frame older than {AGE_LIMIT:g} s", taken, bounded),
         Verdict(f"memory grows by {GROWTH_MIB:g} MiB at most", f"{name}: {growth:+.1f} MiB", growth <= GROWTH_MIB),
     ]
 

@@ -1,7 +1,8 @@
 """A hook of mkdocs: the pages of the site that are made when it is built, so that no copy of them can fall behind.
 
-`cli.md` comes from the commands themselves, `python.md` from `edgeseg.__all__`, and the table in
-`troubleshooting.md` from `edgeseg.errors.CODES`. Pages of the repository outside docs/ become pages of the site, too.
+`cli.md` comes from the commands themselves, `python.md` from `edgeseg.__all__`, `families.md` with its pictures from
+the families of networks, and the table in `troubleshooting.md` from `edgeseg.errors.CODES`. Pages of the repository
+outside docs/ become pages of the site, too.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def on_files(files: Any, config: Any) -> Any:
     """Add the pages that are not in docs/."""
     from mkdocs.structure.files import File
 
-    made = {"cli.md": cli_page(), "python.md": api_page()}
+    made = {"cli.md": cli_page(), "python.md": api_page(), **family_pages()}
     made |= {page: site_links((ROOT / path).read_text(encoding="utf-8"), path) for page, path in OUTSIDE.items()}
     for page, text in made.items():
         files.append(File.generated(config, page, content=text))
@@ -130,6 +131,38 @@ def api_page() -> str:
             lines += [f"::: {public.__module__}.{public.__qualname__}"]
             lines += [f"    options: {{heading: edgeseg.{name}, toc_label: {name}}}", ""]
     return "\n".join(lines)
+
+
+def family_pages() -> dict[str, str]:
+    """The page of the families by the table of `edgeseg models --families`, and a picture of each."""
+    import torch
+
+    from edgeseg.models.diagram import parts_of, svg_from_parts
+    from edgeseg.models.shelf import CLASSES, SIZE, shelf
+
+    rows = shelf()
+    lines = [(ROOT / "docs" / "families.txt").read_text(encoding="utf-8"), ""]
+    lines += ["| family | group | parameters, M | GMACs | published |", "| --- | --- | --: | --: | --- |"]
+    for row in rows:
+        counts = f"{row.counts.parameters / 1e6:.2f} | {row.counts.macs / 1e9:.2f}"
+        link = f"[{row.family.name}](#{row.family.name})"
+        lines += [f"| {link} | {row.family.group} | {counts} | {cell(row.family.reference.result)} |"]
+    pages = {}
+    for row in rows:
+        family = row.family
+        with torch.device("meta"):
+            network = family.module(CLASSES, **family.variants[row.variant])
+        picture = f"images/families/{family.name}.svg"
+        title = f"{family.name} {row.variant}"
+        pages[picture] = svg_from_parts(parts_of(network, *SIZE), *SIZE, title)
+        rule = family.size_rule
+        lines += ["", f"## {family.name}", "", *prose(inspect.getmodule(family.module).__doc__ or ""), ""]
+        lines += [f"![The parts of {title}, and what flows between them]({picture})", ""]
+        lines += [f"- variants: {', '.join(f'`{name}`' for name in family.published_variants)}"]
+        lines += [f"- input: multiples of {rule.multiple}, at least {rule.floor_minimum}; logits at 1/{family.stride}"]
+        lines += [f"- checkpoints: {', '.join(row.formats) or 'those of edgeseg alone'}"]
+        lines += [f"- source: {cell(family.origin)}; licence of the reference weights: {family.reference.licence}"]
+    return {"families.md": "\n".join(lines) + "\n", **pages}
 
 
 def is_error(name: str) -> bool:

@@ -15,6 +15,7 @@ import pytest
 import edgeseg
 from edgeseg.cli import COMMANDS, LazyGroup
 from edgeseg.errors import CODES
+from edgeseg.models import FAMILIES
 
 ROOT = Path(edgeseg.__file__).parents[1]
 CONFIG = ROOT / "mkdocs.yml"
@@ -63,6 +64,14 @@ def test_every_public_name_is_on_the_page_of_python(site: Path) -> None:
 def test_every_error_code_is_on_the_page_of_errors(site: Path) -> None:
     text = text_of(site / "troubleshooting.html")
     assert [code for code, meaning in CODES.items() if code not in text or meaning not in text] == []
+
+
+def test_every_family_is_on_the_page_of_families_with_its_picture(site: Path) -> None:
+    page = (site / "families.html").read_text(encoding="utf-8")
+    for name in FAMILIES:
+        assert f'id="{name}"' in page
+        assert f'src="images/families/{name}.svg"' in page
+        assert "<svg" in (site / "images" / "families" / f"{name}.svg").read_text(encoding="utf-8")
 
 
 def test_the_site_needs_no_network(site: Path) -> None:

@@ -20,6 +20,7 @@ from edgeseg.commands import bench as bench_command
 from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.engines import ENGINES, onnxruntime
 from edgeseg.engines.options import RunOptions
+from edgeseg.models import FAMILIES
 from edgeseg.opening import open_model
 from edgeseg.spec import Precision
 from edgeseg.weights import BUNDLED, bundled_figures
@@ -194,6 +195,18 @@ def test_models_breaks_no_name_at_80_columns(run: Run, monkeypatch: pytest.Monke
         (line,) = (line for line in table.splitlines() if name in line)
         assert all(f"{100 * figures['miou'][f'onnxruntime {precision}']:.2f}" in line for precision in ("fp32", "int8"))
         assert ("synthetic" in line, "NC" in line) == ((True, False) if name == "bisenetv2-street" else (False, True))
+
+
+def test_models_lists_the_families_too(run: Run) -> None:
+    pytest.importorskip("torch")
+    rows = {row["family"]: row for row in run("models", "--families", "--json").json()}
+    assert set(rows) == set(FAMILIES)
+    assert (round(rows["bisenetv2"]["parameters"] / 1e6, 2), round(rows["bisenetv2"]["macs"] / 1e9, 1)) == (3.36, 24.6)
+    assert "CoinCheung/BiSeNet v2" in rows["bisenetv2"]["checkpoints"]
+    assert all("tiny" not in row["variants"] for row in rows.values())
+    table = run("models", "--families")
+    assert [name for name in FAMILIES if name not in table.out] == []
+    assert "next: edgeseg train FAMILY" in table.err
 
 
 def test_real_kinds_of_data_sets_are_told_from_synthetic_ones() -> None:

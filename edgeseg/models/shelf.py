@@ -1,0 +1,52 @@
+"""The table of all families: what each has, what its paper reports, and whether INT8 pays."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edgeseg.models import FAMILIES, open_family
+from edgeseg.models.checkpoint_formats import FORMATS, open_format
+from edgeseg.models.count import Counts, count
+from edgeseg.models.family import GROUPS, Family
+
+SIZE, CLASSES = (1024, 512), 19  # of the counts
+MEASURED = Path(__file__).with_name("measured.json")  # written by benchmarks/families.py
+
+
+@dataclass(frozen=True)
+class ShelfRow:
+    """One family. counts: of its first variant. formats: the checkpoints that it takes. measured: by engine, or {}."""
+
+    family: Family
+    counts: Counts
+    formats: tuple[str, ...]
+    measured: dict[str, Any]
+
+    @property
+    def variant(self) -> str:
+        """The first variant, which the counts are of."""
+        return self.family.published_variants[0]
+
+    def int8_share(self, engine: str) -> float | None:
+        """The int8 engine's own CPU time as a share of fp32's; None where it was not measured."""
+        times = self.measured.get(engine, {})
+        return times["int8_cpu_ms"] / times["fp32_cpu_ms"] if times else None
+
+
+def shelf() -> list[ShelfRow]:
+    """All families, group by group, by name within a group."""
+    formats = [open_format(name) for name in FORMATS]
+    measured = json.loads(MEASURED.read_text("utf-8"))["families"] if MEASURED.exists() else {}
+    rows = []
+    for name in FAMILIES:
+        family = open_family(name)
+        with torch.device("meta"):
+            network = family.module(CLASSES, **family.variants[family.published_variants[0]])
+        own = tuple(each.name for each in formats if each.family == name)
+        rows.append(ShelfRow(family, count(network, *SIZE), own, measured.get(name, {})))
+    return sorted(rows, key=lambda row: (GROUPS.index(row.family.group), row.family.name))
