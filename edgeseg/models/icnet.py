@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from edgeseg.errors import UnknownNameError
 from edgeseg.models.family import Family, Reference
-from edgeseg.models.layers import classifier, conv_bn, conv_bn_relu, enlarge, pool_to_bins
+from edgeseg.models.layers import PyramidPooling, classifier, conv_bn, conv_bn_relu, enlarge
 from edgeseg.models.resnet import conv, kaiming_init, resnet_of_code
 from edgeseg.spec import SizeRule
 
@@ -135,7 +135,7 @@ class PortedICNet(ICNet):
         self.backbone = resnet_of_code("mmseg", depth, 64 // divisor, stem=64)
         self.backbone.maxpool = nn.MaxPool2d(3, 2, 1, ceil_mode=True)
         _, fine, _, deep = self.backbone.channels
-        self.pools = nn.ModuleList(conv_bn_relu(deep, pyramid, 1) for _ in BINS)
+        self.pools = PyramidPooling(deep, pyramid, BINS)
         fused = conv_bn_relu(deep + len(BINS) * pyramid, pyramid)
         self.pyramid = nn.Sequential(fused, conv_bn_relu(pyramid, BRANCH, 1))
         self.fuse_quarter = CascadeFusion(BRANCH, BRANCH, rectified=True)
@@ -156,8 +156,7 @@ class PortedICNet(ICNet):
 
     def pool(self, x: Tensor) -> Tensor:
         """The pyramid pooling: the pooled versions narrowed and the map concatenated, then two convolutions."""
-        pooled = [enlarge(narrow(pool_to_bins(x, bins)), x) for narrow, bins in zip(self.pools, BINS)]
-        return self.pyramid(torch.cat([*pooled, x], 1))  # type: ignore[no-any-return]
+        return self.pyramid(torch.cat([*self.pools(x), x], 1))  # type: ignore[no-any-return]
 
 
 PORTS = {"author": ICNet, "mmseg": PortedICNet}

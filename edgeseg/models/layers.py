@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -81,6 +82,21 @@ def averaging(x: Tensor, bins: int, size: int) -> Tensor:
         start, stop = n * size // bins, -(-(n + 1) * size // bins)
         matrix[n, start:stop] = 1 / (stop - start)
     return matrix.to(x.device)
+
+
+class PyramidPooling(nn.ModuleList):
+    """The map pooled to each number of `bins`, narrowed to `width` channels and enlarged again.
+
+    upsample: a rule of UPSAMPLINGS. Its children narrow: 1x1 convolutions with batch norm and ReLU.
+    """
+
+    def __init__(self, channels: int, width: int, bins: Sequence[int], upsample: str = "bilinear") -> None:
+        super().__init__(conv_bn_relu(channels, width, 1) for _ in bins)
+        self.bins, self.upsample = tuple(bins), upsample
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, channels, H, W) to (N, width, H, W) for each number of bins."""
+        return [enlarge(narrow(pool_to_bins(x, bins)), x, self.upsample) for narrow, bins in zip(self, self.bins)]
 
 
 class Enlarge(nn.Module):

@@ -177,14 +177,16 @@ def three_convs(out: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def resnet_of_code(code: str, depth: int, width: int, *, output_stride: int = 8, stem: int = 0) -> ResNet:
+def resnet_of_code(
+    code: str, depth: int, width: int, *, output_stride: int = 8, stages: int = 4, stem: int = 0
+) -> ResNet:
     """The backbone as `code` builds it. UnknownNameError, with the nearest name, where CODES lacks it.
 
-    output_stride: input pixels per position of the last stage, a key of OUTPUT_STRIDES. stem: see ResNet; 0 for the
-    code's own, which follows the width.
+    output_stride: input pixels per position of the fourth stage, a key of OUTPUT_STRIDES. stages: how many to build.
+    stem: see ResNet; 0 for the code's own, which follows the width.
     """
     if code not in CODES:
         raise UnknownNameError.among("code of a ResNet", code, CODES)
     strides, dilations = OUTPUT_STRIDES[output_stride]
     stem = stem or (2 * width if code == "semseg" else width)
-    return ResNet(depth, width=width, stem=stem, strides=strides, dilations=dilations, **CODES[code])
+    return ResNet(depth, width=width, stem=stem, strides=strides[:stages], dilations=dilations, **CODES[code])

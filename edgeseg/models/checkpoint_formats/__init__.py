@@ -26,7 +26,9 @@ FORMATS: dict[str, str] = {
     "mmseg-segformer": "edgeseg.models.checkpoint_formats.mmseg_segformer",
     "nvlabs-segformer": "edgeseg.models.checkpoint_formats.nvlabs_segformer",
     "mmseg-ddrnet": "edgeseg.models.checkpoint_formats.mmseg_ddrnet",
+    "mmseg-fcn": "edgeseg.models.checkpoint_formats.mmseg_fcn",
     "mmseg-pidnet": "edgeseg.models.checkpoint_formats.mmseg_pidnet",
+    "torchvision-fcn": "edgeseg.models.checkpoint_formats.torchvision_fcn",
     "xujiacong-pidnet": "edgeseg.models.checkpoint_formats.xujiacong_pidnet",
     "ydhonghit-ddrnet": "edgeseg.models.checkpoint_formats.ydhonghit_ddrnet",
 }

@@ -36,8 +36,9 @@ class CheckpointFormat:
     """The checkpoints that one training code writes for one family.
 
     name: for users, "CoinCheung/BiSeNet v2". signature: keys that every such checkpoint has; no other format has all
-    of them. adopt: converts the whole state, without wrappers such as "module.". source: the files that define names
-    and preprocessing. licence: SPDX identifier, where the licence of the code extends to its weights.
+    of them and nothing that begins as one of `excluded`. adopt: converts the whole state, without wrappers such as
+    "module.". source: the files that define names and preprocessing. licence: SPDX identifier, where the licence of
+    the code extends to its weights.
     """
 
     name: str
@@ -46,10 +47,13 @@ class CheckpointFormat:
     adopt: Callable[[State], Adopted]
     source: str
     licence: str = "unknown"
+    excluded: tuple[str, ...] = ()
 
     def match_score(self, keys: Iterable[str]) -> float:
-        """The share of the signature that is among `keys`; 1 for a checkpoint of this format."""
+        """The share of the signature that is among `keys`, 0 with an excluded one. 1: it is of this format."""
         present = set(keys)
+        if any(key.startswith(self.excluded) for key in present):
+            return 0.0
         return sum(key in present for key in self.signature) / len(self.signature)
 
 

@@ -15,6 +15,9 @@ COINCHEUNG = {
 }
 COINCHEUNG_CUSTOM = InputSpec(1024, 512, mean=(0.4, 0.4, 0.4), std=(0.2, 0.2, 0.2))
 
+# torchvision resizes the shorter side to 520: the next multiple of 8, and a frame of 16:9.
+TORCHVISION = InputSpec(928, 520)
+
 
 def mmseg_input(classes: int) -> InputSpec:
     """2048x1024 for Cityscapes, else 512x512; ImageNet's statistics. NVlabs uses the pipeline of mmsegmentation."""

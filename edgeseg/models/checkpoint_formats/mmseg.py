@@ -18,6 +18,14 @@ LAYERS: list[Rule] = [
     (r"(.+\.)bn\.", r"\g<1>1."),
     ("", ""),
 ]
+# The names of `dilated.DilatedNet` with a `dilated.ContextHead`.
+CONTEXT_HEAD: list[Rule] = [
+    (r"backbone\.", "backbone."),
+    (r"decode_head\.convs\.0\.", "head.first."),
+    (r"decode_head\.convs\.1\.", "head.last."),
+    (r"decode_head\.conv_cat\.", "head.join."),
+    (r"decode_head\.conv_seg\.", "head.classify."),
+]
 
 
 def mmseg_state(state: State, rules: Sequence[Rule], *, drop: Sequence[str] = ()) -> dict[str, Tensor]:
@@ -26,3 +34,8 @@ def mmseg_state(state: State, rules: Sequence[Rule], *, drop: Sequence[str] = ()
     drop: patterns of keys that only training needs, beside those of the auxiliary heads.
     """
     return renamed(renamed(state, LAYERS), rules, drop=[r"auxiliary_head\.", *drop])
+
+
+def trunk_from_state(state: State) -> str:
+    """Which backbone mmsegmentation built: its own, with the deep stem, or torchvision's (configurations r50b)."""
+    return "mmseg" if "backbone.stem.0.weight" in state else "torchvision"

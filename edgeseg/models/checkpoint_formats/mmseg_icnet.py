@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, rows
 from edgeseg.models.checkpoint_formats.inputs import mmseg_input
 from edgeseg.models.checkpoint_formats.mmseg import mmseg_state
-from edgeseg.models.checkpoint_formats.resnet import depth_from_state, width_from_state
+from edgeseg.models.checkpoint_formats.resnet import depth_from_state
 from edgeseg.models.icnet import FAMILY
 from edgeseg.models.variant import text_from_arguments
 
@@ -43,7 +43,7 @@ def variant_from_state(state: State) -> str:
     depth = depth_from_state(state)
     arguments = {
         "depth": depth,
-        "divisor": 64 // width_from_state(state),
+        "divisor": 64 // rows(state, "backbone.layer1.0.conv1.weight"),
         "pyramid": rows(state, "pyramid.0.0.weight"),
         "port": "mmseg",
     }

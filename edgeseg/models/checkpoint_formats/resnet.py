@@ -1,10 +1,15 @@
-"""What the formats of nets on a ResNet share: the depth and the width, read off the family's own names."""
+"""What the formats of nets on a ResNet share: depth and variant, read off the family's own names."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from edgeseg.errors import MismatchError
-from edgeseg.models.checkpoint_formats.checkpoint_format import State, rows
+from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, State, rows
 from edgeseg.models.resnet import DEPTHS, has_bottlenecks
+from edgeseg.models.variant import text_from_arguments
+from edgeseg.spec import InputSpec
 
 
 def depth_from_state(state: State, *, stages: int = 4) -> int:
@@ -21,6 +26,23 @@ def depth_from_state(state: State, *, stages: int = 4) -> int:
     )
 
 
-def width_from_state(state: State) -> int:
-    """Channels inside the first stage's blocks."""
-    return rows(state, "backbone.layer1.0.conv1.weight")
+def resnet_adopted(
+    state: State,
+    variants: Mapping[str, Mapping[str, Any]],
+    *,
+    classes: int,
+    input: InputSpec,
+    align_corners: bool = False,
+    details: str = "",
+    **arguments: Any,
+) -> Adopted:
+    """The checkpoint whose state has the family's own names.
+
+    variants: of the family; the text is that of the variant of the same depth, or else of the first, with what differs.
+    arguments: those of the family beside depth and width.
+    """
+    depth = depth_from_state(state)
+    arguments = {"depth": depth, "width": rows(state, "backbone.layer1.0.conv1.weight"), **arguments}
+    name = next((name for name, known in variants.items() if known["depth"] == depth), next(iter(variants)))
+    text = text_from_arguments(name, arguments, variants)
+    return Adopted(text, classes, dict(state), input, align_corners, details)
