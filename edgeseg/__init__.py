@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from edgeseg.spec import Output as Output
     from edgeseg.spec import Precision as Precision
     from edgeseg.spec import Task as Task
+    from edgeseg.spec import Tiles as Tiles
     from edgeseg.streaming import StreamReport as StreamReport
     from edgeseg.streaming import results as results
     from edgeseg.streaming import stream as stream
@@ -113,7 +114,7 @@ _MODULES = {
     "edgeseg.predictions.prediction": ("Prediction",),
     "edgeseg.predictions.semantic": ("SemanticMask",),
     "edgeseg.segmenter": ("PredictionFuture", "Segmenter"),
-    "edgeseg.spec": ("InputSpec", "LabelSet", "ModelSpec", "Output", "Precision", "Task"),
+    "edgeseg.spec": ("InputSpec", "LabelSet", "ModelSpec", "Output", "Precision", "Task", "Tiles"),
     "edgeseg.streaming": ("StreamReport", "results", "stream"),
     "edgeseg.video.frame": ("Frame",),
     "edgeseg.video.result": ("Result",),

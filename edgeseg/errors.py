@@ -53,6 +53,8 @@ CODES = {
     "ES-FORMAT-ONNX": "The file is not a valid ONNX.",
     "ES-SIZE": "An image or input size does not fit the model, tensor or video.",
     "ES-SIZE-BATCH": "The batch size is malformed, or the engine was not built for it.",
+    "ES-SIZE-TILES": "Tiles cannot be placed with this overlap, or the output of the engine has no whole stride.",
+    "ES-TILES": "The output of the engine cannot be computed in tiles, or not be stitched in this way.",
     "ES-THREADS": "The number of threads is not allowed.",
     "ES-NAME": "A name is unknown; the hint has the nearest known one.",
     "ES-MISSING": "This machine lacks an engine, device or library.",

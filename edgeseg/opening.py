@@ -20,7 +20,7 @@ from edgeseg.overwriting import check_names_free
 from edgeseg.progress import Progress, silent
 from edgeseg.provenance import Provenance
 from edgeseg.segmenter import Segmenter, open_segmenter
-from edgeseg.spec import Precision
+from edgeseg.spec import Precision, Tiles
 from edgeseg.weights import is_model, weights_path
 from edgeseg.weights.checkpoint import model_name
 
@@ -34,6 +34,7 @@ def open_model(
     out: Path = Path("engines"),
     device: str = AUTO,
     threads: int | None = None,
+    tiles: Tiles | str | None = None,
     progress: Progress = silent,
     on_convert: Callable[[], None] = lambda: None,
 ) -> Segmenter:
@@ -42,13 +43,15 @@ def open_model(
     engine: the runtime; for a plain ONNX the one that opens it. precision: measured where it is not given and something
     is converted. size: (width, height) of the input. out: where a conversion leaves its files. device: one that the
     engine lists here (edgeseg doctor); "auto" is the first of them. threads: of the engine on a CPU; all unless given.
+    tiles: how frames larger than the input are cut: "hann" or "centre", or `Tiles` with an overlap; "off" to resize
+    them; None for what the file says.
     on_convert: called before a model is converted, which can take minutes.
     MismatchError where a file is not of the engine, precision or size that is asked for.
     """
     if not is_model(model) or exists(sidecar_path(Path(model))):
         path = existing_file(model)
         check_file_matches(path, engine, precision, size, device)
-        return open_segmenter(path, engine=engine, device=device, threads=threads)
+        return open_segmenter(path, engine=engine, device=device, threads=threads, tiles=tiles)
     name = free_name(model, size, out)
     built = existing_engine(model, engine, precision, size, out, name, device, threads)
     if built is None:
@@ -65,7 +68,7 @@ def open_model(
             name=name,
             progress=progress,
         ).engine
-    return open_segmenter(built.path, device=device, threads=threads)
+    return open_segmenter(built.path, device=device, threads=threads, tiles=tiles)
 
 
 def check_file_matches(

@@ -6,6 +6,7 @@ difference. A `Backend` runs the engine, and a `Decoder` interprets its outputs.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import operator
@@ -30,7 +31,8 @@ from edgeseg.measure.recorder import LatencyRecorder, Summary
 from edgeseg.predictions.decoder import Decoder, SemanticDecoder, decoder_for
 from edgeseg.predictions.prediction import Prediction
 from edgeseg.predictions.semantic import SemanticMask, semantic_mask
-from edgeseg.spec import ModelSpec, size_from_text
+from edgeseg.predictions.tiled import TiledDecoder, tiled_decoder
+from edgeseg.spec import ModelSpec, Tiles, size_from_text, tiles_named
 from edgeseg.video.frame import Frame
 
 logger = logging.getLogger(__name__)
@@ -68,16 +70,26 @@ class PredictionFuture:
 class Segmenter:
     """Segments images of any size. Threads may share it; their images are processed one after another.
 
-    decoder: interprets the outputs of the engine; None for that of the model's task.
+    decoder: interprets the outputs of the engine; None for that of the model's task. tiles: how images larger than the
+    input are cut, as for `open_segmenter`; the pixels of tiles are cut and stitched on the CPU.
     """
 
-    def __init__(self, artifact: Artifact, backend: Backend, decoder: Decoder | None = None) -> None:
+    def __init__(
+        self,
+        artifact: Artifact,
+        backend: Backend,
+        decoder: Decoder | None = None,
+        *,
+        tiles: Tiles | str | None = None,
+    ) -> None:
         self.artifact = artifact
         self._backend, self._lock = backend, threading.RLock()
         self._decoder = decoder or decoder_for(artifact.spec, artifact.output)
-        self._fused = backend.fused(self._decoder)
         self._input = backend.inputs[0].name
         self._min_batch, self._batch = batch_of(artifact, backend)
+        self.tiles = tiles_named(tiles, artifact.spec.input.tiles)
+        self._tiled = tiled_decoder(self._decoder, self.tiles, self._infer, batch=self._batch) if self.tiles else None
+        self._fused = None if self._tiled else backend.fused(self._decoder)
         self._recorder = LatencyRecorder(sync=backend.synchronize)
 
     @property
@@ -95,12 +107,21 @@ class Segmenter:
         """The most images that the engine computes at once."""
         return self._batch
 
+    @property
+    def tiles_text(self) -> str:
+        """How larger images are cut into tiles, in one line; "" if they are resized."""
+        return self._tiled.text() if self._tiled else ""
+
+    def tile_count(self, size: Size) -> int:
+        """How many tiles an image of `size` (H, W) is cut into; 1 if it is resized."""
+        return self._tiled.tiling.count(size) if self._tiled and self._tiled.is_for(size) else 1
+
     def segment(self, image: ImageLike, size: Size | str | None = None) -> SemanticMask:
         """The mask of one image: an (H, W, 3) uint8 rgb array of any size, a PIL image, or the path of a file.
 
         size: (height, width) of the mask, or "WIDTHxHEIGHT"; None for that of the image. Logits are upsampled by exact
-        bilinear interpolation before the argmax, masks by nearest neighbour. SizeError or DataError for an invalid
-        image; MismatchError for a model of another task.
+        bilinear interpolation before the argmax, masks by nearest neighbour. An image in tiles is labelled at its own
+        size first. SizeError or DataError for an invalid image; MismatchError for a model of another task.
         """
         return semantic_mask(self.predict(image, size))
 
@@ -109,8 +130,11 @@ class Segmenter:
         return self.submit(image, size).result()
 
     def segment_batch(self, images: Sequence[ImageLike | Frame], size: Size | str | None = None) -> list[Prediction]:
-        """The predictions of several images, in order; in batches if the engine supports them."""
-        if self._batch == 1:
+        """The predictions of several images, in order; in batches if the engine supports them.
+
+        With tiles, a batch is of tiles of one image.
+        """
+        if self._batch == 1 or self._tiled:
             return [self.submit(image, size).result() for image in images]
         frames = [_frame_of(image) for image in images]
         starts = range(0, len(frames), self._batch)
@@ -131,7 +155,10 @@ class Segmenter:
             with self._lock:
                 pending = self._fused.begin(frame, InferenceRequest(mask_size, self.spec.align_corners), style)
             return PredictionFuture(partial(self._collect, pending, self._decoder))
-        future = PredictionFuture(partial(self._compute, frame, mask_size))
+        compute = self._compute
+        if self._tiled and self._tiled.is_for(frame.size):
+            compute = partial(self._compute_tiles, self._tiled)
+        future = PredictionFuture(partial(compute, frame, mask_size))
         future.result()
         return future
 
@@ -193,6 +220,29 @@ class Segmenter:
             self._record(future, {stage: (end - start) * 1e3 for stage, (start, end) in steps.items()})
         return prediction
 
+    def _compute_tiles(self, tiled: TiledDecoder, frame: Frame, size: Size, future: PredictionFuture) -> Prediction:
+        """Infer the tiles of a frame and stitch their outputs, in this thread."""
+        inferred = 0.0
+
+        def infer(tiles: list[Rgb]) -> Mapping[str, NDArray[Any]]:
+            nonlocal inferred
+            start = self._recorder.now()
+            outputs = self._infer(tiles)
+            self._backend.synchronize()
+            inferred += self._recorder.now() - start
+            return outputs
+
+        with self._lock:
+            began = self._recorder.now()
+            rgb = frame.rgb()
+            converted = self._recorder.now()
+            prediction = tiled.prediction(rgb, size, infer)
+            ended = self._recorder.now()
+            seconds = {"total": ended - began, "resize": converted - began, "infer": inferred}
+            seconds["upsample"] = ended - converted - inferred
+            self._record(future, {stage: each * 1e3 for stage, each in seconds.items()})
+        return prediction
+
     def _infer(self, rgbs: list[Rgb]) -> Mapping[str, NDArray[Any]]:
         """The outputs for images of the input size; the last one is repeated up to the minimum batch."""
         rgbs = rgbs + rgbs[-1:] * (self._min_batch - len(rgbs))
@@ -250,23 +300,34 @@ def checked_size(size: Any) -> Size:
 
 
 def open_segmenter(
-    path: str | Path, *, engine: str | None = None, device: str = "auto", threads: int | None = None
+    path: str | Path,
+    *,
+    engine: str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    tiles: Tiles | str | None = None,
 ) -> Segmenter:
     """Open an engine, verified against its sidecar, or an ONNX with a spec.
 
     engine: for an ONNX without one; None for the default. `Segmenter.artifact` has its name.
     device: one that `edgeseg doctor` lists for the engine; "auto" is the first of them. UnavailableError where this
-    machine lacks it. threads: of a CPU engine; None for all cores that this process may use.
+    machine lacks it. threads: of a CPU engine; None for all cores that this process may use. tiles: how images larger
+    than the input are cut: "hann" or "centre", or `Tiles` with an overlap; "off" to resize them; None for what the file
+    says.
     """
     artifact = Artifact.open(path)
     if not artifact.engine:
         artifact = dataclasses.replace(artifact, engine=engine or default_engine(for_onnx=True, device=device))
     opened = open_engine(artifact.engine)
     backend = opened.open(artifact, RunOptions(device, threads))
-    with opened.named_failures(artifact.path):
-        segmenter = Segmenter(artifact, backend)
+    with contextlib.ExitStack() as on_failure, opened.named_failures(artifact.path):
+        on_failure.callback(backend.close)
+        segmenter = Segmenter(artifact, backend, tiles=tiles)
         began = time.perf_counter()
         segmenter.warm_up()
+        on_failure.pop_all()
     seconds = time.perf_counter() - began
     logger.info("%s, %s, device %s: first image after %.2f s", backend.name, artifact.precision, device, seconds)
+    if segmenter.tiles_text:
+        logger.info("%s: %s", backend.name, segmenter.tiles_text)
     return segmenter

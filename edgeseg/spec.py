@@ -3,6 +3,7 @@
     ModelSpec
     ├── Task         semantic, instance or panoptic
     ├── InputSpec    size, colour order, mean and std, resize rule
+    │   └── Tiles    how larger frames are cut, if they are not resized
     ├── LabelSet     names, palette, ignore index, countable classes
     └── OutputSpec   name and kind of an output, if the graph has several
 
@@ -19,9 +20,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from edgeseg.errors import FormatError, MismatchError, SizeError
+from edgeseg.errors import FormatError, MismatchError, SizeError, UnknownNameError
 
 SCHEMA = 2
+STITCHES = ("hann", "centre")
 SIZE = re.compile("([0-9]{1,9})x([0-9]{1,9})")
 MAX_PIXELS = 1 << 26  # of an input, 8192x8192; a larger one means a damaged file
 
@@ -102,11 +104,32 @@ class SizeRule:
 
 
 @dataclass(frozen=True)
+class Tiles:
+    """How to cut a frame that is larger than the input, instead of resizing it: into tiles of the input's size.
+
+    overlap: pixels that neighbouring tiles share at least; None for a quarter of the tile. stitch: "hann", blend the
+    logits of neighbours over the middle half of the overlap, or "centre", take each pixel from the nearest tile.
+    """
+
+    overlap: int | None = None
+    stitch: str = STITCHES[0]
+
+    def __post_init__(self) -> None:
+        if self.stitch not in STITCHES:
+            raise UnknownNameError.among("way to stitch tiles", str(self.stitch), STITCHES)
+        is_number = isinstance(self.overlap, int) and not isinstance(self.overlap, bool)
+        if self.overlap is not None and (not is_number or self.overlap < 0):
+            message = f"{self.overlap!r} is not an overlap of tiles"
+            raise SizeError(message, hint="give a number of pixels, for example 128", code="ES-SIZE-TILES")
+
+
+@dataclass(frozen=True)
 class InputSpec:
     """How an image becomes the network's input: resized to WIDTHxHEIGHT, then (x / 255 - mean) / std by channel.
 
     mean, std: in the order of `color`, for values in 0..1.
     resize: "stretch" (the aspect ratio changes), bilinear with half-pixel centres.
+    tiles: how a larger image is cut instead; None to resize it, too.
     """
 
     width: int
@@ -115,12 +138,16 @@ class InputSpec:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     color: str = "rgb"
     resize: str = "stretch"
+    tiles: Tiles | None = None
 
     def __post_init__(self) -> None:
         if min(self.width, self.height) < 1 or self.width * self.height > MAX_PIXELS:
             raise SizeError(
                 f"{self.width}x{self.height} is not an input size", hint="use the size of frames, such as 1024x512"
             )
+        if self.tiles is not None and (self.tiles.overlap or 0) >= min(self.width, self.height):
+            message = f"tiles of {self.width}x{self.height} cannot overlap by {self.tiles.overlap} pixels"
+            raise SizeError(message, hint="use less than half of the shorter side", code="ES-SIZE-TILES")
         if self.color not in ("rgb", "bgr"):
             raise spec_error(f"unknown colour order {self.color!r}", 'use "rgb" or "bgr"')
         if self.resize != "stretch":
@@ -199,6 +226,10 @@ class ModelSpec:
         if set(self.name) & set("/\\\0"):
             raise spec_error(f"{self.name!r} is not a model name", "it becomes a file name: leave out slashes")
 
+    def tiled(self, tiles: Tiles | None) -> ModelSpec:
+        """The spec with another way to cut larger frames; None to resize them."""
+        return dataclasses.replace(self, input=dataclasses.replace(self.input, tiles=tiles))
+
     def resized(self, width: int, height: int) -> ModelSpec:
         """The spec with another input size. The size rule of the family is checked when the module is built."""
         return dataclasses.replace(self, input=dataclasses.replace(self.input, width=width, height=height))
@@ -209,7 +240,10 @@ class ModelSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a sidecar."""
-        return {"schema": SCHEMA, **dataclasses.asdict(self)}
+        data = {"schema": SCHEMA, **dataclasses.asdict(self)}
+        if self.input.tiles is None:  # older versions read the file, too
+            del data["input"]["tiles"]
+        return data
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
@@ -230,6 +264,8 @@ class ModelSpec:
             inputs: dict[str, Any] = dict(fields.pop("input"))
             sides = {key: int(inputs[key]) for key in ("width", "height")}
             norms = {key: tuple(map(float, inputs[key])) for key in ("mean", "std")}
+            if inputs.get("tiles") is not None:
+                inputs["tiles"] = Tiles(**inputs["tiles"])
             labels: dict[str, Any] = dict(fields.pop("labels"))
             return cls(
                 input=InputSpec(**{**inputs, **sides, **norms}),
@@ -276,3 +312,14 @@ def size_from_text(text: str) -> tuple[int, int]:
     if not sides or not (int(sides[1]) and int(sides[2])):
         raise SizeError(f"{text} is not a size", hint="write WIDTHxHEIGHT, for example 1024x512")
     return int(sides[1]), int(sides[2])
+
+
+def tiles_named(tiles: Tiles | str | None, own: Tiles | None) -> Tiles | None:
+    """The tiles of a request: "hann" or "centre", "off" to resize larger frames, None for the model's `own`."""
+    if tiles is None:
+        return own
+    if isinstance(tiles, Tiles):
+        return tiles
+    if tiles not in (*STITCHES, "off"):
+        raise UnknownNameError.among("way to stitch tiles", str(tiles), (*STITCHES, "off"))
+    return None if tiles == "off" else Tiles(stitch=tiles)

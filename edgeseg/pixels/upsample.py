@@ -38,12 +38,39 @@ def labels_from_logits(
     defined. `out`, contiguous, is filled and returned.
     """
     _check_logits(logits, size)
-    logits = frozen(logits, np.float32)
     labels = output_buffer(out, size)
-    row_starts, row_weights = _cells(logits.shape[1], size[0], align_corners)
-    column_starts, column_weights = _cells(logits.shape[2], size[1], align_corners)
-    _fill(logits, _winners(logits), row_starts, column_starts, row_weights, column_weights, labels)
+    labels_of_band(logits, labels, size, height=logits.shape[1], align_corners=align_corners)
     return labels
+
+
+def labels_of_band(
+    logits: NDArray[np.float32],
+    labels: NDArray[np.uint8],
+    size: tuple[int, int],
+    *,
+    height: int,
+    first: int = 0,
+    start: int = 0,
+    align_corners: bool = False,
+) -> None:
+    """Fill `labels` (H, W), which are the rows from `start` on of an image of `size`, from a band of its logits.
+
+    logits: (C, n, w), the rows from `first` on of (C, height, w). They must have every row that the labels lie between.
+    labels: contiguous; they may have fewer columns than the image, from its left edge on.
+    """
+    rows, columns = labels.shape
+    logits = frozen(logits, np.float32)
+    row_starts, row_weights = _cells(height, size[0], align_corners)
+    column_starts, column_weights = _cells(logits.shape[2], size[1], align_corners)
+    row_starts = frozen(np.clip(row_starts[first : first + logits.shape[1] + 1] - start, 0, rows), np.int64)
+    column_starts = frozen(np.minimum(column_starts, columns), np.int64)
+    weights = frozen(row_weights[start : start + rows], np.float32), frozen(column_weights[:columns], np.float32)
+    _fill(logits, _winners(logits), row_starts, column_starts, *weights, labels)
+
+
+def complete_rows(complete: int, height: int, size: int, align_corners: bool) -> int:
+    """How many rows of an image of `size` rows lie between the first `complete` of `height` rows of logits."""
+    return size if complete == height else int(_cells(height, size, align_corners)[0][max(complete - 1, 0)])
 
 
 def labels_from_logits_numpy(

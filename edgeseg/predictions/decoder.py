@@ -38,14 +38,18 @@ class SemanticDecoder(Decoder):
 
     def __init__(self, spec: ModelSpec, kind: Output = Output.LOGITS) -> None:
         self.spec = spec
-        self.output, self._kind = (spec.outputs[0].name, spec.outputs[0].kind) if spec.outputs else ("", kind)
+        self.output, self.kind = (spec.outputs[0].name, spec.outputs[0].kind) if spec.outputs else ("", kind)
 
     def prediction_from_outputs(self, outputs: Mapping[str, Array], size: tuple[int, int]) -> SemanticMask:
         """`Decoder.prediction_from_outputs`."""
-        result = outputs[self.output] if self.output else next(iter(outputs.values()))
-        if self._kind is Output.LOGITS:
+        result = self.output_of(outputs)
+        if self.kind is Output.LOGITS:
             return self.prediction_from_labels(labels_from_logits(result, size, align_corners=self.spec.align_corners))
         return self.prediction_from_labels(np.array(labels_nearest(result, size)))
+
+    def output_of(self, outputs: Mapping[str, Array]) -> Array:
+        """The output that is decoded, of all outputs of the graph."""
+        return outputs[self.output] if self.output else next(iter(outputs.values()))
 
     def prediction_from_labels(self, labels: NDArray[np.uint8]) -> SemanticMask:
         """The prediction with labels (H, W) that a device has decoded; they are not copied."""
