@@ -152,9 +152,12 @@ class LoadedModel:
 Onnx = str | Path | LoadedModel  # argument type of functions that need an ONNX
 
 
-def model_stem(name: str, size: tuple[int, int] | None, output: Output = Output.LOGITS) -> str:
-    """The file name of a model without suffix: name, (width, height) unless it is the default, and "mask" for one."""
-    return name + (f"-{size[0]}x{size[1]}" if size else "") + ("-mask" if output is Output.MASK else "")
+def model_stem(
+    name: str, size: tuple[int, int] | None, output: Output = Output.LOGITS, *, is_tiled: bool = False
+) -> str:
+    """The file name of a model without suffix: name, (width, height) unless it is the default, its kind if special."""
+    kinds = ("-tiles" if is_tiled else "") + ("-mask" if output is Output.MASK else "")
+    return name + (f"-{size[0]}x{size[1]}" if size else "") + kinds
 
 
 def engine_filename(name: str, engine: str, precision: str, extension: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeseg.artifact import Artifact, LoadedModel, load_onnx, model_stem, sidecar_path
+from edgeseg.artifact import Artifact, LoadedModel, load_onnx, model_stem, sidecar_path, written_onnx
 from edgeseg.autotune.autotune import Decision
 from edgeseg.autotune.choice import Auto, BuildInputs, Choice, check_precision_possible, choose_engine
 from edgeseg.autotune.plots import draw_pareto
@@ -28,7 +28,7 @@ from edgeseg.files import existing_file, writable_folder
 from edgeseg.overwriting import check_names_free, check_table_replaceable
 from edgeseg.progress import Progress, silent
 from edgeseg.recipe import bundled_ranges
-from edgeseg.spec import Output, Precision
+from edgeseg.spec import Output, Precision, Tiles
 from edgeseg.weights import weights_path
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def convert(
     limit: int = 100,
     size: tuple[int, int] | None = None,
     output: Output = Output.LOGITS,
+    tiles: Tiles | None = None,
     labels: Path | None = None,
     statistics: Statistics | None = None,
     options: BuildOptions | None = None,
@@ -120,10 +121,11 @@ def convert(
     otherwise the best float precision; `Auto` searches longer.
     images: a folder, glob or data set's URI; `limit` images are for calibration, others for checks. Without images the
     table `ranges`, or that of a bundled model, is used.
-    size: (width, height). labels, statistics: a checkpoint's class names, and its input's mean, std and colour order.
-    options: of the engine's builder; checks and benchmarks use the same device, on a CPU with `threads` cores (all by
-    default). name: of the files; by default that of the model. force: accept int8 whatever it loses. overwrite: replace
-    an engine of other weights.
+    size: (width, height). tiles: the engine says that frames larger than its input are cut into tiles, and how; the
+    default leaves it as it is in an ONNX. labels, statistics: a checkpoint's class names, and its input's mean, std and
+    colour order. options: of the engine's builder; checks and benchmarks use the same device, on a CPU with `threads`
+    cores (all by default). name: of the files; by default that of the model. force: accept int8 whatever it loses.
+    overwrite: replace an engine of other weights.
     AgreementError where an engine's labels differ too much from the model's. No file is left where a step fails.
     """
     precision = Auto(short=True) if precision is None else precision
@@ -134,8 +136,9 @@ def convert(
     with scratch_in(out) as scratch:
         progress("export", 0, None)
         onnx, parity = float_onnx(
-            model, scratch, size=size, output=output, images=images, labels=labels, statistics=statistics, name=name
-        )
+            model, scratch, size=size, output=output, tiles=tiles, images=images, labels=labels, statistics=statistics,
+            name=name,
+        )  # fmt: skip
         if not overwrite:
             check_names_free(onnx.path.stem, onnx.provenance, out)
         table_file = out / f"{onnx.path.stem}.ranges.json"
@@ -275,6 +278,7 @@ def float_onnx(
     *,
     size: tuple[int, int] | None = None,
     output: Output = Output.LOGITS,
+    tiles: Tiles | None = None,
     images: str | Path | None = None,
     labels: Path | None = None,
     statistics: Statistics | None = None,
@@ -282,8 +286,8 @@ def float_onnx(
 ) -> tuple[LoadedModel, Parity | None]:
     """The float ONNX of `model` in `folder`, and its parity on frames of `images`; an ONNX is copied there.
 
-    labels: a text file with a checkpoint's class names. statistics: of a checkpoint's input. name: of the file, without
-    suffix.
+    tiles: for the spec; None leaves those of an ONNX. labels: a text file with a checkpoint's class names. statistics:
+    of a checkpoint's input. name: of the file, without suffix.
     """
     if Path(model).suffix == ".onnx":
         if statistics not in (None, Statistics()):
@@ -292,7 +296,7 @@ def float_onnx(
             )
         if labels is not None:
             raise MismatchError(f"{Path(model).name} contains its class names", hint="remove --labels")
-        return copied_onnx(existing_file(model), folder, size, name), None
+        return copied_onnx(existing_file(model), folder, size, name, tiles), None
     from edgeseg.export import check_exporter
 
     weights_path(model)
@@ -300,13 +304,20 @@ def float_onnx(
     from edgeseg.export.model import export_model, source_from_model  # imports torch, which a device may lack
 
     source = source_from_model(model, size, labels, statistics)
-    path = folder / f"{name or model_stem(source.spec.name, size, output)}.onnx"
+    source = dataclasses.replace(source, spec=source.spec.tiled(tiles)) if tiles else source
+    stem = model_stem(source.spec.name, size, output, is_tiled=tiles is not None)
+    path = folder / f"{name or stem}.onnx"
     artifact, parity = export_model(source, path, frames=list(check_images(source.spec, images).frames), output=output)
     return load_onnx(artifact.path), parity
 
 
-def copied_onnx(path: Path, folder: Path, size: tuple[int, int] | None, name: str | None) -> LoadedModel:
-    """Copy the float ONNX at `path` to `folder`. FormatError for an engine, MismatchError for another size."""
+def copied_onnx(
+    path: Path, folder: Path, size: tuple[int, int] | None, name: str | None, tiles: Tiles | None = None
+) -> LoadedModel:
+    """Copy the float ONNX at `path` to `folder`. FormatError for an engine, MismatchError for another size.
+
+    tiles: to write into its spec.
+    """
     model = load_onnx(path)
     if model.precision is not Precision.FP32 or sidecar_path(path).exists():
         hint = "name the model or the float ONNX that it was built from"
@@ -316,6 +327,12 @@ def copied_onnx(path: Path, folder: Path, size: tuple[int, int] | None, name: st
         raise MismatchError(
             f"{path.name} was exported at {own[0]}x{own[1]}", hint="export it again with edgeseg export --size"
         )
+    if tiles is not None:
+        stem = model_stem(path.stem.removesuffix("-tiles"), None, is_tiled=True)
+        artifact = dataclasses.replace(
+            model.artifact, path=folder / f"{name or stem}.onnx", spec=model.spec.tiled(tiles)
+        )
+        return written_onnx(model.proto, artifact)  # which is read here, and nowhere else
     copy = folder / f"{name or path.stem}.onnx"
     copy.write_bytes(path.read_bytes())
     return model.at(copy)

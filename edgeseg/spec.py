@@ -264,8 +264,7 @@ class ModelSpec:
             inputs: dict[str, Any] = dict(fields.pop("input"))
             sides = {key: int(inputs[key]) for key in ("width", "height")}
             norms = {key: tuple(map(float, inputs[key])) for key in ("mean", "std")}
-            if inputs.get("tiles") is not None:
-                inputs["tiles"] = Tiles(**inputs["tiles"])
+            inputs["tiles"] = None if inputs.get("tiles") is None else Tiles(**inputs["tiles"])
             labels: dict[str, Any] = dict(fields.pop("labels"))
             return cls(
                 input=InputSpec(**{**inputs, **sides, **norms}),
@@ -279,7 +278,7 @@ class ModelSpec:
                 outputs=tuple(OutputSpec(each["name"], Output(each["kind"])) for each in fields.pop("outputs", ())),
                 **fields,
             )
-        except (KeyError, OverflowError, TypeError, ValueError) as problem:
+        except (KeyError, OverflowError, TypeError, ValueError, UnknownNameError) as problem:
             raise spec_error(f"the model spec is incomplete: {problem}") from problem
 
 
@@ -312,6 +311,16 @@ def size_from_text(text: str) -> tuple[int, int]:
     if not sides or not (int(sides[1]) and int(sides[2])):
         raise SizeError(f"{text} is not a size", hint="write WIDTHxHEIGHT, for example 1024x512")
     return int(sides[1]), int(sides[2])
+
+
+def tiles_from_options(stitch: str | None, overlap: int | None) -> Tiles | str | None:
+    """The request of --tiles and --overlap. MismatchError for an overlap without tiles."""
+    if overlap is None:
+        return stitch
+    if stitch in (None, "off"):
+        hint = f"add --tiles {STITCHES[0]} or --tiles {STITCHES[1]}"
+        raise MismatchError("an overlap is of tiles, and there are none", hint=hint, code="ES-MISMATCH-OPTIONS")
+    return Tiles(overlap, str(stitch))
 
 
 def tiles_named(tiles: Tiles | str | None, own: Tiles | None) -> Tiles | None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.errors import FormatError, MismatchError, SizeError
-from edgeseg.spec import InputSpec, LabelSet, ModelSpec, Output, OutputSpec, SizeRule, Task, size_from_text
+from edgeseg.spec import InputSpec, LabelSet, ModelSpec, Output, OutputSpec, SizeRule, Task, Tiles, size_from_text
 
 names = st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=30)
 
@@ -20,9 +20,10 @@ def specs(draw: st.DrawFn) -> ModelSpec:
     byte = st.integers(0, 255)
     palette = tuple(draw(st.tuples(byte, byte, byte)) for _ in labels)
     three = st.tuples(*[st.floats(0.01, 1.0) for _ in range(3)])
+    tiles = st.builds(Tiles, st.one_of(st.none(), st.just(0)), st.sampled_from(["hann", "centre"]))
     inputs = InputSpec(
         width=draw(st.integers(1, 4096)), height=draw(st.integers(1, 4096)), mean=draw(three), std=draw(three),
-        color=draw(st.sampled_from(["rgb", "bgr"])),
+        color=draw(st.sampled_from(["rgb", "bgr"])), tiles=draw(st.one_of(st.none(), tiles)),
     )  # fmt: skip
     name = draw(st.text(st.characters(exclude_characters="/\\\0"), max_size=20))
     return ModelSpec(
@@ -41,6 +42,11 @@ def test_json_and_back_is_the_same_spec(spec: ModelSpec) -> None:
     assert ModelSpec.from_json(spec.to_json()) == spec
 
 
+def test_a_spec_without_tiles_is_that_of_older_versions() -> None:
+    assert "tiles" not in plain_spec().to_dict()["input"]
+    assert plain_spec().tiled(Tiles(8)).to_dict()["input"]["tiles"] == {"overlap": 8, "stitch": "hann"}
+
+
 @pytest.mark.parametrize("name", ["../evil", "a\\b", "/etc/net"])
 def test_a_name_that_leads_to_another_folder_is_refused(name: str) -> None:
     with pytest.raises(FormatError) as caught:
@@ -56,6 +62,8 @@ def test_a_name_that_leads_to_another_folder_is_refused(name: str) -> None:
         {"variant": None},
         {"input": {"width": "wide", "height": 64, "mean": [0] * 3, "std": [1] * 3}},
         {"input": {"width": 64, "height": 64, "mean": ["a"] * 3, "std": [1] * 3}},
+        {"input": {"width": 64, "height": 64, "mean": [0] * 3, "std": [1] * 3, "tiles": "hann"}},
+        {"input": {"width": 64, "height": 64, "mean": [0] * 3, "std": [1] * 3, "tiles": {"stitch": []}}},
     ],
 )
 def test_a_spec_of_other_types_is_refused(changes: dict[str, object]) -> None:

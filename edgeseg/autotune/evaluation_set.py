@@ -18,7 +18,7 @@ from edgeseg.datasets.matching import ClassMatch, match_classes
 from edgeseg.datasets.pairs import random_subset
 from edgeseg.engines.backend import Array
 from edgeseg.errors import DataError
-from edgeseg.pixels.resize import resize_rgb
+from edgeseg.pixels.resize import input_from_rgb
 from edgeseg.spec import ModelSpec
 
 MAX_LABELLED = 200
@@ -85,15 +85,14 @@ def labelled_evaluation_set(spec: ModelSpec, data: str, images: str | Path | Non
     match = match_classes(spec.labels, dataset, spec.name)
     classes = (len(dataset.labels), dataset.labels.ignore)
     labelled = random_subset(images_from_dataset(dataset), MAX_LABELLED + SEARCH_IMAGES)
-    size = (spec.input.height, spec.input.width)
     if images is None or limit == 0:
         step = max(2, len(labelled) // SEARCH_IMAGES)
         apart = labelled[::step][:SEARCH_IMAGES]
-        search = np.stack([resize_rgb(image.rgb(), size) for image in apart])
+        search = np.stack([input_from_rgb(image.rgb(), spec.input) for image in apart])
         labelled = [image for image in labelled if image not in apart]
     else:
         search, digests = calibration_images(images, spec, limit)
-        labelled = [image for image in labelled if digest(resize_rgb(image.rgb(), size)) not in digests]
+        labelled = [image for image in labelled if digest(input_from_rgb(image.rgb(), spec.input)) not in digests]
     check_enough(labelled, dataset.name)
     return EvaluationSet(
         labelled[:MAX_LABELLED], classes, search, dataset.name, names=dataset.labels.names, match=match

@@ -73,7 +73,7 @@ def label_changes_of(
     """One cell of the sheet, at the size of the truth."""
     rgb, truth = image.rgb(), image.labels() if image.labels is not None else None
     size = (rgb if truth is None else truth).shape[:2]
-    frame = resize_rgb(rgb, (reference.spec.input.height, reference.spec.input.width))
+    frame = rgb if reference.tiles else resize_rgb(rgb, (reference.spec.input.height, reference.spec.input.width))
     masks = [np.array(segmenter.segment(frame, (size[0], size[1])).labels) for segmenter in (reference, int8)]
     if match is not None:
         masks = [match(mask) for mask in masks]

@@ -82,7 +82,8 @@ class Scorer:
         match: ClassMatch | None = None,
     ) -> None:
         self.classes, self.match = classes, match
-        self._size = (reference.spec.input.height, reference.spec.input.width)
+        network_input = reference.spec.input
+        self._size = None if reference.tiles else (network_input.height, network_input.width)
         self._images, self._free_bytes = images, CACHE_BYTES
         self._cache: dict[int, tuple[Rgb, Rgb | None]] = {}
         self._masks: list[Rgb] = []
@@ -108,11 +109,11 @@ class Scorer:
         return Scores(np.array(agreement), np.stack(counts) if counts else None)
 
     def _decoded(self, index: int) -> tuple[Rgb, Rgb | None]:
-        """The image at the input's size and its labels, cached as long as there is space."""
+        """The image, at the input's size or for tiles at its own, and its labels, cached as long as there is space."""
         if index in self._cache:
             return self._cache[index]
         image = self._images[index]
-        rgb = resize_rgb(image.rgb(), self._size)
+        rgb = image.rgb() if self._size is None else resize_rgb(image.rgb(), self._size)
         truth = image.labels() if self.classes is not None and image.labels is not None else None
         self._free_bytes -= rgb.nbytes + (0 if truth is None else truth.nbytes)
         if self._free_bytes >= 0:

@@ -1,4 +1,4 @@
-"""Calibration images: selected by seed and resized to the model's input."""
+"""Calibration images: selected by seed and brought to the size of the model's input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgeseg.errors import DataError
 from edgeseg.files import existing_folder
 from edgeseg.image import IMAGE_ENDINGS, rgb_from_file
 from edgeseg.measure.diagnostic import Diagnostic
-from edgeseg.pixels.resize import resize_rgb
+from edgeseg.pixels.resize import input_from_rgb
 from edgeseg.spec import ModelSpec
 
 Rgb = NDArray[np.uint8]
@@ -41,7 +41,7 @@ class CalibrationImages:
         for read in self.readers:
             rgb = read()
             self.small += rgb.shape[0] * MAX_ENLARGEMENT < height or rgb.shape[1] * MAX_ENLARGEMENT < width
-            yield resize_rgb(rgb, (height, width))
+            yield input_from_rgb(rgb, self.input)
 
     def warnings(self) -> list[Diagnostic]:
         """Warnings about the images of the last iteration."""

@@ -14,6 +14,7 @@ from edgeseg.commands.options import (
     ENGINES_FOLDER,
     OUTPUT,
     PRECISION,
+    TILES,
     UNTYPED,
     CalibrationFolder,
     Color,
@@ -24,6 +25,7 @@ from edgeseg.commands.options import (
     Limit,
     MaskOutput,
     Mean,
+    Overlap,
     Overwrite,
     Ranges,
     SizeText,
@@ -44,12 +46,13 @@ if TYPE_CHECKING:
     from edgeseg.autotune.choice import Auto
     from edgeseg.conversion import Conversion
     from edgeseg.recipe import Recipe
-    from edgeseg.spec import ModelSpec, Precision
+    from edgeseg.spec import ModelSpec, Precision, Tiles
 
 
 EXAMPLES = """
   edgeseg convert bisenetv2-camvid
   edgeseg convert model.onnx --images frames/ --precision int8
+  edgeseg convert bisenetv2-street --tiles 1024x512 --overlap 128
   edgeseg convert model.onnx --engine tensorrt --config convert.toml
 """
 Engine = Annotated[
@@ -107,6 +110,11 @@ def command(
     ranges: Ranges = None,
     limit: Limit = 100,
     size: SizeText = None,
+    tiles: Annotated[
+        str | None,
+        option("--tiles WIDTHxHEIGHT", "Input size, to cut larger frames into tiles of it, not to resize them.", TILES),
+    ] = None,
+    overlap: Overlap = None,
     device: Device = "auto",
     labels: Labels = None,
     mean: Mean = UNTYPED,
@@ -150,8 +158,9 @@ def command(
             images=images,
             ranges=ranges,
             limit=limit,
-            size=size_or_none(size) or recipe.size,
+            size=size_or_none(tiles or size) or recipe.size,
             output=Output.MASK if mask else Output.LOGITS,
+            tiles=tiles_of_convert(tiles, overlap, size, mask=mask),
             labels=labels,
             statistics=statistics_from_options(mean, std, color),
             options=options,
@@ -162,6 +171,19 @@ def command(
             progress=progress,
         )
     show(made, model, device, as_json=as_json)
+
+
+def tiles_of_convert(tiles: str | None, overlap: int | None, size: str | None, *, mask: bool) -> Tiles | None:
+    """How the engine cuts larger frames; None where it resizes them. MismatchError for options without --tiles."""
+    from edgeseg.spec import Tiles
+
+    if tiles is not None and size is not None:
+        message, hint = "--tiles and --size both give the input size", f"leave out --size {size}"
+        raise MismatchError(message, hint=hint, code="ES-MISMATCH-OPTIONS")
+    if tiles is None and overlap is not None:
+        message, hint = "an overlap is of tiles, and there are none", "add --tiles WIDTHxHEIGHT, or leave out --overlap"
+        raise MismatchError(message, hint=hint, code="ES-MISMATCH-OPTIONS")
+    return None if tiles is None else Tiles(overlap, "centre" if mask else "hann")
 
 
 def choice_from_options(recipe: Recipe, precision: str | None, data: str | None, budget: Budget) -> Precision | Auto:
@@ -196,6 +218,9 @@ def show(made: Conversion, model: str, device: str, *, as_json: bool) -> None:
         print_json({**engine_facts(made.engine, device), **facts_of(made)})
     else:
         print_conversion(made)
+    if artifact.spec.input.tiles is not None:
+        own = artifact.spec.input
+        note(f"stream, eval and edgeseg.open cut frames larger than {own.width}x{own.height} into tiles")
     if artifact.spec.licence.startswith("CC-BY-NC") or "non-commercial" in artifact.spec.licence:
         note(f"note: these weights are {artifact.spec.licence}: not for commercial use")
     wrote(made.onnx.path)

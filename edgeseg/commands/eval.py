@@ -10,9 +10,11 @@ from edgeseg.commands.options import (
     Engine,
     Json,
     Model,
+    Overlap,
     PrecisionName,
     SizeText,
     Threads,
+    TilesName,
     engine_facts,
     option,
     segmenter_from_options,
@@ -39,6 +41,7 @@ EXAMPLES = """
   edgeseg eval bisenetv2-camvid --data 'camvid:CamVid?split=test'
   edgeseg eval model.onnx --data folder:mine --metric miou --metric boundary_iou
   edgeseg eval model.onnx --data 'street:?frames=40&stride=1' --metric flicker
+  edgeseg eval model.onnx --data folder:aerial --tiles hann
   edgeseg eval model.onnx --video drive.mp4 --frames 100
 """
 
@@ -57,6 +60,8 @@ def command(
     engine: Engine = None,
     precision: PrecisionName = None,
     size: SizeText = None,
+    tiles: TilesName = None,
+    overlap: Overlap = None,
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
@@ -70,14 +75,16 @@ def command(
     from edgeseg.datasets import open_dataset
     from edgeseg.evaluation import evaluate
     from edgeseg.metrics import open_metric
+    from edgeseg.spec import tiles_from_options
 
     chosen = list(dict.fromkeys(metrics or ["flicker" if video else "miou"]))
     for metric in chosen:
         open_metric(metric)
     check_sources(data, video, chosen)
     dataset = open_dataset(data) if data else None
+    cut = tiles_from_options(tiles, overlap)
     with shown_progress() as progress:
-        opened = segmenter_from_options(model, engine, precision, size, device, threads, progress)
+        opened = segmenter_from_options(model, engine, precision, size, device, threads, progress, cut)
         with opened as segmenter:
             if dataset is None:
                 show_flicker(segmenter, video or "", limit, device, as_json, progress)
@@ -85,7 +92,8 @@ def command(
             result = evaluate(segmenter, dataset, metrics=chosen, progress=progress)
     artifact = segmenter.artifact
     if as_json:
-        print_json({**engine_facts(artifact, device), "output": str(artifact.output), "data": data, **result.to_dict()})
+        facts = {"output": str(artifact.output), "tiles": segmenter.tiles_text or None, "data": data}
+        print_json({**engine_facts(artifact, device), **facts, **result.to_dict()})
         return
     print_classes(result)
     print_table(["engine", "precision", "images"], [[artifact.engine, artifact.precision, result.images]])

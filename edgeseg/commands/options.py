@@ -9,7 +9,7 @@ import typer
 
 from edgeseg.errors import FormatError, MismatchError, UnknownNameError
 from edgeseg.progress import Progress
-from edgeseg.spec import Precision, size_from_text
+from edgeseg.spec import Precision, Tiles, size_from_text
 
 if TYPE_CHECKING:
     from edgeseg.artifact import Artifact
@@ -60,6 +60,20 @@ Json = Annotated[bool, option("--json", "Print JSON on stdout.")]
 Device = Annotated[
     str,
     option("--device NAME", "cpu, gpu, npu, cuda:0, ...; edgeseg doctor lists the devices of this machine.", ENGINE),
+]
+TILES = "Tiles"  # panel of the help page
+TilesName = Annotated[
+    str | None,
+    option(
+        "--tiles NAME",
+        "Cut larger frames into tiles of the input's size: hann (blend neighbours) or centre (nearest); off: resize.",
+        TILES,
+        "the model's: off, unless it was converted for tiles",
+    ),
+]
+Overlap = Annotated[
+    int | None,
+    option("--overlap PIXELS", "How far neighbouring tiles overlap at least.", TILES, "a quarter of the tile", min=0),
 ]
 Threads = Annotated[int | None, option("--threads N", "CPU threads.", ENGINE, "all cores", min=1)]
 CheckFolder = Annotated[
@@ -152,13 +166,13 @@ def engine_facts(artifact: Artifact, device: str) -> dict[str, str]:
 
 def segmenter_from_options(
     model: str, engine: str | None, precision: str | None, size: str | None, device: str, threads: int | None,
-    progress: Progress,
+    progress: Progress, tiles: Tiles | str | None = None,
 ) -> Segmenter:  # fmt: skip
-    """Open MODEL for stream, eval or bench; weights are converted first, into ENGINES_FOLDER."""
-    from edgeseg.commands.terminal import note_conversion
+    """Open MODEL for eval or bench; weights are converted first, into ENGINES_FOLDER."""
+    from edgeseg.commands.terminal import note, note_conversion
     from edgeseg.opening import open_model
 
-    return open_model(
+    segmenter = open_model(
         model,
         engine=engine,
         precision=precision_from_text(precision),
@@ -166,9 +180,13 @@ def segmenter_from_options(
         out=ENGINES_FOLDER,
         device=device,
         threads=threads,
+        tiles=tiles,
         progress=progress,
         on_convert=note_conversion,
     )
+    if segmenter.tiles_text:
+        note(segmenter.tiles_text)
+    return segmenter
 
 
 def segmenters_from_options(

@@ -13,9 +13,11 @@ from edgeseg.commands.options import (
     Device,
     Engine,
     Json,
+    Overlap,
     PrecisionName,
     SizeText,
     Threads,
+    TilesName,
     option,
     precision_from_text,
     size_or_none,
@@ -33,6 +35,7 @@ LIVE = "Live streams"  # panel of the help page
 EXAMPLES = """
   edgeseg stream drive.mp4 bisenetv2-camvid -o overlay.mp4
   edgeseg stream rtsp://camera/stream model.onnx -o masks/ -o results.jsonl
+  edgeseg stream aerial.mp4 model.onnx --tiles hann
   edgeseg stream camera:0 bisenetv2-camvid -o http://127.0.0.1:8080
   edgeseg stream run.toml
 """
@@ -58,6 +61,8 @@ def command(
     engine: Engine = None,
     precision: PrecisionName = None,
     size: SizeText = None,
+    tiles: TilesName = None,
+    overlap: Overlap = None,
     frames: Annotated[int | None, option("--frames N", "Stop after N frames.", min=1)] = None,
     opacity: Annotated[float, option("--opacity X", "How strongly class colours cover the image.", min=0, max=1)] = 0.5,
     legend: Annotated[
@@ -87,14 +92,15 @@ def command(
     from edgeseg.commands.stream_live import print_live, run_live
     from edgeseg.commands.stream_recording import stream_recording
     from edgeseg.live.run import check_outputs, open_sources
+    from edgeseg.spec import tiles_from_options
 
     if source.endswith(".toml"):
         config = run_file(source, model, outputs)
     else:
         config = run_of_one(
             source, model, outputs, engine=engine, precision=precision_from_text(precision), size=size_or_none(size),
-            device=device, threads=threads, opacity=opacity, legend=legend, max_age=max_age,
-            events=tuple(events or ()),
+            device=device, threads=threads, tiles=tiles_from_options(tiles, overlap), opacity=opacity, legend=legend,
+            max_age=max_age, events=tuple(events or ()),
         )  # fmt: skip
     with contextlib.ExitStack() as opened:
         sources = [opened.enter_context(each) for each in open_sources(config, skip_errors=skip_errors)]
@@ -143,11 +149,15 @@ def is_one_recording(config: RunConfig, sources: Sequence[FrameSource]) -> bool:
 
 def segmenter_of(config: RunConfig) -> Segmenter:
     """The opened model of a run."""
-    from edgeseg.commands.terminal import note_conversion, shown_progress
+    from edgeseg.commands.terminal import note, note_conversion, shown_progress
     from edgeseg.opening import open_model
 
     with shown_progress() as progress:
-        return open_model(
+        segmenter = open_model(
             config.model, engine=config.engine, precision=config.precision, size=config.size, out=ENGINES_FOLDER,
-            device=config.device, threads=config.threads, progress=progress, on_convert=note_conversion,
+            device=config.device, threads=config.threads, tiles=config.tiles, progress=progress,
+            on_convert=note_conversion,
         )  # fmt: skip
+    if segmenter.tiles_text:
+        note(segmenter.tiles_text)
+    return segmenter

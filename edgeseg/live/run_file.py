@@ -23,7 +23,7 @@ from edgeseg.capture.source import MAX_AGE_SECONDS
 from edgeseg.errors import EdgeSegError, FormatError, UnknownNameError
 from edgeseg.files import toml_from_file
 from edgeseg.live.trigger import WHOLE, TriggerConfig
-from edgeseg.spec import Precision, size_from_text
+from edgeseg.spec import Precision, Tiles, size_from_text, tiles_from_options, tiles_named
 
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 NAME = re.compile(r"[\w.-]+")  # of a stream: it is part of file names, MQTT topics and URLs
@@ -43,7 +43,10 @@ class StreamEntry:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """All of a run. events: URIs of observers. max_age: seconds after which a live frame is too old."""
+    """All of a run.
+
+    tiles: as for `edgeseg.open`. events: URIs of observers. max_age: seconds after which a live frame is too old.
+    """
 
     model: str
     streams: tuple[StreamEntry, ...]
@@ -52,6 +55,7 @@ class RunConfig:
     size: tuple[int, int] | None = None
     device: str = "auto"
     threads: int | None = None
+    tiles: Tiles | str | None = None
     opacity: float = 0.5
     legend: bool = False
     max_age: float = MAX_AGE_SECONDS
@@ -89,6 +93,8 @@ KEYS = {
     "size": Key(str, "a text", '"1024x512"'),
     "device": Key(str, "a text", '"cpu"'),
     "threads": Key(int, "an integer above 0", "2", _is_positive),
+    "tiles": Key(str, "a text", '"hann"'),
+    "overlap": Key(int, "an integer of at least 0", "128", lambda value: value >= 0),
     "opacity": Key((int, float), "a number from 0 to 1", "0.5", lambda value: 0 <= value <= 1),
     "legend": Key(bool, "true or false", "true"),
     "max_age": Key((int, float), "a number of seconds above 0", "1.0", _is_positive),
@@ -139,6 +145,9 @@ class _RunFile:
             values["precision"] = self._within("", "precision", lambda: _precision(values["precision"]))
         if "size" in values:
             values["size"] = self._within("", "size", lambda: size_from_text(values["size"]))
+        if "tiles" in values or "overlap" in values:
+            stitch, overlap = values.get("tiles"), values.pop("overlap", None)
+            values["tiles"] = self._within("", "tiles", lambda: _tiles(stitch, overlap))
         return RunConfig(streams=streams, **values)
 
     def _stream(self, name: str, table: object) -> StreamEntry:
@@ -229,6 +238,12 @@ def _is_zone(value: object) -> bool:
     """Whether it is a list of pairs of numbers."""
     corners = value if isinstance(value, (list, tuple)) else [None]
     return all(isinstance(each, (list, tuple)) and len(each) == 2 and all(map(_is_number, each)) for each in corners)
+
+
+def _tiles(stitch: str | None, overlap: int | None) -> Tiles | str | None:
+    tiles = tiles_from_options(stitch, overlap)
+    tiles_named(tiles, None)  # refuses an unknown name
+    return tiles
 
 
 def _precision(text: str) -> Precision:

@@ -1,12 +1,15 @@
-"""Resize a frame to the input size of a model."""
+"""Bring a frame to the input size of a model."""
 
 from __future__ import annotations
+
+import zlib
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.pixels.buffers import check_size, output_buffer
+from edgeseg.spec import InputSpec
 
 TAP_ONE = 2048  # the weight 1 of a resize tap
 
@@ -27,6 +30,19 @@ def resize_rgb(
     else:
         cv2.resize(rgb, (size[1], size[0]), dst=resized, interpolation=cv2.INTER_LINEAR)
     return resized
+
+
+def input_from_rgb(rgb: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
+    """An input of a network, (H, W, 3), from an image: resized, or with tiles a part of a larger image.
+
+    The part is drawn at random, always the same one of the same image.
+    """
+    size = (spec.height, spec.width)
+    if spec.tiles is None or any(side < wanted for side, wanted in zip(rgb.shape, size)):
+        return resize_rgb(rgb, size)
+    drawn = np.random.default_rng(zlib.crc32(np.ascontiguousarray(rgb).data))
+    top, left = (int(drawn.integers(side - wanted + 1)) for side, wanted in zip(rgb.shape, size))
+    return np.ascontiguousarray(rgb[top : top + size[0], left : left + size[1]])
 
 
 def resize_taps(size_in: int, size_out: int, *, columns: bool) -> NDArray[np.uint16]:

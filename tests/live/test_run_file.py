@@ -9,7 +9,7 @@ import pytest
 from edgeseg.capture.source import MAX_AGE_SECONDS
 from edgeseg.errors import EdgeSegError
 from edgeseg.live.run_file import RunConfig, StreamEntry, run_from_file
-from edgeseg.spec import Precision
+from edgeseg.spec import Precision, Tiles
 
 FULL = """
 # one box
@@ -19,6 +19,8 @@ precision = "INT8"
 size = "1024x512"
 device = "cpu"
 threads = 2
+tiles = "centre"
+overlap = 64
 opacity = 0.25
 legend = true
 max-age = 0.5
@@ -54,6 +56,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         size=(1024, 512),
         device="cpu",
         threads=2,
+        tiles=Tiles(64, "centre"),
         opacity=0.25,
         legend=True,
         max_age=0.5,
@@ -93,6 +96,9 @@ STREAM = '\n[streams.a]\nsource = "camera:0"\n'
         ('model = "m"\nthreads = 0' + STREAM, 2, "ES-FORMAT-RUN"),
         ('model = "m"\nthreads = 1.5' + STREAM, 2, "ES-FORMAT-RUN"),
         ('model = "m"\nthreads = true' + STREAM, 2, "ES-FORMAT-RUN"),
+        ('model = "m"\ntiles = "nearest"' + STREAM, 2, "ES-FORMAT-RUN"),
+        ('model = "m"\ntiles = "off"\noverlap = 8' + STREAM, 2, "ES-FORMAT-RUN"),
+        ('model = "m"\ntiles = "hann"\noverlap = -1' + STREAM, 3, "ES-FORMAT-RUN"),
         ('model = "m"\nopacity = 1.5' + STREAM, 2, "ES-FORMAT-RUN"),
         ('model = "m"\nopacity = nan' + STREAM, 2, "ES-FORMAT-RUN"),
         ('model = "m"\nlegend = 1' + STREAM, 2, "ES-FORMAT-RUN"),
