@@ -232,6 +232,30 @@ def flatten(attributes: Attributes) -> Function:
     return lambda x: x.reshape(math.prod(x.shape[: axis if axis >= 0 else x.ndim + axis]), -1)
 
 
+def depth_to_space(attributes: Attributes) -> Function:
+    """Blocks of channels to squares of pixels; CRD has the order of torch's pixel_shuffle."""
+    only(attributes, mode=("DCR", "CRD"))
+    block = attributes["blocksize"]
+    if text(attributes, "mode", "DCR") == "CRD":
+        return lambda x: F.pixel_shuffle(x, block)
+    return lambda x: F.pixel_shuffle(x.unflatten(1, (block * block, -1)).transpose(1, 2).flatten(1, 2), block)
+
+
+def pad(attributes: Attributes) -> Function:
+    """Pad with a constant, at all axes or at the named ones."""
+    only(attributes, mode=("constant",))
+
+    def call(x: Tensor, pads: Tensor, value: Tensor | None = None, axes: Tensor | None = None) -> Tensor:
+        amounts = integers(pads)
+        before, after = amounts[: len(amounts) // 2], amounts[len(amounts) // 2 :]
+        named = range(x.ndim) if axes is None else [axis % x.ndim for axis in integers(axes)]
+        sides = dict(zip(named, zip(before, after)))
+        reversed_sides = [size for axis in reversed(range(x.ndim)) for size in sides.get(axis, (0, 0))]
+        return F.pad(x, reversed_sides, value=0.0 if value is None else float(value))
+
+    return call
+
+
 def squeezed(x: Tensor, axes: Tensor | None = None) -> Tensor:
     """Squeeze the given axes, or all of size 1."""
     return x.squeeze() if axes is None else x.squeeze(tuple(integers(axes)))
@@ -363,6 +387,7 @@ OPERATORS: dict[str, OperatorFactory] = {
     "ConstantOfShape": constant_of_shape,
     "Conv": conv,
     "ConvTranspose": conv_transpose,
+    "DepthToSpace": depth_to_space,
     "DequantizeLinear": dequantize,
     "Flatten": flatten,
     "Gather": gather,
@@ -372,6 +397,7 @@ OPERATORS: dict[str, OperatorFactory] = {
     "LayerNormalization": layer_norm,
     "LeakyRelu": lambda attributes: lambda x: F.leaky_relu(x, attributes.get("alpha", 0.01)),
     "MaxPool": max_pool,
+    "Pad": pad,
     "QuantizeLinear": quantize,
     "ReduceMax": reduction(torch.amax),
     "ReduceMean": reduction(torch.mean),

@@ -71,14 +71,14 @@ class ContextPath(nn.Module):
         self.mean = conv_bn_relu(deep, width, 1)
         self.refine32, self.refine16 = Refine(deep, width), Refine(middle, width)
         self.last32, self.last16 = conv_bn_relu(width, width), conv_bn_relu(width, width)
-        self.enlarge = Enlarge(2.0, upsample)
+        self.enlarge32, self.enlarge16 = (Enlarge(2.0, upsample, width) for _ in range(2))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) to (N, width, H/8, W/8) and (N, width, H/16, W/16)."""
         *_, middle, deep = self.backbone(x)
         context = self.refine32(deep) + self.mean(deep.mean((2, 3), keepdim=True))
-        coarse = self.last32(self.enlarge(context))
-        return self.last16(self.enlarge(self.refine16(middle) + coarse)), coarse
+        coarse = self.last32(self.enlarge32(context))
+        return self.last16(self.enlarge16(self.refine16(middle) + coarse)), coarse
 
 
 class Fusion(nn.Module):
@@ -113,7 +113,7 @@ class BiSeNetV1(nn.Module):
 
     backbone: xception39, resnet18 or resnet50. spatial: channels along the spatial path. context, fused:
     channels of the context path and behind the fusion. gate, gate_relu: see Fusion. head, auxiliary_head: channels
-    before the classifiers. upsample: bilinear, nearest, or bilinear with aligned corners ("corners").
+    before the classifiers. upsample: a name of `layers.UPSAMPLINGS`.
     shuffle: 64 outputs a class are laid out as its 8x8 pixels, so that logits have the input's size.
     auxiliary: the two heads on the context path, for training.
     """

@@ -97,7 +97,7 @@ class GuidedAggregation(nn.Module):
                 conv_bn(channels, channels, groups=channels), nn.Conv2d(channels, channels, 1, bias=bias)
             )
 
-        self.enlarge = Enlarge(4.0, upsample)
+        self.semantic_enlarge, self.coarse_enlarge = (Enlarge(4.0, upsample, channels) for _ in range(2))
         self.detail_keep, self.semantic_keep = separable(), separable()
         self.detail_down = nn.Sequential(conv_bn(channels, channels, stride=2), nn.AvgPool2d(3, 2, 1))
         self.semantic_up = conv_bn(channels, channels)
@@ -105,9 +105,9 @@ class GuidedAggregation(nn.Module):
 
     def forward(self, detail: Tensor, semantic: Tensor) -> Tensor:
         """(N, C, H/8, W/8) and (N, C, H/32, W/32) to (N, C, H/8, W/8)."""
-        fine = self.detail_keep(detail) * torch.sigmoid(self.enlarge(self.semantic_up(semantic)))
+        fine = self.detail_keep(detail) * torch.sigmoid(self.semantic_enlarge(self.semantic_up(semantic)))
         coarse = self.detail_down(detail) * torch.sigmoid(self.semantic_keep(semantic))
-        return self.last(fine + self.enlarge(coarse))  # type: ignore[no-any-return]
+        return self.last(fine + self.coarse_enlarge(coarse))  # type: ignore[no-any-return]
 
 
 def detail_branch(width: float = 1.0) -> nn.Sequential:

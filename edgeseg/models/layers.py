@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from edgeseg.errors import UnknownNameError
 
-UPSAMPLINGS: dict[str, dict[str, Any]] = {
+RESIZES: dict[str, dict[str, Any]] = {
     "bilinear": {"mode": "bilinear", "align_corners": False},
     "corners": {"mode": "bilinear", "align_corners": True},
     "nearest": {"mode": "nearest"},
@@ -57,8 +57,8 @@ def classifier(channels: int, middle: int, classes: int) -> nn.Sequential:
 
 
 def enlarge(x: Tensor, like: Tensor, upsample: str = "bilinear") -> Tensor:
-    """`x` at the height and width of `like`, by a rule of `UPSAMPLINGS`."""
-    return F.interpolate(x, (like.shape[2], like.shape[3]), **UPSAMPLINGS[upsample])
+    """`x` at the height and width of `like`, by a rule of `RESIZES`."""
+    return F.interpolate(x, (like.shape[2], like.shape[3]), **RESIZES[upsample])
 
 
 def pool_to_bins(x: Tensor, bins: int) -> Tensor:
@@ -87,7 +87,7 @@ def averaging(x: Tensor, bins: int, size: int) -> Tensor:
 class PyramidPooling(nn.ModuleList):
     """The map pooled to each number of `bins`, narrowed to `width` channels and enlarged again.
 
-    upsample: a rule of UPSAMPLINGS. Its children narrow: 1x1 convolutions with batch norm and ReLU.
+    upsample: a rule of RESIZES. Its children narrow: 1x1 convolutions with batch norm and ReLU.
     """
 
     def __init__(self, channels: int, width: int, bins: Sequence[int], upsample: str = "bilinear") -> None:
@@ -99,15 +99,71 @@ class PyramidPooling(nn.ModuleList):
         return [enlarge(narrow(pool_to_bins(x, bins)), x, self.upsample) for narrow, bins in zip(self, self.bins)]
 
 
-class Enlarge(nn.Module):
-    """A map `factor` times as large in each direction, by a rule of `UPSAMPLINGS`."""
+class Resize(nn.Module):
+    """Interpolation by a rule of `RESIZES`."""
 
-    def __init__(self, factor: float, upsample: str) -> None:
+    def __init__(self, rule: str, factor: float) -> None:
         super().__init__()
-        if upsample not in UPSAMPLINGS:
-            raise UnknownNameError.among("upsampling", upsample, UPSAMPLINGS)
-        self.factor, self.rule = factor, UPSAMPLINGS[upsample]
+        self.factor, self.rule = factor, RESIZES[rule]
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, factor H, factor W)."""
         return F.interpolate(x, scale_factor=self.factor, **self.rule)
+
+
+class BedOfNails(nn.Module):
+    """Each value in the first corner of a square of zeros, which come as channels that PixelShuffle spreads."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = int(factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, factor H, factor W)."""
+        count, channels, height, width = x.shape
+        nails = F.pad(x.unsqueeze(2), (0, 0, 0, 0, 0, self.factor**2 - 1))
+        return F.pixel_shuffle(nails.reshape(count, channels * self.factor**2, height, width), self.factor)
+
+
+class Transposed(nn.ConvTranspose2d):
+    """A transposed convolution whose kernel is as wide as its stride, at first nearest neighbour, with the weights of
+    torch's: no two of its kernels overlap, so it is a 1x1 convolution and a PixelShuffle, which engines quantise.
+    """
+
+    def __init__(self, channels: int, factor: float) -> None:
+        super().__init__(channels, channels, int(factor), int(factor))
+        with torch.no_grad():
+            self.weight.copy_(torch.eye(channels)[..., None, None])
+            self.bias.zero_()  # type: ignore[union-attr]
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(N, C, H, W) to (N, C, factor H, factor W)."""
+        factor = self.kernel_size[0]
+        weight = self.weight.flatten(1).T[..., None, None]
+        return F.pixel_shuffle(F.conv2d(x, weight, self.bias.repeat_interleave(factor**2)), factor)  # type: ignore[union-attr]
+
+
+UPSAMPLINGS: dict[str, Callable[[int, float], nn.Module]] = {
+    "bilinear": lambda channels, factor: Resize("bilinear", factor),
+    "corners": lambda channels, factor: Resize("corners", factor),
+    "nearest": lambda channels, factor: Resize("nearest", factor),
+    "bed_of_nails": lambda channels, factor: BedOfNails(factor),
+    "transposed": Transposed,
+}
+
+
+class Enlarge(nn.Module):
+    """A map `factor` times as large in each direction, by a method of `UPSAMPLINGS`; a transposed convolution learns.
+
+    channels: of the map, which a method with weights must know. Max unpooling needs the places of a pooling (`unpool`).
+    """
+
+    def __init__(self, factor: float, upsample: str, channels: int = 0) -> None:
+        super().__init__()
+        if upsample not in UPSAMPLINGS:
+            raise UnknownNameError.among("upsampling", upsample, UPSAMPLINGS)
+        self.method = UPSAMPLINGS[upsample](channels, factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, factor H, factor W)."""
+        return self.method(x)  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 from edgeseg.errors import UnknownNameError  # noqa: E402
 from edgeseg.models.bisenetv1 import FAMILY  # noqa: E402
 from edgeseg.models.count import count  # noqa: E402
-from edgeseg.models.layers import UPSAMPLINGS  # noqa: E402
+from edgeseg.models.layers import RESIZES  # noqa: E402
 from edgeseg.models.resnet import Basic, Bottleneck, ResNet  # noqa: E402
 from edgeseg.models.variant import arguments_from_text  # noqa: E402
 from edgeseg.models.xception39 import Block  # noqa: E402
@@ -82,9 +82,7 @@ def test_shuffled_head_gives_a_logit_a_pixel() -> None:
 
 def test_dialects_of_equal_weights_differ() -> None:
     torch.manual_seed(0)
-    texts = [
-        f"xception39?gate=0&upsample={mode}&gate_relu={relu}" for mode in UPSAMPLINGS for relu in ("true", "false")
-    ]
+    texts = [f"xception39?gate=0&upsample={mode}&gate_relu={relu}" for mode in RESIZES for relu in ("true", "false")]
     networks = [network_of(text).eval() for text in texts]
     picture = torch.randn(1, 3, 64, 96)
     for network in networks:

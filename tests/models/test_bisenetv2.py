@@ -18,7 +18,7 @@ from edgeseg.models.checkpoint_formats.coincheung_bisenetv2 import adopt  # noqa
 from edgeseg.models.checkpoint_formats.inputs import COINCHEUNG_CUSTOM  # noqa: E402
 from edgeseg.models.checkpoint_formats.mmseg_bisenetv2 import variant_from_state  # noqa: E402
 from edgeseg.models.count import count  # noqa: E402
-from edgeseg.models.layers import UPSAMPLINGS, Enlarge  # noqa: E402
+from edgeseg.models.layers import RESIZES, Enlarge  # noqa: E402
 from edgeseg.models.variant import arguments_from_text  # noqa: E402
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "origins"
@@ -83,10 +83,12 @@ def test_training_gives_the_logits_of_head_and_four_boosters() -> None:
         ("bilinear", [0, 0, 1, 3, 5, 7, 8, 8]),
         ("corners", [8 * n / 7 for n in range(8)]),
         ("nearest", [0, 0, 0, 0, 8, 8, 8, 8]),
+        ("bed_of_nails", [0, 0, 0, 0, 8, 0, 0, 0]),
+        ("transposed", [0, 0, 0, 0, 8, 8, 8, 8]),  # before it learns
     ],
 )
 def test_upsamplings_of_a_step(upsample: str, expected: list[float]) -> None:
-    row = Enlarge(4.0, upsample)(torch.tensor([0.0, 8.0]).reshape(1, 1, 1, 2))[0, 0, 0]
+    row = Enlarge(4.0, upsample, 1).requires_grad_(False)(torch.tensor([0.0, 8.0]).reshape(1, 1, 1, 2))[0, 0, 0]
     # Rounding of float32 alone.
     assert row.tolist() == pytest.approx(expected, abs=1e-6)
 
@@ -106,7 +108,7 @@ def test_a_shuffled_head_gives_a_logit_a_pixel() -> None:
 def test_versions_with_the_same_weights_give_other_logits() -> None:
     state = adopt(coincheung()).state
     logits = {}
-    for name in UPSAMPLINGS:
+    for name in RESIZES:
         network = FAMILY.module(150, **{**FAMILY.variants["base"], "upsample": name}).eval()
         network.load_state_dict(state)
         with torch.inference_mode():
