@@ -82,7 +82,8 @@ def small_network(spec: ModelSpec) -> nn.Module:
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = None  # the running mean and variance become those of all batches
-    last = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d)][-1]
+    kinds = (torch.nn.Conv2d, torch.nn.ConvTranspose2d)
+    last = [layer for layer in network.modules() if isinstance(layer, kinds)][-1]
     features: list[torch.Tensor] = []
     last.register_forward_hook(lambda layer, inputs, output: features.append(inputs[0]))
     with torch.no_grad():
@@ -93,8 +94,11 @@ def small_network(spec: ModelSpec) -> nn.Module:
     return network
 
 
-def fit_last_layer(last: nn.Conv2d, features: torch.Tensor, labels: torch.Tensor) -> None:
-    """Make the 1x1 convolution `last` tell `labels` (N, H, W) from `features` (N, C, h, w) by ridge regression."""
+def fit_last_layer(last: nn.Conv2d | nn.ConvTranspose2d, features: torch.Tensor, labels: torch.Tensor) -> None:
+    """Make `last` tell `labels` (N, H, W) from `features` (N, C, h, w) by ridge regression.
+
+    A larger kernel than 1x1 reads the middle alone; a transposed convolution enlarges what a 1x1 one gives.
+    """
     import torch
 
     stride = labels.shape[1] // features.shape[2]
@@ -103,7 +107,12 @@ def fit_last_layer(last: nn.Conv2d, features: torch.Tensor, labels: torch.Tensor
     x = torch.cat([flat, torch.ones(len(flat), 1)], 1)
     y = torch.nn.functional.one_hot(low, last.out_channels).float() * 10 - 5
     weight = torch.linalg.solve(x.T @ x + RIDGE * torch.eye(x.shape[1]), x.T @ y).T
-    last.weight.copy_(weight[:, :-1, None, None])
+    if isinstance(last, torch.nn.ConvTranspose2d):
+        taps = torch.ones(2) if last.kernel_size == (2, 2) else torch.tensor([0.5, 1, 0.5])
+        last.weight.copy_(weight[:, :-1].T[:, :, None, None] * torch.outer(taps, taps))
+    else:
+        middle = last.kernel_size[0] // 2
+        last.weight.zero_()[:, :, middle, middle] = weight[:, :-1]
     if last.bias is not None:
         last.bias.copy_(weight[:, -1])
 

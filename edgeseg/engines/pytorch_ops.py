@@ -354,6 +354,7 @@ FUNCTIONS: dict[str, Function] = {  # of operators without attributes
     "Floor": torch.floor,
     "GlobalAveragePool": lambda x: x.mean(tuple(range(2, x.ndim)), keepdim=True),
     "GlobalMaxPool": lambda x: x.amax(tuple(range(2, x.ndim)), keepdim=True),
+    "Greater": torch.gt,
     "HardSwish": F.hardswish,
     "Identity": lambda x: x,
     "Log": torch.log,

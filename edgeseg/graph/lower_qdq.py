@@ -39,6 +39,7 @@ KEEPS_SIGN = {
     *("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Split", "Identity", QUANTIZE, DEQUANTIZE),
 }
 COMBINES_SIGN = {"Concat", "Add", "Mul"}
+SLOPED = {"LeakyRelu", "PRelu"}
 KEEPS_CHANNELS = {"Concat", "MaxPool", "AveragePool", "Resize"}  # each output channel is an input channel
 
 
@@ -182,6 +183,8 @@ def wanted_tensors(node: ir.Node, core: Core, layout: Layout) -> Iterator[ir.Val
     """The activations of `node` that `layout` puts pairs on; none if it adds or multiplies by a constant."""
     if node.op_type in ("Add", "Mul") and any(constant(value) is not None for value in node.inputs):
         return
+    if node.op_type == "Add" and any(user.op_type in SLOPED for user in node.outputs[0].consumers()):
+        return  # no integer kernel takes the sum with its activation: it would be rounded twice
     if node.op_type in layout.inputs:
         for value in node.inputs:
             if value is not None and constant(value) is None and is_float(value) and not made_by(value, DEQUANTIZE):

@@ -1,7 +1,7 @@
 """Q/DQ pairs in a graph: the canonical form, which TensorRT compiles directly and every other form is derived from.
 
 Symmetric int8 with zero point 0 and float32 scales; weights per output channel; biases float. Each tensor has at most
-one pair, which all its readers share, and there is no pair between a convolution and its ReLU.
+one pair, which all its readers share but comparisons, and there is no pair between a convolution and its ReLU.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ WEIGHTED = {"Conv", "MatMul", "Gemm"}
 SHAPE_ONLY_OPS = frozenset(
     {"Flatten", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 )  # they compute no value
+COMPARISONS = {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
 LEVELS = 127
 # ONNX Runtime quantises the bias to int32 with the scale (activation scale * weight scale). With fewer quanta than this
 # it cannot overflow, even if the lowering halves the activation's scale.
@@ -78,9 +79,9 @@ def insert_qdq(model: ir.Model, scales: Mapping[str, float], weighted: Iterable[
 
 
 def insert_pair(graph: ir.Graph, value: ir.Value, encoding: Encoding) -> Pair:
-    """Insert one pair on `value`, for all its readers. An output of the graph stays float."""
+    """Insert one pair on `value`, for all its readers but those that compare. An output of the graph stays float."""
     scale, zero = encoding_constants(graph, str(value.name), encoding)
-    readers, shape, name = value.uses(), value.shape, value.name
+    readers, shape, name = [use for use in value.uses() if not compares(use.node)], value.shape, value.name
     quantize = new_node(
         QUANTIZE, [value, scale, zero], name=f"{name}/{QUANTIZE}", output=f"{name}_quantized",
         dtype=zero.dtype, shape=shape,
@@ -93,6 +94,16 @@ def insert_pair(graph: ir.Graph, value: ir.Value, encoding: Encoding) -> Pair:
         node.replace_input_with(index, dequantize.outputs[0])
     insert_behind(graph, value, [quantize, dequantize])
     return Pair(quantize, dequantize)
+
+
+def compares(node: ir.Node) -> bool:
+    """Whether `node` compares its input, or takes parts of it that are then compared, as a max pooling with places.
+
+    Of equal codes the first would win, where the float values differ.
+    """
+    if node.op_type in COMPARISONS:
+        return True
+    return node.op_type in ("Pad", "Slice") and any(compares(user) for user in node.outputs[0].consumers())
 
 
 def encoding_constants(graph: ir.Graph, name: str, encoding: Encoding) -> tuple[ir.Value, ir.Value]:

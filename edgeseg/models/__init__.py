@@ -14,6 +14,7 @@ FAMILIES = {
     "bisenetv1": "edgeseg.models.bisenetv1",
     "bisenetv2": "edgeseg.models.bisenetv2",
     "ddrnet": "edgeseg.models.ddrnet",
+    "enet": "edgeseg.models.enet",
     "fcn": "edgeseg.models.fcn",
     "icnet": "edgeseg.models.icnet",
     "pidnet": "edgeseg.models.pidnet",

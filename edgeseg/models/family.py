@@ -15,6 +15,7 @@ from edgeseg.spec import ModelSpec, SizeRule
 
 State = Mapping[str, Tensor]
 GROUPS = ("real-time", "encoder-decoder", "context", "attention", "transformer", "points")
+COUNTER = ".num_batches_tracked"  # of a batch norm: files of torch before 0.4.1 lack it, and inference ignores it
 TINY = "tiny"  # the variant of many families that only tests use: the structure, with few channels and blocks
 
 
@@ -82,6 +83,7 @@ class Family:
         with torch.device("meta"):  # shapes only: allocates nothing before the weights fit
             network = self.build(spec)
         own = network.state_dict()
+        state = {**{key: torch.tensor(0) for key in own if key.endswith(COUNTER)}, **state}
         wrong = [key for key in own if key not in state or state[key].shape != own[key].shape]
         extra = [key for key in state if key not in own]
         if wrong or extra:

@@ -87,6 +87,7 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("Reshape", [MAP, ints(0, -1, 11)], {}),
     ("Transpose", [MAP], {"perm": [0, 2, 3, 1]}),
     ("Transpose", [ROWS], {}),
+    ("Greater", [MAP, -MAP], {}),
     ("Flatten", [MAP], {}),
     ("Flatten", [MAP], {"axis": -1}),
     ("DepthToSpace", [normal(2, 12, 3, 5)], {"blocksize": 2}),

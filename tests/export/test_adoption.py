@@ -277,8 +277,13 @@ def test_live_names_of_transformers_are_another_thing(theirs: Theirs, tmp_path: 
         source_from_model(tmp_path / "live.pth")
 
 
-@pytest.mark.parametrize("name", ["enet_camvid", "enet_cityscapes"])
-def test_real_checkpoints_of_other_networks_are_refused(edgeseg_data: Path, name: str) -> None:
+def test_real_checkpoint_of_the_first_enet_is_read_without_the_counters_it_lacks(edgeseg_data: Path) -> None:
+    spec = source_from_model(edgeseg_data / "checkpoints" / "enet_camvid.pth").spec
+    assert (spec.family, spec.variant, len(spec.labels)) == ("enet", "overlapping", 12)
+    assert (spec.input.width, spec.input.height, spec.input.std) == (480, 360, (1.0, 1.0, 1.0))
+
+
+def test_real_checkpoint_of_another_network_is_refused(edgeseg_data: Path) -> None:
     with pytest.raises(FormatError) as caught:
-        source_from_model(edgeseg_data / "checkpoints" / f"{name}.pth")
+        source_from_model(edgeseg_data / "checkpoints" / "enet_cityscapes.pth")
     assert "edgeseg adopt model.onnx" in caught.value.hint

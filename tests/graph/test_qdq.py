@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 from residual_onnx import Builder, residual_model
 from small_onnx import frames, onnx_model
 
@@ -164,6 +164,31 @@ def test_a_dead_channel_keeps_its_bias_on_an_integer_runtime():
     expected = outputs_of(model)
     # on integers the bias is rounded to a step of 2e-9 and sums are exact: what is left is one step of an activation
     assert np.abs(outputs_of(model, optimise=True) - expected).max() < 0.1 * np.abs(expected).max()
+
+
+def test_comparisons_read_the_float_tensor_past_the_pair():
+    left, weight = np.array([0], np.int64), np.ones((2, 3, 1, 1), np.float32)
+    nodes = [
+        helper.make_node("Cast", ["rgb"], ["float"], "float", to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["planar"], "planar", perm=[0, 3, 1, 2]),
+        helper.make_node("Relu", ["planar"], ["x"], "x"),
+        helper.make_node("Conv", ["x", "weight"], ["y"], "conv"),
+        *(
+            helper.make_node("Slice", ["x", b, e, "axis"], [o], o)
+            for b, e, o in (("b", "e", "first"), ("e", "f", "second"))
+        ),
+        helper.make_node("Greater", ["first", "second"], ["larger"], "larger"),
+        helper.make_node("Where", ["larger", "first", "second"], ["most"], "most"),
+        helper.make_node("Add", ["y", "most"], ["sum"], "sum"),
+        helper.make_node("Conv", ["sum", "last"], ["logits"], "last"),
+    ]
+    constants = {"weight": weight, "last": np.ones((2, 2, 1, 1), np.float32), "axis": np.array([1], np.int64)}
+    constants |= {"b": left, "e": left + 1, "f": left + 2}
+    ends = ([("rgb", TensorProto.UINT8, [1, 8, 8, 3])], [("logits", TensorProto.FLOAT, [1, 2, 8, 8])])
+    model = ir.from_proto(onnx_model(nodes, *ends, constants))
+    quantise = quantize_canonical(model, even_scales(model))
+    reads = {node.name: str(node.inputs[0].name) for node in quantise.graph}
+    assert (reads["first"], reads["second"], reads["conv"]) == ("x", "x", "x_dequantized")
 
 
 def test_quantising_twice_is_refused():

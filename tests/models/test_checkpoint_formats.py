@@ -86,7 +86,7 @@ def test_shapes_tell_variant_and_classes(golden: str) -> None:
     assert (adopted.variant, adopted.classes) == (facts["variant"], facts["classes"])
     assert adopted.align_corners is facts["align_corners"]
     open_family(origin.family).size_rule.check(adopted.input.width, adopted.input.height, model=golden)
-    assert all(0 < value < 1 for value in (*adopted.input.mean, *adopted.input.std))
+    assert all(0 <= value < 1 for value in adopted.input.mean)
 
 
 @pytest.mark.parametrize("golden", GOLDENS)

@@ -25,6 +25,7 @@ FORMATS: dict[str, str] = {
     "mmseg-icnet": "edgeseg.models.checkpoint_formats.mmseg_icnet",
     "mmseg-segformer": "edgeseg.models.checkpoint_formats.mmseg_segformer",
     "nvlabs-segformer": "edgeseg.models.checkpoint_formats.nvlabs_segformer",
+    "davidtvs-enet": "edgeseg.models.checkpoint_formats.davidtvs_enet",
     "mmseg-ddrnet": "edgeseg.models.checkpoint_formats.mmseg_ddrnet",
     "mmseg-fcn": "edgeseg.models.checkpoint_formats.mmseg_fcn",
     "mmseg-pidnet": "edgeseg.models.checkpoint_formats.mmseg_pidnet",
