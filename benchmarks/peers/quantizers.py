@@ -89,7 +89,7 @@ class Net:
     """One model: its files, the peers' versions, and what was left out and why."""
 
     def __init__(self, model: str, options: argparse.Namespace, folder: Path) -> None:
-        self.model, self.options, self.folder = model, options, folder
+        self.model, self.options, self.folder = Path(model).stem, options, folder  # a bundled name or a weights file
         self.left_out: dict[str, str] = {}
         self.versions: dict[str, Any] = {}
         size = size_from_text(options.size) if options.size else None
@@ -97,7 +97,7 @@ class Net:
 
         self.spec = source_from_model(model, size).spec
         self.frames = self.drawn(0)
-        self.onnx = export_model(model, folder / f"{model}.onnx", frames=list(self.frames[:2]), size=size)[0]
+        self.onnx = export_model(model, folder / f"{self.model}.onnx", frames=list(self.frames[:2]), size=size)[0]
 
     def drawn(self, draw: int) -> np.ndarray:
         """The calibration pictures of a draw, (N, H, W, 3)."""
