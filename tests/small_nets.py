@@ -22,8 +22,15 @@ RIDGE = 100.0
 
 @functools.cache
 def smallest_variant(family: str) -> str:
-    """The variant with the fewest parameters."""
-    return min(parameters_by_variant(family), key=parameters_by_variant(family).__getitem__)
+    """`tiny`, or else the variant with the fewest parameters."""
+    from edgeseg.models import open_family
+    from edgeseg.models.family import TINY
+
+    return (
+        TINY
+        if TINY in open_family(family).variants
+        else min(parameters_by_variant(family), key=parameters_by_variant(family).__getitem__)
+    )
 
 
 @functools.cache

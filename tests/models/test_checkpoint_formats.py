@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ FOLDER = Path(__file__).parents[1] / "golden" / "origins"
 GOLDENS = sorted(path.stem for path in FOLDER.glob("*.txt"))
 # Both nets compute the same sums in float32, in another order at most: rounding, relative to the largest logit.
 ROUNDING = 1e-4
+OFTEN = 20_000_000  # values; to draw and to run more takes seconds, and is left to the nightly run
 UNREAD = {"huggingface-segformer"}  # its goldens are made while testing, by transformers itself
 
 
@@ -67,7 +69,19 @@ def load(state: dict[str, Any], golden: str) -> Any:
     return open_family(origin.family).load(spec, adopted.state)
 
 
-@pytest.mark.parametrize("golden", GOLDENS)
+def size_of(golden: str) -> int:
+    """Number of values of a checkpoint."""
+    shapes = (line.split()[1] for line in read_lines(FOLDER / f"{golden}.txt"))
+    return sum(math.prod(int(side) for side in shape.split("x")) for shape in shapes if shape != "-")
+
+
+@pytest.mark.parametrize(
+    "golden",
+    [
+        pytest.param(golden, marks=[pytest.mark.slow, pytest.mark.nightly] if size_of(golden) > OFTEN else [])
+        for golden in GOLDENS
+    ],
+)
 def test_adopted_network_gives_the_logits_of_its_own_code(golden: str) -> None:
     facts = facts_of(golden)
     network = load(state_of(golden), golden)
