@@ -14,10 +14,13 @@ FAMILIES = {
     "bisenetv1": "edgeseg.models.bisenetv1",
     "bisenetv2": "edgeseg.models.bisenetv2",
     "ddrnet": "edgeseg.models.ddrnet",
+    "deeplabv3": "edgeseg.models.deeplabv3",
+    "deeplabv3plus": "edgeseg.models.deeplabv3plus",
     "enet": "edgeseg.models.enet",
     "fcn": "edgeseg.models.fcn",
     "icnet": "edgeseg.models.icnet",
     "pidnet": "edgeseg.models.pidnet",
+    "pspnet": "edgeseg.models.pspnet",
     "segformer": "edgeseg.models.segformer",
 }
 

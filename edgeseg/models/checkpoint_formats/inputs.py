@@ -17,6 +17,8 @@ COINCHEUNG_CUSTOM = InputSpec(1024, 512, mean=(0.4, 0.4, 0.4), std=(0.2, 0.2, 0.
 
 # torchvision resizes the shorter side to 520: the next multiple of 8, and a frame of 16:9.
 TORCHVISION = InputSpec(928, 520)
+# segmentation_models_pytorch leaves the size to its user.
+SMP = InputSpec(512, 512)
 
 
 def mmseg_input(classes: int) -> InputSpec:
@@ -34,3 +36,8 @@ def coincheung_input(classes: int) -> tuple[InputSpec, str]:
 def road_input(classes: int) -> InputSpec:
     """`mmseg_input`, and 960x720 for CamVid, as the authors of networks for roads have it."""
     return InputSpec(960, 720) if classes == CAMVID_CLASSES else mmseg_input(classes)
+
+
+def semseg_input(classes: int) -> InputSpec:
+    """hszhao/semseg's windows of 713 pixels for Cityscapes and 473 else, rounded down to multiples of 8."""
+    return InputSpec(712, 712) if classes == CITYSCAPES_CLASSES else InputSpec(472, 472)

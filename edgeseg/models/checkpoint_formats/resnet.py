@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from edgeseg.errors import MismatchError
 from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, State, rows
 from edgeseg.models.resnet import DEPTHS, has_bottlenecks
@@ -34,15 +37,25 @@ def resnet_adopted(
     input: InputSpec,
     align_corners: bool = False,
     details: str = "",
+    depth: int = 0,
     **arguments: Any,
 ) -> Adopted:
     """The checkpoint whose state has the family's own names.
 
     variants: of the family; the text is that of the variant of the same depth, or else of the first, with what differs.
-    arguments: those of the family beside depth and width.
+    depth: 0 for that of the state. arguments: those of the family beside depth and width.
     """
-    depth = depth_from_state(state)
+    depth = depth or depth_from_state(state)
     arguments = {"depth": depth, "width": rows(state, "backbone.layer1.0.conv1.weight"), **arguments}
     name = next((name for name, known in variants.items() if known["depth"] == depth), next(iter(variants)))
     text = text_from_arguments(name, arguments, variants)
     return Adopted(text, classes, dict(state), input, align_corners, details)
+
+
+def mean_first(state: State, key: str) -> dict[str, Tensor]:
+    """`state` with the input of the convolution `key` in another order: the last of five equal parts becomes the first.
+
+    So our networks join the parts of an atrous pyramid.
+    """
+    rows(state, key)
+    return {**state, key: torch.roll(state[key], state[key].shape[1] // 5, 1)}

@@ -31,6 +31,13 @@ CONFIGURATIONS = Path(mmseg.__file__).parent / ".mim/configs"
 GOLDENS = {
     "mmseg-fcn-r18": ("fcn/fcn_r18-d8_4xb2-80k_cityscapes-512x1024", "fcn", "resnet18"),
     "mmseg-fcn-r18b": ("fcn/fcn_r18b-d8_4xb2-80k_cityscapes-512x1024", "fcn", "resnet18?trunk=torchvision"),
+    "mmseg-pspnet-r18": ("pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024", "pspnet", "resnet18"),
+    "mmseg-deeplabv3-r18": ("deeplabv3/deeplabv3_r18-d8_4xb2-80k_cityscapes-512x1024", "deeplabv3", "resnet18"),
+    "mmseg-deeplabv3plus-r18": (
+        "deeplabv3plus/deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024",
+        "deeplabv3plus",
+        "resnet18",
+    ),
 }
 
 

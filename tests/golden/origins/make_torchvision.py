@@ -21,6 +21,11 @@ from golden_weights import golden_image, golden_state, lines_from_state, sampled
 SIZE = (64, 96)
 # golden -> function of torchvision, family, variant
 GOLDENS = {
+    "torchvision-deeplabv3": (
+        "deeplabv3_resnet50",
+        "deeplabv3",
+        "resnet50?channels=256&trunk=torchvision&port=torchvision",
+    ),
     "torchvision-fcn": ("fcn_resnet50", "fcn", "resnet50?trunk=torchvision&port=torchvision"),
 }
 
