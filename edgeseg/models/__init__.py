@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from edgeseg.models.family import Family
 
 FAMILIES = {
+    "attentionunet": "edgeseg.models.attentionunet",
     "bisenetv1": "edgeseg.models.bisenetv1",
     "bisenetv2": "edgeseg.models.bisenetv2",
     "ddrnet": "edgeseg.models.ddrnet",
@@ -22,6 +23,8 @@ FAMILIES = {
     "pidnet": "edgeseg.models.pidnet",
     "pspnet": "edgeseg.models.pspnet",
     "segformer": "edgeseg.models.segformer",
+    "unet": "edgeseg.models.unet",
+    "unetplusplus": "edgeseg.models.unetplusplus",
 }
 
 

@@ -39,6 +39,9 @@ FORMATS: dict[str, str] = {
     "torchvision-fcn": "edgeseg.models.checkpoint_formats.torchvision_fcn",
     "xujiacong-pidnet": "edgeseg.models.checkpoint_formats.xujiacong_pidnet",
     "ydhonghit-ddrnet": "edgeseg.models.checkpoint_formats.ydhonghit_ddrnet",
+    "mmseg-unet": "edgeseg.models.checkpoint_formats.mmseg_unet",
+    "smp-unet": "edgeseg.models.checkpoint_formats.smp_unet",
+    "smp-unetplusplus": "edgeseg.models.checkpoint_formats.smp_unetplusplus",
 }
 
 
