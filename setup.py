@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 # A desktop converts and runs; a Jetson or another aarch64 board runs engines, and takes `edgeseg[export]` to convert.
 DESKTOP = "platform_machine == 'x86_64' or platform_machine == 'AMD64'"
 EXPORT = ["matplotlib", "onnxscript>=0.5", "torch>=2.9,<2.14"]
+CRF = ["pydensecrf2>=1.1"]  # --crf; comes as source, which needs a C++ compiler
 DEBUG = ["polygraphy>=0.53"]  # finds the first layer that an engine computes wrongly
 OPENVINO = ["openvino>=2025.0"]
 LOADGEN = ["mlcommons-loadgen>=5.0"]  # bench --loadgen
@@ -44,6 +45,7 @@ setup(
     },
     install_requires=[*requirements(), *(f"{package}; {DESKTOP}" for package in (*EXPORT, *OPENVINO))],
     extras_require={
+        "crf": CRF,
         "debug": DEBUG,
         "docs": DOCS,
         "export": EXPORT,
@@ -54,6 +56,7 @@ setup(
         "rtx": [*NVML, "cuda-python>=12.6", "tensorrt-rtx>=1.2"],
         "tensorrt": [*NVML, "pycuda", "tensorrt>=8.6"],
         "test": [
+            *(f"{package}; platform_system == 'Linux' and {DESKTOP}" for package in CRF),
             *DEBUG,
             *DOCS,
             *MQTT,

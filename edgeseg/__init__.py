@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from edgeseg.measure.recorder import Summary as Summary
     from edgeseg.metrics.confusion import ConfusionMatrix as ConfusionMatrix
     from edgeseg.opening import open_model as open  # noqa: F401 - __all__ is not a literal
+    from edgeseg.predictions.crf import DenseCrf as DenseCrf
     from edgeseg.predictions.prediction import Prediction as Prediction
     from edgeseg.predictions.semantic import SemanticMask as SemanticMask
     from edgeseg.segmenter import PredictionFuture as PredictionFuture
@@ -111,6 +112,7 @@ _MODULES = {
     "edgeseg.measure.recorder": ("Summary",),
     "edgeseg.metrics.confusion": ("ConfusionMatrix",),
     "edgeseg.opening": ("open",),
+    "edgeseg.predictions.crf": ("DenseCrf",),
     "edgeseg.predictions.prediction": ("Prediction",),
     "edgeseg.predictions.semantic": ("SemanticMask",),
     "edgeseg.segmenter": ("PredictionFuture", "Segmenter"),

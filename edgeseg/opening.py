@@ -17,6 +17,7 @@ from edgeseg.errors import EdgeSegError, FileProblem, MismatchError
 from edgeseg.files import existing_file, exists, sha256_from_file
 from edgeseg.measure.device import cpu_name, package_versions
 from edgeseg.overwriting import check_names_free
+from edgeseg.predictions.crf import DenseCrf
 from edgeseg.progress import Progress, silent
 from edgeseg.provenance import Provenance
 from edgeseg.segmenter import Segmenter, open_segmenter
@@ -35,6 +36,7 @@ def open_model(
     device: str = AUTO,
     threads: int | None = None,
     tiles: Tiles | str | None = None,
+    crf: DenseCrf | str | None = None,
     progress: Progress = silent,
     on_convert: Callable[[], None] = lambda: None,
 ) -> Segmenter:
@@ -44,14 +46,14 @@ def open_model(
     is converted. size: (width, height) of the input. out: where a conversion leaves its files. device: one that the
     engine lists here (edgeseg doctor); "auto" is the first of them. threads: of the engine on a CPU; all unless given.
     tiles: how frames larger than the input are cut: "hann" or "centre", or `Tiles` with an overlap; "off" to resize
-    them; None for what the file says.
+    them; None for what the file says. crf: a dense CRF refines the labels, as for `edgeseg.open`.
     on_convert: called before a model is converted, which can take minutes.
     MismatchError where a file is not of the engine, precision or size that is asked for.
     """
     if not is_model(model) or exists(sidecar_path(Path(model))):
         path = existing_file(model)
         check_file_matches(path, engine, precision, size, device)
-        return open_segmenter(path, engine=engine, device=device, threads=threads, tiles=tiles)
+        return open_segmenter(path, engine=engine, device=device, threads=threads, tiles=tiles, crf=crf)
     name = free_name(model, size, out)
     built = existing_engine(model, engine, precision, size, out, name, device, threads)
     if built is None:
@@ -68,7 +70,7 @@ def open_model(
             name=name,
             progress=progress,
         ).engine
-    return open_segmenter(built.path, device=device, threads=threads, tiles=tiles)
+    return open_segmenter(built.path, device=device, threads=threads, tiles=tiles, crf=crf)
 
 
 def check_file_matches(

@@ -25,9 +25,10 @@ from edgeseg.engines import default_engine, open_engine
 from edgeseg.engines.backend import Backend
 from edgeseg.engines.options import RunOptions
 from edgeseg.engines.request import InferenceFuture, InferenceRequest, OverlayStyle
-from edgeseg.errors import SizeError
+from edgeseg.errors import MismatchError, SizeError
 from edgeseg.image import ImageLike, rgb_from_image
 from edgeseg.measure.recorder import LatencyRecorder, Summary
+from edgeseg.predictions.crf import CrfDecoder, DenseCrf, crf_decoder
 from edgeseg.predictions.decoder import Decoder, SemanticDecoder, decoder_for
 from edgeseg.predictions.prediction import Prediction
 from edgeseg.predictions.semantic import SemanticMask, semantic_mask
@@ -71,7 +72,8 @@ class Segmenter:
     """Segments images of any size. Threads may share it; their images are processed one after another.
 
     decoder: interprets the outputs of the engine; None for that of the model's task. tiles: how images larger than the
-    input are cut, as for `open_segmenter`; the pixels of tiles are cut and stitched on the CPU.
+    input are cut, as for `open_segmenter`; the pixels of tiles are cut and stitched on the CPU. crf: refines the
+    labels, as for `open_segmenter`.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Segmenter:
         decoder: Decoder | None = None,
         *,
         tiles: Tiles | str | None = None,
+        crf: DenseCrf | str | None = None,
     ) -> None:
         self.artifact = artifact
         self._backend, self._lock = backend, threading.RLock()
@@ -89,7 +92,8 @@ class Segmenter:
         self._min_batch, self._batch = batch_of(artifact, backend)
         self.tiles = tiles_named(tiles, artifact.spec.input.tiles)
         self._tiled = tiled_decoder(self._decoder, self.tiles, self._infer, batch=self._batch) if self.tiles else None
-        self._fused = None if self._tiled else backend.fused(self._decoder)
+        self._crf = self._crf_decoder(crf) if crf is not None else None
+        self._fused = None if self._tiled or self._crf else backend.fused(self._decoder)
         self._recorder = LatencyRecorder(sync=backend.synchronize)
 
     @property
@@ -106,6 +110,11 @@ class Segmenter:
     def batch(self) -> int:
         """The most images that the engine computes at once."""
         return self._batch
+
+    @property
+    def crf_text(self) -> str:
+        """The options of the CRF that refines the labels; "" without one."""
+        return str(self._crf.crf) if self._crf else ""
 
     @property
     def tiles_text(self) -> str:
@@ -134,7 +143,7 @@ class Segmenter:
 
         With tiles, a batch is of tiles of one image.
         """
-        if self._batch == 1 or self._tiled:
+        if self._batch == 1 or self._tiled or self._crf:
             return [self.submit(image, size).result() for image in images]
         frames = [_frame_of(image) for image in images]
         starts = range(0, len(frames), self._batch)
@@ -173,7 +182,7 @@ class Segmenter:
 
     def latency(self) -> dict[str, Summary]:
         """Milliseconds by stage since opening or `clear_latency`: "total", and unless a device does everything
-        "resize", "infer" and "upsample".
+        "resize", "infer" and "upsample"; "crf" with one.
         """
         with self._lock:
             return self._recorder.summaries()
@@ -213,10 +222,17 @@ class Segmenter:
             outputs = self._infer([rgb])
             inferred = self._recorder.now()
             first = {name: array[0] for name, array in outputs.items()}
-            prediction = self._decoder.prediction_from_outputs(first, size)
-            ended = self._recorder.now()
-            steps = {"total": (began, ended), "resize": (began, resized), "infer": (resized, inferred)}
-            steps["upsample"] = (inferred, ended)
+            steps = {"resize": (began, resized), "infer": (resized, inferred)}
+            if self._crf is None:
+                prediction = self._decoder.prediction_from_outputs(first, size)
+                upsampled = ended = self._recorder.now()
+            else:
+                logits = self._crf.logits(first, size)
+                upsampled = self._recorder.now()
+                prediction = self._crf.prediction(logits, frame.rgb())
+                ended = self._recorder.now()
+                steps["crf"] = (upsampled, ended)
+            steps = {"total": (began, ended), **steps, "upsample": (inferred, upsampled)}
             self._record(future, {stage: (end - start) * 1e3 for stage, (start, end) in steps.items()})
         return prediction
 
@@ -242,6 +258,16 @@ class Segmenter:
             seconds["upsample"] = ended - converted - inferred
             self._record(future, {stage: each * 1e3 for stage, each in seconds.items()})
         return prediction
+
+    def _crf_decoder(self, crf: DenseCrf | str) -> CrfDecoder:
+        """The decoder with `crf`. MismatchError where frames are cut into tiles."""
+        if self._tiled:
+            raise MismatchError(
+                "a CRF takes the logits of a whole frame, and frames are cut into tiles",
+                hint='add --tiles off, or tiles="off"; or leave --crf out',
+                code="ES-CRF",
+            )
+        return crf_decoder(self._decoder, crf)
 
     def _infer(self, rgbs: list[Rgb]) -> Mapping[str, NDArray[Any]]:
         """The outputs for images of the input size; the last one is repeated up to the minimum batch."""
@@ -306,6 +332,7 @@ def open_segmenter(
     device: str = "auto",
     threads: int | None = None,
     tiles: Tiles | str | None = None,
+    crf: DenseCrf | str | None = None,
 ) -> Segmenter:
     """Open an engine, verified against its sidecar, or an ONNX with a spec.
 
@@ -313,7 +340,8 @@ def open_segmenter(
     device: one that `edgeseg doctor` lists for the engine; "auto" is the first of them. UnavailableError where this
     machine lacks it. threads: of a CPU engine; None for all cores that this process may use. tiles: how images larger
     than the input are cut: "hann" or "centre", or `Tiles` with an overlap; "off" to resize them; None for what the file
-    says.
+    says. crf: a dense CRF refines the labels along the edges of the image, at many times the cost of the network: "on",
+    options such as "iterations=5&beta=5", or a `DenseCrf`; the engine must give logits.
     """
     artifact = Artifact.open(path)
     if not artifact.engine:
@@ -322,7 +350,7 @@ def open_segmenter(
     backend = opened.open(artifact, RunOptions(device, threads))
     with contextlib.ExitStack() as on_failure, opened.named_failures(artifact.path):
         on_failure.callback(backend.close)
-        segmenter = Segmenter(artifact, backend, tiles=tiles)
+        segmenter = Segmenter(artifact, backend, tiles=tiles, crf=crf)
         began = time.perf_counter()
         segmenter.warm_up()
         on_failure.pop_all()

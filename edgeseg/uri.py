@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
@@ -64,6 +65,18 @@ def integer_option(options: Mapping[str, str], key: str, default: int, *, least:
         message = f"{key}={text} is not an integer of at least {least}"
         raise FormatError(message, hint=f"write {key}={max(default, least)}", code="ES-FORMAT-OPTION")
     return int(text)
+
+
+def number_from_text(text: str, key: str, most: float) -> float:
+    """A number above 0 and at most `most`. FormatError for any other text."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= most:
+        message = f"{key}={text} is not a number above 0 and at most {most:g}"
+        raise FormatError(message, hint=f"write {key}={min(1, most):g}", code="ES-FORMAT-OPTION")
+    return value
 
 
 def flag_option(options: Mapping[str, str], key: str) -> bool:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Annotated
 
 from edgeseg.commands.options import (
+    Crf,
     Device,
     Engine,
     Json,
@@ -42,6 +43,7 @@ EXAMPLES = """
   edgeseg eval model.onnx --data folder:mine --metric miou --metric boundary_iou
   edgeseg eval model.onnx --data 'street:?frames=40&stride=1' --metric flicker
   edgeseg eval model.onnx --data folder:aerial --tiles hann
+  edgeseg eval bisenetv2-camvid --data folder:mine --metric boundary --crf on
   edgeseg eval model.onnx --video drive.mp4 --frames 100
 """
 
@@ -62,6 +64,7 @@ def command(
     size: SizeText = None,
     tiles: TilesName = None,
     overlap: Overlap = None,
+    crf: Crf = None,
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
@@ -84,7 +87,7 @@ def command(
     dataset = open_dataset(data) if data else None
     cut = tiles_from_options(tiles, overlap)
     with shown_progress() as progress:
-        opened = segmenter_from_options(model, engine, precision, size, device, threads, progress, cut)
+        opened = segmenter_from_options(model, engine, precision, size, device, threads, progress, cut, crf)
         with opened as segmenter:
             if dataset is None:
                 show_flicker(segmenter, video or "", limit, device, as_json, progress)
@@ -92,7 +95,12 @@ def command(
             result = evaluate(segmenter, dataset, metrics=chosen, progress=progress)
     artifact = segmenter.artifact
     if as_json:
-        facts = {"output": str(artifact.output), "tiles": segmenter.tiles_text or None, "data": data}
+        facts = {
+            "output": str(artifact.output),
+            "tiles": segmenter.tiles_text or None,
+            "crf": segmenter.crf_text or None,
+            "data": data,
+        }
         print_json({**engine_facts(artifact, device), **facts, **result.to_dict()})
         return
     print_classes(result)

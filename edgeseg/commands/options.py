@@ -75,6 +75,15 @@ Overlap = Annotated[
     int | None,
     option("--overlap PIXELS", "How far neighbouring tiles overlap at least.", TILES, "a quarter of the tile", min=0),
 ]
+Crf = Annotated[
+    str | None,
+    option(
+        "--crf OPTIONS",
+        "Refine the labels along the image's edges with a dense CRF, slowly: on, or options like iterations=5&beta=5.",
+        ENGINE,
+        "none",
+    ),
+]
 Threads = Annotated[int | None, option("--threads N", "CPU threads.", ENGINE, "all cores", min=1)]
 CheckFolder = Annotated[
     str | None,
@@ -167,6 +176,7 @@ def engine_facts(artifact: Artifact, device: str) -> dict[str, str]:
 def segmenter_from_options(
     model: str, engine: str | None, precision: str | None, size: str | None, device: str, threads: int | None,
     progress: Progress, tiles: Tiles | str | None = None,
+    crf: str | None = None,
 ) -> Segmenter:  # fmt: skip
     """Open MODEL for eval or bench; weights are converted first, into ENGINES_FOLDER."""
     from edgeseg.commands.terminal import note, note_conversion
@@ -181,6 +191,7 @@ def segmenter_from_options(
         device=device,
         threads=threads,
         tiles=tiles,
+        crf=crf,
         progress=progress,
         on_convert=note_conversion,
     )

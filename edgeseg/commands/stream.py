@@ -10,6 +10,7 @@ import typer
 
 from edgeseg.commands.options import (
     ENGINES_FOLDER,
+    Crf,
     Device,
     Engine,
     Json,
@@ -63,6 +64,7 @@ def command(
     size: SizeText = None,
     tiles: TilesName = None,
     overlap: Overlap = None,
+    crf: Crf = None,
     frames: Annotated[int | None, option("--frames N", "Stop after N frames.", min=1)] = None,
     opacity: Annotated[float, option("--opacity X", "How strongly class colours cover the image.", min=0, max=1)] = 0.5,
     legend: Annotated[
@@ -99,8 +101,8 @@ def command(
     else:
         config = run_of_one(
             source, model, outputs, engine=engine, precision=precision_from_text(precision), size=size_or_none(size),
-            device=device, threads=threads, tiles=tiles_from_options(tiles, overlap), opacity=opacity, legend=legend,
-            max_age=max_age, events=tuple(events or ()),
+            device=device, threads=threads, tiles=tiles_from_options(tiles, overlap), crf=crf, opacity=opacity,
+            legend=legend, max_age=max_age, events=tuple(events or ()),
         )  # fmt: skip
     with contextlib.ExitStack() as opened:
         sources = [opened.enter_context(each) for each in open_sources(config, skip_errors=skip_errors)]
@@ -155,7 +157,7 @@ def segmenter_of(config: RunConfig) -> Segmenter:
     with shown_progress() as progress:
         segmenter = open_model(
             config.model, engine=config.engine, precision=config.precision, size=config.size, out=ENGINES_FOLDER,
-            device=config.device, threads=config.threads, tiles=config.tiles, progress=progress,
+            device=config.device, threads=config.threads, tiles=config.tiles, crf=config.crf, progress=progress,
             on_convert=note_conversion,
         )  # fmt: skip
     if segmenter.tiles_text:

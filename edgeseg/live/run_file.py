@@ -23,6 +23,7 @@ from edgeseg.capture.source import MAX_AGE_SECONDS
 from edgeseg.errors import EdgeSegError, FormatError, UnknownNameError
 from edgeseg.files import toml_from_file
 from edgeseg.live.trigger import WHOLE, TriggerConfig
+from edgeseg.predictions.crf import crf_from_text
 from edgeseg.spec import Precision, Tiles, size_from_text, tiles_from_options, tiles_named
 
 VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -45,7 +46,7 @@ class StreamEntry:
 class RunConfig:
     """All of a run.
 
-    tiles: as for `edgeseg.open`. events: URIs of observers. max_age: seconds after which a live frame is too old.
+    tiles, crf: as for `edgeseg.open`. events: URIs of observers. max_age: seconds after which a live frame is too old.
     """
 
     model: str
@@ -56,6 +57,7 @@ class RunConfig:
     device: str = "auto"
     threads: int | None = None
     tiles: Tiles | str | None = None
+    crf: str | None = None
     opacity: float = 0.5
     legend: bool = False
     max_age: float = MAX_AGE_SECONDS
@@ -94,6 +96,7 @@ KEYS = {
     "device": Key(str, "a text", '"cpu"'),
     "threads": Key(int, "an integer above 0", "2", _is_positive),
     "tiles": Key(str, "a text", '"hann"'),
+    "crf": Key(str, "a text", '"on"'),
     "overlap": Key(int, "an integer of at least 0", "128", lambda value: value >= 0),
     "opacity": Key((int, float), "a number from 0 to 1", "0.5", lambda value: 0 <= value <= 1),
     "legend": Key(bool, "true or false", "true"),
@@ -145,6 +148,8 @@ class _RunFile:
             values["precision"] = self._within("", "precision", lambda: _precision(values["precision"]))
         if "size" in values:
             values["size"] = self._within("", "size", lambda: size_from_text(values["size"]))
+        if "crf" in values:
+            self._within("", "crf", lambda: crf_from_text(values["crf"]))
         if "tiles" in values or "overlap" in values:
             stitch, overlap = values.get("tiles"), values.pop("overlap", None)
             values["tiles"] = self._within("", "tiles", lambda: _tiles(stitch, overlap))

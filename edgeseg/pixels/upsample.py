@@ -77,15 +77,24 @@ def labels_from_logits_numpy(
     logits: NDArray[np.float32], size: tuple[int, int], *, align_corners: bool = False
 ) -> NDArray[np.uint8]:
     """The same labels without compiled code: the reference, with all C*H*W interpolated logits in memory."""
+    labels: NDArray[np.uint8] = np.argmax(upsampled_logits(logits, size, align_corners=align_corners), axis=0).astype(
+        np.uint8
+    )
+    return labels
+
+
+def upsampled_logits(
+    logits: NDArray[np.float32], size: tuple[int, int], *, align_corners: bool = False
+) -> NDArray[np.float32]:
+    """`logits` (C, h, w) brought bilinearly to (C, H, W) of `size`."""
     _check_logits(logits, size)
     rows, fy = source_axis(logits.shape[1], size[0], align_corners)
     columns, fx = source_axis(logits.shape[2], size[1], align_corners)
     right = np.minimum(columns + 1, logits.shape[2] - 1)
     below = np.minimum(rows + 1, logits.shape[1] - 1)
     wide = (1 - fx) * logits[:, :, columns] + fx * logits[:, :, right]
-    full = (1 - fy)[:, None] * wide[:, rows] + fy[:, None] * wide[:, below]
-    labels: NDArray[np.uint8] = np.argmax(full, axis=0).astype(np.uint8)
-    return labels
+    full: NDArray[np.float32] = (1 - fy)[:, None] * wide[:, rows] + fy[:, None] * wide[:, below]
+    return full
 
 
 def labels_nearest(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

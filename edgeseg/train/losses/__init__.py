@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgeseg.errors import FormatError, MismatchError, UnknownNameError
-from edgeseg.uri import check_options, options_from_query
+from edgeseg.errors import MismatchError, UnknownNameError
+from edgeseg.uri import check_options, number_from_text, options_from_query
 
 if TYPE_CHECKING:
     from edgeseg.train.losses.loss import Loss
@@ -88,15 +87,3 @@ def texts_from_numbers(ohem: float, dice: float) -> tuple[str, ...]:
     """The terms that two numbers describe: --ohem P and --dice WEIGHT, and the recipes of older releases."""
     first = f"ohem?probability={ohem:.12g}" if ohem else DEFAULT
     return texts_of([first, f"dice={dice:.12g}"] if dice else [first])
-
-
-def number_from_text(text: str, key: str, most: float) -> float:
-    """A number above 0 and at most `most`. FormatError for any other text."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value <= most:
-        message = f"{key}={text} is not a number above 0 and at most {most:g}"
-        raise FormatError(message, hint=f"write {key}={min(1, most):g}", code="ES-FORMAT-OPTION")
-    return value
