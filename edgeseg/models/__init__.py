@@ -15,6 +15,7 @@ FAMILIES = {
     "bisenetv1": "edgeseg.models.bisenetv1",
     "bisenetv2": "edgeseg.models.bisenetv2",
     "ddrnet": "edgeseg.models.ddrnet",
+    "deeplabv1": "edgeseg.models.deeplabv1",
     "deeplabv3": "edgeseg.models.deeplabv3",
     "deeplabv3plus": "edgeseg.models.deeplabv3plus",
     "enet": "edgeseg.models.enet",
