@@ -187,9 +187,9 @@ def test_fp16_and_a_dynamic_batch_go_the_whole_line(line: Line, engine: str, tmp
     )
     assert built.agreement.labels >= line.limits.fp16_labels
     asking = [layer for layer in built.layers if layer.requested]
-    # TensorRT-RTX makes a few additions of a small product with a constant, such as a pool to bins, and names no type.
+    # TensorRT-RTX makes a few additions of a small product, such as a pool to bins or a gate, and names no type.
     known = [layer for layer in asking if layer.obtained]
-    assert len(known) >= 0.85 * len(asking)
+    assert len(known) >= 0.8 * len(asking)
     assert {layer.obtained for layer in known} <= {"fp16", "fp32"}
     assert sum(layer.obtained == "fp16" for layer in known) >= 0.9 * len(known) > 0  # what may overflow stays fp32
     assert [shape[0] for shape in built.build.profile] == [1, 2, 4]
