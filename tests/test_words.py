@@ -69,7 +69,12 @@ INSTEAD = {
     "Pictures": "Images or Frames",
 }
 # Words of the field in other senses, by module: a BiSeNet has gates, a web server has requests.
-ALLOWED = {("gate", "models/bisenetv1.py"), ("Request", "live/page/app.py"), ("Request", "live/observers.py")}
+ALLOWED = {
+    ("gate", "models/bisenetv1.py"),
+    ("gate", "models/cgnet.py"),
+    ("Request", "live/page/app.py"),
+    ("Request", "live/observers.py"),
+}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 

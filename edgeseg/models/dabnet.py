@@ -84,7 +84,7 @@ class DABNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         """(N, 3, H, W) to logits (N, C, H/8, W/8); in training a list of them."""
         x = self.norms[0](torch.cat([self.stem(image), shrunk(image, 1)], 1))
-        for number, (down, stage, norm) in enumerate(zip(self.downs, self.stages, self.norms[1:]), start=2):  # type: ignore[arg-type]
+        for number, (down, stage, norm) in enumerate(zip(self.downs, self.stages, self.norms[1:]), start=2):
             x = down(x)
             x = norm(torch.cat([stage(x), x, shrunk(image, number)], 1))
         logits: Tensor = self.classify(x)

@@ -38,8 +38,8 @@ class Pyramid(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) to (N, out, H, W), or half the size where the block goes down."""
         first = self.first(x)
-        plain, *rest = (layer(first) for layer in self.dilated)
-        joined = torch.cat([plain, *accumulate(rest)], 1)
+        local, *rest = (layer(first) for layer in self.dilated)
+        joined = torch.cat([local, *accumulate(rest)], 1)
         return self.norm(x + joined if self.residual else joined)  # type: ignore[no-any-return]
 
 
