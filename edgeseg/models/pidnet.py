@@ -4,9 +4,9 @@ Xu et al., "PIDNet: A Real-time Semantic Segmentation Network Inspired by PID Co
 arXiv 2206.02066. With 19 classes at 1024x512 the authors' code (XuJiacong/PIDNet) has 7.63 M parameters and 11.80 G
 multiply-adds as `s`, 28.54 M and 44.33 G as `m`, 36.94 M and 68.73 G as `l`.
 
-The authors train with two auxiliary heads. The class head on P is here; the boundary head on D, of one channel, and
-its two losses are not: a training gives class logits alone, so D learns what helps the classes. Checkpoints of the
-authors have a D that was trained for boundaries; their boundary head is left out, since only training needs it.
+A training has two auxiliary heads, as the authors': for classes on P, and for boundaries, of one channel, on D. The
+loss of the latter is that of STDC's detail head; the authors weigh a binary cross-entropy, and add a cross-entropy of
+the classes at boundary pixels.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class PIDNet(nn.Module):
     width: channels of the stem; others are multiples. depth: blocks in the layers of the stem and of P;
     context_depth: in those of I. pyramid: channels of each scale of the pyramid pooling. head_width: before the
     classifier. light: parallel pyramid pooling, light boundary fusion, and a narrower D.
-    auxiliary: a second classifier for training, on P behind the first fusion.
+    auxiliary: for training, a second classifier on P behind the first fusion, and a boundary head on D.
     """
 
     def __init__(
@@ -108,25 +108,27 @@ class PIDNet(nn.Module):
         self.pyramid = PyramidPooling(2 * w8, pyramid, w4, parallel=light)
         self.fuse = BoundaryFusion(w4, light=light)
         self.head = head(w4, head_width, classes)
-        self.auxiliary = nn.ModuleList(head(w2, head_width, classes) for _ in range(1) if auxiliary)
+        heads = [head(w2, head_width, classes), head(w2, width, 1)] if auxiliary else []
+        self.auxiliary = nn.ModuleList(heads)
         kaiming_init(self)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
-        """(N, 3, H, W) to logits (N, C, H/8, W/8); in training a list, with those of the head on P behind."""
+        """(N, 3, H, W) to logits (N, C, H/8, W/8); in training a list, with those of the heads on P and D behind."""
         integral = proportional = derivative = self.stem(x)
-        attended = []
+        attended, edges = [], x
         for n, attend in enumerate(self.attend):
             integral = relu(self.integral[n](integral))
             attended.append(attend(self.proportional[n](proportional), self.compress[n](integral)))
             derivative = self.derivative[n](derivative)
-            derivative = relu(derivative + enlarge(self.differ[n](integral), derivative))
+            edges = derivative + enlarge(self.differ[n](integral), derivative)
+            derivative = relu(edges)
             proportional = relu(attended[-1])
         proportional = self.proportional[-1](proportional)
         context = enlarge(self.pyramid(self.integral[-1](integral)), proportional)
         logits: Tensor = self.head(self.fuse(proportional, context, self.derivative[-1](derivative)))
         if not self.training:
             return logits
-        return [logits, *(classify(attended[0]) for classify in self.auxiliary)]
+        return [logits, *(classify(feature) for classify, feature in zip(self.auxiliary, (attended[0], edges)))]
 
 
 USUAL = {"depth": 2, "context_depth": 3, "pyramid": 96, "head_width": 128, "light": True}
