@@ -147,7 +147,7 @@ class InputSpec:
             )
         if self.tiles is not None and (self.tiles.overlap or 0) >= min(self.width, self.height):
             message = f"tiles of {self.width}x{self.height} cannot overlap by {self.tiles.overlap} pixels"
-            raise SizeError(message, hint="use less than half of the shorter side", code="ES-SIZE-TILES")
+            raise SizeError(message, hint="use at most half of the shorter side", code="ES-SIZE-TILES")
         if self.color not in ("rgb", "bgr"):
             raise spec_error(f"unknown colour order {self.color!r}", 'use "rgb" or "bgr"')
         if self.resize != "stretch":

@@ -32,6 +32,7 @@ RUN = (
     "edgeseg doctor",
     "edgeseg convert bisenetv2-camvid",
     "edgeseg stream docs/images/street.jpg bisenetv2-camvid -o overlay.png",
+    "edgeseg stream docs/images/street.jpg bisenetv2-camvid --tiles hann -o tiles.png",
     "edgeseg bench bisenetv2-camvid",
     "edgeseg stream drive.mp4 bisenetv2-camvid -o overlay.mp4 -o masks/ -o out.jsonl",
     'edgeseg data "street:?seed=1&scenes=4" --json',
@@ -53,6 +54,7 @@ NOT_RUN = {
     r"edgeseg stream run\.toml": "runs for ever; tests/cli/test_stream_live.py run a short one",
     r"edgeseg bench .*(--matrix|--file|--video|--scenario)": "tests/bench and tests/cli run small ones",
     r"edgeseg report": "needs records; tests/bench/test_report.py make some",
+    r"python benchmarks/sliding_window\.py": "needs an engine and an image; tests/benchmarks run it on small ones",
     r"edgeseg train": "trains for minutes; tests/train run short trainings",
     r"edgeseg .*--precision auto": "searches for minutes; tests/autotune run short searches",
     r"edgeseg (compare|diff)": "needs records or engines; tests/cli run them on small ones",
@@ -211,6 +213,16 @@ def test_the_figures_of_other_tools_in_the_readme_are_those_of_the_records() -> 
     for (name, runtime), (_, *cells) in peers.items():
         row = contenders[name]
         assert [row[1] + " " + row[2], row[5], row[7]] == [runtime, *cells]
+
+
+def test_the_page_on_tiles_has_the_figures_of_the_record_and_the_code_of_the_script() -> None:
+    text = (ROOT / "docs" / "tiles.md").read_text(encoding="utf-8")
+    for table in records("intel-xeon-2c", "tiles"):
+        for row in table:
+            assert f"| {' | '.join(row)} |" in text
+    (code,) = blocks("python", ROOT / "docs" / "tiles.md")
+    assert code in (ROOT / "benchmarks" / "sliding_window.py").read_text(encoding="utf-8")
+    assert len(code.splitlines()) <= 20
 
 
 def test_the_faults_in_the_readme_are_those_of_the_record() -> None:

@@ -57,7 +57,7 @@ def stitched_logits(monkeypatch: pytest.MonkeyPatch, segmenter: Segmenter, rgb: 
 def test_tiles_compute_what_the_whole_frame_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, stride: int, stitch: str
 ) -> None:
-    """Exact, as the overlap is more than the receptive field; with "hann", which uses half of it, more than twice."""
+    """Exact: pixels near an inner edge are not used, as far as the network sees; "hann" needs twice the overlap."""
     pytest.importorskip(engine)
     rgb = photo(FRAME)
     overlap = (RECEPTIVE_FIELD[stride] - 1) * (2 if stitch == "hann" else 1)
