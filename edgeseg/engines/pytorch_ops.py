@@ -91,10 +91,12 @@ def conv_transpose(attributes: Attributes) -> Function:
 
 
 def max_pool(attributes: Attributes) -> Function:
-    """MaxPool, 2-D, the values alone."""
+    """MaxPool, 2-D, the values alone. Both round up alike, but for a window that begins in padding of our own."""
     strides, pads, dilations = window(attributes)
-    only(attributes, storage_order=(0,), ceil_mode=(0,))
+    only(attributes, storage_order=(0,), ceil_mode=(0, 1) if pads[:2] == pads[2:] else (0,))
     kernel = list(attributes["kernel_shape"])
+    if attributes.get("ceil_mode", 0):
+        return lambda x: F.max_pool2d(x, kernel, strides, pads[:2], dilations, ceil_mode=True)
     return lambda x: F.max_pool2d(padded(x, pads, -math.inf), kernel, strides, 0, dilations)
 
 

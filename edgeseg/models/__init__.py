@@ -24,6 +24,7 @@ FAMILIES = {
     "espnet": "edgeseg.models.espnet",
     "fastscnn": "edgeseg.models.fastscnn",
     "fcn": "edgeseg.models.fcn",
+    "fcnvgg": "edgeseg.models.fcnvgg",
     "icnet": "edgeseg.models.icnet",
     "pidnet": "edgeseg.models.pidnet",
     "pspnet": "edgeseg.models.pspnet",

@@ -112,6 +112,9 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("ConvTranspose", [MAP, normal(4, 3, 3, 3)], {"strides": [2, 2], "output_padding": [1, 0]}),
     ("MaxPool", [MAP], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
     ("MaxPool", [MAP], {"kernel_shape": [2, 3], "pads": [0, 1, 1, 2]}),
+    ("MaxPool", [MAP], {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1}),
+    ("MaxPool", [MAP], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "ceil_mode": 1}),
+    ("MaxPool", [MAP[..., :8, :8]], {"kernel_shape": [2, 2], "strides": [3, 3], "pads": [1, 1, 1, 1], "ceil_mode": 1}),
     ("AveragePool", [MAP], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
     ("AveragePool", [MAP], {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1}),
     ("BatchNormalization", [MAP, CHANNEL, CHANNEL + 1, CHANNEL - 1, CHANNEL], {"epsilon": 1e-3}),
@@ -213,7 +216,7 @@ def test_an_operator_outside_the_table_is_refused_by_name(tmp_path: Path) -> Non
     ("op", "inputs", "attributes", "option"),
     [
         ("Conv", [MAP, normal(6, 4, 3, 3)], {"auto_pad": "SAME_UPPER"}, "auto_pad=SAME_UPPER"),
-        ("MaxPool", [MAP], {"kernel_shape": [2, 2], "ceil_mode": 1}, "ceil_mode=1"),
+        ("MaxPool", [MAP], {"kernel_shape": [2, 2], "pads": [0, 0, 1, 1], "ceil_mode": 1}, "ceil_mode=1"),
         ("Conv", [normal(1, 4, 9), normal(6, 4, 3)], {"kernel_shape": [3]}, "kernel_shape=[3]"),
         (*resize(UP)[:2], {"mode": "cubic"}, "mode=cubic"),
         (*resize(UP)[:2], {"mode": "linear", "antialias": 1}, "antialias"),

@@ -45,6 +45,7 @@ FORMATS: dict[str, str] = {
     "torchvision-deeplabv3": "edgeseg.models.checkpoint_formats.torchvision_deeplabv3",
     "torchvision-fcn": "edgeseg.models.checkpoint_formats.torchvision_fcn",
     "tramac-fastscnn": "edgeseg.models.checkpoint_formats.tramac_fastscnn",
+    "wkentaro-fcnvgg": "edgeseg.models.checkpoint_formats.wkentaro_fcnvgg",
     "wutianyi-cgnet": "edgeseg.models.checkpoint_formats.wutianyi_cgnet",
     "xujiacong-pidnet": "edgeseg.models.checkpoint_formats.xujiacong_pidnet",
     "ydhonghit-ddrnet": "edgeseg.models.checkpoint_formats.ydhonghit_ddrnet",

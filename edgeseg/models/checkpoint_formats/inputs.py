@@ -17,6 +17,10 @@ COINCHEUNG_CUSTOM = InputSpec(1024, 512, mean=(0.4, 0.4, 0.4), std=(0.2, 0.2, 0.
 
 # torchvision resizes the shorter side to 520: the next multiple of 8, and a frame of 16:9.
 TORCHVISION = InputSpec(928, 520)
+# The Caffe models of VGG take 0..255 values in BGR with the mean subtracted.
+CAFFE_VGG = InputSpec(
+    512, 512, mean=(104.00699 / 255, 116.66877 / 255, 122.67892 / 255), std=(1 / 255, 1 / 255, 1 / 255), color="bgr"
+)
 # segmentation_models_pytorch leaves the size to its user.
 SMP = InputSpec(512, 512)
 
