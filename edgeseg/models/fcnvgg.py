@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import enlarge
 from edgeseg.models.resnet import kaiming_init
-from edgeseg.models.vgg import VGG16
+from edgeseg.models.vgg import MULTIPLES, vgg_stages
 from edgeseg.spec import SizeRule
 
 # Input pixels per position of the finest scores -> rows and columns to crop from their enlargement, plus the border.
@@ -56,8 +56,10 @@ class FCNVGG(nn.Module):
         self.finest, self.border = finest, border
         if border > 1 and border + CROPS[finest] < 0:
             raise ValueError(f"a border of {border} leaves nothing to crop")
-        self.backbone = VGG16(width, border=border)
-        *_, third, fourth, deep = self.backbone.channels
+        self.stages = vgg_stages(width)
+        kaiming_init(self.stages)
+        self.pool = nn.MaxPool2d(2, 2, ceil_mode=True)
+        third, fourth, deep = (width * multiple for multiple in MULTIPLES[2:])
         self.hidden = nn.Sequential(
             nn.Conv2d(deep, hidden, 7, padding=0 if border > 1 else 3),
             nn.ReLU(inplace=True),
@@ -72,7 +74,7 @@ class FCNVGG(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """(N, 3, H, W) to logits (N, C, H, W); in training a list of them."""
-        *_, third, fourth, deep = self.backbone(x)
+        *_, third, fourth, deep = self.pools(x)
         coarse, *finer = self.scores
         scores = coarse(self.hidden(deep))
         for score, skip, crop in zip(finer, (fourth, third), SKIPS):
@@ -86,6 +88,16 @@ class FCNVGG(nn.Module):
         else:
             logits = enlarge(scores, x)
         return [logits] if self.training else logits
+
+    def pools(self, x: Tensor) -> list[Tensor]:
+        """What the pools behind the five stages give, from 1/2 to 1/32 of the size of the image with its border."""
+        if self.border > 1:
+            x = F.pad(x, (self.border - 1,) * 4)  # the first convolution pads by one more
+        pooled = []
+        for stage in self.stages:
+            x = self.pool(stage(x))
+            pooled.append(x)
+        return pooled
 
 
 FULL = {"width": 64, "hidden": 4096}

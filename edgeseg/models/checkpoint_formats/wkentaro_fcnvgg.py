@@ -12,7 +12,7 @@ from edgeseg.models.fcnvgg import FAMILY
 from edgeseg.models.variant import text_from_arguments
 
 RULES: list[Rule] = [
-    *((rf"conv(\d)_{n + 1}\.", rf"backbone.stage\1.{2 * n}.") for n in range(3)),
+    *((rf"conv{stage + 1}_{n + 1}\.", f"stages.{stage}.{n}.0.") for stage in range(5) for n in range(3)),
     (r"fc6\.", "hidden.0."),
     (r"fc7\.", "hidden.3."),
     (r"score_fr\.", "scores.0."),
@@ -26,7 +26,7 @@ def adopt(state: State) -> Adopted:
     own = renamed(state, RULES, drop=[r"upscore"])
     finest = 8 if "scores.2.weight" in own else 16 if "scores.1.weight" in own else 32
     arguments = {
-        "width": rows(own, "backbone.stage1.0.weight"),
+        "width": rows(own, "stages.0.0.0.weight"),
         "hidden": rows(own, "hidden.0.weight"),
         "finest": finest,
         "border": 100,
