@@ -73,9 +73,15 @@ def quantised_nodes(model: ir.Model) -> Iterator[ir.Node]:
 
 
 def sums_over_channels(node: ir.Node) -> bool:
-    """Whether the weight of `node` sums over the channels of its input: not for stacks and transposed inputs."""
+    """Whether the weight of `node` sums over the channels of its input: not for stacks and transposed inputs.
+
+    Nor in the product of a map (N, C, H, W), which sums over columns, as in a pooling to bins.
+    """
     if node.op_type == "Conv":
         return True
+    shape = cast(ir.Value, node.inputs[0]).shape
+    if shape is not None and len(shape) == 4:
+        return False
     transposed = node.op_type == "Gemm" and node.attributes.get_int("transA", 0)
     return not transposed and cast("NDArray[np.float32]", constant(node.inputs[1])).ndim == 2
 

@@ -35,7 +35,8 @@ TARGETS: dict[str, Layout | None] = {
     "onnxruntime": Layout(inputs=BOTH_SIDES, outputs=BOTH_SIDES | WEIGHTED, uint8_input=True),
     # OpenVINO fuses the canonical places, and a pair with the node that writes its tensor. Its CPU plugin (2026.4.1)
     # computes wrong values for a padded AveragePool that counts its padding and reads signed codes, and is slower for
-    # codes with a zero point other than 0 and 128. Some convolutions it computes wrongly (`is_miscomputed`).
+    # codes with a zero point other than 0 and 128. Some convolutions it computes wrongly (`is_miscomputed`), and a
+    # ReduceMax with a pair behind it (`is_rounded_wrongly`).
     "openvino": Layout(
         inputs=frozenset({"Concat"}),
         float_inputs=frozenset({"AveragePool"}),
@@ -44,6 +45,7 @@ TARGETS: dict[str, Layout | None] = {
         tokens_last=True,
         uint8_input=True,
         float_kernels=True,
+        float_outputs=frozenset({"ReduceMax"}),
     ),
 }
 # TensorRT 8 can read a cache of ranges with the float ONNX: its first line names the release and the calibrator.

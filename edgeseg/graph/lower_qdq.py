@@ -54,6 +54,7 @@ class Layout:
     tokens_last: transpose a map before it is flattened to tokens.
     uint8_input: the first convolutions read the uint8 frame, with a border of the mean colour instead of padding.
     float_kernels: convolutions that the runtime computes wrongly stay float, see `is_miscomputed`.
+    float_outputs: operators whose output the runtime rounds wrongly, see `is_rounded_wrongly`.
     """
 
     inputs: frozenset[str] = frozenset()
@@ -64,6 +65,7 @@ class Layout:
     tokens_last: bool = False
     uint8_input: bool = False
     float_kernels: bool = False
+    float_outputs: frozenset[str] = frozenset()
 
 
 def lower_qdq(model: ir.Model, layout: Layout, scales: Mapping[str, float] | None = None) -> ir.Model:
@@ -159,11 +161,16 @@ def is_normalisation(node: ir.Node) -> bool:
 
 
 def unfused_nodes(core: Core, layout: Layout) -> frozenset[str]:
-    """The names of the layers without an integer kernel in `layout`: their output is normalised, or it is wrong."""
+    """The names of the layers without an integer kernel in `layout`.
+
+    Their output is normalised, or the runtime computes it wrongly, or rounds their input wrongly.
+    """
     weighted = [node for node in core.nodes if node.op_type in WEIGHTED and node.op_type in layout.outputs]
     names = {str(node.name) for node in weighted if is_normalised(with_activation(node.outputs[0]))}
     if layout.float_kernels:
         names |= {str(node.name) for node in core.nodes if is_miscomputed(node)}
+    readers = [node for node in core.nodes if node.op_type in WEIGHTED]
+    names |= {str(node.name) for node in readers if is_rounded_wrongly(node.inputs[0], layout)}
     return frozenset(names)
 
 
@@ -179,13 +186,27 @@ def is_miscomputed(node: ir.Node) -> bool:
     return bool(weight.shape[3] % 4 == 0 and weight.shape[1] < MISCOMPUTED_CHANNELS)
 
 
+def is_rounded_wrongly(value: ir.Value | None, layout: Layout) -> bool:
+    """Whether a pair on `value` would round what an operator of `layout.float_outputs` gives.
+
+    OpenVINO (2026.4.1) moves a pair before a Concat, and fuses it with a ReduceMax, which then gives whole numbers.
+    """
+    node = None if value is None else value.producer()
+    if node is None:
+        return False
+    if node.op_type in layout.float_outputs:
+        return True
+    moved = node.op_type in KEEPS_CHANNELS | layout.shape_only_ops
+    return moved and any(is_rounded_wrongly(operand, layout) for operand in node.inputs)
+
+
 def wanted_tensors(node: ir.Node, core: Core, layout: Layout) -> Iterator[ir.Value]:
     """The activations of `node` that `layout` puts pairs on; none if it adds or multiplies by a constant."""
     if node.op_type in ("Add", "Mul") and any(constant(value) is not None for value in node.inputs):
         return
     if node.op_type == "Add" and any(user.op_type in SLOPED for user in node.outputs[0].consumers()):
         return  # no integer kernel takes the sum with its activation: it would be rounded twice
-    if node.op_type in layout.inputs:
+    if node.op_type in layout.inputs and not is_rounded_wrongly(node.outputs[0], layout):
         for value in node.inputs:
             if value is not None and constant(value) is None and is_float(value) and not made_by(value, DEQUANTIZE):
                 yield value

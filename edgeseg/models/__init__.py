@@ -27,8 +27,10 @@ FAMILIES = {
     "fcnvgg": "edgeseg.models.fcnvgg",
     "icnet": "edgeseg.models.icnet",
     "pidnet": "edgeseg.models.pidnet",
+    "ppliteseg": "edgeseg.models.ppliteseg",
     "pspnet": "edgeseg.models.pspnet",
     "segformer": "edgeseg.models.segformer",
+    "stdc": "edgeseg.models.stdc",
     "unet": "edgeseg.models.unet",
     "unetplusplus": "edgeseg.models.unetplusplus",
 }

@@ -62,23 +62,26 @@ class Refine(nn.Module):
 
 
 class ContextPath(nn.Module):
-    """A backbone, its two deepest features refined, and the mean of the deepest one added before."""
+    """A backbone, its two deepest features refined, and the mean of the deepest one added before.
 
-    def __init__(self, backbone: str, width: int, upsample: str) -> None:
+    channels: of the features that the backbone gives, as a list from fine to deep.
+    """
+
+    def __init__(self, backbone: nn.Module, channels: Sequence[int], width: int, upsample: str) -> None:
         super().__init__()
-        self.backbone = backbone_from_name(backbone)
-        *_, middle, deep = self.backbone.channels
+        self.backbone = backbone
+        *_, middle, deep = channels
         self.mean = conv_bn_relu(deep, width, 1)
         self.refine32, self.refine16 = Refine(deep, width), Refine(middle, width)
         self.last32, self.last16 = conv_bn_relu(width, width), conv_bn_relu(width, width)
         self.enlarge32, self.enlarge16 = (Enlarge(2.0, upsample, width) for _ in range(2))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) to (N, width, H/8, W/8) and (N, width, H/16, W/16)."""
-        *_, middle, deep = self.backbone(x)
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, 3, H, W) to the backbone's feature at 1/8, (N, width, H/8, W/8) and (N, width, H/16, W/16)."""
+        *_, fine, middle, deep = self.backbone(x)
         context = self.refine32(deep) + self.mean(deep.mean((2, 3), keepdim=True))
         coarse = self.last32(self.enlarge32(context))
-        return self.last16(self.enlarge16(self.refine16(middle) + coarse)), coarse
+        return fine, self.last16(self.enlarge16(self.refine16(middle) + coarse)), coarse
 
 
 class Fusion(nn.Module):
@@ -135,7 +138,8 @@ class BiSeNetV1(nn.Module):
         auxiliary: bool = False,
     ) -> None:
         super().__init__()
-        self.context = ContextPath(backbone, context, upsample)
+        deep = backbone_from_name(backbone)
+        self.context = ContextPath(deep, deep.channels, context, upsample)
         self.spatial = spatial_path(spatial)
         self.fusion = Fusion(spatial[-1] + context, fused, gate, gate_relu)
         self.head = classifier(fused, head, classes * STRIDE**2 if shuffle else classes)
@@ -146,7 +150,7 @@ class BiSeNetV1(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """(N, 3, H, W) to logits (N, C, H/8, W/8); in training a list, with those of the context path behind."""
-        context, coarse = self.context(x)
+        _, context, coarse = self.context(x)
         logits: Tensor = self.shuffle(self.head(self.fusion(self.spatial(x), context)))
         if not self.training:
             return logits

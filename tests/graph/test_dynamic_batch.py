@@ -57,7 +57,7 @@ def float_model(**options) -> ir.Model:
 
 
 # ONNX Runtime adds the channels of one image in another order than those of several, where a network sums over them.
-SUMS_CHANNELS = {"pidnet"}
+SUMS_CHANNELS = {"pidnet", "ppliteseg"}
 ROUNDING = {"fp32": 1e-5, "fp16": 5e-3, "int8": 1e-5}  # of the largest logit; a mask has none
 
 

@@ -1,6 +1,6 @@
-"""Make the goldens mmseg-ddrnet and mmseg-pidnet-{s,l} by running mmsegmentation's own code.
+"""Make the goldens mmseg-ddrnet, mmseg-pidnet-{s,l} and mmseg-stdc by running mmsegmentation's own code.
 
-Install as make_mmseg_icnet.py says, then: python tests/golden/origins/make_mmseg_dual_resolution.py
+Install as make_mmseg_icnet.py says, then: python tests/golden/origins/make_mmseg_real_time.py
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mmengine.config import Config  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 from mmseg.registry import MODELS  # noqa: E402
 
-SIZE = (160, 224)  # maps of 10x14, 5x7 and 3x4: sides of odd size
+SIZE = (160, 224)  # maps of 10x14, 5x7 and 3x4 in DDRNet and PIDNet: sides of odd size
 CONFIGURATIONS = Path(mmseg.__file__).parent / ".mim/configs"
 NARROW = {"channels": 8, "ppm_channels": 16}
 
@@ -33,6 +33,8 @@ def reference(path: str, backbone: dict[str, Any], head: dict[str, Any]) -> torc
     init_default_scope("mmseg")
     model = Config.fromfile(str(CONFIGURATIONS / path)).model
     model.backbone.update(backbone, init_cfg=None)
+    if "backbone_cfg" in model.backbone:
+        model.backbone.backbone_cfg.update(init_cfg=None)
     model.decode_head.update(head)
     network = MODELS.build(model).eval()
     network.load_state_dict(golden_state(lines_from_state(network.state_dict())))
@@ -63,3 +65,4 @@ make("mmseg-ddrnet", "ddrnet", "23-slim", reference(DDRNET, {}, {}))
 make("mmseg-pidnet-s", "pidnet", "s", reference(PIDNET.format("s"), {}, {}))
 narrow = reference(PIDNET.format("l"), NARROW, {"in_channels": 32, "channels": 16})
 make("mmseg-pidnet-l", "pidnet", "l?width=8&pyramid=16&head_width=16", narrow)
+make("mmseg-stdc", "stdc", "stdc2", reference("stdc/stdc2_4xb12-80k_cityscapes-512x1024.py", {}, {}))
