@@ -52,7 +52,7 @@ def free_reshape(node: ir.Node, batch_axes: dict[ir.Value, int]) -> int:
 
 
 def free_resize(node: ir.Node, batch_axes: dict[ir.Value, int]) -> int:
-    """Let a Resize to a size enlarge by factors, or take N from its input where factors may round to another size."""
+    """Let a Resize to a size enlarge by factors, or take N from the image where factors may round to another size."""
     batch_axis = batch_first(node, batch_axes)
     sizes = constant(node.inputs[3]) if len(node.inputs) > 3 else None
     scales = constant(node.inputs[2]) if len(node.inputs) > 2 else None
@@ -63,7 +63,7 @@ def free_resize(node: ir.Node, batch_axes: dict[ir.Value, int]) -> int:
     after = [int(size) for size in sizes]
     factors = exact_factors([length(node.inputs[0], axis) for axis in range(len(after))], after)
     if factors is None:
-        node.replace_input_with(3, sizes_with_batch(node, after))
+        node.replace_input_with(3, sizes_with_batch(node, next(iter(batch_axes)), after))
         return batch_axis
     node.replace_input_with(2, add_constant(graph_of(node), f"{node.name}/scales", factors))
     node.replace_input_with(3, None)
@@ -79,10 +79,13 @@ def exact_factors(before: Sequence[int | None], after: Sequence[int]) -> np.ndar
     return factors if exact.all() else None
 
 
-def sizes_with_batch(node: ir.Node, sizes: Sequence[int]) -> ir.Value:
-    """(N, *sizes[1:]), with N from the input of `node`."""
+def sizes_with_batch(node: ir.Node, image: ir.Value, sizes: Sequence[int]) -> ir.Value:
+    """(N, *sizes[1:]) for `node`, with N from `image`, the graph's input.
+
+    With N from the node's own input ONNX Runtime would round that tensor to fp16, which it keeps in fp32 for one image.
+    """
     graph = graph_of(node)
-    count = ir.node("Shape", [node.inputs[0]], {"start": 0, "end": 1}, name=f"{node.name}/Shape")
+    count = ir.node("Shape", [image], {"start": 0, "end": 1}, name=f"{node.name}/Shape")
     rest = add_constant(graph, f"{node.name}/sizes", np.array(sizes[1:], np.int64))
     joined = ir.node("Concat", [count.outputs[0], rest], {"axis": 0}, name=f"{node.name}/Concat")
     for new, size in ((count, 1), (joined, len(sizes))):

@@ -33,6 +33,7 @@ FAMILIES = {
     "stdc": "edgeseg.models.stdc",
     "unet": "edgeseg.models.unet",
     "unetplusplus": "edgeseg.models.unetplusplus",
+    "upernet": "edgeseg.models.upernet",
 }
 
 

@@ -65,16 +65,17 @@ def pool_to_bins(x: Tensor, bins: int) -> Tensor:
     """(N, C, H, W) to the means (N, C, bins, bins) of `F.adaptive_avg_pool2d`.
 
     An engine takes adaptive pools only where the bins divide the sides; the exporter writes others as hundreds of
-    gathers. Their means are matrix products with two constants. Each has its constant on the right: OpenVINO
-    (2026.4.1) turns a map on the right into signed codes, and then computes its other readers wrongly.
+    gathers. Their means are a matrix product with a constant. Two smaller ones, by rows and by columns, would be fused
+    by TensorRT-RTX, which then tells the precision of neither. The constant is on the right: OpenVINO (2026.4.1) turns
+    a map on the right into signed codes, and then computes its other readers wrongly.
     """
     height, width = x.shape[2:]
     if bins == 1:
         return x.mean((2, 3), keepdim=True)
     if height % bins == 0 and width % bins == 0:
         return F.avg_pool2d(x, (height // bins, width // bins))
-    columns = x @ averaging(x, bins, width).T
-    return (columns.transpose(2, 3) @ averaging(x, bins, height).T).transpose(2, 3)
+    both = torch.kron(averaging(x, bins, height), averaging(x, bins, width))
+    return (x.flatten(2) @ both.T).reshape(*x.shape[:2], bins, bins)
 
 
 def averaging(x: Tensor, bins: int, size: int) -> Tensor:

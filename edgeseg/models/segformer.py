@@ -15,7 +15,6 @@ for patch embedding and attention, mmsegmentation 1e-6, transformers 1e-5 everyw
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from itertools import islice
 from typing import cast
@@ -25,6 +24,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeseg.errors import UnknownNameError
+from edgeseg.models.attention import (
+    EXPANSION,
+    DropPath,
+    Heads,
+    draw_weights,
+    map_from_tokens,
+    rising,
+    tokens_from_map,
+)
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import conv_bn_relu
 from edgeseg.models.variant import text_from_arguments
@@ -32,45 +40,14 @@ from edgeseg.spec import SizeRule
 
 HEADS = (1, 2, 5, 8)
 REDUCTIONS = (8, 4, 2, 1)
-EXPANSION = 4
 DROP_PATH = 0.1
 
 
-def tokens_from_map(x: Tensor) -> Tensor:
-    """(N, C, H, W) to (N, H*W, C)."""
-    return x.flatten(2).transpose(1, 2)
-
-
-def map_from_tokens(tokens: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, H*W, C) to (N, C, H, W)."""
-    return tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *size)
-
-
-class DropPath(nn.Module):
-    """Stochastic depth: in training drops the branch of an image, and scales the remaining ones."""
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.probability = probability
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Same shape in and out."""
-        if not self.training or not self.probability:
-            return x
-        keep = x.new_empty(x.shape[0], 1, 1).bernoulli_(1 - self.probability)
-        return x * keep / (1 - self.probability)
-
-
-class Attention(nn.Module):
-    """Multi-head attention of all positions to a map that is `reduction` times smaller in each direction."""
+class ReducedAttention(Heads):
+    """Attention of all positions to a map that is `reduction` times smaller in each direction."""
 
     def __init__(self, channels: int, heads: int, reduction: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(channels, channels)
-        self.key = nn.Linear(channels, channels)
-        self.value = nn.Linear(channels, channels)
-        self.project = nn.Linear(channels, channels)
+        super().__init__(channels, heads)
         self.reduce = nn.Conv2d(channels, channels, reduction, reduction) if reduction > 1 else None
         self.norm = nn.LayerNorm(channels) if reduction > 1 else None
 
@@ -79,17 +56,7 @@ class Attention(nn.Module):
         source = tokens
         if self.reduce is not None and self.norm is not None:
             source = self.norm(tokens_from_map(self.reduce(map_from_tokens(tokens, size))))
-        query, key, value = (
-            self._split(linear(x)) for linear, x in ((self.query, tokens), (self.key, source), (self.value, source))
-        )
-        # Written out: F.scaled_dot_product_attention is exported with more reshapes, transposes and multiplications.
-        share = torch.softmax(query * query.shape[3] ** -0.5 @ key.transpose(2, 3), 3)
-        return self.project((share @ value).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
-
-    def _split(self, tokens: Tensor) -> Tensor:
-        """(N, L, C) to (N, heads, L, C/heads)."""
-        N, L, C = tokens.shape
-        return tokens.reshape(N, L, self.heads, C // self.heads).transpose(1, 2)
+        return self.attend(tokens, source)
 
 
 def feed_forward(channels: int) -> nn.Sequential:
@@ -109,7 +76,7 @@ class Block(nn.Module):
     def __init__(self, channels: int, heads: int, reduction: int, drop: float) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
-        self.attention = Attention(channels, heads, reduction)
+        self.attention = ReducedAttention(channels, heads, reduction)
         self.feed = feed_forward(channels)
         self.drop = DropPath(drop)
 
@@ -243,8 +210,7 @@ class SegFormer(nn.Module):
         super().__init__()
         if decoder not in DECODERS:
             raise UnknownNameError.among("decoder of segformer", decoder, DECODERS)
-        total = sum(depths)
-        drops = (DROP_PATH * i / (total - 1) for i in range(total))
+        drops = iter(rising(DROP_PATH, sum(depths)))
         before = (3, *channels)
         self.stages = nn.ModuleList(
             Stage(before[i], channels[i], HEADS[i], REDUCTIONS[i], list(islice(drops, depths[i])), first=i == 0)
@@ -264,18 +230,6 @@ class SegFormer(nn.Module):
             features.append(x)
         logits: Tensor = self.decoder(features)
         return [logits] if self.training else logits
-
-
-def draw_weights(layer: nn.Module) -> None:
-    """The start of the reference implementation: 0.02 for linear layers, by fan-out for convolutions, no bias."""
-    if not isinstance(layer, (nn.Linear, nn.Conv2d)):
-        return
-    linear = isinstance(layer, nn.Linear) or layer.kernel_size == (1, 1)
-    fan_out = layer.weight.shape[0] * math.prod(layer.weight.shape[2:]) // getattr(layer, "groups", 1)
-    std = 0.02 if linear else math.sqrt(2 / fan_out)
-    nn.init.normal_(layer.weight, std=std)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
 
 
 def arguments(channels: tuple[int, ...], depths: tuple[int, ...], width: int) -> dict[str, object]:

@@ -15,14 +15,13 @@ safetensors = pytest.importorskip("safetensors.torch")
 from edgeseg.errors import UnknownNameError  # noqa: E402
 from edgeseg.export.onnx import onnx_from_module  # noqa: E402
 from edgeseg.labels import unnamed_labels  # noqa: E402
+from edgeseg.models.attention import Attention, DropPath  # noqa: E402
 from edgeseg.models.checkpoint_formats.huggingface_segformer import FORMAT  # noqa: E402
 from edgeseg.models.count import count  # noqa: E402
 from edgeseg.models.segformer import (  # noqa: E402
     DECODERS,
     FAMILY,
-    Attention,
     Decoder,
-    DropPath,
     NormedDecoder,
     variant_from_state,
 )
@@ -109,15 +108,15 @@ def test_the_papers_flops_are_multiply_adds_with_150_classes(variant: str, small
     assert count(network, 2048, 1024).macs == pytest.approx(large, rel=0.01)
 
 
-def test_the_small_attention_is_the_one_of_pytorch() -> None:
+def test_the_attention_is_the_one_of_pytorch() -> None:
     torch.manual_seed(0)
-    attention = Attention(32, heads=4, reduction=1)
+    attention = Attention(32, heads=4)
     tokens = torch.randn(2, 24, 32)
-    query, key, value = (attention._split(part(tokens)) for part in (attention.query, attention.key, attention.value))
+    query, key, value = (attention.split(part(tokens)) for part in (attention.query, attention.key, attention.value))
     mixed = torch.nn.functional.scaled_dot_product_attention(query, key, value)
     expected = attention.project(mixed.transpose(1, 2).flatten(2))
     # float32 rounding of sums of 24 and 32 terms.
-    torch.testing.assert_close(attention(tokens, (4, 6)), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(attention(tokens), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_drop_path_drops_whole_branches_and_keeps_the_mean() -> None:

@@ -51,6 +51,8 @@ FORMATS: dict[str, str] = {
     "wutianyi-cgnet": "edgeseg.models.checkpoint_formats.wutianyi_cgnet",
     "xujiacong-pidnet": "edgeseg.models.checkpoint_formats.xujiacong_pidnet",
     "ydhonghit-ddrnet": "edgeseg.models.checkpoint_formats.ydhonghit_ddrnet",
+    "huggingface-upernet": "edgeseg.models.checkpoint_formats.huggingface_upernet",
+    "mmseg-upernet": "edgeseg.models.checkpoint_formats.mmseg_upernet",
 }
 
 

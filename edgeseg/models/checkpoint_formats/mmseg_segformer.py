@@ -6,6 +6,7 @@ import torch
 
 from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, State, renamed
 from edgeseg.models.checkpoint_formats.inputs import mmseg_input
+from edgeseg.models.checkpoint_formats.projections import with_projections
 from edgeseg.models.segformer import variant_from_state
 
 EPSILON = 1e-6
@@ -13,7 +14,7 @@ EPSILON = 1e-6
 
 def adopt(state: State) -> Adopted:
     """Names, the joined projection of attention taken apart, and the fused levels in our order, deepest first."""
-    own = renamed(with_projections(state), RULES, drop=[r"auxiliary_head\."])
+    own = renamed(with_projections(state, "in_proj_"), RULES, drop=[r"auxiliary_head\."])
     levels = sum(key.startswith("decoder.levels.") and key.endswith(".0.weight") for key in own)
     own["decoder.fuse.0.weight"] = torch.cat(own["decoder.fuse.0.weight"].chunk(levels, 1)[::-1], 1)
     classes = len(own["decoder.classify.weight"])
@@ -24,18 +25,6 @@ def adopt(state: State) -> Adopted:
         input=mmseg_input(classes),
         align_corners=False,
     )
-
-
-def with_projections(state: State) -> State:
-    """`in_proj_weight` (3C, C) and `in_proj_bias` (3C) as query, key and value."""
-    result = {}
-    for key, value in state.items():
-        if ".in_proj_" in key:
-            parts = zip(("query", "key", "value"), value.chunk(3))
-            result.update({key.replace("in_proj_", f"{name}."): part for name, part in parts})
-        else:
-            result[key] = value
-    return result
 
 
 STAGE = r"backbone\.layers\.(\d)\."
