@@ -44,7 +44,7 @@ def golden_array(key: str, shape: tuple[int, ...]) -> np.ndarray:
         return 0.5 + np.abs(values)
     if len(shape) > 1:
         return values * np.float32(np.sqrt(2 / np.prod(shape[1:])))
-    return 1 + 0.1 * values if key.endswith("weight") else 0.1 * values
+    return np.asarray(1 + 0.1 * values if key.endswith("weight") else 0.1 * values)
 
 
 def golden_image(height: int, width: int) -> torch.Tensor:

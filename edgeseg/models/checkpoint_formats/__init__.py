@@ -53,6 +53,12 @@ FORMATS: dict[str, str] = {
     "ydhonghit-ddrnet": "edgeseg.models.checkpoint_formats.ydhonghit_ddrnet",
     "huggingface-upernet": "edgeseg.models.checkpoint_formats.huggingface_upernet",
     "mmseg-upernet": "edgeseg.models.checkpoint_formats.mmseg_upernet",
+    "mmseg-ann": "edgeseg.models.checkpoint_formats.mmseg_ann",
+    "mmseg-ccnet": "edgeseg.models.checkpoint_formats.mmseg_ccnet",
+    "mmseg-danet": "edgeseg.models.checkpoint_formats.mmseg_danet",
+    "mmseg-encnet": "edgeseg.models.checkpoint_formats.mmseg_encnet",
+    "mmseg-gcnet": "edgeseg.models.checkpoint_formats.mmseg_gcnet",
+    "mmseg-nonlocalnet": "edgeseg.models.checkpoint_formats.mmseg_nonlocalnet",
 }
 
 

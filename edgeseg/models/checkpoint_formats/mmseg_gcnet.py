@@ -1,0 +1,33 @@
+"""mmsegmentation's GCNet."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from edgeseg.models.checkpoint_formats.checkpoint_format import CheckpointFormat, Rule
+from edgeseg.models.checkpoint_formats.mmseg_dilated import CONTEXT_HEAD, adopt_dilated
+from edgeseg.models.gcnet import FAMILY
+
+RULES: list[Rule] = [
+    (r"decode_head\.gc_block\.conv_mask\.", "head.block.mask."),
+    (r"decode_head\.gc_block\.channel_add_conv\.0\.", "head.block.narrow."),
+    (r"decode_head\.gc_block\.channel_add_conv\.1\.", "head.block.norm."),
+    (r"decode_head\.gc_block\.channel_add_conv\.3\.", "head.block.widen."),
+    *CONTEXT_HEAD,
+]
+# Of shape (C, 1, 1) there.
+NORM = ("head.block.norm.weight", "head.block.norm.bias")
+
+FORMAT = CheckpointFormat(
+    name="mmsegmentation GCNet",
+    family="gcnet",
+    signature=(
+        "backbone.stem.0.weight",
+        "backbone.layer1.0.conv1.weight",
+        "decode_head.gc_block.conv_mask.weight",
+        "decode_head.conv_seg.weight",
+    ),
+    adopt=partial(adopt_dilated, family=FAMILY, rules=RULES, head="head.enter.0.weight", vectors=NORM),
+    source="mmsegmentation 1.2.2: mmseg/models/decode_heads/gc_head.py, configs/_base_/models/gcnet_r50-d8.py",
+    licence="Apache-2.0",
+)

@@ -1,0 +1,31 @@
+"""mmsegmentation's Non-local."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from edgeseg.models.checkpoint_formats.checkpoint_format import CheckpointFormat, Rule
+from edgeseg.models.checkpoint_formats.mmseg_dilated import CONTEXT_HEAD, adopt_dilated
+from edgeseg.models.nonlocalnet import FAMILY
+
+RULES: list[Rule] = [
+    (r"decode_head\.nl_block\.theta\.0\.", "head.block.query."),
+    (r"decode_head\.nl_block\.phi\.0\.", "head.block.key."),
+    (r"decode_head\.nl_block\.g\.0\.", "head.block.value."),
+    (r"decode_head\.nl_block\.conv_out\.", "head.block.out."),
+    *CONTEXT_HEAD,
+]
+
+FORMAT = CheckpointFormat(
+    name="mmsegmentation Non-local",
+    family="nonlocalnet",
+    signature=(
+        "backbone.stem.0.weight",
+        "backbone.layer1.0.conv1.weight",
+        "decode_head.nl_block.theta.conv.weight",
+        "decode_head.conv_seg.weight",
+    ),
+    adopt=partial(adopt_dilated, family=FAMILY, rules=RULES, head="head.enter.0.weight"),
+    source="mmsegmentation 1.2.2: mmseg/models/decode_heads/nl_head.py, configs/_base_/models/nonlocal_r50-d8.py",
+    licence="Apache-2.0",
+)

@@ -1,0 +1,85 @@
+"""Make the goldens of context and attention heads by running mmsegmentation's own code, with ResNet18 for speed.
+
+pip install torch==2.13.0 numpy opencv-python-headless
+pip install --no-deps mmsegmentation==1.2.2 mmcv-lite==2.1.0 mmengine==0.10.7
+pip install addict pyyaml rich termcolor yapf matplotlib packaging prettytable scipy pillow ftfy regex
+python tests/golden/origins/make_mmseg_context.py [NAME ...]
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+import torch
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1]))
+
+
+def operator(module: str, name: str) -> Any:
+    """An operator of mmcv that needs nothing compiled, from its own file: mmcv-lite does not import it."""
+    path = Path(importlib.util.find_spec("mmcv").origin).parent / "ops" / f"{module}.py"
+    spec = importlib.util.spec_from_file_location(f"mmcv_{module}", path)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return getattr(loaded, name)
+
+
+sys.modules["mmcv.ops"] = MagicMock()
+sys.modules["mmcv.ops"].CrissCrossAttention = operator("cc_attention", "CrissCrossAttention")
+
+import mmseg.models  # noqa: E402
+from golden_weights import golden_image, golden_state, lines_from_state, sampled  # noqa: E402
+from mmengine.config import Config  # noqa: E402
+from mmengine.registry import init_default_scope  # noqa: E402
+from mmseg.registry import MODELS  # noqa: E402
+
+MODEL_FILES = Path(mmseg.__file__).parent / ".mim/configs/_base_/models"
+SIZE = (104, 136)  # maps of 13x17 at 1/8: sides that no bin but the first divides
+USUAL = {"in_channels": 512, "channels": 128}
+# family -> configuration, and what ResNet18 changes in its head.
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ann": ("ann_r50-d8", {"in_channels": [256, 512], "channels": 128, "project_channels": 64}),
+    "ccnet": ("ccnet_r50-d8", USUAL),
+    "danet": ("danet_r50-d8", {**USUAL, "pam_channels": 16}),
+    "encnet": ("encnet_r50-d8", {"in_channels": [128, 256, 512], "channels": 128}),
+    "gcnet": ("gcnet_r50-d8", USUAL),
+    "nonlocalnet": ("nonlocal_r50-d8", USUAL),
+}
+
+
+def reference(configuration: str, head: dict[str, Any]) -> torch.nn.Module:
+    """The network with deterministic weights."""
+    model = Config.fromfile(str(MODEL_FILES / f"{configuration}.py")).model
+    model.pretrained = None
+    model.backbone.depth = 18
+    model.decode_head.update(head)
+    model.auxiliary_head.update(in_channels=256, channels=64)
+    network = MODELS.build(model).eval()
+    network.load_state_dict(golden_state(lines_from_state(network.state_dict())))
+    assert network.align_corners is False
+    return network
+
+
+init_default_scope("mmseg")
+for family in sys.argv[1:] or NETWORKS:
+    network = reference(*NETWORKS[family])
+    with torch.inference_mode():
+        outputs = network.decode_head(network.extract_feat(golden_image(*SIZE)))
+    golden = {
+        "origin": f"mmseg-{family}",
+        "family": family,
+        "input": SIZE,
+        "classes": 19,
+        "variant": "resnet50?depth=18&head=128",
+        "align_corners": False,
+        "logits": sampled(outputs[0] if isinstance(outputs, tuple) else outputs),
+    }
+    lines = lines_from_state(network.state_dict())
+    (HERE / f"mmseg-{family}-r18.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (HERE / f"mmseg-{family}-r18.json").write_text(json.dumps(golden) + "\n", encoding="utf-8")
