@@ -34,6 +34,7 @@ FAMILIES = {
     "nonlocalnet": "edgeseg.models.nonlocalnet",
     "pidnet": "edgeseg.models.pidnet",
     "ppliteseg": "edgeseg.models.ppliteseg",
+    "psanet": "edgeseg.models.psanet",
     "pspnet": "edgeseg.models.pspnet",
     "segformer": "edgeseg.models.segformer",
     "stdc": "edgeseg.models.stdc",

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from edgeseg.models.context_head import VARIANTS, attend
+from edgeseg.models.context import VARIANTS, attend
 from edgeseg.models.dilated import DilatedNet
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import conv_bn, conv_bn_relu, pool_to_bins
@@ -65,10 +65,10 @@ class AsymmetricHead(nn.Module):
         return self.classify(self.context(x, x))  # type: ignore[no-any-return]
 
 
-def ann(classes: int, *, depth: int, width: int, head: int, auxiliary: bool = False) -> DilatedNet:
-    """The network. depth, width: see ResNet. head: channels of the head."""
+def ann(classes: int, *, depth: int, width: int, channels: int, auxiliary: bool = False) -> DilatedNet:
+    """The network. depth, width: of the ResNet. channels: of the head."""
     backbone = resnet_of_code("mmseg", depth, width)
-    decoder = AsymmetricHead(*backbone.channels[2:], head, classes)
+    decoder = AsymmetricHead(*backbone.channels[2:], channels, classes)
     return DilatedNet(backbone, decoder, classes, auxiliary=auxiliary)
 
 

@@ -4,7 +4,7 @@ Huang et al., "CCNet: Criss-Cross Attention for Semantic Segmentation", ICCV 201
 ResNet50 47.46 M parameters and 402.4 G multiply-adds at 1024x512 (mmsegmentation). The position itself counts once, in
 its row.
 
-The authors' network (speedinghzl/CCNet, `code=ccnet`) has a stem of twice the width, dilates the first block of a stage
+The authors' network (speedinghzl/CCNet, `port=ccnet`) has a stem of twice the width, dilates the first block of a stage
 as the others, and its head has leaky ReLUs. Its max pooling rounds up, which this one does not: there is no difference
 at the authors' own sizes, multiples of 8 plus 1; at multiples of 8 their maps have one more row and column.
 """
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.errors import UnknownNameError
-from edgeseg.models.context_head import VARIANTS, context_net
+from edgeseg.models.context import VARIANTS, context_net
 from edgeseg.models.dilated import DilatedNet
 from edgeseg.models.family import Family, Reference
 from edgeseg.spec import SizeRule
@@ -25,7 +25,7 @@ from edgeseg.spec import SizeRule
 REDUCTION = 8
 RECURRENCE = 2
 NEVER = -1e4  # softmax gives 0, in float16 too
-TRUNKS = {"mmseg": "mmseg", "ccnet": "semseg"}  # code -> code of the ResNet
+TRUNKS = {"mmseg": "mmseg", "ccnet": "semseg"}  # port -> whose ResNet
 SLOPE = 0.01  # of the authors' leaky ReLUs
 
 
@@ -59,14 +59,16 @@ class CrissCrossAttention(nn.Module):
         return columns + rows  # type: ignore[no-any-return]
 
 
-def ccnet(classes: int, *, depth: int, width: int, head: int, code: str, auxiliary: bool = False) -> DilatedNet:
-    """The network as `code` has it, a key of TRUNKS; for the others see `context_net`."""
-    if code not in TRUNKS:
-        raise UnknownNameError.among("code of ccnet", code, TRUNKS)
+def ccnet(classes: int, *, depth: int, width: int, channels: int, port: str, auxiliary: bool = False) -> DilatedNet:
+    """The network as `port` has it, a key of TRUNKS; for the rest see `context_net`."""
+    if port not in TRUNKS:
+        raise UnknownNameError.among("port of ccnet", port, TRUNKS)
     block = partial(CrissCrossAttention, recurrence=RECURRENCE)
-    network = context_net(classes, block, depth=depth, width=width, head=head, code=TRUNKS[code], auxiliary=auxiliary)
-    if code == "ccnet":
-        for name in ("enter", "leave", "classify.0"):
+    network = context_net(
+        classes, block, depth=depth, width=width, channels=channels, trunk=TRUNKS[port], auxiliary=auxiliary
+    )
+    if port == "ccnet":
+        for name in ("first", "last", "join"):
             network.get_submodule(f"head.{name}").register_module("2", nn.LeakyReLU(SLOPE, inplace=True))
     return network
 
@@ -74,7 +76,7 @@ def ccnet(classes: int, *, depth: int, width: int, head: int, code: str, auxilia
 FAMILY = Family(
     name="ccnet",
     group="attention",
-    variants={name: {**arguments, "code": "mmseg"} for name, arguments in VARIANTS.items()},
+    variants={name: {**arguments, "port": "mmseg"} for name, arguments in VARIANTS.items()},
     module=ccnet,
     size_rule=SizeRule(multiple=8, minimum=64),
     stride=8,

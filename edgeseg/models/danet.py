@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from edgeseg.models.context_head import VARIANTS, attend
+from edgeseg.models.context import VARIANTS, attend
 from edgeseg.models.dilated import DilatedNet
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import conv_bn_relu
@@ -81,10 +81,10 @@ class DualAttentionHead(nn.Module):
         return [logits, *(classify(branch) for classify, branch in zip(self.auxiliary, branches))]
 
 
-def danet(classes: int, *, depth: int, width: int, head: int, auxiliary: bool = False) -> DilatedNet:
-    """The network. depth, width: see ResNet. head: channels of each branch."""
+def danet(classes: int, *, depth: int, width: int, channels: int, auxiliary: bool = False) -> DilatedNet:
+    """The network. depth, width: of the ResNet. channels: of each branch."""
     backbone = resnet_of_code("mmseg", depth, width)
-    decoder = DualAttentionHead(backbone.channels[3], head, classes, auxiliary=auxiliary)
+    decoder = DualAttentionHead(backbone.channels[3], channels, classes, auxiliary=auxiliary)
     return DilatedNet(backbone, decoder, classes, auxiliary=auxiliary)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from edgeseg.models.context_head import VARIANTS
+from edgeseg.models.context import VARIANTS
 from edgeseg.models.dilated import DilatedNet
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import conv_bn_relu
@@ -61,10 +61,10 @@ class EncodingHead(nn.Module):
         return self.classify(torch.relu(x + x * scale))  # type: ignore[no-any-return]
 
 
-def encnet(classes: int, *, depth: int, width: int, head: int, auxiliary: bool = False) -> DilatedNet:
-    """The network. depth, width: see ResNet. head: channels of the head."""
+def encnet(classes: int, *, depth: int, width: int, channels: int, auxiliary: bool = False) -> DilatedNet:
+    """The network. depth, width: of the ResNet. channels: of the head."""
     backbone = resnet_of_code("mmseg", depth, width)
-    return DilatedNet(backbone, EncodingHead(backbone.channels[3], head, classes), classes, auxiliary=auxiliary)
+    return DilatedNet(backbone, EncodingHead(backbone.channels[3], channels, classes), classes, auxiliary=auxiliary)
 
 
 FAMILY = Family(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgeseg.models.context_head import VARIANTS, context_net
+from edgeseg.models.context import VARIANTS, context_net
 from edgeseg.models.dilated import DilatedNet
 from edgeseg.models.family import Family, Reference
 from edgeseg.spec import SizeRule
@@ -37,10 +37,10 @@ class GlobalContext(nn.Module):
         return x + self.widen(inner[:, :, None, None])  # type: ignore[no-any-return]
 
 
-def gcnet(classes: int, *, depth: int, width: int, head: int, auxiliary: bool = False) -> DilatedNet:
+def gcnet(classes: int, *, depth: int, width: int, channels: int, auxiliary: bool = False) -> DilatedNet:
     """The network; see `context_net`."""
-    network = context_net(classes, GlobalContext, depth=depth, width=width, head=head, auxiliary=auxiliary)
-    nn.init.zeros_(network.get_parameter("head.block.widen.weight"))
+    network = context_net(classes, GlobalContext, depth=depth, width=width, channels=channels, auxiliary=auxiliary)
+    nn.init.zeros_(network.get_parameter("head.context.widen.weight"))
     return network
 
 

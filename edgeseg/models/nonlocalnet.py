@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from edgeseg.models.context_head import VARIANTS, attend, context_net
+from edgeseg.models.context import VARIANTS, attend, context_net
 from edgeseg.models.dilated import DilatedNet
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import conv_bn
@@ -34,9 +34,9 @@ class NonLocal(nn.Module):
         return x + self.out(context)  # type: ignore[no-any-return]
 
 
-def nonlocalnet(classes: int, *, depth: int, width: int, head: int, auxiliary: bool = False) -> DilatedNet:
+def nonlocalnet(classes: int, *, depth: int, width: int, channels: int, auxiliary: bool = False) -> DilatedNet:
     """The network; see `context_net`."""
-    return context_net(classes, NonLocal, depth=depth, width=width, head=head, auxiliary=auxiliary)
+    return context_net(classes, NonLocal, depth=depth, width=width, channels=channels, auxiliary=auxiliary)
 
 
 FAMILY = Family(

@@ -59,6 +59,9 @@ FORMATS: dict[str, str] = {
     "mmseg-encnet": "edgeseg.models.checkpoint_formats.mmseg_encnet",
     "mmseg-gcnet": "edgeseg.models.checkpoint_formats.mmseg_gcnet",
     "mmseg-nonlocalnet": "edgeseg.models.checkpoint_formats.mmseg_nonlocalnet",
+    "mmseg-psanet": "edgeseg.models.checkpoint_formats.mmseg_psanet",
+    "semseg-psanet": "edgeseg.models.checkpoint_formats.semseg_psanet",
+    "speedinghzl-ccnet": "edgeseg.models.checkpoint_formats.speedinghzl_ccnet",
 }
 
 

@@ -27,7 +27,7 @@ FORMAT = CheckpointFormat(
         "decode_head.fusion.stages.0.key_project.conv.weight",
         "decode_head.conv_seg.weight",
     ),
-    adopt=partial(adopt_dilated, family=FAMILY, rules=RULES, head="head.narrow.1.0.weight", drop=[SHARED]),
+    adopt=partial(adopt_dilated, family=FAMILY, rules=RULES, channels="head.narrow.1.0.weight", drop=[SHARED]),
     source="mmsegmentation 1.2.2: mmseg/models/decode_heads/ann_head.py, configs/_base_/models/ann_r50-d8.py",
     licence="Apache-2.0",
 )

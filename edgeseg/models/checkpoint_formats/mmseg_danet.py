@@ -35,7 +35,7 @@ FORMAT = CheckpointFormat(
         "decode_head.conv_seg.weight",
     ),
     adopt=partial(
-        adopt_dilated, family=FAMILY, rules=RULES, head="head.positions.0.0.weight", drop=DROP, vectors=GAMMAS
+        adopt_dilated, family=FAMILY, rules=RULES, channels="head.positions.0.0.weight", drop=DROP, vectors=GAMMAS
     ),
     source="mmsegmentation 1.2.2: mmseg/models/decode_heads/da_head.py, configs/_base_/models/danet_r50-d8.py",
     licence="Apache-2.0",

@@ -28,7 +28,7 @@ FORMAT = CheckpointFormat(
         "decode_head.conv_seg.weight",
     ),
     adopt=partial(
-        adopt_dilated, family=FAMILY, rules=RULES, head="head.enter.0.weight", drop=[r"decode_head\.se_layer\."]
+        adopt_dilated, family=FAMILY, rules=RULES, channels="head.enter.0.weight", drop=[r"decode_head\.se_layer\."]
     ),
     source="mmsegmentation 1.2.2: mmseg/models/decode_heads/enc_head.py, configs/_base_/models/encnet_r50-d8.py",
     licence="Apache-2.0",

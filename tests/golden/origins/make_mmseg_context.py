@@ -3,7 +3,9 @@
 pip install torch==2.13.0 numpy opencv-python-headless
 pip install --no-deps mmsegmentation==1.2.2 mmcv-lite==2.1.0 mmengine==0.10.7
 pip install addict pyyaml rich termcolor yapf matplotlib packaging prettytable scipy pillow ftfy regex
-python tests/golden/origins/make_mmseg_context.py [NAME ...]
+python tests/golden/origins/make_mmseg_context.py SEMSEG [FAMILY ...]
+
+SEMSEG: a checkout of hszhao/semseg, whose kernel mmcv compiles as PSAMask and mmcv-lite lacks.
 """
 
 from __future__ import annotations
@@ -30,7 +32,26 @@ def operator(module: str, name: str) -> Any:
     return getattr(loaded, name)
 
 
+class PSAMask(torch.nn.Module):
+    """mmcv's operator, by the kernel that it is a copy of."""
+
+    def __init__(self, kind: str, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.kind, self.size = ("collect", "distribute").index(kind), size
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch, _, *sides = x.shape
+        result = torch.zeros(batch, sides[0] * sides[1], *sides)
+        halves = [(side - 1) // 2 for side in self.size]
+        src.cpu.psamask_forward(self.kind, x.contiguous(), result, batch, *sides, *self.size, *halves)
+        return result
+
+
+sys.path.insert(0, sys.argv[1])
+from lib.psa import src  # noqa: E402
+
 sys.modules["mmcv.ops"] = MagicMock()
+sys.modules["mmcv.ops"].PSAMask = PSAMask
 sys.modules["mmcv.ops"].CrissCrossAttention = operator("cc_attention", "CrissCrossAttention")
 
 import mmseg.models  # noqa: E402
@@ -40,7 +61,7 @@ from mmengine.registry import init_default_scope  # noqa: E402
 from mmseg.registry import MODELS  # noqa: E402
 
 MODEL_FILES = Path(mmseg.__file__).parent / ".mim/configs/_base_/models"
-SIZE = (104, 136)  # maps of 13x17 at 1/8: sides that no bin but the first divides
+SIZE = (104, 128)  # maps of 13x16 at 1/8: one side that no number of bins divides, and odd
 USUAL = {"in_channels": 512, "channels": 128}
 # family -> configuration, and what ResNet18 changes in its head.
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -50,6 +71,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "encnet": ("encnet_r50-d8", {"in_channels": [128, 256, 512], "channels": 128}),
     "gcnet": ("gcnet_r50-d8", USUAL),
     "nonlocalnet": ("nonlocal_r50-d8", USUAL),
+    "psanet": ("psanet_r50-d8", {**USUAL, "mask_size": (12, 12)}),  # of 11x15 offsets: beyond the map and within it
 }
 
 
@@ -67,7 +89,7 @@ def reference(configuration: str, head: dict[str, Any]) -> torch.nn.Module:
 
 
 init_default_scope("mmseg")
-for family in sys.argv[1:] or NETWORKS:
+for family in sys.argv[2:] or NETWORKS:
     network = reference(*NETWORKS[family])
     with torch.inference_mode():
         outputs = network.decode_head(network.extract_feat(golden_image(*SIZE)))
@@ -76,7 +98,7 @@ for family in sys.argv[1:] or NETWORKS:
         "family": family,
         "input": SIZE,
         "classes": 19,
-        "variant": "resnet50?depth=18&head=128",
+        "variant": "resnet50?depth=18&channels=128" + ("&mask=12" if family == "psanet" else ""),
         "align_corners": False,
         "logits": sampled(outputs[0] if isinstance(outputs, tuple) else outputs),
     }
