@@ -68,7 +68,7 @@ class AsymmetricHead(nn.Module):
 def ann(classes: int, *, depth: int, width: int, channels: int, auxiliary: bool = False) -> DilatedNet:
     """The network. depth, width: of the ResNet. channels: of the head."""
     backbone = resnet_of_code("mmseg", depth, width)
-    decoder = AsymmetricHead(*backbone.channels[2:], channels, classes)
+    decoder = AsymmetricHead(backbone.channels[2], backbone.channels[3], channels, classes)
     return DilatedNet(backbone, decoder, classes, auxiliary=auxiliary)
 
 

@@ -53,7 +53,7 @@ class CrissCrossAttention(nn.Module):
         down = query.permute(0, 3, 2, 1) @ key.permute(0, 3, 1, 2) + itself  # nwhc @ nwch
         across = query.permute(0, 2, 3, 1) @ key.permute(0, 2, 1, 3)  # nhwc @ nhcw
         weights = torch.softmax(torch.cat([down.transpose(1, 2), across], 3), 3)
-        down, across = weights.split([height, width], 3)
+        down, across = torch.split(weights, [height, width], 3)
         columns = (down.transpose(1, 2) @ value.permute(0, 3, 2, 1)).permute(0, 3, 2, 1)
         rows = (across @ value.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return columns + rows  # type: ignore[no-any-return]

@@ -26,7 +26,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, scale: float = 1.0) -> Ten
     not store the (H W, M) weights.
     """
     weights = torch.softmax(query.flatten(2).transpose(1, 2) * scale @ key, 2)
-    return (weights @ value.transpose(1, 2)).transpose(1, 2).unflatten(2, query.shape[2:])
+    return (weights @ value.transpose(1, 2)).transpose(1, 2).reshape(*value.shape[:2], *query.shape[2:])
 
 
 def context_net(

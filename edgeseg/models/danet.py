@@ -48,7 +48,7 @@ class ChannelAttention(nn.Module):
         """Same shape in and out."""
         flat = x.flatten(2)
         weights = torch.softmax(-(flat @ flat.transpose(1, 2)), 2)
-        return x + self.gamma * (weights @ flat).unflatten(2, x.shape[2:])
+        return x + self.gamma * (weights @ flat).reshape(x.shape)
 
 
 def logits_from(channels: int, classes: int) -> nn.Sequential:

@@ -40,13 +40,15 @@ def positions_from_offsets(x: Tensor) -> Tensor:
     """(..., size, 2 size - 1), values by position and offset, to (..., size, size), by position and other position."""
     size = x.shape[-2]
     flat = F.pad(x, (0, 1)).flatten(-2)
-    return flat[..., size - 1 : size - 1 + size * (2 * size - 1)].unflatten(-1, (size, 2 * size - 1))[..., :size]
+    flat = flat[..., size - 1 : size - 1 + size * (2 * size - 1)]
+    return flat.reshape(*x.shape[:-2], size, 2 * size - 1)[..., :size]
 
 
 def pairs_from_masks(masks: Tensor, mask: int) -> Tensor:
     """(N, mask * mask, H, W) to (N, H W, H W): by predicting position, and the position that the value is for."""
     height, width = masks.shape[2:]
-    offsets = full_masks(masks.unflatten(1, (mask, mask)).permute(0, 3, 4, 1, 2), height, width)
+    squares = masks.reshape(masks.shape[0], mask, mask, height, width).permute(0, 3, 4, 1, 2)
+    offsets = full_masks(squares, height, width)
     columns = positions_from_offsets(offsets.transpose(2, 3))  # image, row, offset of rows, column, other column
     pairs = positions_from_offsets(columns.permute(0, 3, 4, 1, 2))  # image, column, other column, row, other row
     return pairs.permute(0, 3, 1, 4, 2).flatten(3).flatten(1, 2)
@@ -66,7 +68,7 @@ class PointwiseAttention(nn.Module):
         x = F.interpolate(self.reduce(x), size, mode="bilinear", align_corners=align_corners)
         pairs = pairs_from_masks(self.predict(x), self.mask)
         weights = torch.softmax(pairs, 1) if self.distribute else torch.softmax(pairs, 2).transpose(1, 2)
-        return (x.flatten(2) @ weights).unflatten(2, size)
+        return (x.flatten(2) @ weights).reshape(x.shape)
 
 
 class PointwiseHead(nn.Module):
@@ -77,9 +79,8 @@ class PointwiseHead(nn.Module):
         self.semseg = semseg
         self.collect = PointwiseAttention(channels, width, mask, distribute=False)
         self.distribute = PointwiseAttention(channels, width, mask, distribute=True)
-        self.widen = conv_bn_relu(2 * width, channels, 1)
-        if not semseg:
-            self.widen[0].padding = (1, 1)
+        widen = nn.Conv2d(2 * width, channels, 1, padding=0 if semseg else 1, bias=False)
+        self.widen = nn.Sequential(widen, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
         self.classify = classifier(2 * channels, width, classes)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:

@@ -51,6 +51,7 @@ sys.path.insert(0, sys.argv[1])
 from lib.psa import src  # noqa: E402
 
 sys.modules["mmcv.ops"] = MagicMock()
+sys.modules["mmcv.ops"].point_sample = operator("point_sample", "point_sample")
 sys.modules["mmcv.ops"].PSAMask = PSAMask
 sys.modules["mmcv.ops"].CrissCrossAttention = operator("cc_attention", "CrissCrossAttention")
 
@@ -62,6 +63,7 @@ from mmseg.registry import MODELS  # noqa: E402
 
 MODEL_FILES = Path(mmseg.__file__).parent / ".mim/configs/_base_/models"
 SIZE = (104, 128)  # maps of 13x16 at 1/8: one side that no number of bins divides, and odd
+POINTREND_SIZE = (128, 192)  # its second step takes a third of all points, its first one all
 USUAL = {"in_channels": 512, "channels": 128}
 # family -> configuration, and what ResNet18 changes in its head.
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -71,36 +73,53 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "encnet": ("encnet_r50-d8", {"in_channels": [128, 256, 512], "channels": 128}),
     "gcnet": ("gcnet_r50-d8", USUAL),
     "nonlocalnet": ("nonlocal_r50-d8", USUAL),
+    "pointrend": ("pointrend_r50", {}),
     "psanet": ("psanet_r50-d8", {**USUAL, "mask_size": (12, 12)}),  # of 11x15 offsets: beyond the map and within it
 }
 
 
-def reference(configuration: str, head: dict[str, Any]) -> torch.nn.Module:
+def reference(family: str) -> torch.nn.Module:
     """The network with deterministic weights."""
+    configuration, head = NETWORKS[family]
     model = Config.fromfile(str(MODEL_FILES / f"{configuration}.py")).model
     model.pretrained = None
     model.backbone.depth = 18
-    model.decode_head.update(head)
-    model.auxiliary_head.update(in_channels=256, channels=64)
+    if family == "pointrend":
+        model.neck.update(in_channels=[64, 128, 256, 512], out_channels=64)
+        model.decode_head[0].update(in_channels=[64] * 4, channels=32)
+        model.decode_head[1].update(in_channels=[64], channels=64)
+    else:
+        model.decode_head.update(head)
+        model.auxiliary_head.update(in_channels=256, channels=64)
     network = MODELS.build(model).eval()
     network.load_state_dict(golden_state(lines_from_state(network.state_dict())))
     assert network.align_corners is False
     return network
 
 
+def logits_of(network: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
+    """What the network gives, before it is resized to the image."""
+    if isinstance(network.decode_head, torch.nn.ModuleList):
+        return network.encode_decode(image, [{"img_shape": image.shape[2:]}])  # of the image's size already
+    outputs = network.decode_head(network.extract_feat(image))
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
 init_default_scope("mmseg")
 for family in sys.argv[2:] or NETWORKS:
-    network = reference(*NETWORKS[family])
+    network = reference(family)
+    size = POINTREND_SIZE if family == "pointrend" else SIZE
     with torch.inference_mode():
-        outputs = network.decode_head(network.extract_feat(golden_image(*SIZE)))
+        logits = logits_of(network, golden_image(*size))
+    channels = 64 if family == "pointrend" else 128
     golden = {
         "origin": f"mmseg-{family}",
         "family": family,
-        "input": SIZE,
+        "input": size,
         "classes": 19,
-        "variant": "resnet50?depth=18&channels=128" + ("&mask=12" if family == "psanet" else ""),
+        "variant": f"resnet50?depth=18&channels={channels}" + ("&mask=12" if family == "psanet" else ""),
         "align_corners": False,
-        "logits": sampled(outputs[0] if isinstance(outputs, tuple) else outputs),
+        "logits": sampled(logits),
     }
     lines = lines_from_state(network.state_dict())
     (HERE / f"mmseg-{family}-r18.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
