@@ -56,8 +56,9 @@ def float_model(**options) -> ir.Model:
     return ir.from_proto(residual_model(**options))
 
 
-# ONNX Runtime adds the channels of one image in another order than those of several, where a network sums over them.
-SUMS_CHANNELS = {"pidnet", "ppliteseg"}
+# ONNX Runtime adds the channels of one image in another order than those of several, where a network sums over them,
+# and the positions of a pool to bins, which is a product of matrices.
+SUMS_CHANNELS = {"pidnet", "ppliteseg", "pspnet"}
 ROUNDING = {"fp32": 1e-5, "fp16": 5e-3, "int8": 1e-5}  # of the largest logit; a mask has none
 
 
