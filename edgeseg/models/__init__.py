@@ -31,6 +31,7 @@ FAMILIES = {
     "fcnvgg": "edgeseg.models.fcnvgg",
     "gcnet": "edgeseg.models.gcnet",
     "icnet": "edgeseg.models.icnet",
+    "liteseg": "edgeseg.models.liteseg",
     "nonlocalnet": "edgeseg.models.nonlocalnet",
     "pidnet": "edgeseg.models.pidnet",
     "ppliteseg": "edgeseg.models.ppliteseg",
