@@ -30,6 +30,7 @@ FAMILIES = {
     "fcn": "edgeseg.models.fcn",
     "fcnvgg": "edgeseg.models.fcnvgg",
     "gcnet": "edgeseg.models.gcnet",
+    "hrnet": "edgeseg.models.hrnet",
     "icnet": "edgeseg.models.icnet",
     "liteseg": "edgeseg.models.liteseg",
     "nonlocalnet": "edgeseg.models.nonlocalnet",

@@ -52,6 +52,8 @@ FORMATS: dict[str, str] = {
     "semseg-pspnet": "edgeseg.models.checkpoint_formats.semseg_pspnet",
     "smp-deeplabv3plus": "edgeseg.models.checkpoint_formats.smp_deeplabv3plus",
     "smp-pspnet": "edgeseg.models.checkpoint_formats.smp_pspnet",
+    "mmseg-hrnet": "edgeseg.models.checkpoint_formats.mmseg_hrnet",
+    "hrnet-hrnet": "edgeseg.models.checkpoint_formats.hrnet_hrnet",
     "smp-unet": "edgeseg.models.checkpoint_formats.smp_unet",
     "smp-unetplusplus": "edgeseg.models.checkpoint_formats.smp_unetplusplus",
     "speedinghzl-ccnet": "edgeseg.models.checkpoint_formats.speedinghzl_ccnet",

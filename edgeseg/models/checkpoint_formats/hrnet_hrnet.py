@@ -1,0 +1,40 @@
+"""The authors' HRNet with the head of FCN."""
+
+from __future__ import annotations
+
+from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, renamed, rows
+from edgeseg.models.checkpoint_formats.hrnet import (
+    AUTHORS,
+    authors_input,
+    trunk_arguments,
+    variant_name,
+    without_bias,
+)
+from edgeseg.models.hrnet import FAMILY
+from edgeseg.models.variant import text_from_arguments
+
+RULES: list[Rule] = [AUTHORS, (r"last_layer\.([01])\.", r"head.0.\1."), (r"last_layer\.3\.", "head.1.")]
+
+
+def adopt(state: State) -> Adopted:
+    """Rename. Its configurations resize without aligned corners."""
+    own = without_bias(renamed(state, RULES), "head.0")
+    classes = rows(own, "head.1.weight")
+    arguments = {**trunk_arguments(own), "upsample": "bilinear"}
+    return Adopted(
+        variant=text_from_arguments(variant_name(arguments), arguments, FAMILY.variants),
+        classes=classes,
+        state=own,
+        input=authors_input(classes),
+        align_corners=False,
+    )
+
+
+FORMAT = CheckpointFormat(
+    name="HRNet-Semantic-Segmentation HRNet",
+    family="hrnet",
+    signature=("stage4.0.fuse_layers.3.2.0.0.weight", "last_layer.0.weight", "last_layer.3.weight"),
+    adopt=adopt,
+    source="HRNet/HRNet-Semantic-Segmentation, branch pytorch-v1.1: lib/models/seg_hrnet.py, experiments/cityscapes",
+    licence="MIT",
+)
