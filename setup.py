@@ -56,7 +56,6 @@ setup(
         "rtx": [*NVML, "cuda-python>=12.6", "tensorrt-rtx>=1.2"],
         "tensorrt": [*NVML, "pycuda", "tensorrt>=8.6"],
         "test": [
-            *(f"{package}; platform_system == 'Linux' and {DESKTOP}" for package in CRF),
             *DEBUG,
             *DOCS,
             *MQTT,

@@ -79,9 +79,7 @@ def make(family: str, variant: str, aligned: bool, network: torch.nn.Module) -> 
 
 extra = settings(yaml.safe_load((V1 / SMALL).read_text())["MODEL"]["EXTRA"])
 data = Settings(NUM_CLASSES=19)
-model = Settings(
-    EXTRA=extra, ALIGN_CORNERS=True, OCR=Settings(MID_CHANNELS=512, KEY_CHANNELS=256)
-)
+model = Settings(EXTRA=extra, ALIGN_CORNERS=True, OCR=Settings(MID_CHANNELS=512, KEY_CHANNELS=256))
 configuration = Settings(MODEL=model, DATASET=data)
 make("hrnet", "w18-small", False, module(V1 / "lib/models/seg_hrnet.py").HighResolutionNet(configuration))
 ocr = module(OCR / "lib/models/seg_hrnet_ocr.py")
