@@ -58,7 +58,7 @@ def float_model(**options) -> ir.Model:
 
 # ONNX Runtime adds the channels of one image in another order than those of several, where a network sums over them,
 # and the positions of a pool to bins, which is a product of matrices.
-SUMS_CHANNELS = {"pidnet", "ppliteseg", "pspnet"}
+SUMS_CHANNELS = {"fastscnn", "pidnet", "ppliteseg", "pspnet"}
 ROUNDING = {"fp32": 1e-5, "fp16": 5e-3, "int8": 1e-5}  # of the largest logit; a mask has none
 
 
@@ -103,7 +103,11 @@ def test_three_images_give_what_three_times_one_gives(exports, precision, output
     assert dimensions(batched.graph.inputs[0]) == ["N", height, width, 3]
     assert dimensions(batched.graph.outputs[0])[0] == "N"
     outputs, expected = run(batched, exports.images), one_by_one(single, exports.images)
-    rounding = ROUNDING[precision] if exports.spec.family in SUMS_CHANNELS and output is Output.LOGITS else 0
+    rounds = exports.spec.family in SUMS_CHANNELS
+    if rounds and output is Output.MASK:
+        assert (outputs == expected).mean() >= 0.999  # two classes that are almost equal may change places
+        return
+    rounding = ROUNDING[precision] if rounds else 0
     np.testing.assert_allclose(outputs, expected, rtol=0, atol=rounding * np.abs(expected).max())
 
 
