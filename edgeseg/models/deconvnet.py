@@ -23,7 +23,7 @@ def deconvnet(classes: int, *, width: int, hidden: int, auxiliary: bool = False)
     """The network. width: see MirroredVGG; hidden: channels of the fully connected layers."""
     deep = width * MULTIPLES[-1]
     first = conv_bn_relu(deep, hidden, WINDOW)
-    first[0].padding = (0, 0)
+    first[0].padding = (0, 0)  # type: ignore[assignment]
     last = nn.ConvTranspose2d(hidden, deep, WINDOW, bias=False)
     middle = nn.Sequential(first, conv_bn_relu(hidden, hidden, 1), last, nn.BatchNorm2d(deep), nn.ReLU(inplace=True))
     return MirroredVGG(width, COUNTS, middle, nn.Conv2d(width, classes, 1))
