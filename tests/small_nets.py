@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
 from edgeseg.datasets.labels import CAMVID_LABELS
+from edgeseg.models import FAMILIES
 from edgeseg.spec import InputSpec, ModelSpec
 from edgeseg.synthetic import StreetCamera
 
@@ -18,6 +20,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 RIDGE = 100.0
+# The families of the bundled models, one with unpooling and one with windows: tests of every family take these in each
+# run, and the others nightly.
+OFTEN = ("bisenetv1", "bisenetv2", "icnet", "segformer", "enet", "upernet")
+
+
+def every_family() -> list[Any]:
+    """A parameter for each family, nightly but for OFTEN."""
+    rare = [pytest.mark.slow, pytest.mark.nightly]
+    return [pytest.param(name, marks=[] if name in OFTEN else rare) for name in FAMILIES]
 
 
 @functools.cache

@@ -31,9 +31,9 @@ pytest.importorskip("torch")
 
 FLOAT_LABELS = 0.999  # fp32 against fp32: only near-ties may differ
 
-# These families go the whole line on every engine in each run, and these on one; all the others nightly.
+# These families go the whole line on every engine in each run, and those with bundled weights on one; others nightly.
 EVERY_ENGINE, ONE_ENGINE = ("bisenetv2", "segformer"), "openvino"
-OFTEN = ("bisenetv1", "bisenetv2", "icnet", "segformer")
+BUNDLED = ("bisenetv1", "bisenetv2", "icnet", "segformer")
 # Larger variants repeat the blocks of the next smaller one, and take minutes.
 LARGE = 15e6  # parameters
 
@@ -52,7 +52,7 @@ class Limits:
     source_rms: float = 0.06
 
 
-# Seen in those of OFTEN: rms of 0.01 to 0.05, and 0.07 (openvino) to 0.11 (onnxruntime) of bisenetv2-large. `tiny`
+# Seen in those of BUNDLED: rms of 0.01 to 0.05, and 0.07 (openvino) to 0.11 (onnxruntime) of bisenetv2-large. `tiny`
 # variants have few channels over which rounding could average out.
 USUAL, DEEP, TINY_NET = Limits(), Limits(source_rms=0.15), Limits(int8_labels=0.7, fp16_labels=0.98, source_rms=0.25)
 
@@ -70,21 +70,21 @@ class Line:
 def every_line(engines: tuple[str, ...]) -> list[Any]:
     """The smallest variant of every family at a wide size on `engines`, and at a square one on one of them.
 
-    So are the other variants of OFTEN. engines: () for tests that take none.
+    So are the other variants of BUNDLED. engines: () for tests that take none.
     """
     params = []
     for family in FAMILIES:
         smallest = smallest_variant(family)
-        sizes = parameters_by_variant(family) if family in OFTEN else {}
+        sizes = parameters_by_variant(family) if family in BUNDLED else {}
         others = [(name, False) for name in sizes if name != smallest and sizes[name] < LARGE]
         for variant, square in [(smallest, False), (smallest, True), *others]:
             wide = variant == smallest and not square
             name = f"{family}-{'wide' if wide else 'square' if square else variant}"
-            for engine in engines if wide or family in OFTEN else set(engines) & {ONE_ENGINE}:
-                often = wide and (family in EVERY_ENGINE or (family in OFTEN and engine == ONE_ENGINE))
+            for engine in engines if wide or family in BUNDLED else set(engines) & {ONE_ENGINE}:
+                often = wide and (family in EVERY_ENGINE or (family in BUNDLED and engine == ONE_ENGINE))
                 params.append(parameter(((family, variant, square), engine), f"{name}-{engine}", often))
             if not engines:
-                params.append(parameter(((family, variant, square),), name, wide and family in OFTEN))
+                params.append(parameter(((family, variant, square),), name, wide and family in BUNDLED))
     return params
 
 
@@ -105,7 +105,7 @@ def line_of(family_onnx: Callable[..., Artifact]) -> Callable[..., Line]:
     def go(family: str, variant: str, square: bool) -> Line:
         onnx = family_onnx(family, variant, square=square)
         frames = [rgb for rgb, _ in street_frames(onnx.spec)]
-        limits = DEEP if variant == "large" else USUAL if family in OFTEN else TINY_NET
+        limits = DEEP if variant == "large" else USUAL if family in BUNDLED else TINY_NET
         return Line(onnx, ranges_from_images(onnx.path, frames), frames, limits)
 
     return go

@@ -15,6 +15,7 @@ import pytest
 from onnx import TensorProto, helper
 from residual_onnx import residual_model
 from rtx_plan import convolution_types, rtx_plan
+from small_nets import every_family
 from small_onnx import frames, onnx_model
 
 from edgeseg.artifact import Artifact
@@ -24,7 +25,6 @@ from edgeseg.graph.core import core_from_model
 from edgeseg.graph.deploy import append_mask_tail
 from edgeseg.graph.dynamic_batch import with_dynamic_batch
 from edgeseg.graph.float16 import to_float16
-from edgeseg.models import FAMILIES
 from edgeseg.spec import ModelSpec, Output
 
 
@@ -57,8 +57,8 @@ def float_model(**options) -> ir.Model:
 
 
 # ONNX Runtime adds the channels of one image in another order than those of several, where a network sums over them,
-# and the positions of a pool to bins, which is a product of matrices.
-SUMS_CHANNELS = {"fastscnn", "pidnet", "ppliteseg", "pspnet"}
+# and the positions of a pool to bins or of a code of EncNet, which are products of matrices.
+SUMS_CHANNELS = {"encnet", "fastscnn", "pidnet", "ppliteseg", "pspnet"}
 ROUNDING = {"fp32": 1e-5, "fp16": 5e-3, "int8": 1e-5}  # of the largest logit; a mask has none
 
 
@@ -73,7 +73,7 @@ class Exports:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=[] if name == "bisenetv2" else pytest.mark.slow) for name in FAMILIES],
+    params=every_family(),
 )
 def exports(request: pytest.FixtureRequest, family_onnx: Callable[..., Artifact]) -> Exports:
     artifact = family_onnx(request.param)

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 from residual_onnx import residual_model
+from small_nets import every_family
 from small_onnx import frames, onnx_model
 
 from edgeseg.artifact import Artifact
@@ -23,7 +24,6 @@ from edgeseg.graph.deploy import append_mask_tail
 from edgeseg.graph.dynamic_batch import with_dynamic_batch
 from edgeseg.graph.float16 import to_float16
 from edgeseg.graph.opset17 import OPERATORS_8_5, OPERATORS_8_6, lowered_to_opset17, unsupported_nodes
-from edgeseg.models import FAMILIES
 from edgeseg.spec import Output
 
 
@@ -80,7 +80,7 @@ def test_the_numbers_stay_the_same(form, output):
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=[] if name == "bisenetv2" else pytest.mark.slow) for name in FAMILIES],
+    params=every_family(),
 )
 def exported(request: pytest.FixtureRequest, family_onnx: Callable[..., Artifact]) -> tuple[Any, Path]:
     artifact = family_onnx(request.param)

