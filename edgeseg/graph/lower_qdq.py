@@ -25,6 +25,7 @@ from edgeseg.graph.qdq import (
     WEIGHTED,
     Encoding,
     Pair,
+    compares,
     encoding_constants,
     insert_pair,
     pairs,
@@ -163,15 +164,22 @@ def is_normalisation(node: ir.Node) -> bool:
 def unfused_nodes(core: Core, layout: Layout) -> frozenset[str]:
     """The names of the layers without an integer kernel in `layout`.
 
-    Their output is normalised, or the runtime computes it wrongly, or rounds their input wrongly.
+    Their output is normalised or only compared, or the runtime computes it wrongly, or rounds their input wrongly.
     """
     weighted = [node for node in core.nodes if node.op_type in WEIGHTED and node.op_type in layout.outputs]
-    names = {str(node.name) for node in weighted if is_normalised(with_activation(node.outputs[0]))}
+    outputs = {str(node.name): with_activation(node.outputs[0]) for node in weighted}
+    names = {name for name, output in outputs.items() if is_normalised(output) or is_only_compared(output)}
     if layout.float_kernels:
         names |= {str(node.name) for node in core.nodes if is_miscomputed(node)}
     readers = [node for node in core.nodes if node.op_type in WEIGHTED]
     names |= {str(node.name) for node in readers if is_rounded_wrongly(node.inputs[0], layout)}
     return frozenset(names)
+
+
+def is_only_compared(value: ir.Value) -> bool:
+    """Whether all readers of `value` compare it: it gets no pair, with which the operator before it would fuse."""
+    readers = list(value.consumers())
+    return bool(readers) and all(compares(reader) for reader in readers)
 
 
 def is_miscomputed(node: ir.Node) -> bool:
