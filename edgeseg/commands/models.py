@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from edgeseg.commands.options import Json, option
+from edgeseg.errors import UnavailableError
 
 if TYPE_CHECKING:
     from edgeseg.models.shelf import ShelfRow
@@ -88,8 +89,12 @@ def model_to_dict(model: BundledModel) -> dict[str, Any]:
 def list_families(as_json: bool) -> None:
     """Print the families; counts are those of the first variant with 19 classes at 1024x512."""
     from edgeseg.commands.terminal import note, print_json, print_table, wrote
-    from edgeseg.models.shelf import shelf
 
+    try:
+        from edgeseg.models.shelf import shelf
+    except ImportError as problem:
+        message = "the list of families needs torch, which is not installed"
+        raise UnavailableError(message, hint="pip install 'edgeseg[export]'") from problem
     rows = shelf()
     if as_json:
         print_json([family_to_dict(row) for row in rows])

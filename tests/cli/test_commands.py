@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,14 @@ def test_models_breaks_no_name_at_80_columns(run: Run, monkeypatch: pytest.Monke
         (line,) = (line for line in table.splitlines() if name in line)
         assert all(f"{100 * figures['miou'][f'onnxruntime {precision}']:.2f}" in line for precision in ("fp32", "int8"))
         assert ("synthetic" in line, "NC" in line) == ((True, False) if name == "bisenetv2-street" else (False, True))
+
+
+def test_the_list_of_families_says_that_it_needs_torch(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "edgeseg.models.shelf", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    done = run("models", "--families")
+    assert done.code == 2
+    assert "error [ES-MISSING]: the list of families needs torch" in done.err
 
 
 def test_models_lists_the_families_too(run: Run) -> None:

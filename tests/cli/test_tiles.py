@@ -85,7 +85,6 @@ output = "of-a-file/"
         (("convert", "float.onnx", "--tiles", "64"), "ES-SIZE"),
         (("convert", "float.onnx", "--tiles", "64x32", "--size", "64x32"), "ES-MISMATCH-OPTIONS"),
         (("convert", "float.onnx", "--overlap", "8"), "ES-MISMATCH-OPTIONS"),
-        (("convert", "bisenetv2-street", "--tiles", "1000x500"), "ES-SIZE"),
         (("stream", "test://street?size=128x96", "float.onnx", "--tiles", "mean", "-o", "null"), "ES-NAME"),
         (("stream", "test://street?size=128x96", "float.onnx", "--overlap", "8", "-o", "null"), "ES-MISMATCH-OPTIONS"),
         (("stream", "test://street?size=128x96", "mask.onnx", "--tiles", "hann", "-o", "null"), "ES-TILES"),
@@ -99,6 +98,13 @@ def test_impossible_tiles_are_refused(run: Run, tmp_path: Path, words: tuple[str
     done = run(*words)
     assert done.code == 2
     assert f"error [{code}]" in done.err
+
+
+def test_tiles_of_a_size_that_the_network_does_not_take_are_refused(run: Run) -> None:
+    pytest.importorskip("torch")
+    done = run("convert", "bisenetv2-street", "--tiles", "1000x500")
+    assert done.code == 2
+    assert "error [ES-SIZE]" in done.err
 
 
 def test_a_mask_engine_for_tiles_is_stitched_by_the_nearest_tile(run: Run, tmp_path: Path) -> None:
