@@ -144,7 +144,7 @@ def refused(code: str, detail: str, folder: Path, net: Net, **options: Any) -> N
     with pytest.raises(EdgeSegError) as caught:
         adopted(folder, net, dataclasses.replace(STATED, **options), change)
     assert caught.value.code == code
-    assert detail in str(caught.value)
+    assert detail in str(caught.value), str(caught.value)
     assert left(folder) == before
 
 

@@ -48,9 +48,12 @@ def run_source(
     """
     try:
         session = open_session(source.proto.SerializeToString(), "none")
-        results = [
-            session.run(list(outputs), {network_input.name: network_input.preprocess(rgb, spec)}) for rgb in frames
-        ]
+        results = []
+        for rgb in frames:
+            image = network_input.preprocess(rgb, spec)
+            arrays = session.run(list(outputs), {network_input.name: image})
+            # an output that is the input itself lies in the memory of `image`
+            results.append([array.copy() if isinstance(array, np.ndarray) else array for array in arrays])
     except Exception as problem:  # ONNX Runtime has a class of its own for each failure
         message = f"{source.path.name} does not run at {network_input.size}: {first_line(problem)}"
         hint = "try another --size, of multiples of 32" if network_input.dynamic else "export it again"
