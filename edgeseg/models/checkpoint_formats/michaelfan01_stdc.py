@@ -7,14 +7,13 @@ holds each tensor of the backbone twice, and ImageNet's classifier.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from edgeseg.models.checkpoint_formats.bisenetv1 import conv_bn_rules
 from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, renamed, rows
+from edgeseg.models.checkpoint_formats.inplace_abn import with_batch_norms
 from edgeseg.models.checkpoint_formats.stdc import MAX_BLOCKS, variant_from_state
 from edgeseg.spec import InputSpec
 
-INPLACE_EPS = 1e-5  # modules/src/inplace_abn_cpu.cpp
 DROP = (r"cp\.backbone\.(x\d+|conv_last|fc|bn|linear)\.", r"conv_out(16|32|_sp\d+)\.")
 RULES: list[Rule] = [
     *conv_bn_rules(r"cp\.backbone\.features\.([01])", r"context.backbone.stem.\1"),
@@ -39,7 +38,7 @@ def adopt(state: State) -> Adopted:
     return Adopted(
         variant=variant_from_state(own),
         classes=classes,
-        state=with_batch_norms(own),
+        state=with_batch_norms(own, but="context.backbone."),
         input=InputSpec(1024, 512),
         align_corners=True,  # for the logits alone
     )
@@ -59,17 +58,6 @@ def block_rules(state: State) -> list[Rule]:
         rules += [rule for n in range(3) for rule in conv_bn_rules(rf"{theirs}\.conv_list\.{n + 1}", f"{own}.rest.{n}")]
         rules.append((rf"{theirs}\.avd_layer\.", f"{own}.down."))
     return rules
-
-
-def with_batch_norms(state: State) -> dict[str, Tensor]:
-    """`state`, in which the norms outside the backbone are batch norms that compute what InPlaceABN does."""
-    own = dict(state)
-    for key in state:
-        if key.endswith(".running_var") and not key.startswith("context.backbone."):
-            norm = key.removesuffix("running_var")
-            own[f"{norm}weight"] = state[f"{norm}weight"].abs() + INPLACE_EPS
-            own.setdefault(f"{norm}num_batches_tracked", torch.tensor(0))
-    return own
 
 
 FORMAT = CheckpointFormat(
