@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, rows
-from edgeseg.models.checkpoint_formats.inputs import mmseg_input
-from edgeseg.models.checkpoint_formats.mmseg import mmseg_state, trunk_from_state
-from edgeseg.models.checkpoint_formats.resnet import resnet_adopted
+from functools import partial
+
+from edgeseg.models.checkpoint_formats.checkpoint_format import CheckpointFormat, Rule
+from edgeseg.models.checkpoint_formats.mmseg_dilated import adopt_dilated
 from edgeseg.models.deeplabv3 import FAMILY
 
 RULES: list[Rule] = [
@@ -15,21 +15,6 @@ RULES: list[Rule] = [
     (r"decode_head\.bottleneck\.", "head.classify.0."),
     (r"decode_head\.conv_seg\.", "head.classify.2."),
 ]
-
-
-def adopt(state: State) -> Adopted:
-    """The decode head's network; the auxiliary head is left out."""
-    own = mmseg_state(state, RULES)
-    classes = rows(own, "head.classify.2.weight")
-    return resnet_adopted(
-        own,
-        FAMILY.variants,
-        classes=classes,
-        input=mmseg_input(classes),
-        channels=rows(own, "head.classify.0.0.weight"),
-        trunk=trunk_from_state(own),
-        port="mmseg",
-    )
 
 
 FORMAT = CheckpointFormat(
@@ -43,6 +28,6 @@ FORMAT = CheckpointFormat(
         "decode_head.bottleneck.conv.weight",
         "decode_head.conv_seg.weight",
     ),
-    adopt=adopt,
+    adopt=partial(adopt_dilated, family=FAMILY, rules=RULES, channels="head.classify.0.0.weight", port="mmseg"),
     source="mmsegmentation 1.2.2: mmseg/models/decode_heads/aspp_head.py, configs/_base_/models/deeplabv3_r50-d8.py",
 )

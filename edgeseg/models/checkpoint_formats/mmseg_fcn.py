@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, State, rows
-from edgeseg.models.checkpoint_formats.inputs import mmseg_input
-from edgeseg.models.checkpoint_formats.mmseg import CONTEXT_HEAD, mmseg_state, trunk_from_state
-from edgeseg.models.checkpoint_formats.resnet import resnet_adopted
+from functools import partial
+
+from edgeseg.models.checkpoint_formats.checkpoint_format import CheckpointFormat
+from edgeseg.models.checkpoint_formats.mmseg import CONTEXT_HEAD
+from edgeseg.models.checkpoint_formats.mmseg_dilated import adopt_dilated
 from edgeseg.models.fcn import FAMILY
-
-
-def adopt(state: State) -> Adopted:
-    """The decode head's network; the auxiliary head is left out."""
-    own = mmseg_state(state, CONTEXT_HEAD)
-    classes = rows(own, "head.classify.weight")
-    return resnet_adopted(
-        own,
-        FAMILY.variants,
-        classes=classes,
-        input=mmseg_input(classes),
-        channels=rows(own, "head.join.0.weight"),
-        trunk=trunk_from_state(own),
-        port="mmseg",
-    )
-
 
 FORMAT = CheckpointFormat(
     name="mmsegmentation FCN",
@@ -37,6 +22,6 @@ FORMAT = CheckpointFormat(
     ),
     # heads with the same convolutions around a context of their own
     excluded=tuple(f"decode_head.{block}." for block in ("nl_block", "dnl_block", "gc_block", "cca")),
-    adopt=adopt,
+    adopt=partial(adopt_dilated, family=FAMILY, rules=CONTEXT_HEAD, channels="head.join.0.weight", port="mmseg"),
     source="mmsegmentation 1.2.2: mmseg/models/decode_heads/fcn_head.py, configs/_base_/models/fcn_r50-d8.py",
 )
