@@ -124,6 +124,7 @@ def test_the_page_asks_nobody_else_for_anything(page: PageServer) -> None:
     for name in ("page.css", "page.js", "icon.svg"):
         assert f"/static/{name}".encode() in answer.body
         assert get(page, f"/static/{name}").status == 200
+    assert get(page, "/favicon.ico").body == get(page, "/static/icon.svg").body  # asked for by browsers, unnamed
     for path in ("/static/server.py", "/static/../guard.py", "/static/%2e%2e/guard.py", "/nothing"):
         assert get(page, path).status == 404
 

@@ -62,6 +62,7 @@ class Page:
         return [
             Route("/", self.index),
             Route("/static/{name}", self.static),
+            Route("/favicon.ico", self.icon),
             WebSocketRoute("/ws", self._feed.serve),
             Route("/health", self.health),
             Route("/metrics", self.metrics),
@@ -102,6 +103,10 @@ class Page:
         if name not in STATIC:
             return JSONResponse({"error": "not found"}, status_code=404)
         return Response(self._static[name], media_type=STATIC[name], headers={"Cache-Control": "no-cache"})
+
+    async def icon(self, request: Request) -> Response:
+        """The icon, where browsers look for one that no page names."""
+        return Response(self._static["icon.svg"], media_type=STATIC["icon.svg"])
 
     async def health(self, request: Request) -> Response:
         """200 or 503; see health.py."""

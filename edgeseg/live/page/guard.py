@@ -1,7 +1,7 @@
 """Who may see the page: a token, the Host header and the Origin of a WebSocket.
 
 Without a token, only requests whose Host is a loopback name are answered: a foreign page whose name resolves to
-127.0.0.1 (DNS rebinding) is refused. With one, every request needs it, except static files and `/health`: as
+127.0.0.1 (DNS rebinding) is refused. With one, every request needs it, except static files, the icon and `/health`: as
 `Authorization: Bearer TOKEN`, as the cookie that the page sets, or once as `?token=TOKEN`. A WebSocket with an Origin
 other than its Host is refused in both cases, because browsers let any page open one.
 """
@@ -22,7 +22,7 @@ from edgeseg.errors import FormatError
 
 SHORTEST_TOKEN = 8
 COOKIE_SECONDS = 30 * 86400
-OPEN_PATHS = ("/health", "/static/")  # the answer of /health has no details without the token
+OPEN_PATHS = ("/health", "/static/", "/favicon.ico")  # the answer of /health has no details without the token
 # Not a redirection: browsers withhold a strict cookie from one that a link on another site began.
 ONWARD = '<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>edgeseg</title>'
 POLICY = {
