@@ -208,11 +208,21 @@ class UdpProxy(Proxy):
     """Relays RTSP, and RTP and RTCP over UDP: loses and damages packets of the server, by a seeded generator.
 
     loss, corruption: shares of the packets; they may be changed at any time. Of a damaged packet one byte behind the
-    RTP header is changed; its checksum is right again, as behind a faulty router. sent, lost, damaged: counts.
+    RTP header is changed. Its checksum is right again, as behind a faulty router, or, where `on_the_wire`, that of the
+    undamaged packet, as behind a bad cable; this needs a raw socket (PermissionError). sent, lost, damaged: counts.
     """
 
-    def __init__(self, target_port: int, *, loss: float = 0.0, corruption: float = 0.0, seed: int = 0) -> None:
+    def __init__(
+        self,
+        target_port: int,
+        *,
+        loss: float = 0.0,
+        corruption: float = 0.0,
+        seed: int = 0,
+        on_the_wire: bool = False,
+    ) -> None:
         self.loss, self.corruption = loss, corruption
+        self._raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) if on_the_wire else None
         self.sent = self.lost = self.damaged = 0
         self._random = random.Random(seed)
         super().__init__(target_port)
@@ -277,9 +287,24 @@ class UdpProxy(Proxy):
                 self.damaged += 1
                 position = self._random.randrange(min(12, len(data) - 1), len(data))
                 changed = data[position] ^ self._random.randrange(1, 256)
-                data = data[:position] + bytes([changed]) + data[position + 1 :]
+                damaged = data[:position] + bytes([changed]) + data[position + 1 :]
+                if self._raw is not None:
+                    from_port = pair.sockets[0].getsockname()[1]
+                    datagram = udp_datagram(from_port, pair.client_port, data)[:8] + damaged
+                    self._raw.sendto(datagram, (HOST, 0))
+                    return
+                data = damaged
         with contextlib.suppress(OSError):
             pair.sockets[at - 2].sendto(data, (HOST, pair.client_port + at - 2))
+
+
+def udp_datagram(from_port: int, to_port: int, data: bytes) -> bytes:
+    """A UDP datagram on this machine, with its checksum (RFC 768)."""
+    header = struct.pack("!HHH", from_port, to_port, 8 + len(data))
+    summed = socket.inet_aton(HOST) * 2 + struct.pack("!HH", socket.IPPROTO_UDP, 8 + len(data)) + header + data
+    words = struct.unpack(f"!{(len(summed) + 1) // 2}H", summed + bytes(len(summed) % 2))
+    total = sum(words) % 0xFFFF  # the ones' complement sum, but for 0 and 0xFFFF, which are one number in it
+    return header + struct.pack("!H", 0xFFFF - total) + data
 
 
 class _Pair:

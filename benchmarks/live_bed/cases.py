@@ -200,18 +200,31 @@ def udp_loss(bed: Bed) -> Outcome:
 
 
 def udp_corruption(bed: Bed) -> Outcome:
+    """5% of the UDP packets are lost, 1% damaged on the wire"""
+    try:
+        return several_lossy(bed, on_the_wire=True)
+    except PermissionError:
+        return Outcome(skipped="needs root, for a raw socket")
+
+
+def udp_forged(bed: Bed) -> Outcome:
     """5% of the UDP packets are lost, 1% damaged behind a right checksum"""
-    rounds = [lossy(bed, 0.05, 0.01, seed) for seed in range(bed.rounds)]  # by chance a single one may be clean
+    return several_lossy(bed, on_the_wire=False)
+
+
+def several_lossy(bed: Bed, *, on_the_wire: bool) -> Outcome:
+    """The worst of several rounds: by chance a single one may be clean."""
+    rounds = [lossy(bed, 0.05, 0.01, seed, on_the_wire=on_the_wire) for seed in range(bed.rounds)]
     outcome = worst(rounds)
     rate = sum(each.data["meanwhile_fps"] for each in rounds) / len(rounds)
     outcome.note = f", {len(rounds)} times {bed.seconds:g} s ({rate:.1f} frames/s fed meanwhile)"
     return outcome
 
 
-def lossy(bed: Bed, loss: float, corruption: float, seed: int) -> Outcome:
+def lossy(bed: Bed, loss: float, corruption: float, seed: int, *, on_the_wire: bool = False) -> Outcome:
     """While a lossy network lasts, clean frames must come, and no others; afterwards the stream is as before."""
     with bed.server(clip := bed.clip()) as server, contextlib.ExitStack() as stack:
-        proxy = stack.enter_context(UdpProxy(server.port, seed=seed))
+        proxy = stack.enter_context(UdpProxy(server.port, seed=seed, on_the_wire=on_the_wire))
         clients = stack.enter_context(bed.clients(proxy.url(), clip, udp=True))
 
         def damage() -> None:
@@ -372,6 +385,7 @@ CASES: dict[str, Callable[[Bed], Outcome]] = {
     "dns": dns,
     "udp-loss": udp_loss,
     "udp-corruption": udp_corruption,
+    "udp-forged": udp_forged,
     "tcp-stall": tcp_stall,
     "tcp-cut": tcp_cut,
     "backlog-short": backlog_short,
