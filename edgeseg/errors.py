@@ -40,6 +40,7 @@ CODES = {
     "ES-FORMAT-NUMBERS": "An option takes three numbers and did not get them.",
     "ES-FORMAT-CHECKPOINT": "The file is not a known checkpoint.",
     "ES-FORMAT-RUN": "A run file does not have the expected form; the message has the line.",
+    "ES-FORMAT-SHARD": "The text given with --shard is not i/n with 1 <= i <= n.",
     "ES-FORMAT-TRIGGER": "The share, time or zone of a trigger is not valid.",
     "ES-FORMAT-EVENTS": "The URI of an observer of events has an unknown form.",
     "ES-FORMAT-OPTION": "An option of a source, sink, data set or variant has no valid value.",

@@ -102,6 +102,9 @@ Ranges = Annotated[
     Path | None, option("--ranges FILE", "A range table from edgeseg calibrate, in place of --images.", PRECISION)
 ]
 Limit = Annotated[int, option("--limit N", "Use N of the images, drawn at random.", PRECISION, min=1)]
+ShardText = Annotated[
+    str | None, option("--shard I/N", "Do part I of N, from 1 to N; each part in a process of its own.", default="all")
+]
 Overwrite = Annotated[bool, option("--overwrite", "Replace an engine that was made from other weights.", OUTPUT)]
 Labels = Annotated[
     Path | None,
