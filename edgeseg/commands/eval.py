@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from edgeseg.commands.options import (
     Crf,
     Device,
     Engine,
     Json,
-    Model,
     Overlap,
     PrecisionName,
+    ShardText,
     SizeText,
     Threads,
     TilesName,
@@ -36,6 +39,7 @@ TITLES = {
     "mean_boundary_iou": "mean boundary IoU",
     "class_flicker": "flicker",
 }
+SHARDS = "Shards"  # panel of the help page
 NO_TRUTH, NOWHERE = "no ground truth", "does not occur"
 
 EXAMPLES = """
@@ -44,12 +48,20 @@ EXAMPLES = """
   edgeseg eval model.onnx --data 'street:?frames=40&stride=1' --metric flicker
   edgeseg eval model.onnx --data folder:aerial --tiles hann
   edgeseg eval bisenetv2-camvid --data folder:mine --metric boundary --crf on
+  edgeseg eval model.onnx --data folder:mine --shard 3/8 -o shards/3.npz
+  edgeseg eval --merge shards
   edgeseg eval model.onnx --video drive.mp4 --frames 100
 """
 
 
 def command(
-    model: Model,
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL",
+            help="A bundled name (edgeseg models) or a file; with --merge: files of shards, or a folder.",
+        ),
+    ],
     data: Annotated[str | None, option("--data URI", "Labelled images, such as camvid:PATH?split=test.")] = None,
     video: Annotated[
         str | None, option("--video SOURCE", "A video without labels, in place of --data: flicker alone.")
@@ -67,6 +79,13 @@ def command(
     crf: Crf = None,
     device: Device = "auto",
     threads: Threads = None,
+    shard: ShardText = None,
+    output: Annotated[
+        Path | None, option("-o --output FILE", "Where --shard writes its counts.", SHARDS, "eval-I-of-N.npz")
+    ] = None,
+    merge: Annotated[
+        bool, option("--merge", "Sum the files of all N shards, in any order, in place of evaluating.", SHARDS)
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure the accuracy of MODEL on labelled images.
@@ -74,44 +93,86 @@ def command(
     The result has mIoU, IoU per class and pixel accuracy, of the same engine that stream runs and bench times. Classes
     are matched by name: the model may have more classes than the data set, and in another order.
     """
-    from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
+    from edgeseg.batch.shard import shard_from_text
+    from edgeseg.commands.eval_shards import show_merged, write_shard
+    from edgeseg.commands.terminal import print_json, shown_progress, wrote
     from edgeseg.datasets import open_dataset
     from edgeseg.evaluation import evaluate
     from edgeseg.metrics import open_metric
     from edgeseg.spec import tiles_from_options
 
+    check_options(models, data, video, metrics, shard, output, merge)
+    if merge:
+        show_merged(models, as_json)
+        return
+    part = shard_from_text(shard) if shard else None
     chosen = list(dict.fromkeys(metrics or ["flicker" if video else "miou"]))
     for metric in chosen:
         open_metric(metric)
-    check_sources(data, video, chosen)
     dataset = open_dataset(data) if data else None
     cut = tiles_from_options(tiles, overlap)
     with shown_progress() as progress:
-        opened = segmenter_from_options(model, engine, precision, size, device, threads, progress, cut, crf)
+        opened = segmenter_from_options(models[0], engine, precision, size, device, threads, progress, cut, crf)
         with opened as segmenter:
+            artifact = segmenter.artifact
             if dataset is None:
                 show_flicker(segmenter, video or "", limit, device, as_json, progress)
                 return
+            if part is not None:
+                write_shard(segmenter, dataset, chosen, part, output, device, as_json, progress)
+                return
             result = evaluate(segmenter, dataset, metrics=chosen, progress=progress)
-    artifact = segmenter.artifact
     if as_json:
-        facts = {
-            "output": str(artifact.output),
-            "tiles": segmenter.tiles_text or None,
-            "crf": segmenter.crf_text or None,
-            "data": data,
-        }
-        print_json({**engine_facts(artifact, device), **facts, **result.to_dict()})
+        print_json({**facts_of_segmenter(segmenter, device), "data": data, **result.to_dict()})
         return
+    show_result(result, engine_facts(artifact, device))
+    wrote(None, f"edgeseg bench {artifact.path}")
+
+
+def facts_of_segmenter(segmenter: Segmenter, device: str) -> dict[str, Any]:
+    """The engine, and how the labels are made from its outputs."""
+    return {
+        **engine_facts(segmenter.artifact, device),
+        "output": str(segmenter.artifact.output),
+        "tiles": segmenter.tiles_text or None,
+        "crf": segmenter.crf_text or None,
+    }
+
+
+def show_result(result: Evaluation, facts: dict[str, Any]) -> None:
+    """Print the tables of an evaluation. facts: "runtime" and "precision" of the engine."""
+    from edgeseg.commands.terminal import note, print_table
+
     print_classes(result)
-    print_table(["engine", "precision", "images"], [[artifact.engine, artifact.precision, result.images]])
+    print_table(["engine", "precision", "images"], [[facts["runtime"], facts["precision"], result.images]])
     if any(metric.frames > 1 for metric in result.metrics.values()):
         note(f"note: flicker is of {result.frame_pairs} pairs of neighbouring frames")
     if rows := overall_rows(result):
-        print_table(["figure", "%"], rows)
+        print_table(["figure", "%", "95% interval"], rows)
     elif result.labelled_pixels == 0:
         note("note: no pixel of these images has a label, so there is no mIoU")
-    wrote(None, f"edgeseg bench {artifact.path}")
+
+
+def check_options(
+    models: list[str], data: str | None, video: str | None, metrics: list[str] | None, shard: str | None,
+    output: Path | None, merge: bool,
+) -> None:  # fmt: skip
+    """MismatchError where options exclude each other, or one lacks another."""
+    from edgeseg.errors import MismatchError
+
+    message = ""
+    if merge and (data or video or metrics or shard or output):
+        message, hint = "--merge has the data set and the metrics of its shards", "name the files of the shards alone"
+    elif not merge and len(models) > 1:
+        message, hint = f"eval takes one model, not {len(models)}", "add --merge if these are files of shards"
+    elif video and (shard or output):
+        message, hint = "a video is not split into shards", "give --data"
+    elif output and not shard:
+        message, hint = "-o is the file of a shard", "add --shard i/n"
+    if message:
+        raise MismatchError(message, hint=hint, code="ES-MISMATCH-OPTIONS")
+    if not merge:
+        check_sources(data, video, metrics or ["flicker" if video else "miou"])
 
 
 def check_sources(data: str | None, video: str | None, metrics: list[str]) -> None:
@@ -178,15 +239,17 @@ def print_classes(result: Evaluation) -> None:
 
 
 def overall_rows(result: Evaluation) -> list[list[str]]:
-    """The figures over all classes, in percent; those that nothing was measured for are left out."""
-    rows = []
+    """The figures over all classes, in percent, with their intervals; those that are undefined are left out."""
+    rows, intervals = [], result.intervals()
     for metric in result.metrics.values():
         result_of_metric = metric.result()
         for key, figure in result_of_metric.overall.items():
             occurring = f"mIoU over the {sum(result_of_metric.pixels > 0)} classes that occur"
             title = occurring if key == "miou_of_true_classes" else TITLES.get(key, key.replace("_", " "))
             if not math.isnan(figure):
-                rows.append([title, percent(figure)])
+                interval = intervals.get(key)
+                text = f"{percent(interval.low)} to {percent(interval.high)}" if interval else ""
+                rows.append([title, percent(figure), text])
     return rows
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 DRAWS = 2000
 FEWEST_BEYOND = 5  # draws beyond either end of an interval, on average
 MAX_DRAWS = 10_000
+MAX_WEIGHTS = 1 << 22  # at a time: 32 MiB; 2000 draws of 100,000 images are 1.6 GB
 Floats = NDArray[np.float64]
 NORMAL = NormalDist()
 
@@ -37,8 +38,9 @@ def bootstrap(statistic: Callable[[Floats], Floats], n: int, *, seed: int = 0) -
     statistic: from weights (draws, n), how often each case counts, to one value per draw; nan where it is undefined.
     The percentile interval of Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
     """
-    weights = resampled(n, np.random.default_rng(seed))
-    return estimate_from_draws(float(statistic(np.ones((1, n)))[0]), statistic(weights), 0.025)
+    rng, most = np.random.default_rng(seed), max(1, MAX_WEIGHTS // n)
+    blocks = [statistic(resampled(n, rng, min(most, DRAWS - done))) for done in range(0, DRAWS, most)]
+    return estimate_from_draws(float(statistic(np.ones((1, n)))[0]), np.concatenate(blocks), 0.025)
 
 
 def mean_estimate(values: NDArray[Any]) -> Estimate:

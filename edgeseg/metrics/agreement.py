@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.errors import DataError, SizeError
-from edgeseg.metrics.metric import Counts, Labels, Metric, MetricResult, check_shapes, share, true_pixels
+from edgeseg.metrics.metric import Counts, Figures, Labels, Metric, MetricResult, check_shapes, share, true_pixels
 
 
 def label_agreement(a: NDArray[np.integer[Any]], b: NDArray[np.integer[Any]]) -> float:
@@ -27,15 +27,19 @@ def labels_from_output(output: NDArray[Any]) -> NDArray[np.integer[Any]]:
 
 
 class LabelAgreement:
-    """The share of pixels whose label equals the truth, which may be another model's labels."""
+    """The share of pixels whose label equals the truth, which may be another model's labels.
+
+    pixels: (K,) int64 by true class. equal: (1,) int64, those of them with the label of the truth.
+    """
 
     frames: ClassVar[int] = 1
     best: ClassVar[float] = 1.0
+    arrays: ClassVar[tuple[str, ...]] = ("pixels", "equal")
 
     def __init__(self, num_classes: int, ignore_index: int = 255, extra: int = 0) -> None:
         self.num_classes, self.ignore_index, self.extra = num_classes, ignore_index, extra
         self.pixels: Counts = np.zeros(num_classes, np.int64)
-        self.equal = 0
+        self.equal: Counts = np.zeros(1, np.int64)
 
     def update(self, labels: Labels, truth: Labels) -> None:
         """Add one image; see `Metric.update`."""
@@ -56,8 +60,18 @@ class LabelAgreement:
 
     def result(self) -> MetricResult:
         """overall: "agreement"."""
-        overall = {"agreement": float(share(np.array([self.equal]), self.pixels.sum(keepdims=True))[0])}
+        overall = {"agreement": float(self.main_figure(self.sums()))}
         return MetricResult(self.pixels.copy(), overall, {})
+
+    def sums(self) -> Counts:
+        """(2, 1): equal pixels and all."""
+        sums: Counts = np.stack([self.equal, self.pixels.sum(keepdims=True)])
+        return sums
+
+    @staticmethod
+    def main_figure(sums: NDArray[Any]) -> Figures:
+        """The agreement; see `Metric.main_figure`."""
+        return share(sums[..., 0, 0], sums[..., 1, 0])
 
 
 METRIC: type[Metric] = LabelAgreement

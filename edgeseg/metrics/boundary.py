@@ -23,6 +23,7 @@ from edgeseg.metrics.metric import (
     MetricResult,
     check_shapes,
     mean_of_known,
+    means_of_known,
     share,
     true_pixels,
 )
@@ -40,6 +41,7 @@ class BoundaryCounts:
 
     frames: ClassVar[int] = 1
     best: ClassVar[float] = 1.0
+    arrays: ClassVar[tuple[str, ...]] = ("pixels", "counts")
     rows: ClassVar[int]
     diagonal_share: ClassVar[float]
 
@@ -64,6 +66,10 @@ class BoundaryCounts:
         merged = type(self)(self.num_classes, self.ignore_index, self.extra, radius=self.radius)
         merged.pixels, merged.counts = self.pixels + other.pixels, self.counts + other.counts
         return merged
+
+    def sums(self) -> Counts:
+        """A copy of `counts`."""
+        return self.counts.copy()
 
 
 class BoundaryF(BoundaryCounts):
@@ -95,6 +101,11 @@ class BoundaryF(BoundaryCounts):
         figures = f_scores(self.counts)
         return MetricResult(self.pixels.copy(), {"mean_boundary_f": mean_of_known(figures)}, {"boundary_f": figures})
 
+    @staticmethod
+    def main_figure(sums: NDArray[Any]) -> Figures:
+        """The mean boundary F; see `Metric.main_figure`."""
+        return means_of_known(f_scores(np.moveaxis(sums, -2, 0)))
+
 
 def boundary_pixels(ids: NDArray[Any], counted: Bools) -> Bools:
     """(H, W): the counted pixels with a counted neighbour, above, below, left or right, of another class."""
@@ -113,8 +124,8 @@ def near(boundary: Bools, radius: float) -> Bools:
     return np.asarray(distance <= np.sqrt(np.floor(radius * radius) + 0.5))
 
 
-def f_scores(counts: Counts) -> Figures:
-    """(K,) F of `BoundaryF.counts`: 0 where only mask or truth has a boundary, nan where neither has."""
+def f_scores(counts: NDArray[Any]) -> Figures:
+    """(..., K) F of `BoundaryF.counts` (4, ..., K): 0 where only mask or truth has a boundary, nan for neither."""
     predicted, predicted_matches, true, true_matches = counts
     precision, recall = share(predicted_matches, predicted), share(true_matches, true)
     scores = np.where(predicted + true > 0, 0.0, np.nan)

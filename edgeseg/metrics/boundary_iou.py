@@ -11,12 +11,23 @@ Cheng, Girshick, Dollár, Berg, Kirillov, "Boundary IoU: Improving Object-Centri
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeseg.metrics.boundary import Bools, BoundaryCounts, near
-from edgeseg.metrics.metric import Labels, Metric, MetricResult, check_shapes, mean_of_known, share, true_pixels
+from edgeseg.metrics.metric import (
+    Figures,
+    Labels,
+    Metric,
+    MetricResult,
+    check_shapes,
+    mean_of_known,
+    means_of_known,
+    share,
+    true_pixels,
+)
 
 DIAGONAL_SHARE = 0.02  # the paper's distance, as a share of the image's diagonal
 
@@ -45,6 +56,11 @@ class BoundaryIou(BoundaryCounts):
         """overall: "mean_boundary_iou"; by_class: "boundary_iou", nan without a band."""
         ious = share(*self.counts)
         return MetricResult(self.pixels.copy(), {"mean_boundary_iou": mean_of_known(ious)}, {"boundary_iou": ious})
+
+    @staticmethod
+    def main_figure(sums: NDArray[Any]) -> Figures:
+        """The mean boundary IoU; see `Metric.main_figure`."""
+        return means_of_known(share(sums[..., 0, :], sums[..., 1, :]))
 
 
 def band(mask: Bools, counted: Bools, radius: float) -> Bools:

@@ -33,6 +33,7 @@ class ConfusionMatrix:
 
     frames: ClassVar[int] = 1
     best: ClassVar[float] = 1.0
+    arrays: ClassVar[tuple[str, ...]] = ("counts",)
 
     def __init__(self, num_classes: int, ignore_index: int = 255, extra: int = 0) -> None:
         self.num_classes, self.ignore_index, self.extra = num_classes, ignore_index, extra
@@ -98,6 +99,16 @@ class ConfusionMatrix:
             "mean_pixel_accuracy": self.mean_pixel_accuracy(),
         }
         return MetricResult(self._truths(), overall, {"iou": self.iou(), "dice": self.dice()})
+
+    def sums(self) -> Counts:
+        """(2, K): the right pixels of each class, and those of its union."""
+        sums: Counts = np.stack(hits_and_unions(self.counts))
+        return sums
+
+    @staticmethod
+    def main_figure(sums: NDArray[Any]) -> Figures:
+        """The mIoU; see `Metric.main_figure`."""
+        return mean_ious(sums[..., 0, :], sums[..., 1, :])
 
     def to_dict(self, names: Sequence[str]) -> dict[str, Any]:
         """Plain data of all metrics, None where undefined. names: of the classes."""

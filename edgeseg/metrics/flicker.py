@@ -8,12 +8,13 @@ moves, or is unknown, nothing counts. `edgeseg.metrics.motion` has the flicker o
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeseg.errors import DataError, SizeError
-from edgeseg.metrics.metric import Counts, Labels, Metric, MetricResult, check_shapes, share, true_pixels
+from edgeseg.metrics.metric import Counts, Figures, Labels, Metric, MetricResult, check_shapes, share, true_pixels
 
 
 class Flicker:
@@ -24,6 +25,7 @@ class Flicker:
 
     frames: ClassVar[int] = 2
     best: ClassVar[float] = 0.0
+    arrays: ClassVar[tuple[str, ...]] = ("pixels", "counts")
 
     def __init__(self, num_classes: int, ignore_index: int = 255, extra: int = 0) -> None:
         self.num_classes, self.ignore_index, self.extra = num_classes, ignore_index, extra
@@ -57,8 +59,18 @@ class Flicker:
         pixels are those of all pairs: a frame between two others counts twice.
         """
         still, changed = self.counts
-        overall = {"flicker": float(share(changed.sum(keepdims=True), still.sum(keepdims=True))[0])}
+        overall = {"flicker": float(self.main_figure(self.sums()))}
         return MetricResult(self.pixels.copy(), overall, {"class_flicker": share(changed, still)})
+
+    def sums(self) -> Counts:
+        """(2, 1): the counts of all classes."""
+        sums: Counts = self.counts.sum(1, keepdims=True)
+        return sums
+
+    @staticmethod
+    def main_figure(sums: NDArray[Any]) -> Figures:
+        """The flicker; see `Metric.main_figure`."""
+        return share(sums[..., 1, 0], sums[..., 0, 0])
 
 
 METRIC: type[Metric] = Flicker

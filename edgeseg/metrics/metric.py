@@ -43,6 +43,7 @@ class MetricResult:
 class Metric(Protocol):
     """Counts images one by one in integers, so that neither order nor grouping changes the result.
 
+    arrays: names of the attributes that hold the counts, int64 arrays; those of images add up.
     num_classes: K, the classes that the truth has. ignore_index: the truth of pixels that are left out.
     extra: number of further ids, K to K + extra - 1, that a prediction may have; they are never right.
     frames: of an image; with 2, of a pair of neighbouring frames of a video, and labels and truth are (2, H, W).
@@ -51,6 +52,10 @@ class Metric(Protocol):
 
     frames: ClassVar[int] = 1
     best: ClassVar[float] = 1.0
+    arrays: ClassVar[tuple[str, ...]]
+    num_classes: int
+    ignore_index: int
+    extra: int
 
     def __init__(self, num_classes: int, ignore_index: int = 255, extra: int = 0) -> None: ...
 
@@ -66,10 +71,32 @@ class Metric(Protocol):
     def result(self) -> MetricResult:
         """The results of all images so far."""
 
+    def sums(self) -> Counts:
+        """(R, K) int64: the sums over all images that the main figure is computed from."""
 
-def share(part: Counts, whole: Counts) -> Figures:
+    @staticmethod
+    def main_figure(sums: NDArray[Any]) -> Figures:
+        """The first of `overall`, of many `sums` (..., R, K) at once; nan where nothing was counted."""
+
+
+def arrays_from_metric(metric: Metric) -> dict[str, Counts]:
+    """The counts of a metric, by attribute."""
+    return {name: getattr(metric, name) for name in metric.arrays}
+
+
+def set_arrays(metric: Metric, arrays: Mapping[str, Counts]) -> None:
+    """Set the counts of a metric. DataError where one is missing or has another shape or type."""
+    for name, own in arrays_from_metric(metric).items():
+        array = arrays.get(name)
+        if array is None or (array.shape, array.dtype) != (own.shape, own.dtype):
+            shape = None if array is None else (*array.shape, str(array.dtype))
+            raise DataError(f"counts {name} of shape {shape}, not {own.shape}", hint="count the images again")
+        setattr(metric, name, array)
+
+
+def share(part: NDArray[Any], whole: NDArray[Any]) -> Figures:
     """`part` / `whole`, nan where `whole` is 0."""
-    shares = np.full(whole.shape, np.nan)
+    shares = np.full(np.shape(whole), np.nan)
     np.divide(part, whole, out=shares, where=whole > 0)
     return shares
 
@@ -78,6 +105,12 @@ def mean_of_known(figures: Figures) -> float:
     """The mean of the values that are not nan; nan where there are none."""
     defined = figures[~np.isnan(figures)]
     return float(defined.mean()) if defined.size else float("nan")
+
+
+def means_of_known(figures: Figures) -> Figures:
+    """`mean_of_known` of each row of `figures` (..., K)."""
+    known = ~np.isnan(figures)
+    return share(np.where(known, figures, 0.0).sum(-1), known.sum(-1))
 
 
 def check_shapes(labels: Labels, truth: Labels) -> None:

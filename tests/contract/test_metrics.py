@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgeseg.errors import DataError, SizeError, UnknownNameError
 from edgeseg.metrics import METRICS, open_metric
-from edgeseg.metrics.metric import Metric, MetricResult
+from edgeseg.metrics.metric import Metric, MetricResult, arrays_from_metric, set_arrays
 
 Pair = tuple[np.ndarray, np.ndarray]
 CLASSES, EXTRA = 4, 2
@@ -90,6 +90,31 @@ def test_pixels_count_the_truth_and_ignored_ones_change_nothing(name: str, seed:
     np.testing.assert_array_equal(result.pixels, np.bincount(truths[truths != 255], minlength=CLASSES))
     other = [(np.where(truth == 255, 3, labels).astype(np.uint8), truth) for labels, truth in images]
     assert same(counted(name, other).result(), result)
+
+
+@pytest.mark.parametrize("name", METRICS)
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 5))
+def test_the_main_figure_follows_from_sums_that_add_up(name: str, seed: int, count: int) -> None:
+    images = images_of(name, seed, count)
+    whole, each = counted(name, images), np.stack([counted(name, [image]).sums() for image in images])
+    np.testing.assert_array_equal(each.sum(0), whole.sums())
+    figures = whole.main_figure(np.stack([whole.sums(), 0 * whole.sums()]).astype(np.float64))
+    main = next(iter(whole.result().overall.values()))
+    np.testing.assert_allclose(figures, [main, np.nan], rtol=1e-12)  # the mean is summed in another order
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_counts_of_a_metric_can_be_stored(name: str) -> None:
+    metric, again = counted(name, images_of(name, 1, 3)), counted(name, [])
+    arrays = arrays_from_metric(metric)
+    assert {str(array.dtype) for array in arrays.values()} == {"int64"}
+    set_arrays(again, arrays)
+    assert same(again.result(), metric.result())
+    for wrong in ({}, {key: array[..., :0] for key, array in arrays.items()}):
+        with pytest.raises(DataError) as problem:
+            set_arrays(again, wrong)
+        assert problem.value.code == "ES-DATA"
 
 
 @pytest.mark.parametrize("name", METRICS)

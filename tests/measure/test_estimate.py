@@ -41,6 +41,13 @@ def test_undefined_draws_are_ignored() -> None:
     assert (estimate.value, estimate.low, estimate.high) == (2.0, 2.0, 2.0)
 
 
+def test_draws_in_blocks_are_the_same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).random(7)
+    whole = mean_estimate(values)
+    monkeypatch.setattr("edgeseg.measure.estimate.MAX_WEIGHTS", 7 * 300 + 1)
+    assert mean_estimate(values) == whole
+
+
 def test_the_same_seed_gives_the_same_interval() -> None:
     values = np.arange(9.0)
     assert mean_estimate(values) == mean_estimate(values)
