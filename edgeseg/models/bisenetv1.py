@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.errors import UnknownNameError
+from edgeseg.models.encoder import Encoder
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import Enlarge, conv_bn, conv_bn_relu
 from edgeseg.models.resnet import ResNet, kaiming_init
@@ -186,4 +187,5 @@ FAMILY = Family(
         licence="MIT",
     ),
     auxiliary=("auxiliary.",),
+    encoder=Encoder("context.backbone"),
 )

@@ -20,6 +20,7 @@ from edgeseg.errors import UnknownNameError
 from edgeseg.models.context import VARIANTS, context_net
 from edgeseg.models.dilated import DilatedNet
 from edgeseg.models.family import Family, Reference
+from edgeseg.models.resnet import BACKBONE
 from edgeseg.spec import SizeRule
 
 REDUCTION = 8
@@ -88,4 +89,5 @@ FAMILY = Family(
         licence="Apache-2.0",
     ),
     auxiliary=("auxiliary.",),
+    encoder=BACKBONE,
 )

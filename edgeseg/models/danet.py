@@ -17,7 +17,7 @@ from edgeseg.models.context import VARIANTS, attend
 from edgeseg.models.dilated import DilatedNet
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import conv_bn_relu
-from edgeseg.models.resnet import resnet_of_code
+from edgeseg.models.resnet import BACKBONE, resnet_of_code
 from edgeseg.spec import SizeRule
 
 REDUCTION = 8
@@ -103,4 +103,5 @@ FAMILY = Family(
         licence="Apache-2.0",
     ),
     auxiliary=("auxiliary.", "head.auxiliary."),
+    encoder=BACKBONE,
 )

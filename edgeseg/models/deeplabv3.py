@@ -17,7 +17,7 @@ from edgeseg.errors import UnknownNameError
 from edgeseg.models.dilated import DilatedNet
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import classifier, conv_bn_relu, enlarge, pool_to_bins
-from edgeseg.models.resnet import resnet_of_code
+from edgeseg.models.resnet import BACKBONE, resnet_of_code
 from edgeseg.spec import SizeRule
 
 RATES = (12, 24, 36)
@@ -105,4 +105,5 @@ FAMILY = Family(
         licence="Apache-2.0",
     ),
     auxiliary=("auxiliary.",),
+    encoder=BACKBONE,
 )

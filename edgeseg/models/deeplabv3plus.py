@@ -17,7 +17,7 @@ from edgeseg.models.deeplabv3 import AtrousPyramid
 from edgeseg.models.dilated import DilatedNet
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import conv_bn_relu, enlarge, separable
-from edgeseg.models.resnet import resnet_of_code
+from edgeseg.models.resnet import BACKBONE, resnet_of_code
 from edgeseg.spec import SizeRule
 
 
@@ -111,4 +111,5 @@ FAMILY = Family(
         licence="Apache-2.0",
     ),
     auxiliary=("auxiliary.",),
+    encoder=BACKBONE,
 )

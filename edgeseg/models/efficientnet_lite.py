@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from edgeseg.models.resnet import kaiming_init
 
 STEM, EPS = 32, 1e-3
+MEAN, STD = 127 / 255, 128 / 255  # of the images that the published weights were trained with
 # expansion, channels, blocks, stride, kernel
 STAGES = ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5), (6, 192, 4, 2, 5),
           (6, 320, 1, 1, 3))  # fmt: skip

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.errors import FormatError, MismatchError
+from edgeseg.models.encoder import Encoder
 from edgeseg.models.variant import arguments_from_text
 from edgeseg.spec import ModelSpec, SizeRule
 
@@ -49,6 +50,7 @@ class Family:
     auxiliary: prefixes of the weights that only training needs.
     stride: input pixels per logit in each direction.
     origin: paper and reference implementations.
+    encoder: the part that ImageNet weights of other codes fit; None where there is none, or no code has such weights.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Family:
     origin: str
     reference: Reference
     auxiliary: tuple[str, ...] = ()
+    encoder: Encoder | None = None
 
     @property
     def published_variants(self) -> list[str]:

@@ -14,7 +14,7 @@ from edgeseg.errors import UnknownNameError
 from edgeseg.models.dilated import ContextHead, DilatedNet
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import classifier
-from edgeseg.models.resnet import resnet_of_code
+from edgeseg.models.resnet import BACKBONE, resnet_of_code
 from edgeseg.spec import SizeRule
 
 
@@ -69,4 +69,5 @@ FAMILY = Family(
         licence="Apache-2.0",
     ),
     auxiliary=("auxiliary.",),
+    encoder=BACKBONE,
 )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from edgeseg.models.context import VARIANTS, context_net
 from edgeseg.models.dilated import DilatedNet
 from edgeseg.models.family import Family, Reference
+from edgeseg.models.resnet import BACKBONE
 from edgeseg.spec import SizeRule
 
 REDUCTION = 4
@@ -59,4 +60,5 @@ FAMILY = Family(
         licence="Apache-2.0",
     ),
     auxiliary=("auxiliary.",),
+    encoder=BACKBONE,
 )

@@ -14,6 +14,7 @@ from edgeseg.models.context import VARIANTS, attend, context_net
 from edgeseg.models.dilated import DilatedNet
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import conv_bn
+from edgeseg.models.resnet import BACKBONE
 from edgeseg.spec import SizeRule
 
 
@@ -54,4 +55,5 @@ FAMILY = Family(
         licence="Apache-2.0",
     ),
     auxiliary=("auxiliary.",),
+    encoder=BACKBONE,
 )

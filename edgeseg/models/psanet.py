@@ -22,7 +22,7 @@ from edgeseg.models.context import VARIANTS
 from edgeseg.models.dilated import DilatedNet
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import classifier, conv_bn_relu, enlarge
-from edgeseg.models.resnet import resnet_of_code
+from edgeseg.models.resnet import BACKBONE, resnet_of_code
 from edgeseg.spec import SizeRule
 
 
@@ -124,4 +124,5 @@ FAMILY = Family(
         licence="Apache-2.0",
     ),
     auxiliary=("auxiliary.",),
+    encoder=BACKBONE,
 )

@@ -15,7 +15,7 @@ from edgeseg.errors import UnknownNameError
 from edgeseg.models.dilated import DilatedNet
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import PyramidPooling, classifier, conv_bn_relu
-from edgeseg.models.resnet import resnet_of_code
+from edgeseg.models.resnet import BACKBONE, resnet_of_code
 from edgeseg.spec import SizeRule
 
 BINS = (1, 2, 3, 6)
@@ -96,4 +96,5 @@ FAMILY = Family(
         licence="MIT",
     ),
     auxiliary=("auxiliary.",),
+    encoder=BACKBONE,
 )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import enlarge
-from edgeseg.models.resnet import ResNet, kaiming_init
+from edgeseg.models.resnet import BACKBONE, ResNet, kaiming_init
 from edgeseg.spec import SizeRule
 
 SMALL = 0.1  # of the usual first weights, on paths that are added: without batch norm the sums would grow at each
@@ -114,4 +114,5 @@ FAMILY = Family(
         counts={"resnet101": (118.0, 526), "resnet50": (99.0, None)},
         licence="LicenseRef-non-commercial",
     ),
+    encoder=BACKBONE,
 )

@@ -13,7 +13,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from edgeseg.errors import UnknownNameError
+from edgeseg.models.encoder import Encoder
 
+# Of a network whose backbone is a ResNet. torchvision's files fit a plain stem, mmsegmentation's V1c a deep one.
+BACKBONE = Encoder("backbone")
 # Depth -> blocks of each stage. 10 and 14 are the smallest with basic blocks and with bottlenecks.
 DEPTHS = {
     10: (1, 1, 1, 1),

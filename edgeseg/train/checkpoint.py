@@ -18,11 +18,14 @@ from edgeseg.train.losses import texts_from_numbers
 NAME = "checkpoint.pt"
 FREE = ("val",)  # may differ on resumption where the last weights are kept, which it does not change
 REQUIRED = {"network", "average", "optimizer", "step", "config"}
-NOT_OPTIONS = {  # fields that MODEL and the files of --teacher give
+NOT_OPTIONS = {  # fields that MODEL and the files of --teacher and --encoder-weights give
     "family": "MODEL",
     "start": "weights",
     "start_sha256": "weights of SHA-256",
     "teacher_sha256": "a teacher of SHA-256",
+    "encoder": "--encoder-weights",
+    "encoder_sha256": "an encoder of SHA-256",
+    "encoder_licence": "an encoder under",
 }
 WITHOUT_DEFAULT = {field.name for field in dataclasses.fields(TrainConfig) if field.default is dataclasses.MISSING}
 
@@ -82,16 +85,21 @@ def check_same(config: TrainConfig, old: TrainConfig, path: Path) -> None:
 
 def as_typed(key: str, value: Any) -> str:
     """A field of the recipe as an option of the command line."""
+    option, *values = words_of(key, value)
+    return f"no {option}" if values == [""] else " ".join([option, *values])
+
+
+def words_of(key: str, value: Any) -> list[str]:
+    """A field of the recipe as words of the command line."""
     if key == "data":
-        return " ".join(f"--data {uri}" if share == 1 else f"--data {uri} --share {share:g}" for uri, share in value)
+        shared = any(share != 1 for _, share in value)
+        return [word for uri, share in value for word in ("--data", uri, *shared * ("--share", f"{share:g}"))]
     option = NOT_OPTIONS.get(key, f"--{key.replace('_', '-')}")
-    if value == "":
-        return f"no {option}"
     if key == "loss":
-        return " ".join(f"--loss {term}" for term in value)
+        return [word for term in value for word in ("--loss", term)]
     if key in ("size", "crop"):
-        return f"{option} {value[1]}x{value[0]}"
-    return f"{option} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"
+        return [option, f"{value[1]}x{value[0]}"]
+    return [option, *map(str, value if isinstance(value, tuple) else (value,))]
 
 
 def without_places(config: TrainConfig) -> TrainConfig:

@@ -33,6 +33,9 @@ class TrainConfig:
     scale, colour, gamma, hue, gain, blur, noise: see `Augmentation`.
     teacher: file name of the distillation teacher's weights, "" for none. distill: weight of the distillation loss.
     start: file name of the initial weights, "" for random weights.
+    encoder: file or package of the encoder's initial weights, "" for random ones. encoder_licence: SPDX identifier.
+    encoder_rate: learning rate of the encoder, relative to that of the rest.
+    paste: probability with which a crop gets the rare classes of the next one of its batch.
     precision: of the forward pass: "bf16", "fp16" or "fp32".
     minutes: the time budget from which `steps` was computed, 0 where the user set steps or epochs.
     val: URI of the validation data set. keep: the "last" weights, or the "best" on `val`.
@@ -73,6 +76,11 @@ class TrainConfig:
     teacher: str = ""
     teacher_sha256: str = ""
     distill: float = 1.0
+    encoder: str = ""
+    encoder_sha256: str = ""
+    encoder_licence: str = ""
+    encoder_rate: float = 1.0
+    paste: float = 0.0
 
 
 def preset_of(family: str) -> Mapping[str, Any]:

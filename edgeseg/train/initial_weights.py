@@ -1,4 +1,4 @@
-"""What a training starts from: a family with random weights, or the weights of a model."""
+"""What a training starts from: a family with random weights, maybe with a trained encoder, or a model's weights."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from edgeseg.files import sha256_from_file
 from edgeseg.models import FAMILIES, open_family
 from edgeseg.models.variant import arguments_from_text
 from edgeseg.spec import ModelSpec
+from edgeseg.train.encoder_weights import EncoderWeights, encoder_weights_from_text
 from edgeseg.weights import BUNDLED
 
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """The weights at the first step. source: None for random ones."""
+    """The weights at the first step. source: None for random ones, those of `encoder` apart."""
 
     family: str
     variant: str
     source: Source | None = None
+    encoder: EncoderWeights | None = None
 
     @property
     def path(self) -> Path | None:
@@ -46,7 +48,7 @@ class InitialWeights:
         MismatchError where any other tensor is missing.
         """
         if self.source is None:
-            return {}
+            return self.encoder.state if self.encoder else {}
         state, shapes = self.source.state, shapes_of(spec, len(spec.labels))
         with_another_class = shapes_of(spec, len(spec.labels) + 1)
         differ = spec.labels.names != self.source.spec.labels.names
@@ -62,16 +64,19 @@ class InitialWeights:
         return {key: state[key] for key in needed}
 
 
-def initial_weights_from_model(model: str, variant: str | None = None) -> InitialWeights:
+def initial_weights_from_model(
+    model: str, variant: str | None = None, encoder_weights: str | None = None
+) -> InitialWeights:
     """The weights of a bundled model, a weights file or another project's checkpoint; random ones for a family.
 
-    variant: None for the first one of the family.
+    variant: None for the first one of the family. encoder_weights: a file or package, for a family's encoder.
     """
     if model in FAMILIES:
         family = open_family(model)
         text = variant or next(iter(family.variants))
         arguments_from_text(text, family.variants, family=model)
-        return InitialWeights(model, text)
+        encoder = None if encoder_weights is None else encoder_weights_from_text(encoder_weights, model, text)
+        return InitialWeights(model, text, encoder=encoder)
     if not (Path(model).suffix or "/" in model or Path(model).exists()) and model not in BUNDLED:
         raise UnknownNameError.among("model or family", model, (*FAMILIES, *BUNDLED))
     source = source_from_model(model)
@@ -80,6 +85,12 @@ def initial_weights_from_model(model: str, variant: str | None = None) -> Initia
         raise MismatchError(
             f"{model} is a {spec.family} {spec.variant}, not a {variant}",
             hint=f"omit --variant, or start from random weights: edgeseg train {spec.family} --variant {variant}",
+        )
+    if encoder_weights is not None:
+        raise MismatchError(
+            f"--encoder-weights has no effect on {model}, which has weights already",
+            hint=f"leave it out, or train a family: edgeseg train {spec.family} --encoder-weights {encoder_weights}",
+            code="ES-MISMATCH-OPTIONS",
         )
     return InitialWeights(spec.family, spec.variant, source)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from edgeseg.train.device import PRECISIONS
 from edgeseg.train.loss import Criterion, distillation
 from edgeseg.train.losses import terms_from_texts
 from edgeseg.train.losses.class_weights import ClassCounts, balanced_class_weights, counts_from_labels
+from edgeseg.train.paste import paste_rare, rare_classes
 from edgeseg.train.teacher import Teacher
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -58,12 +59,12 @@ class Trainer:
         self.network = open_family(config.family).build(spec, training=True)
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval()
-        self.optimizer = torch.optim.AdamW(
-            weight_groups(self.network, config.weight_decay), lr=config.learning_rate, foreach=True
-        )
+        self.optimizer = torch.optim.AdamW(groups_of(self.network, config), lr=config.learning_rate, foreach=True)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self.augmentation = augmentation_of(config)
-        weights = balanced_class_weights(self._class_counts(), config.balance, config.class_weights).to(device)
+        counts = self._class_counts()
+        self.rare = rare_classes(counts)
+        weights = balanced_class_weights(counts, config.balance, config.class_weights).to(device)
         self.criterion = Criterion(weights, config.auxiliary, terms_from_texts(config.loss), spec.align_corners)
         self.normalise, self.teacher = Normalise(spec.input, device), teacher
         self.batches = Batches(self._batch, workers)
@@ -119,7 +120,7 @@ class Trainer:
         torch.manual_seed(self.config.seed * 1_000_003 + self.step)
         images, labels = (part.to(self.device, non_blocking=True) for part in self.batches(self.step))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
+            group["lr"] = self.learning_rate() * group.get("rate", 1.0)  # older checkpoints have no rate
         precision = self.config.precision
         with torch.autocast(self.device.type, PRECISIONS[precision], enabled=precision != "fp32"):
             logits = self.network(self.normalise(images))
@@ -160,6 +161,8 @@ class Trainer:
     def _batch(self, step: int) -> Batch:
         rng = np.random.default_rng((self.config.seed, step))
         pairs = [self.augmentation.apply(*self.draw(rng), rng) for _ in range(self.config.batch)]
+        if self.config.paste:
+            pairs = paste_rare(pairs, self.rare, self.config.paste, rng)
         images = torch.from_numpy(np.stack([rgb for rgb, _ in pairs])).permute(0, 3, 1, 2).float()
         labels = torch.from_numpy(np.stack([labels for _, labels in pairs])).long()
         return images.contiguous(memory_format=torch.channels_last), labels
@@ -182,10 +185,23 @@ def augmentation_of(config: TrainConfig) -> Augmentation:
     return Augmentation(**{name: getattr(config, name) for name in names})
 
 
-def weight_groups(network: nn.Module, weight_decay: float) -> Sequence[dict[str, object]]:
+def groups_of(network: nn.Module, config: TrainConfig) -> list[dict[str, object]]:
+    """The network's parameters; those of its encoder apart where they have another learning rate."""
+    encoder = open_family(config.family).encoder
+    if encoder is None or config.encoder_rate == 1:
+        return weight_groups(network.parameters(), config.weight_decay)
+    inside = list(network.get_submodule(encoder.module).parameters())
+    known = set(map(id, inside))
+    outside = [p for p in network.parameters() if id(p) not in known]
+    rates = ((outside, 1.0), (inside, config.encoder_rate))
+    return [{**group, "rate": rate} for ps, rate in rates for group in weight_groups(ps, config.weight_decay)]
+
+
+def weight_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
     """Parameters with weight decay (matrices and kernels) and without (norms and biases)."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
+    parameters = list(parameters)
+    decayed = [p for p in parameters if p.ndim > 1]
+    others = [p for p in parameters if p.ndim <= 1]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 

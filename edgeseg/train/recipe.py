@@ -56,10 +56,13 @@ def draw_from(config: TrainConfig, sets: Sequence[Dataset] | None = None) -> Dra
 def spec_from_config(config: TrainConfig, start: ModelSpec | None = None) -> ModelSpec:
     """The spec of the trained model; its labels are those of the first data set.
 
-    start: the spec of the initial weights, which gives normalisation and corner alignment.
+    start: the spec of the initial weights, which gives normalisation and corner alignment. Encoder weights give the
+    normalisation that they were trained with.
     """
     family = open_family(config.family)
     template = start.input if start else InputSpec(width=config.size[1], height=config.size[0])
+    if config.encoder and family.encoder:
+        template = dataclasses.replace(template, mean=family.encoder.mean, std=family.encoder.std)
     return ModelSpec(
         name=config.name,
         input=dataclasses.replace(template, width=config.size[1], height=config.size[0]),

@@ -19,6 +19,7 @@ from edgeseg.export.model import Source, source_from_model
 from edgeseg.files import sha256_from_file
 from edgeseg.train.config import TrainConfig, preset_of, steps_from_epochs, with_steps
 from edgeseg.train.device import device_from_text
+from edgeseg.train.encoder_weights import encoder_of
 from edgeseg.train.initial_weights import InitialWeights, initial_weights_from_model
 from edgeseg.train.losses import DEFAULT, texts_from_numbers, texts_of
 from edgeseg.train.losses.class_weights import CLASS_WEIGHTS
@@ -86,13 +87,15 @@ def request_from_options(
     every: int = 50,
     val_every: int | None = None,
     teacher: str | None = None,
+    encoder_weights: str | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> TrainRequest:
     """The request of a command line. size, crop: (height, width). fields: of `TrainConfig`; they override the preset.
 
     Without `name` the name is that of `default_name`; without `folder` the folder is `runs/NAME`.
     """
-    initial, source = initial_weights_from_model(model, variant), source_from_model(teacher) if teacher else None
+    initial = initial_weights_from_model(model, variant, encoder_weights)
+    source, encoder = source_from_model(teacher) if teacher else None, initial.encoder
     pairs = with_shares(data, shares)
     first = open_dataset(data[0])
     size = size or size_of(initial, first)
@@ -101,10 +104,14 @@ def request_from_options(
         name=name, family=initial.family, variant=initial.variant, data=pairs, size=size, crop=crop or size, steps=0,
         start=initial.path.name if initial.path else "", start_sha256=initial.sha256, minutes=duration.minutes or 0.0,
         teacher=source.path.name if source else "", teacher_sha256=sha256_from_file(source.path) if source else "",
+        encoder=encoder.source if encoder else "", encoder_sha256=encoder.sha256 if encoder else "",
+        encoder_licence=encoder.licence if encoder else "",
         **{"precision": "auto", "licence": initial.spec.licence if initial.spec else "unknown",
            **preset_of(initial.family), **(fields or {})},
     )  # fmt: skip
     check_options(config)
+    if config.encoder_rate != 1:
+        encoder_of(config.family)
     if source:
         check_teacher(source, first.labels, config.crop)
     steps = duration.steps_of(len(first), pairs[0][1] / sum(share for _, share in pairs), config.batch)

@@ -16,10 +16,11 @@ import numpy as np
 
 from edgeseg.datasets.dataset import Dataset
 from edgeseg.errors import FileProblem
-from edgeseg.files import writable_folder
+from edgeseg.files import whole_file, writable_folder
 from edgeseg.models import open_family
 from edgeseg.progress import Progress, silent
 from edgeseg.train import checkpoint, log
+from edgeseg.train.card import card_of
 from edgeseg.train.config import learning_rate_at, steps_between_validations
 from edgeseg.train.loop import Trainer
 from edgeseg.train.plot import draw_curves, draw_samples
@@ -96,7 +97,10 @@ class TrainingRun:
             self.trainer.batches.close()
 
     def finish(self) -> None:
-        """Write the last weights, unless the recipe keeps the best ones. FileProblem where their file is missing."""
+        """Write the card, and the last weights unless the recipe keeps the best ones.
+
+        FileProblem where the file of the best ones is missing.
+        """
         if self.trainer.config.keep == "last" or "best" not in self.trainer.metadata:
             self._write_weights()
         elif not self.weights.exists():
@@ -105,6 +109,9 @@ class TrainingRun:
                 f"{self.weights} with the weights of step {best} is missing",
                 hint="restore the file, or start again with --restart",
             )
+        text = card_of(self.trainer.config, self.trainer.spec, self.trainer.metadata["data_sha256"])
+        with whole_file(self.weights.with_suffix(".md")) as partial:
+            partial.write_text(text, encoding="utf-8")
 
     def _step(self, hold: AbstractContextManager[object]) -> None:
         with hold:
@@ -208,6 +215,7 @@ def result_of(run: TrainingRun, resumed_from: int) -> dict[str, Any]:
         "resumed_from": resumed_from, "loss": last.loss, "images_per_second": last.images_per_second,
         "val": config.val, "val_miou": last.val_miou, "best": run.trainer.metadata.get("best"), "keep": config.keep,
         "device": str(run.trainer.device), "precision": config.precision,
+        "encoder": run.request.initial.encoder.to_dict() if run.request.initial.encoder else None,
         "data_sha256": run.trainer.metadata["data_sha256"],
         "log": str(run.log.path), "curves": str(run.folder / CURVES), "samples": str(run.folder / SAMPLES),
     }  # fmt: skip

@@ -110,7 +110,7 @@ def test_a_training_leaves_weights_a_log_and_images(run: Run, monkeypatch: pytes
     assert (result["steps"], result["images"], result["resumed_from"]) == (4, 8, 0)
     assert 0 <= result["val_miou"] <= 1
     assert result["best"]["val_miou"] >= result["val_miou"]
-    files = ["checkpoint.pt", "curves.png", "log.csv", "samples.png", "tiny.safetensors"]
+    files = ["checkpoint.pt", "curves.png", "log.csv", "samples.png", "tiny.md", "tiny.safetensors"]
     assert sorted(path.name for path in Path("run").iterdir()) == files
     rows = log_of("run")
     assert [row["step"] for row in rows] == ["2", "3", "4"]

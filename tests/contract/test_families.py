@@ -149,6 +149,22 @@ def test_every_variant_states_all_keyword_arguments(family: str) -> None:
     assert [name for name, arguments in kin.variants.items() if set(arguments) != stated] == []
 
 
+@pytest.mark.parametrize("family", [name for name in FAMILIES if open_family(name).encoder])
+def test_the_encoder_is_a_part_of_every_variant(family: str) -> None:
+    kin = open_family(family)
+    assert kin.encoder
+    for variant, arguments in kin.variants.items():
+        with torch.device("meta"):
+            network = kin.module(5, **arguments)
+        part = network.get_submodule(kin.encoder.module)
+        assert 0 < count_of(part) < count_of(network), variant
+    assert set(kin.encoder.packages) <= set(kin.variants)
+
+
+def count_of(module: torch.nn.Module) -> int:
+    return sum(values.numel() for values in module.parameters())
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_only_training_needs_costs_nothing_once_deployed(family: str) -> None:
     kin = open_family(family)

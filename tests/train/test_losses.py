@@ -54,7 +54,9 @@ def by_formula(text: str, logits: torch.Tensor, labels: torch.Tensor) -> float:
     true_p, weights = p[np.arange(len(truth)), truth], WEIGHTS.double().numpy()[truth]
     name = text.partition("?")[0]
     if name == "cross_entropy":
-        return float(np.average(-np.log(true_p), weights=weights))
+        smoothing = float(text.partition("smoothing=")[2] or 0)
+        losses = -(1 - smoothing) * np.log(true_p) - smoothing * np.log(p).mean(1)
+        return float(np.average(losses, weights=weights))
     if name == "focal":
         gamma = float(text.partition("gamma=")[2] or 2)
         return float(np.average(-np.log(true_p) * (1 - true_p) ** gamma, weights=weights))
@@ -99,8 +101,8 @@ def lovasz_of(p: np.ndarray, true: np.ndarray) -> float:
 
 
 FORMULAS = [
-    "cross_entropy", "ohem?probability=0.7", "focal", "focal?gamma=0.5", "boundary?strength=3&sigma=2", "dice",
-    "lovasz",
+    "cross_entropy", "cross_entropy?smoothing=0.1", "ohem?probability=0.7", "focal", "focal?gamma=0.5",
+    "boundary?strength=3&sigma=2", "dice", "lovasz",
 ]  # fmt: skip
 
 

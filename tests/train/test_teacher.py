@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from small_nets import small_network, small_spec, write_state
 
 torch = pytest.importorskip("torch")
 
@@ -60,6 +61,24 @@ def test_a_network_comes_nearer_to_its_teacher(tmp_path: Path) -> None:
         distances.append(float(distillation(logits, teacher(images), labels)))
     assert distances[1] < distances[0]
     assert all(torch.equal(value, before[key]) for key, value in teacher.network.state_dict().items())
+
+
+def test_a_teacher_of_another_family_sees_the_images_by_its_own_statistics(tmp_path: Path) -> None:
+    spec = small_spec("liteseg")
+    spec = dataclasses.replace(spec, input=dataclasses.replace(spec.input, mean=(0.5,) * 3, std=(0.25,) * 3))
+    network = small_network(spec)
+    source = source_from_model(write_state(tmp_path / "teacher.safetensors", network.state_dict(), spec))
+    assert spec.labels.names == spec_from_config(CONFIG).labels.names
+    check_teacher(source, spec.labels, CONFIG.crop)
+    teacher = Teacher(source, CPU)
+    rgb = torch.randint(0, 256, (1, 3, 64, 64), generator=torch.manual_seed(0)).float()
+    with torch.no_grad():
+        assert torch.allclose(teacher(rgb), network((rgb / 255 - 0.5) / 0.25), atol=0.1)  # weights in fp16
+    losses = []
+    for own in (None, teacher):
+        trainer = Trainer(CONFIG, spec_from_config(CONFIG), draw_from(CONFIG), tmp_path, teacher=own)
+        losses.append(trainer.train_step())
+    assert losses[0] < losses[1] < float("inf")
 
 
 def test_a_crop_that_the_teacher_does_not_take() -> None:

@@ -24,20 +24,26 @@ CONFIG = TrainConfig(
 )  # fmt: skip
 
 
-def trainer(folder: Path) -> Trainer:
+RICH = dataclasses.replace(
+    CONFIG, family="liteseg", variant="tiny", encoder_rate=0.1, paste=0.5, loss=("cross_entropy?smoothing=0.1",)
+)
+
+
+def trainer(folder: Path, config: TrainConfig = CONFIG) -> Trainer:
     folder.mkdir(exist_ok=True)
-    return Trainer(CONFIG, spec_from_config(CONFIG), draw_from(CONFIG), folder)
+    return Trainer(config, spec_from_config(config), draw_from(config), folder)
 
 
-def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
-    whole = trainer(tmp_path / "whole")
-    losses = [whole.train_step() for _ in range(CONFIG.steps)]
-    first = trainer(tmp_path / "killed")
+@pytest.mark.parametrize("config", [CONFIG, RICH], ids=["plain", "rich"])
+def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path, config: TrainConfig) -> None:
+    whole = trainer(tmp_path / "whole", config)
+    losses = [whole.train_step() for _ in range(config.steps)]
+    first = trainer(tmp_path / "killed", config)
     assert not first.resume()
     again = [first.train_step() for _ in range(3)]
     first.save()
     first.train_step()  # what a kill loses
-    second = trainer(tmp_path / "killed")
+    second = trainer(tmp_path / "killed", config)
     assert second.resume()
     assert second.step == 3
     again += [second.train_step() for _ in range(3)]

@@ -1,4 +1,7 @@
-"""Cross-entropy of each pixel, -log p of its true class: the weighted mean over the labelled pixels."""
+"""Cross-entropy of each pixel, -log p of its true class: the weighted mean over the labelled pixels.
+
+Label smoothing: Szegedy et al., "Rethinking the inception architecture for computer vision", arXiv 1512.00567.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,24 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgeseg.train.losses.loss import IGNORE, Loss, Target, weighted_mean
+from edgeseg.train.losses.loss import IGNORE, Loss, Target, number, weighted_mean
 
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """No options."""
+    """smoothing: share of the truth that is spread evenly over all classes."""
 
+    smoothing: float = number(0.0, most=1)
     by_pixel: ClassVar[bool] = True
 
     def __call__(self, logits: Tensor, target: Target) -> Tensor:
         """See `Loss`."""
-        return weighted_mean(pixel_losses(logits, target), target.pixel_weights)
+        return weighted_mean(pixel_losses(logits, target, self.smoothing), target.pixel_weights)
 
 
-def pixel_losses(logits: Tensor, target: Target) -> Tensor:
+def pixel_losses(logits: Tensor, target: Target, smoothing: float = 0.0) -> Tensor:
     """(N, h, w): -log p of the true class, without weights; 0 where there is none."""
-    return F.cross_entropy(logits, target.labels, ignore_index=IGNORE, reduction="none")
+    return F.cross_entropy(logits, target.labels, ignore_index=IGNORE, reduction="none", label_smoothing=smoothing)
 
 
 LOSS: type[Loss] = CrossEntropy
