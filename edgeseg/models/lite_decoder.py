@@ -52,12 +52,12 @@ class LRASPP(nn.Module):
         super().__init__()
         self.out = 2 * width
         self.deep, self.fine = conv_bn_relu(channels[-1], width, 1), conv_bn_relu(channels[0], width, 1)
-        self.gate = nn.Conv2d(channels[-1], width, 1, bias=False)
+        self.channel_weights = nn.Conv2d(channels[-1], width, 1, bias=False)
 
     def forward(self, _: Tensor, features: Sequence[Tensor]) -> Maps:
         """The maps at 1/8 and 1/32."""
         fine, _, deep = features
-        context = self.deep(deep) * torch.sigmoid(self.gate(deep.mean((2, 3), keepdim=True)))
+        context = self.deep(deep) * torch.sigmoid(self.channel_weights(deep.mean((2, 3), keepdim=True)))
         return torch.cat([enlarge(context, fine), self.fine(fine)], 1), context
 
 
