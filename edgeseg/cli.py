@@ -23,6 +23,7 @@ COMMANDS = {
     "models": "edgeseg.commands.models",
     "convert": "edgeseg.commands.convert",
     "stream": "edgeseg.commands.stream",
+    "batch": "edgeseg.commands.batch",
     "probe": "edgeseg.commands.probe",
     "sources": "edgeseg.commands.sources",
     "eval": "edgeseg.commands.eval",

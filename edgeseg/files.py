@@ -117,6 +117,12 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def sync_to_disk(path: Path) -> None:
+    """Wait until a file is on the disk, so that it survives a power cut; a file system without this is no error."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def user_cache() -> Path:
     """The folder of this user's caches: $XDG_CACHE_HOME/edgeseg, or ~/.cache/edgeseg."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeseg"

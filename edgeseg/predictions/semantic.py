@@ -102,7 +102,11 @@ class SemanticMask(Prediction):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: task, size, shares, and run lengths by class name."""
-        return {"task": str(Task.SEMANTIC), "size": list(self.size), "shares": self.shares(), "rle": self.to_rle()}
+        return {**self.summary(), "rle": self.to_rle()}
+
+    def summary(self) -> dict[str, Any]:
+        """Plain data without the pixels: task, size and shares by class name."""
+        return {"task": str(Task.SEMANTIC), "size": list(self.size), "shares": self.shares()}
 
     def save(self, path: str | Path) -> Path:
         """Write a PNG of 8-bit class ids with the palette: viewers show colours, readers get ids."""

@@ -13,7 +13,7 @@ from typing import ClassVar
 import av
 
 from edgeseg.errors import FileProblem, UnavailableError
-from edgeseg.files import writable_folder
+from edgeseg.files import sync_to_disk, writable_folder
 from edgeseg.video.address import Address
 from edgeseg.video.audio import AudioCopy
 from edgeseg.video.encoder import DEFAULT_ENCODERS, STATE_COLORS, check_encoder, default_encoder
@@ -128,12 +128,6 @@ class FileSink(FrameSink):
                 self._partial.replace(self._path)
             else:
                 self._partial.unlink(missing_ok=True)
-
-
-def sync_to_disk(path: Path) -> None:
-    """Wait until a file is on the disk, so that it survives a power cut; a file system without this is no error."""
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def sink_from_address(address: Address, info: SourceInfo | None) -> FileSink:

@@ -23,14 +23,15 @@ class JsonLinesSink(FrameSink):
 
     Keys: `index`, `sequence`, `pts_seconds`, `name` of the frame, `stale`, `ms` (submission to prediction), and those
     of `Prediction.to_dict`: for a semantic mask `task`, `size` [H, W], `shares` and COCO's run lengths `rle`, by class.
-    polygons: also `polygons`, the outlines of a semantic mask by class (`SemanticMask.outlines`).
+    polygons: also `polygons`, the outlines of a semantic mask by class (`SemanticMask.outlines`). rle: False leaves the
+    run lengths of a semantic mask out.
     """
 
     wants: Wants = "prediction"
 
-    def __init__(self, path: Path, *, polygons: bool = False) -> None:
+    def __init__(self, path: Path, *, polygons: bool = False, rle: bool = True) -> None:
         super().__init__(str(path), path)
-        self._path, self._polygons = path, polygons
+        self._path, self._polygons, self._rle = path, polygons, rle
         self._file: FileIO | None = None
 
     def _write(self, result: Result) -> bool:
@@ -42,7 +43,7 @@ class JsonLinesSink(FrameSink):
             "name": frame.name,
             "stale": result.stale,
             "ms": result.milliseconds.get("total"),
-            **result.prediction.to_dict(),
+            **(result.prediction.to_dict() if self._rle else semantic_mask(result.prediction).summary()),
         }
         if self._polygons:
             line["polygons"] = semantic_mask(result.prediction).outlines()
@@ -76,11 +77,11 @@ def _append_whole(file: FileIO, data: bytes) -> None:
 
 
 def sink_from_address(address: Address, info: SourceInfo | None) -> JsonLinesSink:
-    """`out.jsonl`; option: polygons (1: outlines beside the run lengths)."""
-    address.check_options(["polygons"])
-    polygons = flag_option(address.options, "polygons")
+    """`out.jsonl`; options: polygons (1: outlines beside the run lengths), rle (0: no run lengths)."""
+    address.check_options(["polygons", "rle"])
+    polygons, rle = flag_option(address.options, "polygons"), flag_option({"rle": "1", **address.options}, "rle")
     path = Path(address.place)
     if path.is_dir():
         raise FileProblem(f"this is a folder, not a file: {path}", hint="name a file in it")
     writable_folder(path.parent)
-    return JsonLinesSink(path, polygons=polygons)
+    return JsonLinesSink(path, polygons=polygons, rle=rle)

@@ -1,0 +1,231 @@
+"""Do the processes of `edgeseg batch` use the cores fully, Ray as well, and does the memory of the driver stay flat?
+
+    python benchmarks/batch.py [--videos 24] [--rounds 3] [--units 200 5000] [--only speed|memory] [--json-out]
+
+speed: copies of one 640x360 clip of the synthetic street, through a bundled model to overlay videos, in turn, round by
+round: one process pinned to each core at the same time (`taskset`, `--processes 1 --shard k/n`), whose frames per
+second are summed; the local runner as it is; and Ray where `ray[data]` is installed. Frames per second are those
+between the beginning of the first unit and the end of the last one, so that the start of processes does not count; the
+measurement of how many pay does.
+memory: the largest resident size of the process that hands out the units, over simulated units without an engine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from record import Record, Table, Verdict, add_output_option, edgeseg_command, publish, run_child, run_main
+
+from edgeseg.batch.attempt import Attempt
+from edgeseg.batch.batch import BatchReport, run_units, todo_of
+from edgeseg.batch.local import LocalRunner
+from edgeseg.batch.ray import connected, imported_ray, rows_from_ray
+from edgeseg.batch.rows import empty_row
+from edgeseg.batch.shard import Shard
+from edgeseg.batch.sources import Unit, units_from_sources
+from edgeseg.conversion import convert
+from edgeseg.errors import EdgeSegError, FormatError
+from edgeseg.measure.load import LoadMeter
+from edgeseg.progress import Progress, silent
+from edgeseg.spec import Precision
+from edgeseg.synthetic import StreetCamera
+
+LOCAL_SHARE, RAY_SHARE = 0.95, 0.9
+GROWTH = 1.1
+WIDTH, HEIGHT, FPS = 640, 360, 25
+
+
+class SimulatedUnit:
+    """The work of a unit without an engine: a marker, as any other unit leaves one."""
+
+    def __init__(self, out: str, progress: Progress = silent, stop: threading.Event | None = None) -> None:
+        self._out = Path(out)
+
+    def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
+        work = Unit(**unit)
+        row = {**empty_row(work, "simulated"), "marked": True, "frames": 1}
+        Attempt(self._out, work).commit(row)
+        return row
+
+
+def make_videos(folder: Path, count: int, frames: int) -> None:
+    """Copies of one clip: units differ by their paths."""
+    folder.mkdir()
+    first = folder / "drive-000.mp4"
+    camera = StreetCamera(1, WIDTH, HEIGHT)
+    with av.open(str(first), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for index in range(frames):
+            image = av.VideoFrame.from_ndarray(camera.render(index)[0], format="rgb24")
+            image.pts, image.time_base = index, Fraction(1, FPS)
+            container.mux(stream.encode(image))
+        container.mux(stream.encode())
+    for number in range(1, count):
+        shutil.copy(first, folder / f"drive-{number:03d}.mp4")
+
+
+def batch_command(engine: Path, videos: Path, out: Path, *words: str) -> list[str]:
+    return edgeseg_command("batch", videos, engine, "-o", out, "--json", *words)
+
+
+def pinned(engine: Path, videos: Path, folder: Path) -> float:
+    """The summed frames per second of one process on each core, at the same time."""
+    cores = sorted(os.sched_getaffinity(0))
+    processes = []
+    for number, core in enumerate(cores, 1):
+        words = ("--processes", "1", "--shard", f"{number}/{len(cores)}")
+        command = ["taskset", "-c", str(core), *batch_command(engine, videos, folder / f"pinned-{core}", *words)]
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))
+    return sum(checked_fps(json.loads(process.communicate()[0])) for process in processes)
+
+
+def checked_fps(summary: dict[str, Any]) -> float:
+    """The frames per second of a batch. FormatError where a unit failed: the figure would be another one."""
+    if summary.get("failed") or summary.get("open") or not summary.get("frames"):
+        raise FormatError(f"the batch did not do its units: {summary}", hint="run it alone: edgeseg batch")
+    return float(summary["fps"])
+
+
+def measured(options: argparse.Namespace, folder: Path, has_ray: bool) -> tuple[dict[str, list[float]], Any]:
+    """Frames per second of each way, by round, and the summary of the last local run."""
+    make_videos(folder / "in", options.videos, options.frames)
+    engine = convert(options.model, engine="openvino", precision=Precision.INT8, out=folder / "engines").engine.path
+    summary: dict[str, Any] = {}
+
+    def local(*words: str) -> float:
+        out = folder / "out"
+        summary.update(run_child(batch_command(engine, folder / "in", out, *words)).json())
+        shutil.rmtree(out)
+        return checked_fps(summary)
+
+    def one_on_each_core() -> float:
+        fps = pinned(engine, folder / "in", folder)
+        for path in folder.glob("pinned-*"):
+            shutil.rmtree(path)
+        return fps
+
+    ways: dict[str, Callable[[], float]] = {"pinned": one_on_each_core}
+    if has_ray:
+        ways["ray"] = lambda: local("--ray", "local")
+    ways["local"] = local
+    rates: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(options.rounds):
+        for way, run in ways.items():
+            rates[way].append(run())
+            print(f"{way}: {rates[way][-1]:.1f} frames/s", file=sys.stderr)
+    return rates, summary
+
+
+def speed(options: argparse.Namespace, record: Record, has_ray: bool) -> None:
+    """Add the table of frames per second."""
+    with tempfile.TemporaryDirectory() as folder:
+        rates, summary = measured(options, Path(folder), has_ray)
+    shares = {way: [a / b for a, b in zip(rates[way], rates["pinned"])] for way in rates}
+    of_local = [a / b for a, b in zip(rates.get("ray", []), rates["local"])]
+    rows = [
+        [way, f"{statistics.median(values):.1f}", f"{statistics.median(shares[way]):.3f}", f"{min(shares[way]):.3f}"]
+        for way, values in rates.items()
+    ]
+    title = f"{options.videos} videos of {options.frames} frames, {WIDTH}x{HEIGHT}, {options.model} int8, overlay.mp4"
+    record.tables.append(Table(title, ["way", "frames/s", "share of pinned", "least"], rows))
+    share = statistics.median(shares["local"])
+    text = f"local: {share:.3f} of one pinned process on each core; {summary['processes']} processes"
+    record.verdicts.append(Verdict(f"at least {LOCAL_SHARE}", text, share >= LOCAL_SHARE))
+    if of_local:
+        share = statistics.median(of_local)
+        record.verdicts.append(Verdict(f"at least {RAY_SHARE}", f"Ray: {share:.3f} of local", share >= RAY_SHARE))
+    record.data["frames_per_second"] = rates
+
+
+def simulate(runner: str, count: int) -> None:
+    """Hand out simulated units, and print the largest resident size of this process in MiB."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, videos = Path(folder) / "out", Path(folder) / "in"
+        videos.mkdir()
+        for number in range(count):
+            (videos / f"{number:06d}.mp4").touch()
+        todo, _ = todo_of(units_from_sources([str(videos)], "simulated", out), out, Shard())
+        report, options = BatchReport(open=len(todo)), {"out": str(out)}
+        if runner == "local":
+            run_units(LocalRunner(options, work="batch:SimulatedUnit", processes=2).rows(todo), report)
+        else:
+            with connected("local") as ray:
+                items = [dataclasses.asdict(unit) for unit in todo]
+                run_units(rows_from_ray(ray, "batch:SimulatedUnit", options, items, actors=2), report)
+        if report.open or report.summary.done != count:
+            raise FormatError(f"{report.open} of {count} units are open", hint="see the log of Ray")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"peak_mib": peak, "seconds": report.summary.ended_at - report.summary.began_at}))  # type: ignore[operator]
+
+
+def memory(options: argparse.Namespace, record: Record, has_ray: bool) -> None:
+    """Add the table of the driver's memory."""
+    rows, few, many = [], *options.units
+    for runner in ("local", "ray") if has_ray else ("local",):
+        found = {
+            count: run_child([sys.executable, __file__, "--simulate", runner, "--units", str(count)]).json()
+            for count in (few, many)
+        }
+        peaks = {count: result["peak_mib"] for count, result in found.items()}
+        rows += [[runner, str(count), f"{peak:.0f}", f"{found[count]['seconds']:.1f}"] for count, peak in peaks.items()]
+        growth = peaks[many] / peaks[few]
+        text = f"{runner}: {growth:.3f} times from {few} to {many} units"
+        record.verdicts.append(Verdict(f"at most {GROWTH} times", text, growth <= GROWTH))
+    record.tables.append(Table("memory of the driver, simulated units", ["runner", "units", "peak MiB", "s"], rows))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="bisenetv2-camvid")
+    parser.add_argument("--videos", type=int, default=24)
+    parser.add_argument("--frames", type=int, default=100, help="of each video")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--units", type=int, nargs="+", default=[200, 5000], help="simulated units: few and many")
+    parser.add_argument("--only", choices=["speed", "memory"])
+    parser.add_argument("--simulate", choices=["local", "ray"], help=argparse.SUPPRESS)
+    add_output_option(parser)
+    options = parser.parse_args()
+    if options.simulate:
+        simulate(options.simulate, options.units[0])
+        return
+    meter = LoadMeter()
+    record = Record(
+        "batch",
+        "Do the processes of a batch use the cores fully, Ray as well, and does the driver's memory stay flat?",
+        f"{options.rounds} rounds, the ways in turn; medians of the ratios by round. Ray: {ray_text()}.",
+    )
+    has_ray = not ray_text().startswith("not")
+    if options.only != "memory":
+        speed(options, record, has_ray)
+    if options.only != "speed":
+        memory(options, record, has_ray)
+    record.data["foreign_cores"] = meter.load().foreign_cores  # with our own children
+    publish(record, options.json_out)
+
+
+def ray_text() -> str:
+    """The version of Ray, or that there is none."""
+    try:
+        return str(imported_ray().__version__)
+    except EdgeSegError:
+        return "not installed, not measured"
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))

@@ -1,0 +1,129 @@
+"""A batch: units without a marker, through a runner, to a summary."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgeseg.batch.attempt import remove_leftovers
+from edgeseg.batch.job import BatchJob
+from edgeseg.batch.local import SEGMENT_VIDEO, LocalRunner
+from edgeseg.batch.markers import BatchSummary, marked_digests, marker_path, row_of_marker
+from edgeseg.batch.ray import connected, rows_from_ray
+from edgeseg.batch.shard import Shard
+from edgeseg.batch.sources import Unit
+from edgeseg.engines import open_engine
+from edgeseg.files import writable_folder
+from edgeseg.measure.device import available_threads
+from edgeseg.progress import Progress, silent
+
+OnRow = Callable[["BatchReport"], None]
+
+
+@dataclass
+class BatchReport:
+    """What a batch did. summary: of this run's units. before: units that had a marker already. open: without one now.
+
+    processes: that did the units, with the frames per second by number where it was measured; 0 on Ray.
+    """
+
+    summary: BatchSummary = field(default_factory=BatchSummary)
+    before: int = 0
+    open: int = 0
+    processes: int = 0
+    rates: dict[int, float] = field(default_factory=dict)
+    interrupted: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            **self.summary.to_dict(),
+            "before": self.before,
+            "open": self.open,
+            "processes": self.processes,
+            "rates": {str(count): rate for count, rate in self.rates.items()},
+            "interrupted": self.interrupted,
+        }
+
+
+def todo_of(units: Iterable[Unit], out: Path, shard: Shard, *, retry_errors: bool = False) -> tuple[list[Unit], int]:
+    """The units of the shard that have no marker, and the number of those that have one.
+
+    Leftovers of attempts at them are removed. retry_errors: units whose marker has an error are to be done again.
+    """
+    own = [unit for unit in units if shard.has_digest(unit.digest)]
+    marked = marked_digests(writable_folder(out))
+    if retry_errors:
+        for unit in own:
+            row = row_of_marker(out, unit.digest) if unit.digest in marked else None
+            if row is not None and row["error"] is not None:
+                marker_path(out, unit.digest).unlink(missing_ok=True)
+                marked.discard(unit.digest)
+    remove_leftovers(out, (unit.digest for unit in own))
+    todo = [unit for unit in own if unit.digest not in marked]
+    return todo, len(own) - len(todo)
+
+
+def run_units(
+    rows: Iterable[dict[str, Any]],
+    report: BatchReport,
+    on_row: OnRow = lambda report: None,
+) -> BatchReport:
+    """Add each row to the report, which has the number of open units."""
+    for row in rows:
+        if row["marked"]:
+            report.open -= 1
+        report.summary.add(row)
+        on_row(report)
+    return report
+
+
+def run_local(
+    job: BatchJob,
+    todo: Sequence[Unit],
+    report: BatchReport,
+    *,
+    processes: int | None = None,
+    stop: threading.Event | None = None,
+    on_row: OnRow = lambda report: None,
+    on_frames: Progress = silent,
+) -> BatchReport:
+    """Do `todo` in processes of this machine: `processes`, or as many as pay."""
+    cores = available_threads()
+    most = max(1, min(cores // (job.threads or 1), len(todo)))
+    if job.threads is None and is_on_cpu(job):
+        job = dataclasses.replace(job, threads=max(1, cores // (processes or most)))
+    runner = LocalRunner({"job": job.to_dict()}, processes=processes, most=most, stop=stop, on_frames=on_frames)
+    run_units(runner.rows(todo), report, on_row)
+    report.processes, report.rates = runner.count.working, runner.count.rates
+    return report
+
+
+def run_ray(
+    job: BatchJob,
+    todo: Sequence[Unit],
+    report: BatchReport,
+    *,
+    address: str,
+    processes: int | None = None,
+    stop: threading.Event | None = None,
+    on_row: OnRow = lambda report: None,
+) -> BatchReport:
+    """Do `todo` in actors of a Ray cluster, each with one CPU or one GPU."""
+    on_cpu = is_on_cpu(job)
+    if on_cpu and job.threads is None:
+        job = dataclasses.replace(job, threads=1)
+    items = [dataclasses.asdict(unit) for unit in todo]
+    options = {"job": job.to_dict()}
+    with connected(address) as ray:
+        rows = rows_from_ray(ray, SEGMENT_VIDEO, options, items, actors=processes, gpus=0 if on_cpu else 1, stop=stop)
+        return run_units(rows, report, on_row)
+
+
+def is_on_cpu(job: BatchJob) -> bool:
+    """Whether the engine computes on the CPU."""
+    return open_engine(job.runtime).is_on_cpu(job.device)

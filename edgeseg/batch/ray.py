@@ -1,0 +1,133 @@
+"""Work on a Ray cluster, through Ray Data: one row an item, in actors that keep what they opened.
+
+Only this module imports ray.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import queue
+import sys
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any
+
+from edgeseg.errors import UnavailableError
+from edgeseg.measure.device import available_threads
+
+LOCAL = "local"
+POLL_SECONDS = 0.2
+QUEUED = 2  # items that wait at an actor, so that it need not wait for the driver
+INSTALL = 'pip install "edgeseg[ray]"'
+
+
+class JsonActor:
+    """What Ray makes in each actor: an object of `work` ("module:Class"), called with items; rows go back as JSON.
+
+    As text, a row has the same columns whatever it holds, and a class is imported where it runs.
+    """
+
+    def __init__(self, work: str, options: dict[str, Any]) -> None:
+        module, _, name = work.partition(":")
+        self._work = getattr(importlib.import_module(module), name)(**options)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The row of an item."""
+        return {"row": json.dumps(self._work(json.loads(row["item"])))}
+
+
+def imported_ray() -> Any:
+    """The module ray with Ray Data. UnavailableError where it is not installed."""
+    try:
+        import ray
+        import ray.data
+    except ImportError as problem:
+        message = f"Ray Data is not available: {str(problem).splitlines()[0]}"
+        raise UnavailableError(message, hint=INSTALL, code="ES-MISSING-RAY") from problem
+    return ray
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """The module ray, connected to the cluster at `address`, "auto", or "local" for one of this process alone.
+
+    A local cluster gets one CPU more than the machine has, because actors must leave one free for Ray Data's own tasks.
+    UnavailableError where there is no cluster.
+    """
+    ray = imported_ray()
+    options: dict[str, Any] = {"address": address}
+    if address == LOCAL:
+        paths = os.pathsep.join(path for path in sys.path if path)
+        runtime_env = {"env_vars": {"PYTHONPATH": paths}}
+        options |= {"num_cpus": available_threads() + 1, "include_dashboard": False, "runtime_env": runtime_env}
+    try:
+        ray.init(logging_level="ERROR", log_to_driver=False, **options)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as problem:
+        raise UnavailableError(
+            f"there is no Ray cluster at {address}: {str(problem).splitlines()[0]}",
+            hint="start one with ray start --head, or use --ray local",
+            code="ES-MISSING-RAY",
+        ) from problem
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def rows_from_ray(
+    ray: Any,
+    work: str,
+    options: Mapping[str, Any],
+    items: Sequence[Mapping[str, Any]],
+    *,
+    actors: int | None = None,
+    gpus: float = 0,
+    stop: threading.Event | None = None,
+) -> Generator[dict[str, Any], None, None]:
+    """What `work` ("module:Class", made with `options`) returns for each item, as they are done.
+
+    The class must not raise when it is called: Ray would end the job. The item of an actor that dies is done again.
+    actors: how many; None for all CPUs of the cluster but one, or with gpus for all GPUs. gpus: of an actor.
+    stop: ends it; items in progress are lost. UnavailableError where the class cannot be made.
+    """
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    count = min(actors or free_actors(ray, gpus), max(1, len(items)))
+    dataset = ray.data.from_items([{"item": json.dumps(item)} for item in items], override_num_blocks=len(items)).map(
+        JsonActor,
+        fn_constructor_kwargs={"work": work, "options": dict(options)},
+        compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=QUEUED),
+        num_cpus=1,
+        num_gpus=gpus,
+    )
+    rows: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
+    threading.Thread(target=_read_rows, args=(dataset, rows), name="edgeseg-ray", daemon=True).start()
+    while stop is None or not stop.is_set():
+        with contextlib.suppress(queue.Empty):
+            row = rows.get(timeout=POLL_SECONDS)
+            if row is None:
+                return
+            if isinstance(row, Exception):
+                reason = next((line for line in reversed(str(row).splitlines()) if line.strip()), type(row).__name__)
+                hint = "see the log of Ray: ray list errors"
+                raise UnavailableError(f"the Ray job failed: {reason}", hint=hint, code="ES-RAY") from row
+            yield row
+
+
+def free_actors(ray: Any, gpus: float) -> int:
+    """How many actors the cluster has room for, with a CPU to spare."""
+    resources = ray.cluster_resources()
+    by_cpu = int(resources.get("CPU", 1)) - 1
+    return max(1, min(by_cpu, int(resources.get("GPU", 0) / gpus)) if gpus else by_cpu)
+
+
+def _read_rows(dataset: Any, rows: queue.SimpleQueue[dict[str, Any] | Exception | None]) -> None:
+    try:
+        for row in dataset.iter_rows():
+            rows.put(json.loads(row["row"]))
+        rows.put(None)
+    except Exception as problem:  # Ray raises errors of many kinds, of the cluster and of the actors
+        rows.put(problem)

@@ -1,0 +1,58 @@
+"""The row of a unit: what was done, and what went wrong. Plain data, sent between processes and kept as marker."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from edgeseg.batch.sources import Unit, outputs_name
+from edgeseg.errors import EdgeSegError
+from edgeseg.video.address import redacted
+
+SCHEMA = 1
+# Errors of the machine, and not of the source: they leave no marker, so that the next run tries the unit again.
+OF_MACHINE = ("ES-SYSTEM", "ES-FILE-WRITE", "ES-RUN", "ES-ENCODER", "ES-MISSING-MEMORY", "ES-MISSING-REMOTE")
+STOPPED = {"code": "ES-STOPPED", "message": "it was stopped before its end", "hint": "run the command again"}
+
+
+def empty_row(unit: Unit, job_digest: str) -> dict[str, Any]:
+    """The row of a unit before anything was done."""
+    now = time.time()
+    return {
+        "schema": SCHEMA,
+        "digest": unit.digest,
+        "job": job_digest,
+        "source": redacted(unit.source) if unit.is_remote else unit.source,
+        "outputs": outputs_name(unit),
+        "marked": False,
+        "error": None,
+        "frames": 0,
+        "seconds": 0.0,
+        "cpu_seconds": 0.0,
+        "began_at": now,
+        "ended_at": now,
+        "latency": {},
+        "losses": [],
+    }
+
+
+def error_of(problem: Exception) -> dict[str, str]:
+    """An exception as the error of a row."""
+    if isinstance(problem, EdgeSegError):
+        return {"code": problem.code, "message": problem.message, "hint": problem.hint}
+    if isinstance(problem, MemoryError):
+        hint = "lower --processes, or do this unit on a larger machine"
+        return {"code": "ES-MISSING-MEMORY", "message": "the unit needs more memory than is free", "hint": hint}
+    if isinstance(problem, OSError):
+        hint = "check the path, its permissions and the disk"
+        return {"code": "ES-SYSTEM", "message": str(problem), "hint": hint}
+    return {"code": "ES-ERROR", "message": f"{type(problem).__name__}: {problem}", "hint": "report it with this source"}
+
+
+def died(attempts: int) -> dict[str, str]:
+    """The error of a unit over which processes die."""
+    return {
+        "code": "ES-BATCH-DIED",
+        "message": f"{attempts} processes died while they did this unit",
+        "hint": "try it alone: edgeseg stream SOURCE MODEL; a decoder may crash, or memory may run out",
+    }

@@ -1,0 +1,70 @@
+"""Processes of this machine do every unit once, also where one of them dies."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_batch import simulated_units
+
+from edgeseg.batch.local import LocalRunner
+from edgeseg.errors import UnavailableError
+
+SIMULATED = "small_batch:Simulated"
+
+
+def attempts(folder: Path) -> Counter[str]:
+    return Counter(path.stem for path in folder.iterdir())
+
+
+def test_every_unit_is_done_once_and_that_of_a_dead_process_again(tmp_path: Path) -> None:
+    units = simulated_units(12)
+    killed = units[3].source
+    runner = LocalRunner({"folder": str(tmp_path), "kill": [killed]}, work=SIMULATED, processes=2)
+    rows = list(runner.rows(units))
+    assert sorted(row["digest"] for row in rows) == [unit.digest for unit in units]
+    assert len({row["worker"] for row in rows}) >= 2
+    twice = [digest for digest, count in attempts(tmp_path).items() if count > 1]
+    assert twice == [units[3].digest]
+
+
+def test_processes_are_not_more_than_units() -> None:
+    rows = list(LocalRunner({}, work=SIMULATED, processes=4).rows(simulated_units(1)))
+    assert len(rows) == 1
+
+
+def test_a_process_that_cannot_begin_is_an_error() -> None:
+    with pytest.raises(UnavailableError) as problem:
+        list(LocalRunner({"fails": True}, work=SIMULATED, processes=1).rows(simulated_units(2)))
+    assert problem.value.code == "ES-SYSTEM"
+
+
+def test_processes_that_die_at_once_are_an_error() -> None:
+    with pytest.raises(UnavailableError) as problem:
+        list(LocalRunner({}, work="small_batch_dying:Dies", processes=1).rows(simulated_units(2)))
+    assert problem.value.code == "ES-BATCH-DIED"
+
+
+def test_a_stop_ends_units_in_progress_and_the_processes(tmp_path: Path) -> None:
+    stop = threading.Event()
+    units = simulated_units(6)
+    frames: list[int] = []
+
+    def on_frames(task: str, done: int, total: int | None) -> None:
+        frames.append(done)
+        if (tmp_path / f"{units[2].digest}.0").exists():
+            stop.set()
+
+    options = {"folder": str(tmp_path), "hang": [units[2].source]}
+    runner = LocalRunner(options, work=SIMULATED, processes=1, stop=stop, on_frames=on_frames)
+    rows: list[dict[str, Any]] = []
+    for row in runner.rows(units):
+        rows.append(row)
+        if len(rows) == 2:
+            stop.set()
+    assert [row["digest"] for row in rows][:2] == [unit.digest for unit in units[:2]]
+    assert len(rows) <= 3
+    assert frames

@@ -1,0 +1,107 @@
+"""The same units through Ray Data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_batch import label_files, make_broken, make_videos, simulated_units, small_job, units_in
+
+from edgeseg.batch.batch import BatchReport, run_local, run_ray, todo_of
+from edgeseg.batch.ray import connected, imported_ray, rows_from_ray
+from edgeseg.batch.shard import Shard
+from edgeseg.errors import UnavailableError
+
+SIMULATED = "small_batch:Simulated"
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    """A cluster of this machine."""
+    pytest.importorskip("ray.data", reason="ray[data] is an extra: pip install 'ray[data]'")
+    with connected("local") as ray:
+        yield ray
+
+
+def items(count: int) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(unit) for unit in simulated_units(count)]
+
+
+def test_without_ray_there_is_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(UnavailableError) as problem:
+        imported_ray()
+    assert problem.value.code == "ES-MISSING-RAY"
+    assert "edgeseg[ray]" in problem.value.hint
+
+
+def test_every_item_gives_a_row_and_that_of_a_dead_actor_too(ray: Any, tmp_path: Path) -> None:
+    units = items(8)
+    options = {"folder": str(tmp_path), "kill": [units[3]["source"]]}
+    rows = list(rows_from_ray(ray, SIMULATED, options, units, actors=2))
+    assert sorted(row["digest"] for row in rows) == [unit["digest"] for unit in units]
+    assert (tmp_path / f"{units[3]['digest']}.1").exists()
+
+
+def test_a_class_that_cannot_be_made_is_an_error(ray: Any) -> None:
+    with pytest.raises(UnavailableError) as problem:
+        list(rows_from_ray(ray, SIMULATED, {"fails": True}, items(2), actors=1))
+    assert problem.value.code == "ES-RAY"
+
+
+def test_no_cluster_is_an_error() -> None:
+    pytest.importorskip("ray.data", reason="ray[data] is an extra: pip install 'ray[data]'")
+    with pytest.raises(UnavailableError) as problem, connected("127.0.0.1:1"):
+        pass
+    assert problem.value.code == "ES-MISSING-RAY"
+
+
+def test_ray_gives_the_labels_of_local_processes(tmp_path: Path) -> None:
+    pytest.importorskip("ray.data", reason="ray[data] is an extra: pip install 'ray[data]'")
+    job = small_job(tmp_path)
+    units = units_in(make_broken(make_videos(tmp_path / "in", 6)), job)
+    reports = []
+    for name in ("local", "ray"):
+        own = dataclasses.replace(job, out=str(tmp_path / name))
+        todo, before = todo_of(units, tmp_path / name, Shard())
+        report = BatchReport(before=before, open=len(todo))
+        if name == "ray":
+            run_ray(own, todo, report, address="local", processes=2)
+        else:
+            run_local(own, todo, report, processes=1)
+        reports.append((report.summary.done, report.summary.failed, report.open, report.summary.error_codes))
+    assert reports[0] == reports[1]
+    assert reports[0][:3] == (6, 5, 0)
+    assert label_files(tmp_path / "ray") == label_files(tmp_path / "local")
+    assert list((tmp_path / "ray" / ".partial").iterdir()) == []
+
+
+@pytest.mark.nightly
+def test_a_cluster_of_two_nodes_survives_the_loss_of_one(tmp_path: Path) -> None:
+    pytest.importorskip("ray.data", reason="ray[data] is an extra: pip install 'ray[data]'")
+    from ray.cluster_utils import Cluster
+
+    job = small_job(tmp_path)
+    units = units_in(make_broken(make_videos(tmp_path / "in", 60, frames=40)), job)
+    todo, before = todo_of(units, Path(job.out), Shard())
+    report = BatchReport(before=before, open=len(todo))
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    lost = cluster.add_node(num_cpus=2)
+    cluster.wait_for_nodes()
+    rows = 0
+
+    def on_row(report: BatchReport) -> None:
+        nonlocal rows
+        rows += 1
+        if rows == 15:
+            cluster.remove_node(lost, allow_graceful=False)
+
+    try:
+        run_ray(job, todo, report, address=cluster.address, processes=3, on_row=on_row)
+    finally:
+        cluster.shutdown()
+    assert (report.summary.done, report.summary.failed, report.open) == (60, 5, 0)
+    assert len(label_files(Path(job.out))) == 60 * 40

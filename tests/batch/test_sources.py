@@ -1,0 +1,108 @@
+"""What a user names becomes units: each video, and each folder of images, once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from small_clips import make_images
+
+from edgeseg.batch.sources import Unit, outputs_name, units_from_sources
+from edgeseg.errors import DataError, FileProblem, FormatError, UnavailableError
+from edgeseg.video.source import open_source
+
+
+def touched(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"video")
+
+
+def units(tmp_path: Path, *sources: str | Path, job: str = "job") -> list[Unit]:
+    return units_from_sources([str(source) for source in sources], job, tmp_path / "out")
+
+
+def names(tmp_path: Path, *sources: str | Path) -> list[str]:
+    return [os.path.relpath(unit.source, tmp_path) for unit in units(tmp_path, *sources)]
+
+
+def test_a_folder_gives_its_videos_and_the_folders_of_images_in_it(tmp_path: Path) -> None:
+    touched(tmp_path / "a.mp4", tmp_path / "b" / "c.MKV", tmp_path / "b" / "notes.txt", tmp_path / ".hidden" / "d.mp4")
+    touched(tmp_path / "out" / "a-0" / "overlay.mp4", tmp_path / "b" / ".e.mp4")
+    make_images(tmp_path / "b" / "frames", 2)
+    assert names(tmp_path, tmp_path) == ["a.mp4", "b/c.MKV", "b/frames"]
+
+
+def test_a_glob_gives_videos_and_the_images_that_it_matches(tmp_path: Path) -> None:
+    touched(tmp_path / "a" / "1.mp4", tmp_path / "b" / "2.mp4", tmp_path / "out" / "x" / "overlay.mp4")
+    make_images(tmp_path / "a" / "[1]", 3)
+    assert names(tmp_path, tmp_path / "**" / "*.mp4") == ["a/1.mp4", "b/2.mp4"]
+    (some,) = units(tmp_path, tmp_path / "a" / "*" / "img[12].png")
+    assert len(list(open_source(some.source))) == 2
+    (every,) = units(tmp_path, tmp_path / "a" / "*" / "*")
+    assert len(list(open_source(every.source))) == 3
+    assert outputs_name(some) == f"1-{some.digest[:12]}"
+
+
+def test_a_list_stands_for_its_lines(tmp_path: Path) -> None:
+    touched(tmp_path / "a.mp4", tmp_path / "b.mp4")
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"# drives\n\n{tmp_path / 'a.mp4'}\n  {tmp_path / 'b.mp4'}  \n{tmp_path / 'missing.mp4'}\n")
+    assert names(tmp_path, f"@{listed}", tmp_path / "a.mp4") == ["a.mp4", "b.mp4", "missing.mp4"]
+
+
+def test_the_digest_changes_with_the_source_and_the_job_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    touched(path)
+    (first,) = units(tmp_path, path)
+    touched(tmp_path / "b.mp4")
+    assert first in units(tmp_path, tmp_path)
+    assert units(tmp_path, path, job="other")[0].digest != first.digest
+    path.write_bytes(b"another video")
+    assert units(tmp_path, path)[0].digest != first.digest
+
+
+def test_a_synthetic_recording_is_a_unit_and_a_camera_is_not(tmp_path: Path) -> None:
+    (unit,) = units(tmp_path, "test://street?frames=3")
+    assert unit.source == "test://street?frames=3"
+    assert outputs_name(unit).startswith("street-")
+    for live in ("camera:0", "rtsp://user:secret@camera/stream", "test://street?live=1"):
+        with pytest.raises(FormatError) as problem:
+            units(tmp_path, live)
+        assert problem.value.code == "ES-FORMAT-LIVE"
+        assert "secret" not in str(problem.value)
+
+
+def test_sources_without_a_unit_are_errors_with_a_code(tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9.mp4\n")
+    for source, kind, code in (
+        (tmp_path / "nothing", DataError, "ES-DATA-EMPTY"),
+        (tmp_path / "*.mp4", FileProblem, "ES-FILE-MISSING"),
+        (f"@{tmp_path / 'none.txt'}", FileProblem, "ES-FILE-MISSING"),
+        (f"@{tmp_path / 'latin.txt'}", FormatError, "ES-FORMAT"),
+        ("nowhere://bucket/a.mp4", UnavailableError, "ES-MISSING-REMOTE"),
+    ):
+        with pytest.raises(kind) as problem:
+            units(tmp_path, source)
+        assert problem.value.code == code
+
+
+def test_urls_are_listed_by_fsspec(tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory")
+    for name in ("a.mp4", "b/c.mp4", "b/1.png", "b/2.png", "b/notes.txt"):
+        memory.pipe(f"/batch/{name}", name.encode())
+    try:
+        listed = [unit.source for unit in units(tmp_path, "memory://batch/")]
+        assert listed == ["memory:///batch/a.mp4", "memory:///batch/b/*", "memory:///batch/b/c.mp4"]
+        assert [unit.source for unit in units(tmp_path, "memory://batch/*.mp4")] == ["memory:///batch/a.mp4"]
+        (before,) = units(tmp_path, "memory://batch/a.mp4")
+        memory.pipe("/batch/a.mp4", b"another, longer one")
+        assert units(tmp_path, "memory://batch/a.mp4")[0].digest != before.digest
+        with pytest.raises(FileProblem) as problem:
+            units(tmp_path, "memory://batch/none.mp4")
+        assert problem.value.code == "ES-FILE-MISSING"
+    finally:
+        memory.rm("/batch", recursive=True)

@@ -1,0 +1,132 @@
+"""`edgeseg batch` as a user types it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small_batch import BROKEN, label_files, make_broken, make_videos, markers
+from small_cli import Run, runner
+from small_onnx import street_onnx
+
+from edgeseg.batch.attempt import PARTIAL
+from edgeseg.commands.batch import ShownBatch
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs commands in a folder with a model, 6 videos and 5 broken ones."""
+    monkeypatch.chdir(tmp_path)
+    street_onnx(tmp_path)
+    make_broken(make_videos(tmp_path / "in", 6))
+    return runner(monkeypatch, capfd)
+
+
+WORDS = ("batch", "in", "street.onnx", "--engine", "onnxruntime", "--write", "masks/")
+
+
+def test_local_and_shards_give_the_same_labels_and_a_rerun_does_nothing(run: Run) -> None:
+    done = run(*WORDS, "-o", "local", "--processes", "2", "--json").json()
+    assert (done["done"], done["failed"], done["frames"], done["open"]) == (6, 5, 18, 0)
+    assert (done["processes"], done["runtime"], done["before"]) == (2, "onnxruntime", 0)
+    assert sorted(error["code"] for error in done["errors"]) == sorted(BROKEN.values())
+    shards = [run(*WORDS, "-o", "shards", "--processes", "1", "--shard", f"{i}/2", "--json").json() for i in (1, 2)]
+    assert [sum(shard[key] for shard in shards) for key in ("done", "failed", "open")] == [6, 5, 0]
+    assert label_files(Path("shards")) == label_files(Path("local"))
+    assert len(label_files(Path("local"))) == 18
+    merged = run("batch", "--merge", "shards", "--json").json()
+    assert [merged[key] for key in ("done", "failed", "frames")] == [6, 5, 18]
+    times = {path: path.stat().st_mtime_ns for path in Path("local").rglob("*") if path.is_file()}
+    again = run(*WORDS, "-o", "local", "--json").json()
+    assert (again["done"], again["failed"], again["before"]) == (0, 0, 11)
+    assert {path: path.stat().st_mtime_ns for path in Path("local").rglob("*") if path.is_file()} == times
+
+
+def test_the_tables_name_the_errors_and_what_remains(run: Run) -> None:
+    done = run(*WORDS, "-o", "out", "--processes", "1")
+    assert done.code == 0
+    for name, code in BROKEN.items():
+        assert name in done.out
+        assert code in done.out
+    assert done.lines("wrote") == []
+    assert "wrote out" in done.err
+    assert "next: edgeseg batch --merge out" in done.err
+    Path("in/text.mp4").write_bytes(Path("in/drive-000.mp4").read_bytes())
+    merged = run("batch", "--merge", "out")
+    assert " 11 " in merged.out
+    again = run(*WORDS, "-o", "out", "--processes", "1", "--retry-errors", "--json").json()
+    assert (again["done"], again["failed"], again["before"]) == (1, 4, 6)
+
+
+def test_a_command_without_its_arguments_is_an_error(run: Run) -> None:
+    for words, code in (
+        (("batch",), "ES-USAGE"),
+        (("batch", "street.onnx"), "ES-USAGE"),
+        (("batch", "in", "street.onnx"), "ES-USAGE"),
+        ((*WORDS, "-o", "out", "--shard", "3/2"), "ES-FORMAT-SHARD"),
+        ((*WORDS, "-o", "out", "--write", "/masks/"), "ES-FORMAT-OPTION"),
+        ((*WORDS, "-o", "out", "--overlap", "8"), "ES-MISMATCH-OPTIONS"),
+        (("batch", "in", "none.onnx", "-o", "out"), "ES-FILE-MISSING"),
+        (("batch", "camera:0", "street.onnx", "-o", "out"), "ES-FORMAT-LIVE"),
+        (("batch", "--merge", "in"), "ES-DATA-EMPTY"),
+    ):
+        done = run(*words)
+        assert (done.code, done.error_code) == (2, code), words
+    assert not Path("out").exists()
+
+
+def test_ctrl_c_stops_and_a_rerun_does_the_rest(run: Run, tmp_path: Path) -> None:
+    make_videos(tmp_path / "in", 1, frames=1000)  # the first one, drive-000, takes seconds
+    command = [sys.executable, "-m", "edgeseg", *WORDS, "-o", "out", "--processes", "1", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    while not list(Path("out").glob(f"{PARTIAL}/*/outputs/masks/*.png")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 130
+    assert list((tmp_path / "out" / PARTIAL).iterdir()) == []
+    finished = set(markers(Path("out")))
+    make_videos(tmp_path / "in", 1, frames=3)
+    done = run(*WORDS, "-o", "out", "--processes", "1", "--json").json()
+    assert done["open"] == 0
+    assert done["before"] == len(finished)
+    assert set(markers(Path("out"))) == {path.name for path in Path("in").iterdir()}
+
+
+def test_the_time_that_is_left_follows_from_the_units_so_far() -> None:
+    lines: list[tuple[object, ...]] = []
+    now = 0.0
+    shown = ShownBatch(lambda *words: lines.append(words), 100, clock=lambda: now)
+    now = 10.0
+    shown.on_frames("frames", 50, None)
+    assert lines[-1] == ("batch", 0, 100, "5.0 frames/s, 0 errors")
+    from edgeseg.batch.batch import BatchReport
+
+    report = BatchReport()
+    report.summary.done, report.summary.failed, report.summary.frames = 4, 1, 60
+    shown.on_row(report)
+    assert lines[-1] == ("batch", 5, 100, "6.0 frames/s, 1 errors, 3 min left")
+
+
+def test_a_killed_batch_is_finished_by_a_rerun(run: Run, tmp_path: Path) -> None:
+    """kill -9 of a process in its unit, then of the whole batch; once here, 20 times in the nightly test."""
+    command = [sys.executable, "-m", "edgeseg", *WORDS, "-o", "out", "--processes", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list(Path("out").glob("*.json")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.json")}
+    assert run(*WORDS, "-o", "out", "--processes", "2").code == 0
+    assert set(markers(Path("out"))) == {path.name for path in Path("in").iterdir()}
+    assert len(label_files(Path("out"))) == 18
+    after = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.json")}
+    assert {path: after[path] for path in before} == before
+    assert list((tmp_path / "out" / PARTIAL).iterdir()) == []
