@@ -37,7 +37,8 @@ from edgeseg.batch.local import LocalRunner
 from edgeseg.batch.ray import connected, imported_ray, rows_from_ray
 from edgeseg.batch.rows import empty_row
 from edgeseg.batch.shard import Shard
-from edgeseg.batch.sources import Unit, units_from_sources
+from edgeseg.batch.sources import units_from_sources
+from edgeseg.batch.units import Unit
 from edgeseg.conversion import convert
 from edgeseg.errors import EdgeSegError, FormatError
 from edgeseg.measure.load import LoadMeter

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import os
 import re
-import signal
-import threading
-import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +15,10 @@ from small_clips import make_clip
 from small_onnx import street_onnx
 
 from edgeseg.batch.job import BatchJob, job_from_artifact
-from edgeseg.batch.rows import empty_row
-from edgeseg.batch.sources import Unit, units_from_sources
-from edgeseg.progress import Progress, silent
+from edgeseg.batch.process_count import ProcessCount
+from edgeseg.batch.sources import units_from_sources
+from edgeseg.batch.unit import SegmentVideo
+from edgeseg.batch.units import Unit
 
 BROKEN = {  # the name of a file that cannot be read, and the error of its row
     "audio.mkv": "ES-SOURCE-FORMAT",
@@ -83,41 +82,13 @@ def markers(out: Path) -> dict[str, dict[str, Any]]:
     return {Path(row["source"]).name: row for row in rows}
 
 
-def simulated_units(count: int) -> list[Unit]:
-    """Units of videos that are not there."""
-    return [Unit(f"/videos/{number}.mp4", f"{number:064x}") for number in range(count)]
+class RunnerInProcess:
+    """In place of `LocalRunner`, where a test is not of processes: does the units in this one."""
 
+    def __init__(self, options: Mapping[str, Any], *, processes: int | None, most: int, **rest: Any) -> None:
+        self.count = ProcessCount(most, processes or 1)
+        self._work = SegmentVideo(**options)
 
-class Simulated:
-    """Work without an engine.
-
-    folder: where each unit leaves a file `<digest>.<attempt>`. kill: sources over which the process dies, the first
-    time; hang: sources that last until the stop. fails: the constructor raises.
-    """
-
-    def __init__(
-        self,
-        folder: str = "",
-        kill: tuple[str, ...] = (),
-        hang: tuple[str, ...] = (),
-        fails: bool = False,
-        progress: Progress = silent,
-        stop: threading.Event | None = None,
-    ) -> None:
-        if fails:
-            raise OSError("no engine")
-        self._folder, self._kill, self._hang = folder, kill, hang
-        self._progress, self._stop = progress, stop or threading.Event()
-        print("a library that prints to stdout", flush=True)
-
-    def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
-        work = Unit(**unit)
-        if self._folder:
-            attempt = len(list(Path(self._folder).glob(f"{work.digest}.*")))
-            (Path(self._folder) / f"{work.digest}.{attempt}").write_text(f"{os.getpid()} {time.time()}")
-            if work.source in self._kill and attempt == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-        self._progress("stream", 1, 10)
-        if work.source in self._hang:
-            self._stop.wait()
-        return {**empty_row(work, "job"), "frames": 10, "marked": True, "worker": os.getpid()}
+    def rows(self, units: Iterable[Unit]) -> Iterator[dict[str, Any]]:
+        for unit in units:
+            yield self._work(dataclasses.asdict(unit))

@@ -35,6 +35,8 @@ RUN = (
     "edgeseg stream docs/images/street.jpg bisenetv2-camvid --tiles hann -o tiles.png",
     "edgeseg bench bisenetv2-camvid",
     "edgeseg stream drive.mp4 bisenetv2-camvid -o overlay.mp4 -o masks/ -o out.jsonl",
+    "edgeseg batch drive.mp4 frames/ bisenetv2-camvid -o batch/",
+    "edgeseg batch --merge batch/",
     'edgeseg data "street:?seed=1&scenes=4" --json',
 )
 RUN_NIGHTLY = (
@@ -51,6 +53,8 @@ NOT_RUN = {
     r"edgeseg .*--engine tensorrt|edgeseg \S+ .*\.tensorrt\.": "needs TensorRT, which tests/engines/tensorrt emulate",
     r"edgeseg .*(PATH|DRIVES|EDGESEG_DATA)": "needs a data set; tests/datasets and tests/train have small ones",
     r"edgeseg .*(MODEL|SOURCE|model\.onnx|model_final|run/)": "stands for a file of the reader",
+    r"ray start": "starts a cluster; tests/batch/test_ray.py have one of two nodes",
+    r"seq 8 ": "starts 8 shards; tests/cli/test_batch.py do two",
     r"edgeseg stream run\.toml": "runs for ever; tests/cli/test_stream_live.py run a short one",
     r"edgeseg bench .*(--matrix|--file|--video|--scenario)": "tests/bench and tests/cli run small ones",
     r"edgeseg report": "needs records; tests/bench/test_report.py make some",

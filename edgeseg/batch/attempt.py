@@ -13,7 +13,7 @@ from typing import Any
 
 from edgeseg.artifact import without_nan
 from edgeseg.batch.markers import marker_path
-from edgeseg.batch.sources import Unit
+from edgeseg.batch.units import Unit
 from edgeseg.files import sync_to_disk
 
 PARTIAL = ".partial"

@@ -15,7 +15,7 @@ from edgeseg.batch.local import SEGMENT_VIDEO, LocalRunner
 from edgeseg.batch.markers import BatchSummary, marked_digests, marker_path, row_of_marker
 from edgeseg.batch.ray import connected, rows_from_ray
 from edgeseg.batch.shard import Shard
-from edgeseg.batch.sources import Unit
+from edgeseg.batch.units import Unit
 from edgeseg.engines import open_engine
 from edgeseg.files import writable_folder
 from edgeseg.measure.device import available_threads

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from edgeseg.batch.process_count import ProcessCount
-from edgeseg.batch.sources import Unit
+from edgeseg.batch.units import Unit
 from edgeseg.errors import UnavailableError
 from edgeseg.measure.device import available_threads
 from edgeseg.progress import Progress, silent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from edgeseg.batch.sources import Unit, outputs_name
+from edgeseg.batch.units import Unit, outputs_name
 from edgeseg.errors import EdgeSegError
 from edgeseg.video.address import redacted
 

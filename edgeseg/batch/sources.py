@@ -7,12 +7,12 @@ import hashlib
 import itertools
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.batch import remote
+from edgeseg.batch.units import MAGIC, Unit
 from edgeseg.errors import DataError, FileProblem, FormatError
 from edgeseg.files import CHECK_PATH, existing_file, exists, is_folder
 from edgeseg.image import IMAGE_ENDINGS
@@ -24,8 +24,6 @@ VIDEO_ENDINGS = (
     ".webm", ".wmv", ".y4m",
 )  # fmt: skip
 RECORDED = ("file", "images", "test")
-MAGIC = "*?["
-NAME_CHARACTERS = 60  # of the folder of a unit, before its digest
 
 
 @dataclass(frozen=True)
@@ -34,19 +32,6 @@ class SourceFile:
 
     place: str
     stamp: str
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One video or one folder of images, or the URI of another recording.
-
-    source: a path, a glob of the images of one folder, a URI or a URL. digest: the SHA-256 of the source with its
-    stamps, and of the job. is_remote: whether it is fetched first.
-    """
-
-    source: str
-    digest: str
-    is_remote: bool = False
 
 
 def units_from_sources(sources: Sequence[str], job_digest: str, out: Path) -> list[Unit]:
@@ -83,8 +68,8 @@ def units_of(source: str, job_digest: str, out: Path) -> Iterator[Unit]:
     """The units of one source."""
     kind = source.partition("://")[0] if "://" in source else ""
     if kind and kind not in RECORDED and (kind not in SOURCES or kind in ("http", "https")):
-        files = itertools.starmap(SourceFile, remote.files_at(source, (*VIDEO_ENDINGS, *IMAGE_ENDINGS)))
-        yield from grouped(files, source.rpartition("/")[2], job_digest, is_remote=True)
+        listed = itertools.starmap(SourceFile, remote.files_at(source, (*VIDEO_ENDINGS, *IMAGE_ENDINGS)))
+        yield from grouped(listed, source.rpartition("/")[2], job_digest, is_remote=True)
     elif is_folder(source):
         yield from grouped(files_below(Path(source), out), "", job_digest)
     elif any(mark in source for mark in MAGIC) and not exists(source) and not kind:
@@ -172,13 +157,3 @@ def digest_of(job_digest: str, files: Sequence[SourceFile]) -> str:
     """The SHA-256 of the files' places and stamps, and of the job, in hexadecimal."""
     entries = sorted((file.place, file.stamp) for file in files)
     return hashlib.sha256(json.dumps([job_digest, entries]).encode()).hexdigest()
-
-
-def outputs_name(unit: Unit) -> str:
-    """The name of the unit's folder in OUT: that of its source, and the beginning of its digest."""
-    place = re.split(r"[?#]", unit.source)[0] if "://" in unit.source else unit.source
-    stem = Path(place).stem or "unit"
-    if any(mark in stem for mark in "*?["):  # the images of a glob: the name of their folder
-        stem = Path(place).parent.name
-    stem = re.sub(r"[^\w.-]+", "_", stem)[:NAME_CHARACTERS].strip("._")
-    return f"{stem or 'unit'}-{unit.digest[:12]}"

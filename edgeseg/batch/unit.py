@@ -12,7 +12,7 @@ from edgeseg.batch.job import BatchJob
 from edgeseg.batch.markers import row_of_marker
 from edgeseg.batch.remote import fetch
 from edgeseg.batch.rows import OF_MACHINE, STOPPED, died, empty_row, error_of
-from edgeseg.batch.sources import Unit
+from edgeseg.batch.units import Unit
 from edgeseg.progress import Progress, silent
 from edgeseg.streaming import StreamReport, stream
 from edgeseg.video.sink import open_sinks

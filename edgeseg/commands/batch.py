@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edgeseg.batch.batch import BatchReport
     from edgeseg.batch.job import BatchJob
     from edgeseg.batch.markers import BatchSummary
-    from edgeseg.batch.sources import Unit
+    from edgeseg.batch.units import Unit
 
 WORK = "Work"  # panel of the help page
 DEFAULT_SINK = "overlay.mp4"

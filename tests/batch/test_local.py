@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_batch import simulated_units
+from simulated_batch import simulated_units
 
 from edgeseg.batch.local import LocalRunner
 from edgeseg.errors import UnavailableError
 
-SIMULATED = "small_batch:Simulated"
+SIMULATED = "simulated_batch:Simulated"
 
 
 def attempts(folder: Path) -> Counter[str]:
@@ -44,7 +44,7 @@ def test_a_process_that_cannot_begin_is_an_error() -> None:
 
 def test_processes_that_die_at_once_are_an_error() -> None:
     with pytest.raises(UnavailableError) as problem:
-        list(LocalRunner({}, work="small_batch_dying:Dies", processes=1).rows(simulated_units(2)))
+        list(LocalRunner({}, work="simulated_batch:Dies", processes=1).rows(simulated_units(2)))
     assert problem.value.code == "ES-BATCH-DIED"
 
 

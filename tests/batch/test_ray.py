@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from small_batch import label_files, make_broken, make_videos, simulated_units, small_job, units_in
+from simulated_batch import simulated_units
+from small_batch import label_files, make_broken, make_videos, small_job, units_in
 
 from edgeseg.batch.batch import BatchReport, run_local, run_ray, todo_of
 from edgeseg.batch.ray import connected, imported_ray, rows_from_ray
 from edgeseg.batch.shard import Shard
 from edgeseg.errors import UnavailableError
 
-SIMULATED = "small_batch:Simulated"
+pytestmark = pytest.mark.filterwarnings("default")  # Ray uses what it deprecates, and leaves files open
+SIMULATED = "simulated_batch:Simulated"
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +29,14 @@ def ray() -> Iterator[Any]:
     pytest.importorskip("ray.data", reason="ray[data] is an extra: pip install 'ray[data]'")
     with connected("local") as ray:
         yield ray
+    collect_processes()
+
+
+def collect_processes() -> None:
+    """Drop the processes of Ray that `ray.shutdown` ended and did not wait for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
 
 
 def items(count: int) -> list[dict[str, Any]]:
@@ -31,7 +44,7 @@ def items(count: int) -> list[dict[str, Any]]:
 
 
 def test_without_ray_there_is_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UnavailableError) as problem:
         imported_ray()
     assert problem.value.code == "ES-MISSING-RAY"
@@ -70,6 +83,7 @@ def test_ray_gives_the_labels_of_local_processes(tmp_path: Path) -> None:
         report = BatchReport(before=before, open=len(todo))
         if name == "ray":
             run_ray(own, todo, report, address="local", processes=2)
+            collect_processes()
         else:
             run_local(own, todo, report, processes=1)
         reports.append((report.summary.done, report.summary.failed, report.open, report.summary.error_codes))
@@ -103,5 +117,6 @@ def test_a_cluster_of_two_nodes_survives_the_loss_of_one(tmp_path: Path) -> None
         run_ray(job, todo, report, address=cluster.address, processes=3, on_row=on_row)
     finally:
         cluster.shutdown()
+        collect_processes()
     assert (report.summary.done, report.summary.failed, report.open) == (60, 5, 0)
     assert len(label_files(Path(job.out))) == 60 * 40

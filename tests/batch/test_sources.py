@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from small_clips import make_images
 
-from edgeseg.batch.sources import Unit, outputs_name, units_from_sources
+from edgeseg.batch.sources import units_from_sources
+from edgeseg.batch.units import Unit, outputs_name
 from edgeseg.errors import DataError, FileProblem, FormatError, UnavailableError
 from edgeseg.video.source import open_source
 

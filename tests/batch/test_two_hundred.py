@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import random
@@ -89,27 +90,28 @@ def test_killed_at_random_moments_it_is_finished_by_a_rerun(
         pytest.importorskip("ray.data", reason="ray[data] is an extra: pip install 'ray[data]'")
     out = f"killed-{runner}"
     words = ("--ray", "local") if runner == "ray" else ("--processes", "2")
-    chance, times, unmarked = random.Random(1), {}, 0
+    chance = random.Random(1)
+    times: dict[Path, int] = {}
+    family: list[psutil.Process] = []
     for number in range(KILLS):
         kind = ("worker", "driver", "all")[number % 3]
         process = subprocess.Popen(
             folder.command(out, *words), cwd=folder.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        # the rest of the 200 units, and the time that is needed before the first one, are spread over the kills
+        # a few more of the 200 units each time
         wait_for_markers(process, folder.path / out, len(times) + chance.randrange(1, 8), chance.random() * 0.2)
-        kill(process, kind)
-        if kind == "worker":
-            process.wait()
-            assert process.returncode == 0
-            unmarked += 1
+        kill_all(family)  # what a killed driver of Ray left behind; it was alive beside this run until now
+        family = kill(process, kind)
         process.wait()
         after = {path: path.stat().st_mtime_ns for path in (folder.path / out).glob("*.json")}
-        assert {path: after.get(path) for path in times} == times
+        assert {path: after.get(path) for path in times} == times  # nothing was done twice
         times = after
-        if kind == "worker":  # it came to its end: the next ones need work
+        if kind == "worker":
+            assert process.returncode == 0  # it came to its end: the next ones need work
             for path in sorted(times)[: len(times) * 3 // 4]:
                 path.unlink()
                 del times[path]
+    kill_all(family)
     folder.run(out, *words)
     assert folder.check(out) == labels
     after = {path: path.stat().st_mtime_ns for path in (folder.path / out).glob("*.json")}
@@ -123,27 +125,29 @@ def wait_for_markers(process: subprocess.Popen[bytes], out: Path, count: int, se
     time.sleep(seconds)
 
 
-def kill(process: subprocess.Popen[bytes], kind: str) -> None:
-    """kill -9 of a process that does units, of the one that hands them out, or of all."""
-    try:
+def kill(process: subprocess.Popen[bytes], kind: str) -> list[psutil.Process]:
+    """kill -9 of a process that does units, of the one that hands them out, or of all; what may be left of it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
         family = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return
-    workers = [child for child in family if is_worker(child)]
-    if kind == "worker":
-        for child in workers[:1]:
-            child.kill()
-        return
-    os.kill(process.pid, signal.SIGKILL)
-    if kind == "all":
-        for child in family:
-            child.kill() if child.is_running() else None
+        if kind == "worker":
+            kill_all([child for child in family if is_worker(child)][:1])
+            return []
+        os.kill(process.pid, signal.SIGKILL)
+        if kind == "all":
+            kill_all(family)
+        return family
+    return []
+
+
+def kill_all(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def is_worker(process: psutil.Process) -> bool:
     """Whether it does units: a process of the local runner, or an actor of Ray."""
-    try:
+    with contextlib.suppress(psutil.Error):
         words = " ".join(process.cmdline())
-    except psutil.Error:
-        return False
-    return "edgeseg.batch.worker" in words or "JsonActor" in words or "MapWorker" in words
+        return "edgeseg.batch.worker" in words or "MapWorker" in words
+    return False

@@ -16,8 +16,9 @@ from edgeseg.batch import unit as unit_module
 from edgeseg.batch.attempt import PARTIAL, Attempt, remove_leftovers
 from edgeseg.batch.job import checked_sinks
 from edgeseg.batch.markers import marked_digests, merged
-from edgeseg.batch.sources import Unit, units_from_sources
+from edgeseg.batch.sources import units_from_sources
 from edgeseg.batch.unit import MOST_ATTEMPTS, SegmentVideo
+from edgeseg.batch.units import Unit
 from edgeseg.errors import DataError, EdgeSegError, FileProblem
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,11 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-from small_batch import BROKEN, label_files, make_broken, make_videos, markers
+from small_batch import BROKEN, RunnerInProcess, label_files, make_broken, make_videos, markers
 from small_cli import Run, runner
 from small_onnx import street_onnx
 
 from edgeseg.batch.attempt import PARTIAL
+from edgeseg.batch.batch import BatchReport
 from edgeseg.commands.batch import ShownBatch
 
 
@@ -30,7 +30,13 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
 WORDS = ("batch", "in", "street.onnx", "--engine", "onnxruntime", "--write", "masks/")
 
 
-def test_local_and_shards_give_the_same_labels_and_a_rerun_does_nothing(run: Run) -> None:
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units are done in this process; tests/batch have the processes."""
+    monkeypatch.setattr("edgeseg.batch.batch.LocalRunner", RunnerInProcess)
+
+
+def test_local_and_shards_give_the_same_labels_and_a_rerun_does_nothing(run: Run, in_process: None) -> None:
     done = run(*WORDS, "-o", "local", "--processes", "2", "--json").json()
     assert (done["done"], done["failed"], done["frames"], done["open"]) == (6, 5, 18, 0)
     assert (done["processes"], done["runtime"], done["before"]) == (2, "onnxruntime", 0)
@@ -47,7 +53,7 @@ def test_local_and_shards_give_the_same_labels_and_a_rerun_does_nothing(run: Run
     assert {path: path.stat().st_mtime_ns for path in Path("local").rglob("*") if path.is_file()} == times
 
 
-def test_the_tables_name_the_errors_and_what_remains(run: Run) -> None:
+def test_the_tables_name_the_errors_and_what_remains(run: Run, in_process: None) -> None:
     done = run(*WORDS, "-o", "out", "--processes", "1")
     assert done.code == 0
     for name, code in BROKEN.items():
@@ -80,25 +86,6 @@ def test_a_command_without_its_arguments_is_an_error(run: Run) -> None:
     assert not Path("out").exists()
 
 
-def test_ctrl_c_stops_and_a_rerun_does_the_rest(run: Run, tmp_path: Path) -> None:
-    make_videos(tmp_path / "in", 1, frames=1000)  # the first one, drive-000, takes seconds
-    command = [sys.executable, "-m", "edgeseg", *WORDS, "-o", "out", "--processes", "1", "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    while not list(Path("out").glob(f"{PARTIAL}/*/outputs/masks/*.png")):
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    process.communicate()
-    assert process.returncode == 130
-    assert list((tmp_path / "out" / PARTIAL).iterdir()) == []
-    finished = set(markers(Path("out")))
-    make_videos(tmp_path / "in", 1, frames=3)
-    done = run(*WORDS, "-o", "out", "--processes", "1", "--json").json()
-    assert done["open"] == 0
-    assert done["before"] == len(finished)
-    assert set(markers(Path("out"))) == {path.name for path in Path("in").iterdir()}
-
-
 def test_the_time_that_is_left_follows_from_the_units_so_far() -> None:
     lines: list[tuple[object, ...]] = []
     now = 0.0
@@ -106,27 +93,33 @@ def test_the_time_that_is_left_follows_from_the_units_so_far() -> None:
     now = 10.0
     shown.on_frames("frames", 50, None)
     assert lines[-1] == ("batch", 0, 100, "5.0 frames/s, 0 errors")
-    from edgeseg.batch.batch import BatchReport
-
     report = BatchReport()
     report.summary.done, report.summary.failed, report.summary.frames = 4, 1, 60
     shown.on_row(report)
     assert lines[-1] == ("batch", 5, 100, "6.0 frames/s, 1 errors, 3 min left")
 
 
-def test_a_killed_batch_is_finished_by_a_rerun(run: Run, tmp_path: Path) -> None:
-    """kill -9 of a process in its unit, then of the whole batch; once here, 20 times in the nightly test."""
-    command = [sys.executable, "-m", "edgeseg", *WORDS, "-o", "out", "--processes", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not list(Path("out").glob("*.json")):
-        assert process.poll() is None
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    before = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.json")}
-    assert run(*WORDS, "-o", "out", "--processes", "2").code == 0
+@pytest.mark.slow
+def test_a_batch_that_is_stopped_and_one_that_is_killed_are_finished_by_a_rerun(run: Run, tmp_path: Path) -> None:
+    """Ctrl-C, then kill -9 of the process that hands out the units; at random moments in test_two_hundred.py."""
+    make_videos(tmp_path / "in", 1, frames=400)  # drive-000, the third of the sources, takes a while
+    command = [sys.executable, "-m", "edgeseg", *WORDS, "-o", "out", "--processes", "1", "--json"]
+    markers_before: dict[Path, int] = {}
+    for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not list(Path("out").glob(f"{PARTIAL}/*/outputs/masks/*.png")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(number)
+        assert process.wait() == code
+        after = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.json")}
+        assert {path: after[path] for path in markers_before} == markers_before
+        markers_before = after
+        if number == signal.SIGINT:
+            assert list((tmp_path / "out" / PARTIAL).iterdir()) == []
+    done = run(*WORDS, "-o", "out", "--processes", "1", "--json").json()
+    assert (done["open"], done["before"]) == (0, len(markers_before))
     assert set(markers(Path("out"))) == {path.name for path in Path("in").iterdir()}
-    assert len(label_files(Path("out"))) == 18
-    after = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.json")}
-    assert {path: after[path] for path in before} == before
+    assert len(label_files(Path("out"))) == 5 * 3 + 400
+    assert {path: path.stat().st_mtime_ns for path in markers_before} == markers_before
     assert list((tmp_path / "out" / PARTIAL).iterdir()) == []
