@@ -91,9 +91,9 @@ class SegmentVideo:
 
 def figures_of(report: StreamReport) -> dict[str, Any]:
     """What a row says of a stream that came to its end."""
-    plain = report.to_dict()
+    figures = report.to_dict()
     cpu_seconds = report.load.cpu_seconds
-    return {"frames": report.frames, "cpu_seconds": cpu_seconds, **{k: plain[k] for k in ("latency", "losses")}}
+    return {"frames": report.frames, "cpu_seconds": cpu_seconds, **{key: figures[key] for key in ("latency", "losses")}}
 
 
 def within(folder: Path, uri: str) -> str:

@@ -42,7 +42,7 @@ UNFINISHED, INTERRUPTED = 1, 130  # exit codes
 
 EXAMPLES = """
   edgeseg batch drives/ bisenetv2-camvid -o out/
-  edgeseg batch '*.mp4' frames/ @list.txt model.onnx -o out/ --write masks/ --write 'results.jsonl?rle=0'
+  edgeseg batch '*.mp4' frames/ @list.txt model.onnx -o out/ --write masks/
   edgeseg batch 's3://bucket/drives/*.mp4' model.onnx -o out/ --shard 3/8
   edgeseg batch drives/ model.onnx -o out/ --ray auto
   edgeseg batch --merge out/
