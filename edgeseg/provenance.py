@@ -30,12 +30,16 @@ KINDS: dict[str, type | tuple[type, ...]] = {  # annotation of a field -> accept
 
 @dataclass(frozen=True)
 class RangeSource:
-    """The calibration of an int8 or fp16 ONNX. observer, corrections: how the int8 scales were chosen."""
+    """The calibration of an int8 or fp16 ONNX. observer, corrections: how the int8 scales were chosen.
+
+    weight_bits: of int8 weights, 7 or 8; 0 where it was not recorded.
+    """
 
     images: int = 0
     images_sha256: str = ""
     observer: str = ""
     corrections: tuple[str, ...] = ()
+    weight_bits: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, without empty fields."""
@@ -73,6 +77,11 @@ class Provenance:
     def qat_observer(self) -> str:
         """The observer of the quantisation-aware training; "" without such a training."""
         return str(self.qat.get("observer", ""))
+
+    @property
+    def weight_bits(self) -> int:
+        """Of int8 weights; 0 where it was not recorded."""
+        return self.ranges.weight_bits if self.ranges is not None else 0
 
     @property
     def identity(self) -> str:

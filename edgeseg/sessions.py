@@ -35,6 +35,7 @@ def open_session(
     optimised: Path | None = None,
     without: Sequence[str] = (),
     frees_early: bool = False,
+    narrow_weights: bool = False,
     provider: str = CPU,
     options: Mapping[str, str] | None = None,
 ) -> Any:
@@ -42,7 +43,8 @@ def open_session(
 
     level: how far it optimises the graph; "none" runs the nodes as they are written. optimised: where to write the
     graph that will run. without: optimisers that are left out. frees_early: run each node as soon as it can, so that
-    its inputs go; in the default order all tensors that are outputs live until the end. provider, options: what it
+    its inputs go; in the default order all tensors that are outputs live until the end. narrow_weights: int8 weights
+    have 7 bits, so that the fastest kernels cannot saturate. provider, options: what it
     runs on beside the CPU, which takes what that cannot; UnavailableError where ONNX Runtime leaves all to the CPU.
     """
     runtime = import_onnxruntime()
@@ -51,6 +53,8 @@ def open_session(
     session_options.intra_op_num_threads = threads or 0
     # Threads that spin while they wait cost the neighbours (decoder, encoder) a third of the CPU, and win 3%.
     session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Without VNNI, the fastest kernels add pairs of products in 16 bits, which saturate: others are slower by half.
+    session_options.add_session_config_entry("session.x64quantprecision", "0" if narrow_weights else "1")
     # Whatever fails is raised too, save why a provider could not start.
     session_options.log_severity_level = FATAL if provider == CPU else ERROR
     if optimised is not None:

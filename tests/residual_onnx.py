@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from onnx import TensorProto, helper
 from small_onnx import SPEC, onnx_model
 
 from edgeseg.artifact import Artifact, write_onnx
-from edgeseg.calib.quantize import int8_from_ranges
+from edgeseg.calib.quantize import best_method, int8_from_ranges
 from edgeseg.calib.range import RangeTable
 from edgeseg.provenance import Provenance
 from edgeseg.spec import Output
@@ -111,5 +112,6 @@ def residual_onnx(folder: Path, name: str = "residual.onnx", **options: Any) -> 
 
 
 def quantised(source: Artifact, table: RangeTable, target: str) -> Artifact:
-    """`source` in int8 for `target`, beside it."""
-    return int8_from_ranges(source.path, table, target=target, out=source.path.with_name(f"{target}.onnx")).artifact
+    """`source` in int8 for `target`, beside it, with weights of 7 bits: no processor saturates with these."""
+    method, out = replace(best_method(source, table), weight_bits=7), source.path.with_name(f"{target}.onnx")
+    return int8_from_ranges(source.path, table, target=target, out=out, method=method).artifact

@@ -117,6 +117,7 @@ def int8_onnx(folder: Path, name: str = "int8.onnx") -> Artifact:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
+            reduce_range=True,  # 7 bits: no processor saturates with these
             op_types_to_quantize=["Conv"],
         )
     finally:

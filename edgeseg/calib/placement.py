@@ -32,7 +32,7 @@ TARGETS: dict[str, Layout | None] = {
     "tensorrt_rtx": CANONICAL,
     "pytorch": CANONICAL,
     # ONNX Runtime has an integer kernel for a node only where both its inputs and its outputs are quantised.
-    "onnxruntime": Layout(inputs=BOTH_SIDES, outputs=BOTH_SIDES | WEIGHTED, uint8_input=True),
+    "onnxruntime": Layout(inputs=BOTH_SIDES, outputs=BOTH_SIDES | WEIGHTED, uint8_input=True, saturates=True),
     # OpenVINO fuses the canonical places, and a pair with the node that writes its tensor. Its CPU plugin (2026.4.1)
     # computes wrong values for a padded AveragePool that counts its padding and reads signed codes, and is slower for
     # codes with a zero point other than 0 and 128. Some convolutions it computes wrongly (`is_miscomputed`), and a
@@ -46,6 +46,7 @@ TARGETS: dict[str, Layout | None] = {
         uint8_input=True,
         float_kernels=True,
         float_outputs=frozenset({"ReduceMax"}),
+        saturates=True,
     ),
 }
 # TensorRT 8 can read a cache of ranges with the float ONNX: its first line names the release and the calibrator.

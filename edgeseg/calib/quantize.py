@@ -20,10 +20,13 @@ from edgeseg.files import sha256_from_file
 from edgeseg.graph.check_qdq import check_canonical
 from edgeseg.graph.core import core_from_model
 from edgeseg.graph.identity import tensor_ids
-from edgeseg.graph.lower_qdq import lower_qdq, unfused_nodes, with_activation
-from edgeseg.graph.qdq import LEVELS, SMALLEST_SCALE, insert_qdq
+from edgeseg.graph.lower_qdq import Layout, lower_qdq, unfused_nodes, with_activation
+from edgeseg.graph.qdq import LEVELS, NARROW_LEVELS, SMALLEST_SCALE, insert_qdq
+from edgeseg.measure.device import adds_int8_exactly
 from edgeseg.provenance import RangeSource
 from edgeseg.spec import Precision
+
+WEIGHT_LEVELS = {8: LEVELS, 7: NARROW_LEVELS}  # bits -> the largest code
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,15 @@ class Method:
     """How scales, weights and biases are chosen. observer: a name of OBSERVERS.
 
     equalize, bias_correction: see calib.equalize and calib.bias; both need a range table with channels.
-    uint8_input: see calib.uint8_input; only for targets whose layout has it.
+    uint8_input: see calib.uint8_input; only for targets whose layout has it. weight_bits: 7 or 8; None for 7 where the
+    target would saturate on this processor, else 8.
     """
 
     observer: str = "mse"
     equalize: bool = False
     bias_correction: bool = False
     uint8_input: bool = True
+    weight_bits: int | None = None
 
     @property
     def corrections(self) -> tuple[str, ...]:
@@ -47,6 +52,12 @@ class Method:
     def to_dict(self) -> dict[str, object]:
         """Plain data."""
         return {"observer": self.observer, **({"corrections": list(self.corrections)} if self.corrections else {})}
+
+    def weight_bits_for(self, layout: Layout | None) -> int:
+        """The bits of the weights for a target with `layout`."""
+        if self.weight_bits is not None:
+            return self.weight_bits
+        return 7 if layout is not None and layout.saturates and not adds_int8_exactly() else 8
 
 
 def best_method(source: Artifact, table: RangeTable) -> Method:
@@ -84,7 +95,8 @@ def int8_from_ranges(
     table.check(model, source.spec.name)
     method = method or best_method(source.artifact, table)
     quantised = quantized_model(model, table, method, target=target, float_nodes=float_nodes)
-    ranges = RangeSource(table.images, table.images_sha256, method.observer, method.corrections)
+    bits = method.weight_bits_for(layout_for(target))
+    ranges = RangeSource(table.images, table.images_sha256, method.observer, method.corrections, bits)
     provenance = replace(source.provenance, onnx_sha256=sha256_from_file(source.path), ranges=ranges, target=target)
     artifact = replace(source.artifact, path=Path(out), precision=Precision.INT8, provenance=provenance)
     return written_onnx(ir.to_proto(quantised), artifact)
@@ -104,7 +116,8 @@ def quantized_model(
     if layout is not None and layout.uint8_input and method.uint8_input:
         model, transferred = fold_normalisation(model, transferred, placement_from_model(model, float_nodes=stay_float))
     scales = scales_from_table(model, transferred, method.observer)
-    quantised = quantize_canonical(ir.from_proto(ir.to_proto(model)), scales, stay_float)
+    levels = WEIGHT_LEVELS[method.weight_bits_for(layout)]
+    quantised = quantize_canonical(ir.from_proto(ir.to_proto(model)), scales, stay_float, levels)
     if method.bias_correction:
         correct_biases(quantised, model, transferred)
     check_canonical(quantised)
@@ -122,12 +135,12 @@ def tensors_next_to(placement: Placement) -> set[str]:
 
 
 def quantize_canonical(
-    model: ir.Model, scales: Mapping[str, float], float_nodes: frozenset[str] = frozenset()
+    model: ir.Model, scales: Mapping[str, float], float_nodes: frozenset[str] = frozenset(), levels: int = LEVELS
 ) -> ir.Model:
-    """Put the canonical pairs and int8 weights into the float graph `model`, in place."""
+    """Put the canonical pairs and int8 weights into the float graph `model`, in place. levels: largest weight code."""
     placement = placement_from_model(model, float_nodes=float_nodes)
     pair_scales = {str(value.name): scales[str(value.name)] for value in placement.tensors}
-    return insert_qdq(model, pair_scales, placement.weighted)
+    return insert_qdq(model, pair_scales, placement.weighted, levels)
 
 
 def scales_from_table(model: ir.Model, table: RangeTable, observer: str) -> dict[str, float]:

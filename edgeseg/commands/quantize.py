@@ -41,6 +41,16 @@ def command(
     bias_correction: Annotated[
         bool | None, option("", "Correct biases for the mean rounding error.", default="where it keeps more labels")
     ] = None,
+    weight_bits: Annotated[
+        int | None,
+        option(
+            "--weight-bits N",
+            "7 for processors without VNNI, else 8.",
+            default="by the target and this processor",
+            min=7,
+            max=8,
+        ),
+    ] = None,
     output: Annotated[
         Path | None, option("-o --output FILE", "The INT8 ONNX.", default="NAME.TARGET.int8.onnx")
     ] = None,
@@ -58,7 +68,7 @@ def command(
     from edgeseg.commands.terminal import print_json, wrote
 
     table = RangeTable.open(ranges)
-    method = with_wishes(best_method(artifact_from_onnx(onnx), table), observer, equalize, bias_correction)
+    method = with_wishes(best_method(artifact_from_onnx(onnx), table), observer, equalize, bias_correction, weight_bits)
     if target in CACHES:
         older = write_opset17(onnx, target)
         path = write_cache(onnx, table, target, method, output)
@@ -74,13 +84,20 @@ def command(
     wrote(path, following)
 
 
-def with_wishes(method: Method, observer: str | None, equalize: bool | None, bias_correction: bool | None) -> Method:
+def with_wishes(
+    method: Method,
+    observer: str | None,
+    equalize: bool | None,
+    bias_correction: bool | None,
+    weight_bits: int | None,
+) -> Method:
     """`method` with what a user asked for in its place."""
     return dataclasses.replace(
         method,
         observer=method.observer if observer is None else observer,
         equalize=method.equalize if equalize is None else equalize,
         bias_correction=method.bias_correction if bias_correction is None else bias_correction,
+        weight_bits=weight_bits,
     )
 
 

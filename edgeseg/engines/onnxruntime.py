@@ -68,7 +68,7 @@ class OnnxRuntimeBackend(Backend):
     """One session that runs its nodes one after another, each on all its threads."""
 
     def __init__(self, artifact: Artifact, run: RunOptions) -> None:
-        self._session = session_for(artifact.path, artifact.precision, run)
+        self._session = session_for(artifact, run)
         inputs, outputs = specs_of(self._session.get_inputs()), specs_of(self._session.get_outputs())
         super().__init__(f"{artifact.path.name} (onnxruntime)", inputs, outputs)
         self._names = [spec.name for spec in outputs]
@@ -80,10 +80,15 @@ class OnnxRuntimeBackend(Backend):
         self._session = None
 
 
-def session_for(path: Path, precision: Precision, run: RunOptions) -> Any:
+def session_for(artifact: Artifact, run: RunOptions) -> Any:
     """A session on `run.device`. UnavailableError if its execution provider does not start."""
-    provider, options = PROVIDERS[run.device.partition(":")[0]], provider_options(run.device, precision)
-    return open_session(path, threads=run.threads, provider=provider, options=options)
+    return open_session(
+        artifact.path,
+        threads=run.threads,
+        narrow_weights=artifact.provenance.weight_bits == 7,
+        provider=PROVIDERS[run.device.partition(":")[0]],
+        options=provider_options(run.device, artifact.precision),
+    )
 
 
 def specs_of(values: Any) -> tuple[TensorSpec, ...]:

@@ -18,7 +18,7 @@ from edgeseg.engines.engine import BuildJob, BuildResult, Engine
 from edgeseg.engines.layers import LayerRequest, layer_from_names, requests_from_onnx
 from edgeseg.engines.options import RunOptions
 from edgeseg.errors import UnavailableError
-from edgeseg.measure.device import has_native_bf16
+from edgeseg.measure.device import adds_int8_exactly, has_native_bf16
 from edgeseg.spec import Precision, TensorSpec
 
 logger = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ class OpenVinoBackend(Backend):
     """One compiled model with one request on one stream, for the lowest latency."""
 
     def __init__(self, artifact: Artifact, run: RunOptions) -> None:
+        warn_of_saturation(artifact, run.device)
         compiled = compiled_from_onnx(artifact.path, artifact.precision, run)
         super().__init__(f"{artifact.path.name} (openvino)", specs_of(compiled.inputs), specs_of(compiled.outputs))
         self._request = compiled.create_infer_request()
@@ -89,6 +90,17 @@ class OpenVinoBackend(Backend):
 
     def _close(self) -> None:
         self._results, self._tensors, self._request = {}, [], None
+
+
+def warn_of_saturation(artifact: Artifact, device: str) -> None:
+    """Log a warning where the sums of products of an int8 engine may saturate: OpenVINO has no exact kernels then."""
+    narrow = artifact.precision is not Precision.INT8 or artifact.provenance.weight_bits == 7
+    if device == "cpu" and not narrow and not adds_int8_exactly():
+        logger.warning(
+            "%s has int8 weights of 8 bits, and this processor adds their products in 16 bits (it has no VNNI): labels "
+            "may differ from those on other machines. Convert it on this machine, or quantize with --weight-bits 7",
+            artifact.path.name,
+        )
 
 
 def compiled_from_onnx(path: Path, precision: Precision, run: RunOptions) -> Any:

@@ -56,6 +56,7 @@ class Layout:
     uint8_input: the first convolutions read the uint8 frame, with a border of the mean colour instead of padding.
     float_kernels: convolutions that the runtime computes wrongly stay float, see `is_miscomputed`.
     float_outputs: operators whose output the runtime rounds wrongly, see `is_rounded_wrongly`.
+    saturates: it adds pairs of products in 16 bits on processors that have no instruction for more.
     """
 
     inputs: frozenset[str] = frozenset()
@@ -67,6 +68,7 @@ class Layout:
     uint8_input: bool = False
     float_kernels: bool = False
     float_outputs: frozenset[str] = frozenset()
+    saturates: bool = False
 
 
 def lower_qdq(model: ir.Model, layout: Layout, scales: Mapping[str, float] | None = None) -> ir.Model:

@@ -25,6 +25,8 @@ SHAPE_ONLY_OPS = frozenset(
 )  # they compute no value
 COMPARISONS = {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
 LEVELS = 127
+# Of a weight whose products with uint8 are added in pairs in 16 bits: 2 * 255 * 64 is less than 2 ** 15.
+NARROW_LEVELS = 64
 # ONNX Runtime quantises the bias to int32 with the scale (activation scale * weight scale). With fewer quanta than this
 # it cannot overflow, even if the lowering halves the activation's scale.
 MAX_BIAS_QUANTA = 1 << 29
@@ -58,10 +60,13 @@ class Pair:
             node.replace_input_with(index, self.tensor)
 
 
-def insert_qdq(model: ir.Model, scales: Mapping[str, float], weighted: Iterable[ir.Node]) -> ir.Model:
+def insert_qdq(
+    model: ir.Model, scales: Mapping[str, float], weighted: Iterable[ir.Node], levels: int = LEVELS
+) -> ir.Model:
     """Insert a canonical pair on each tensor named in `scales`, and int8 weights in each node of `weighted`, in place.
 
-    weighted: Conv, MatMul or Gemm whose first input is in `scales`. FormatError if the graph is quantised already.
+    weighted: Conv, MatMul or Gemm whose first input is in `scales`. levels: the largest code of a weight.
+    FormatError if the graph is quantised already.
     """
     quantised = next((node for node in model.graph if node.op_type in (QUANTIZE, DEQUANTIZE)), None)
     if quantised is not None:
@@ -69,7 +74,7 @@ def insert_qdq(model: ir.Model, scales: Mapping[str, float], weighted: Iterable[
         raise FormatError(message, hint="quantize the float ONNX", code="ES-QUANTISED")
     for node in weighted:
         activation = cast(ir.Value, node.inputs[0])
-        quantize_weight(model.graph, node, scales[str(activation.name)])
+        quantize_weight(model.graph, node, scales[str(activation.name)], levels)
     values = {value.name: value for node in model.graph for value in node.outputs}
     values.update({value.name: value for value in model.graph.inputs})
     for name, scale in scales.items():
@@ -114,14 +119,14 @@ def encoding_constants(graph: ir.Graph, name: str, encoding: Encoding) -> tuple[
     )
 
 
-def quantize_weight(graph: ir.Graph, node: ir.Node, activation_scale: float) -> None:
+def quantize_weight(graph: ir.Graph, node: ir.Node, activation_scale: float, levels: int = LEVELS) -> None:
     """Replace the weight of `node` by int8 codes and a DequantizeLinear, with one scale per output channel."""
     weight = cast(ir.Value, node.inputs[1])
     values = cast("NDArray[np.float32]", constant(weight))
     axis = weight_axis(node)
-    scales = weight_scales(values, axis, bias_limits(node) / activation_scale)
+    scales = weight_scales(values, axis, bias_limits(node) / activation_scale, levels)
     divisors = np.expand_dims(scales, [other for other in range(values.ndim) if other != axis])
-    codes = np.clip(np.round(values / divisors), -LEVELS, LEVELS).astype(np.int8)
+    codes = np.clip(np.round(values / divisors), -levels, levels).astype(np.int8)
     name = node.name or str(node.outputs[0].name)
     inputs = [
         add_constant(graph, f"{name}/weight_quantized", codes),
@@ -145,13 +150,15 @@ def weight_axis(node: ir.Node) -> int:
     return 0 if transposed else rank - 1
 
 
-def weight_scales(values: NDArray[np.float32], axis: int, minimum: NDArray[np.float64] | float) -> NDArray[np.float32]:
-    """One scale per channel: its largest magnitude / 127, at least `minimum`; 1 for a channel of zeros.
+def weight_scales(
+    values: NDArray[np.float32], axis: int, minimum: NDArray[np.float64] | float, levels: int = LEVELS
+) -> NDArray[np.float32]:
+    """One scale per channel: its largest magnitude / `levels`, at least `minimum`; 1 for a channel of zeros.
 
     A channel below the smallest normal float32 (a dead channel behind a batch norm) counts as zeros.
     """
     others = tuple(other for other in range(values.ndim) if other != axis)
-    scales = np.maximum(np.abs(values).max(axis=others) / LEVELS, minimum).astype(np.float32)
+    scales = np.maximum(np.abs(values).max(axis=others) / levels, minimum).astype(np.float32)
     return np.where(scales >= SMALLEST_SCALE, scales, np.float32(1))
 
 

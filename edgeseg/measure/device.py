@@ -28,6 +28,7 @@ FEATURES = (
     *("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),
     *("neon", "asimd", "asimddp", "asimdhp", "i8mm", "bf16", "sve"),
 )
+VNNI_FEATURES = {"avx_vnni", "avx512_vnni", "amx_int8"}
 BF16_FEATURES = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
@@ -148,6 +149,16 @@ def board_name() -> str:
 def cpu_features() -> frozenset[str]:
     """All instruction set flags of the first core, as Linux names them."""
     return frozenset((cpuinfo_field("flags") or cpuinfo_field("Features")).split())
+
+
+def adds_int8_exactly() -> bool:
+    """Whether this processor adds the products of bytes in 32 bits. x86 without VNNI adds pairs of them in 16 bits.
+
+    Those saturate. False for an x86 processor whose features are unknown, as on Windows.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64", "i386", "i686", "x86"):
+        return True
+    return not VNNI_FEATURES.isdisjoint(cpu_features())
 
 
 def cpuinfo_field(key: str) -> str:

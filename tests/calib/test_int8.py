@@ -16,6 +16,7 @@ from edgeseg.calib.quantize import Method, best_method, int8_from_ranges, scales
 from edgeseg.errors import FormatError, MismatchError, UnknownNameError
 from edgeseg.files import sha256_from_file
 from edgeseg.graph.check_qdq import check_canonical
+from edgeseg.graph.core import constant
 from edgeseg.graph.qdq import pairs
 from edgeseg.provenance import Provenance
 from edgeseg.spec import Output, Precision
@@ -48,13 +49,25 @@ def test_a_corrected_file_gives_the_labels_of_the_float_graph(tmp_path, residual
     assert agreement > 0.9  # as above
 
 
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("target", TARGETS)
+def test_weights_have_7_bits_where_the_runtime_would_saturate(tmp_path, monkeypatch, residual, table, target, exact):
+    monkeypatch.setattr("edgeseg.calib.quantize.adds_int8_exactly", lambda: exact)
+    out = tmp_path / "int8.onnx"
+    made = int8_from_ranges(residual.path, table, target=target, out=out, method=Method())
+    assert made.provenance.weight_bits == (7 if target in ("openvino", "onnxruntime") and not exact else 8)
+    codes = [constant(node.inputs[0]) for node in made.graph().graph if node.op_type == "DequantizeLinear"]
+    largest = max(np.abs(each.astype(np.int16)).max() for each in codes if each is not None)
+    assert largest == {7: 64, 8: 127}[made.provenance.weight_bits]
+
+
 def test_the_file_records_its_provenance(tmp_path, residual, table):
     out = tmp_path / "int8.onnx"
     assert int8_from_ranges(residual.path, table, target="tensorrt", out=out).artifact == Artifact.open(out)
     artifact = Artifact.open(out)
     assert artifact.precision is Precision.INT8
     assert artifact.spec == residual.spec
-    ranges = {"images": 8, "images_sha256": table.images_sha256, "observer": "mse"}
+    ranges = {"images": 8, "images_sha256": table.images_sha256, "observer": "mse", "weight_bits": 8}
     ranges["corrections"] = ["equalize", "bias_correction"]
     origin = {"onnx_sha256": sha256_from_file(residual.path), "ranges": ranges, "target": "tensorrt"}
     assert artifact.provenance.to_dict() == {"weights": "seed 0", **origin}

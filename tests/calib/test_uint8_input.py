@@ -119,14 +119,16 @@ def test_the_network_is_the_same_but_for_parts_of_a_grey_level(mean: str, scale:
 def test_the_codes_are_the_bytes_and_nothing_is_rounded(bgr: bool, target: str, mean: str, scale: str) -> None:
     """The weights are multiples of their scale, so int8 could only lose precision of the image before the sum."""
     model = network(mean, scale, bgr)
-    made = quantized_model(model, table_of(model), Method("minmax"), target=target)
+    made = quantized_model(model, table_of(model), Method("minmax", weight_bits=8), target=target)
     before = operators(made)[: operators(made).index("Conv")]
     assert not {"Cast", "Gather", "Sub", "Mul", "QuantizeLinear"} & set(before)
     assert not {"order", "Sub", "Mul"} & set(made.graph.initializers)
     frame = frames(1)[0]
     ours, theirs = run(made, frame), run(model, frame)
     assert np.abs(ours - theirs).max() < 1e-5 * np.abs(theirs).max()  # float32 sums of 27 products
-    normalised = quantized_model(model, table_of(model), Method("minmax", uint8_input=False), target=target)
+    normalised = quantized_model(
+        model, table_of(model), Method("minmax", weight_bits=8, uint8_input=False), target=target
+    )
     rounded = "Mul" in operators(normalised) or "Div" in operators(
         normalised
     )  # otherwise the codes are the pixels anyway
@@ -148,7 +150,7 @@ def test_the_rounding_of_the_folded_weight_is_corrected(target: str) -> None:
     table = RangeTable(table.graph_id, "small", 1, "", rows)
     outputs = [
         run(quantized_model(model, table, method, target=target), frame)[..., 1:-1, 1:-1].mean((0, 2, 3))
-        for method in (Method("minmax"), Method("minmax", bias_correction=True))
+        for method in (Method("minmax", weight_bits=8), Method("minmax", bias_correction=True))
     ]
     uncorrected, corrected = (
         np.abs(each - run(model, frame)[..., 1:-1, 1:-1].mean((0, 2, 3))).mean() for each in outputs
@@ -162,7 +164,7 @@ def test_graphs_that_are_left_unchanged(case: str, target: str) -> None:
     model = network(pool=case == "pool", group=3 if case == "group" else 1)
     stays = frozenset({"float": {"first"}, "alone": {"second"}}.get(case, set()))
     target = "canonical" if case == "canonical" else target
-    made = quantized_model(model, table_of(model), Method("minmax"), target=target, float_nodes=stays)
+    made = quantized_model(model, table_of(model), Method("minmax", weight_bits=8), target=target, float_nodes=stays)
     assert operators(made)[:4] == ["Cast", "Transpose", "Sub", "Mul"]
 
 
@@ -179,4 +181,4 @@ def test_what_openvino_reads_is_int8_and_nearer_to_the_float_network(mean: str, 
         assert [(each.requested, each.obtained) for each in built.layers if each.name == "first"] == [("int8", "int8")]
         with open_engine("openvino").open(built, RunOptions(threads=1)) as backend:
             errors[codes] = np.abs(backend.infer({"rgb": frame})["logits"] - run(model, frame[0], name="logits")).mean()
-    assert errors[True] < errors[False] / 4  # what is left is the rounding behind the first convolution
+    assert errors[True] < errors[False] / 3  # what is left is the rounding behind the first convolution

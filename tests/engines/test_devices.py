@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_onnx import float_onnx, frames
+from small_onnx import SPEC, float_onnx, frames
 
 from edgeseg import sessions
+from edgeseg.artifact import Artifact
 from edgeseg.autotune.autotune import best_float
 from edgeseg.engines import default_engine, onnxruntime, open_engine, openvino
 from edgeseg.engines.devices import device_from_name
@@ -206,6 +207,9 @@ class FakeRuntime:
         return SimpleNamespace(get_providers=lambda: self.started or names, disable_fallback=stay)
 
 
+ARTIFACT = Artifact(Path("m.onnx"), SPEC)
+
+
 def use_runtime(monkeypatch: pytest.MonkeyPatch, runtime: FakeRuntime) -> None:
     for module in (onnxruntime, sessions):
         monkeypatch.setattr(module, "import_onnxruntime", lambda: runtime)
@@ -247,7 +251,7 @@ def test_onnxruntime_is_told_provider_and_options(
 ) -> None:
     runtime = FakeRuntime([CPU])
     use_runtime(monkeypatch, runtime)
-    onnxruntime.session_for(Path("m.onnx"), precision, RunOptions(device))
+    onnxruntime.session_for(dataclasses.replace(ARTIFACT, precision=precision), RunOptions(device))
     assert runtime.told == [provider, CPU]
     assert not runtime.fell_back
 
@@ -255,7 +259,7 @@ def test_onnxruntime_is_told_provider_and_options(
 def test_the_cpu_is_told_nothing_new(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = FakeRuntime([CPU])
     use_runtime(monkeypatch, runtime)
-    onnxruntime.session_for(Path("m.onnx"), Precision.FP32, RunOptions("cpu"))
+    onnxruntime.session_for(ARTIFACT, RunOptions("cpu"))
     assert runtime.told == [CPU]
 
 

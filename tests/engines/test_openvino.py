@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from edgeseg.artifact import Artifact, write_onnx
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.openvino import ENGINE
 from edgeseg.measure.device import has_native_bf16
+from edgeseg.provenance import RangeSource
 from edgeseg.spec import Precision
 
 pytest.importorskip("openvino")
@@ -67,6 +69,22 @@ def test_an_int8_engine_keeps_what_is_not_quantised_in_the_floating_precision_of
     pytest.importorskip("onnxruntime", reason="its tool quantises")
     built = engine_from_onnx(int8_onnx(tmp_path).path, "openvino", out_dir=tmp_path / "out")
     assert [layer.obtained for layer in built.layers if layer.requested == "int8"] == ["int8"] * 3
+
+
+@pytest.mark.parametrize(("exact", "weight_bits", "warned"), [(False, 8, 1), (False, 7, 0), (True, 8, 0)])
+def test_an_engine_whose_sums_may_saturate_here_is_opened_with_a_warning(
+    exact: bool,
+    weight_bits: int,
+    warned: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("edgeseg.engines.openvino.adds_int8_exactly", lambda: exact)
+    artifact = int8_onnx(tmp_path)
+    provenance = replace(artifact.provenance, ranges=RangeSource(weight_bits=weight_bits))
+    ENGINE.open(replace(artifact, provenance=provenance)).close()
+    assert caplog.text.count("--weight-bits 7") == warned
 
 
 def test_outputs_are_views_of_one_buffer_without_a_copy(tmp_path: Path) -> None:

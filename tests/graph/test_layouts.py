@@ -17,7 +17,7 @@ from edgeseg.calib.quantize import quantize_canonical
 from edgeseg.engines.openvino import openvino_core
 from edgeseg.graph.core import constant, core_from_model
 from edgeseg.graph.lower_qdq import Layout, lower_qdq
-from edgeseg.graph.qdq import pairs
+from edgeseg.graph.qdq import NARROW_LEVELS, pairs
 
 CHANNELS, HEIGHT, WIDTH = 8, 6, 10
 TOKENS = HEIGHT * WIDTH
@@ -96,7 +96,7 @@ def pooled_net() -> ir.Model:
 
 def lowered(model: ir.Model, layout: Layout | None) -> ir.Model:
     scales = {str(value.name): SCALE for value in core_from_model(model).activations()}
-    quantize_canonical(model, scales)
+    quantize_canonical(model, scales, levels=NARROW_LEVELS)
     return model if layout is None else lower_qdq(model, layout, scales)
 
 

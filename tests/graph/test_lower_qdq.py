@@ -18,7 +18,7 @@ from edgeseg.calib.range import Range
 from edgeseg.engines.openvino import openvino_core
 from edgeseg.graph.core import constant, core_from_model
 from edgeseg.graph.lower_qdq import Layout, is_int8, is_non_negative, lower_qdq, unsigned_encoding
-from edgeseg.graph.qdq import DEQUANTIZE, pairs
+from edgeseg.graph.qdq import DEQUANTIZE, NARROW_LEVELS, pairs
 
 PLAIN = Layout()
 CHANNELS, SIDE = 4, 6
@@ -229,7 +229,7 @@ def test_both_encodings_end_at_the_same_largest_value(scale, non_negative):
 def residual(layout: Layout) -> ir.Model:
     model = ir.from_proto(residual_model())
     found = {str(value.name): 0.03 for value in core_from_model(model).activations()}
-    return lower_qdq(quantize_canonical(model, found), layout, found)
+    return lower_qdq(quantize_canonical(model, found, levels=NARROW_LEVELS), layout, found)
 
 
 @pytest.mark.parametrize("target", [name for name, layout in TARGETS.items() if layout is not None])

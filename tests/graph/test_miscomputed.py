@@ -17,6 +17,7 @@ from edgeseg.calib.quantize import quantize_canonical
 from edgeseg.engines.openvino import openvino_core
 from edgeseg.graph.core import core_from_model
 from edgeseg.graph.lower_qdq import lower_qdq, unfused_nodes
+from edgeseg.graph.qdq import NARROW_LEVELS
 
 HEIGHT, WIDTH = 96, 120
 SCALES = 0.03
@@ -61,7 +62,7 @@ def test_openvino_computes_what_is_left(kernel: tuple[int, int], stride: int, tm
     assert layout is not None
     core = core_from_model(model)
     scales = {str(value.name): SCALES for value in core.activations()}
-    quantize_canonical(model, scales, unfused_nodes(core, layout))
+    quantize_canonical(model, scales, unfused_nodes(core, layout), NARROW_LEVELS)
     # 1.1 to 14 where the second convolution of the first three is int8, on a processor with AMX
     assert deviation(lower_qdq(model, layout, scales)) < 0.02
 
@@ -110,6 +111,6 @@ def test_openvino_computes_the_maxima_of_channels(reduce: str, float_nodes: set[
     core = core_from_model(model)
     assert unfused_nodes(core, layout) == float_nodes
     scales = {str(value.name): SCALES for value in core.activations()}
-    quantize_canonical(model, scales, unfused_nodes(core, layout))
+    quantize_canonical(model, scales, unfused_nodes(core, layout), NARROW_LEVELS)
     assert sum(node.op_type == "QuantizeLinear" for node in model.graph) > 0
     assert deviation(lower_qdq(model, layout, scales)) < 0.02

@@ -51,6 +51,26 @@ def test_what_linux_says_of_a_processor_is_read(
     assert (found["cpu"], found["isa"], device.has_native_bf16()) == (name, isa, bf16)
 
 
+@pytest.mark.parametrize(
+    ("machine", "text", "exact"),
+    [
+        ("x86_64", X86, True),
+        ("x86_64", "flags : fma avx2", False),
+        ("x86_64", "flags : avx2 avx_vnni", True),
+        ("AMD64", "", False),
+        ("aarch64", OLD_ARM, True),
+    ],
+)
+def test_x86_adds_int8_products_exactly_with_vnni_only(
+    machine: str, text: str, exact: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cpuinfo"
+    path.write_text(text)
+    monkeypatch.setattr(device, "CPUINFO", path)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    assert device.adds_int8_exactly() == exact
+
+
 def test_a_system_that_tells_nothing_leaves_blanks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "CPUINFO", tmp_path / "none")
     monkeypatch.setattr(device, "BOARD", tmp_path / "none")
