@@ -10,7 +10,8 @@ For each family, its smallest published variant, in a process of its own:
     auto    what `edgeseg convert --precision auto` chooses on a third set of images, and what that loses on the others
     rtx     the share of the layers that request int8 of a TensorRT-RTX plan; it is built, not run
 
-A family that is done is kept in --work and not measured again. The record goes on with what is there.
+A family that is done is kept in --work and not measured again, nor, with `--resume`, one that this device's record in
+`benchmarks/results` has, if steps and versions are the same: the table may be made in several sittings.
 `--json-out` writes `edgeseg/models/measured.json`, too, which `edgeseg models --families` shows.
 NNCF's environment is made by `benchmarks/peers/table.py`, or named by --nncf-python.
 """
@@ -25,7 +26,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from record import FOLDER, Record, Table, Verdict, add_output_option, edgeseg_command, publish, run_child, run_main
+from record import (
+    FOLDER,
+    RESULTS,
+    Record,
+    Table,
+    Verdict,
+    add_output_option,
+    edgeseg_command,
+    publish,
+    run_child,
+    run_main,
+)
 
 sys.path.append(str(FOLDER / "peers"))
 from quantizers import ENGINES, FLOAT, OURS, Net, Run, ratio
@@ -37,6 +49,7 @@ from edgeseg.errors import EdgeSegError, FileProblem
 from edgeseg.files import whole_file
 from edgeseg.measure.device import describe_device, package_versions
 from edgeseg.measure.load import LoadMeter
+from edgeseg.measure.slug import device_slug
 from edgeseg.models import FAMILIES, open_family
 from edgeseg.segmenter import open_segmenter
 
@@ -46,6 +59,7 @@ CALIBRATED = f"street:?seed=5000&scenes=64&frames=1&size={SIZE}"
 DECIDED = f"street:?seed=7000&scenes=48&frames=1&size={SIZE}"
 JUDGED = f"street:?seed=9000&scenes=48&frames=1&size={SIZE}"
 SLOWER, DROP = 1.03, 0.5
+PACKAGES = ("openvino", "onnxruntime", "torch")
 PEERS = {"openvino": "nncf", "onnxruntime": "onnxruntime static"}
 
 
@@ -63,6 +77,7 @@ def measured(family: str, options: argparse.Namespace) -> dict[str, Any]:
     found["auto"] = {engine: auto_figures(weights, engine, folder) for engine in ENGINES}
     found["rtx"] = rtx_share(weights, folder)
     found["foreign_cores"] = meter.load().foreign_cores
+    found["versions"] = package_versions(PACKAGES)
     return found
 
 
@@ -138,7 +153,9 @@ def rtx_share(weights: Path, folder: Path) -> dict[str, Any]:
 
 
 def one_in_a_process(family: str, options: argparse.Namespace) -> dict[str, Any]:
-    """The figures of a family that lie in --work, or are measured now."""
+    """The figures of a family that lie in --work or in the record, or are measured now."""
+    if options.resume and (recorded := recorded_figures(options.steps).get(family)):
+        return recorded
     kept = Path(options.work) / family / "result.json"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -150,6 +167,14 @@ def one_in_a_process(family: str, options: argparse.Namespace) -> dict[str, Any]
             partial.write_text(json.dumps(found), encoding="utf-8")
     figures: dict[str, Any] = json.loads(kept.read_text("utf-8"))
     return figures
+
+
+def recorded_figures(steps: int) -> dict[str, dict[str, Any]]:
+    """The families in this device's record that were measured with `steps` and today's versions."""
+    path = RESULTS / device_slug() / "families.json"
+    found = json.loads(path.read_text("utf-8"))["data"]["families"] if path.exists() else []
+    now = package_versions(PACKAGES)
+    return {each["family"]: each for each in found if (each["steps"], each.get("versions")) == (steps, now)}
 
 
 COLUMNS = (
@@ -256,7 +281,7 @@ def write_measured(found: list[dict[str, Any]]) -> None:
         }
         for each in found
     }
-    versions = package_versions(("openvino", "onnxruntime"))
+    versions = package_versions(PACKAGES)
     whole = {"size": SIZE, "device": describe_device(), "versions": versions, "families": families}
     with whole_file(FOLDER.parent / "edgeseg" / "models" / "measured.json") as partial:
         partial.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
@@ -268,6 +293,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--work", default=str(FOLDER.parent / ".cache" / "families"), help="what is done is kept here")
+    parser.add_argument("--resume", action="store_true", help="keep the families that the record of this device has")
     parser.add_argument("--nncf-python", metavar="PATH", help="an interpreter that has nncf and openvino")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     add_output_option(parser)
