@@ -74,6 +74,7 @@ gpu: $(STAMP)
 system-deps:
 	apt-get update -qq
 	apt-get install -y -qq --no-install-recommends libgl1 libglib2.0-0 gcc g++ libc6-dev binutils chromium \
+	  cmake libpng-dev nlohmann-json3-dev \
 	  gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	  gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
