@@ -17,6 +17,7 @@ MQTT = ["paho-mqtt>=2.1"]
 NVML = ["nvidia-ml-py>=12.535"]  # energy, clocks and memory of NVIDIA's GPUs
 RAY = ["ray[data]>=2.40"]  # batch --ray, eval --ray
 REMOTE = ["fsspec>=2024.2"]  # sources of a batch by URL; s3, gs and http need s3fs, gcsfs or aiohttp, too
+TRITON = ["tritonclient[grpc]>=2.50"]  # export --to triton, and models on a server
 WEB = ["Jinja2>=3.1", "prometheus-client>=0.20", "starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.28"]
 
@@ -67,6 +68,7 @@ setup(
             *DOCS,
             *MQTT,
             *NVML,
+            *TRITON,
             *WEB,
             *(f"{package}; platform_system == 'Linux' and {DESKTOP}" for package in LOADGEN),
             "hypothesis",
@@ -80,6 +82,7 @@ setup(
             "transformers",
             "types-protobuf",
         ],
+        "triton": TRITON,
         "web": WEB,
     },
     entry_points={"console_scripts": ["edgeseg = edgeseg.cli:main"]},

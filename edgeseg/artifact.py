@@ -8,6 +8,7 @@ labels with the float model, and the decision of the precision search.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 from collections import Counter
@@ -48,6 +49,7 @@ class Artifact:
     versions, device, layers, agreement: of the build; empty for an ONNX.
     build: options and results of the engine's builder.
     decision: the record of the precision search, with a "summary"; empty if the user chose the precision.
+    address: of a model on a server, without user and password; `path` is then its name there. Else "".
     """
 
     path: Path
@@ -62,6 +64,18 @@ class Artifact:
     agreement: Agreement = field(default_factory=Agreement)
     build: BuildInfo = field(default_factory=BuildInfo)
     decision: Record = field(default_factory=dict)
+    address: str = ""
+
+    @property
+    def location(self) -> str:
+        """Its path, or its address on a server."""
+        return self.address or str(self.path)
+
+    def sha256(self) -> str:
+        """The SHA-256 of the file, or of what a server says of its model."""
+        if not self.address:
+            return sha256_from_file(self.path)
+        return hashlib.sha256(json.dumps(self.metadata(), sort_keys=True).encode()).hexdigest()
 
     @property
     def kind(self) -> str:

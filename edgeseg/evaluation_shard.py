@@ -23,7 +23,7 @@ from edgeseg.datasets.dataset import Dataset
 from edgeseg.engines import open_engine
 from edgeseg.errors import EdgeSegError, FormatError, MismatchError
 from edgeseg.evaluation import Evaluation, evaluate
-from edgeseg.files import bytes_from_file, files_in_folder, is_folder, sha256_from_file, whole_file
+from edgeseg.files import bytes_from_file, files_in_folder, is_folder, whole_file
 from edgeseg.measure.device import cpu_name, package_versions
 from edgeseg.metrics import open_metric
 from edgeseg.metrics.metric import Metric, arrays_from_metric, set_arrays
@@ -183,12 +183,12 @@ def evaluate_shard(
         "output": str(artifact.output),
         "tiles": segmenter.tiles_text or None,
         "crf": segmenter.crf_text or None,
-        "engine_sha256": sha256_from_file(artifact.path),
+        "engine_sha256": artifact.sha256(),
         "versions": package_versions(("edgeseg", *engine.packages)),
         "data": dataset.name,
         "samples_sha256": hashlib.sha256(listed.encode()).hexdigest(),
     }
-    machine = {"engine": str(artifact.path), "device": engine.device_to_build_for(device), "cpu": cpu_name()}
+    machine = {"engine": artifact.location, "device": engine.device_to_build_for(device), "cpu": cpu_name()}
     return EvaluationShard(index, count, model, machine, evaluation)
 
 

@@ -13,6 +13,7 @@ from edgeseg.engines import default_engine, open_engine
 from edgeseg.engines.devices import AUTO
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions
+from edgeseg.engines.triton.address import is_address
 from edgeseg.errors import EdgeSegError, FileProblem, MismatchError
 from edgeseg.files import existing_file, exists, sha256_from_file
 from edgeseg.measure.device import cpu_name, package_versions
@@ -22,6 +23,7 @@ from edgeseg.progress import Progress, silent
 from edgeseg.provenance import Provenance
 from edgeseg.segmenter import Segmenter, open_segmenter
 from edgeseg.spec import Precision, Tiles
+from edgeseg.uri import redacted
 from edgeseg.weights import is_model, weights_path
 from edgeseg.weights.checkpoint import model_name
 
@@ -49,7 +51,11 @@ def open_model(
     them; None for what the file says. crf: a dense CRF refines the labels, as for `edgeseg.open`.
     on_convert: called before a model is converted, which can take minutes.
     MismatchError where a file is not of the engine, precision or size that is asked for.
+    A model on a server is named by its address, "triton://HOST:8001/MODEL", as `model` or, without one, as `engine`.
     """
+    if is_address(model) or is_address(engine):
+        address = remote_address(model, engine, precision, size)
+        return open_segmenter(address, device=device, threads=threads, tiles=tiles, crf=crf)
     if not is_model(model) or exists(sidecar_path(Path(model))):
         path = existing_file(model)
         check_file_matches(path, engine, precision, size, device)
@@ -71,6 +77,21 @@ def open_model(
             progress=progress,
         ).engine
     return open_segmenter(built.path, device=device, threads=threads, tiles=tiles, crf=crf)
+
+
+def remote_address(
+    model: str | Path, engine: str | None, precision: Precision | None, size: tuple[int, int] | None
+) -> str:
+    """The address of a model on a server, of MODEL or --engine. MismatchError where more than that is asked for."""
+    address = str(model if is_address(model) else engine)
+    is_clash = str(model) not in ("", engine) if is_address(engine) else engine not in (None, "triton")
+    if is_clash:
+        message = f"{redacted(address)} is a model and its engine in one"
+        raise MismatchError(message, hint="leave out MODEL or --engine", code="ES-MISMATCH-OPTIONS")
+    if precision is not None or size is not None:
+        message = f"the server has {redacted(address)} in one precision and size"
+        raise MismatchError(message, hint="leave out --precision and --size", code="ES-MISMATCH-OPTIONS")
+    return address
 
 
 def check_file_matches(

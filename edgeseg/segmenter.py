@@ -25,6 +25,8 @@ from edgeseg.engines import default_engine, open_engine
 from edgeseg.engines.backend import Backend
 from edgeseg.engines.options import RunOptions
 from edgeseg.engines.request import InferenceFuture, InferenceRequest, OverlayStyle
+from edgeseg.engines.triton.address import is_address
+from edgeseg.engines.triton.remote import open_remote
 from edgeseg.errors import MismatchError, SizeError
 from edgeseg.image import ImageLike, rgb_from_image
 from edgeseg.measure.recorder import LatencyRecorder, Summary
@@ -334,8 +336,9 @@ def open_segmenter(
     tiles: Tiles | str | None = None,
     crf: DenseCrf | str | None = None,
 ) -> Segmenter:
-    """Open an engine, verified against its sidecar, or an ONNX with a spec.
+    """Open an engine, verified against its sidecar, an ONNX with a spec, or a model on a server.
 
+    path: of a server's model its address, such as "triton://HOST:8001/MODEL".
     engine: for an ONNX without one; None for the default. `Segmenter.artifact` has its name.
     device: one that `edgeseg doctor` lists for the engine; "auto" is the first of them. UnavailableError where this
     machine lacks it. threads: of a CPU engine; None for all cores that this process may use. tiles: how images larger
@@ -343,11 +346,16 @@ def open_segmenter(
     says. crf: a dense CRF refines the labels along the edges of the image, at many times the cost of the network: "on",
     options such as "iterations=5&beta=5", or a `DenseCrf`; the engine must give logits.
     """
-    artifact = Artifact.open(path)
-    if not artifact.engine:
-        artifact = dataclasses.replace(artifact, engine=engine or default_engine(for_onnx=True, device=device))
-    opened = open_engine(artifact.engine)
-    backend = opened.open(artifact, RunOptions(device, threads))
+    run = RunOptions(device, threads)
+    if is_address(path):
+        artifact, backend = open_remote(str(path), run)
+        opened = open_engine(artifact.engine)
+    else:
+        artifact = Artifact.open(path)
+        if not artifact.engine:
+            artifact = dataclasses.replace(artifact, engine=engine or default_engine(for_onnx=True, device=device))
+        opened = open_engine(artifact.engine)
+        backend = opened.open(artifact, run)
     with contextlib.ExitStack() as on_failure, opened.named_failures(artifact.path):
         on_failure.callback(backend.close)
         segmenter = Segmenter(artifact, backend, tiles=tiles, crf=crf)

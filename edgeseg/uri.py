@@ -27,6 +27,16 @@ def split_kind(uri: str) -> tuple[str, str]:
     return kind.lower(), rest.removeprefix("//")
 
 
+def redacted(text: str) -> str:
+    """`text` with user, password and query values of a URL masked, for messages and logs."""
+    return re.sub(r"(://[^?]*\?).*", r"\1***", without_login(text))
+
+
+def without_login(text: str) -> str:
+    """`text` with user and password of a URL masked."""
+    return re.sub(r"://.*@", "://***@", text)
+
+
 def split_options(text: str) -> tuple[str, dict[str, str]]:
     """The place before the last `?` and the options after it; a `?` without key=value after it belongs to a glob."""
     place, mark, query = text.rpartition("?")

@@ -20,9 +20,9 @@ from edgeseg.bench.scenario import SCENARIOS, ScenarioRun, cameras, highest_rate
 from edgeseg.bench.stages import FileRun, make_clip, measure_file, stage_diagnostics, stages_of_frames
 from edgeseg.bench.system import EngineSystem, FrameSystem, System
 from edgeseg.datasets.dataset import Dataset
+from edgeseg.engines import open_engine
 from edgeseg.errors import UnknownNameError
 from edgeseg.evaluation import evaluate
-from edgeseg.files import sha256_from_file
 from edgeseg.measure.conditions import RunWatch
 from edgeseg.measure.device import available_threads, package_versions
 from edgeseg.measure.recorder import summary_from_samples
@@ -115,7 +115,7 @@ def benchmark(
         load=watch.load,
         resources=watch.resources(sum(len(run.milliseconds) for run in runs.values())),
         device=watch.device(),
-        versions=package_versions((*PACKAGES, segmenter.artifact.engine or "onnxruntime")),
+        versions=package_versions((*PACKAGES, *open_engine(segmenter.artifact.engine or "onnxruntime").packages)),
         stages=file_run.serial if file_run else stages,
         overlapped=file_run.overlapped if file_run else None,
         accuracy=accuracy,
@@ -136,7 +136,7 @@ def model_facts(segmenter: Segmenter) -> ModelFacts:
         precision=str(artifact.precision),
         output=str(artifact.output),
         file=artifact.path.name,
-        sha256=sha256_from_file(artifact.path),
+        sha256=artifact.sha256(),
         weights=artifact.provenance.identity,
     )
 

@@ -197,7 +197,7 @@ class BenchRecord:
 
 def without_folders(text: str) -> str:
     """`text` with each absolute path cut to its last part: a record says nothing about whose machine it was."""
-    return re.sub(r"(^|[:=])/(?:[^/]+/)*", r"\1", text)
+    return re.sub(r"(^|[:=])/(?!/[^/])(?:[^/]*/)*", r"\1", text)
 
 
 def _made(kind: type[T], data: Mapping[str, Any]) -> T:

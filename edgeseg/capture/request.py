@@ -23,9 +23,9 @@ from typing import Any
 from av.codec.hwaccel import HWAccel, hwdevices_available
 
 from edgeseg.errors import FormatError, UnavailableError, UnknownNameError
-from edgeseg.uri import integer_option, rate_option
+from edgeseg.uri import integer_option, rate_option, redacted
 from edgeseg.video import NETWORK
-from edgeseg.video.address import Address, redacted
+from edgeseg.video.address import Address
 from edgeseg.video.failure import Failure
 
 ANALYSIS_MICROSECONDS = "1000000"  # at most, of a container whose header says too little

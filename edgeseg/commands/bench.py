@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.commands.options import (
+    MODEL_HELP,
     OUTPUT,
     CheckFolder,
     Device,
@@ -25,7 +26,9 @@ from edgeseg.commands.options import (
     option,
     segmenter_from_options,
 )
+from edgeseg.engines.triton.address import is_address
 from edgeseg.errors import EdgeSegError, MismatchError
+from edgeseg.uri import without_login
 
 if TYPE_CHECKING:
     from edgeseg.artifact import Artifact
@@ -51,9 +54,7 @@ EXAMPLES = """
 
 
 def command(
-    model: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="A bundled name (edgeseg models) or a file.")
-    ] = None,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=MODEL_HELP)] = None,
     engine: Engine = None,
     precision: PrecisionName = None,
     size: SizeText = None,
@@ -110,14 +111,15 @@ def command(
             raise MismatchError(message, hint=f"edgeseg bench --matrix {matrix}", code="ES-MISMATCH-OPTIONS")
         run_matrix_file(matrix, output or RESULTS, again, as_json)
         return
-    if model is None:
+    if model is None and not is_address(engine):
         hint = "edgeseg bench MODEL; edgeseg models lists the names"
         raise MismatchError("the argument MODEL is missing", hint=hint, code="ES-USAGE")
     options = BenchOptions(scenario, n, warm_up, rate, streams, file, video or "", loadgen, threads=threads)
     with shown_progress() as progress:
-        with segmenter_from_options(model, engine, precision, size, device, threads, progress) as segmenter:
+        with segmenter_from_options(model or "", engine, precision, size, device, threads, progress) as segmenter:
             record = measured(segmenter, options, images, data, device, progress)
-        may_settle = n is None or n >= BATCHES
+        # what delays a server is not in this process
+        may_settle = (n is None or n >= BATCHES) and not segmenter.artifact.address
         if record.status == "inconclusive" and may_settle and SECOND_ATTEMPT not in os.environ:
             note("the latency has not settled: once more, in a fresh process")
             record = measured_again(segmenter.artifact, options, images, data, device)
@@ -128,7 +130,7 @@ def command(
         print_json(record.to_dict())
     else:
         print_record(record)
-    wrote(output, "" if data else f"edgeseg eval {segmenter.artifact.path} --data URI")
+    wrote(output, "" if data else f"edgeseg eval {segmenter.artifact.location} --data URI")
 
 
 def measured(
@@ -181,10 +183,10 @@ def measured_again(
 
 
 def command_line() -> str:
-    """The command that was typed, without folders."""
+    """The command that was typed, without folders and passwords."""
     from edgeseg.bench.record import without_folders
 
-    return shlex.join(["edgeseg", *(without_folders(word) for word in sys.argv[1:])])
+    return shlex.join(["edgeseg", *(without_folders(without_login(word)) for word in sys.argv[1:])])
 
 
 def run_matrix_file(matrix: Path, folder: Path, again: bool, as_json: bool) -> None:

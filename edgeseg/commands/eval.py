@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeseg.commands.options import (
+    MODEL_HELP,
     Crf,
     Device,
     Engine,
@@ -59,7 +60,7 @@ def command(
         list[str],
         typer.Argument(
             metavar="MODEL",
-            help="A bundled name (edgeseg models) or a file; with --merge: files of shards, or a folder.",
+            help=f"{MODEL_HELP} With --merge: files of shards, or a folder.",
         ),
     ],
     data: Annotated[str | None, option("--data URI", "Labelled images, such as camvid:PATH?split=test.")] = None,
@@ -126,7 +127,7 @@ def command(
         print_json({**facts_of_segmenter(segmenter, device), "data": data, **result.to_dict()})
         return
     show_result(result, engine_facts(artifact, device))
-    wrote(None, f"edgeseg bench {artifact.path}")
+    wrote(None, f"edgeseg bench {artifact.location}")
 
 
 def facts_of_segmenter(segmenter: Segmenter, device: str) -> dict[str, Any]:

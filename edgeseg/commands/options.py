@@ -36,7 +36,8 @@ def option(
     )  # fmt: skip
 
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A bundled name (edgeseg models) or a file.")]
+MODEL_HELP = "A bundled name (edgeseg models), a file, or triton://HOST:8001/MODEL on a server."
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 Engine = Annotated[
     str | None,
     option(
@@ -169,7 +170,7 @@ def engine_facts(artifact: Artifact, device: str) -> dict[str, str]:
     from edgeseg.engines import open_engine
 
     return {
-        "engine": str(artifact.path),
+        "engine": artifact.location,
         "runtime": artifact.engine,
         "precision": str(artifact.precision),
         "device": open_engine(artifact.engine).device_to_build_for(device),

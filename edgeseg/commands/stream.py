@@ -10,6 +10,7 @@ import typer
 
 from edgeseg.commands.options import (
     ENGINES_FOLDER,
+    MODEL_HELP,
     Crf,
     Device,
     Engine,
@@ -23,6 +24,7 @@ from edgeseg.commands.options import (
     precision_from_text,
     size_or_none,
 )
+from edgeseg.engines.triton.address import is_address
 from edgeseg.errors import MismatchError
 
 if TYPE_CHECKING:
@@ -47,9 +49,7 @@ def command(
         str,
         typer.Argument(metavar="SOURCE", help="A file, folder, glob, URL, camera:0, test://street, ... or a run.toml."),
     ],
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A bundled name (edgeseg models) or a file; not with a run.toml.")
-    ] = "",
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL_HELP} Not with a run.toml.")] = "",
     outputs: Annotated[
         list[str] | None,
         option(
@@ -134,7 +134,7 @@ def run_of_one(source: str, model: str, outputs: list[str] | None, **options: An
     """The run of one source. An output that is an http:// address is the page."""
     from edgeseg.live.run_file import RunConfig, StreamEntry
 
-    if not model:
+    if not model and not is_address(options.get("engine")):
         hint = f"edgeseg stream {source} bisenetv2-camvid; see edgeseg stream --help"
         raise MismatchError("the argument MODEL is missing", hint=hint, code="ES-USAGE")
     pages = [uri for uri in outputs or [] if uri.startswith("http://")]

@@ -36,7 +36,7 @@ def stream_recording(
             wrote(path)
         for line in sink.notes:
             note(f"note: {line}")
-    wrote(None, f"edgeseg bench {segmenter.artifact.path}")
+    wrote(None, f"edgeseg bench {segmenter.artifact.location}")
 
 
 def print_report(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgeseg.engines.devices import AUTO, MISSING
 from edgeseg.errors import UnavailableError, UnknownNameError
+from edgeseg.uri import redacted
 
 if TYPE_CHECKING:
     from edgeseg.engines.engine import Engine
@@ -20,13 +21,16 @@ ENGINES = {
     "onnxruntime": "edgeseg.engines.onnxruntime:ENGINE",
     "pytorch": "edgeseg.engines.pytorch:ENGINE",
 }
+# What runs models elsewhere: opened by the address of a model, never built and never a default.
+REMOTE_ENGINES = {"triton": "edgeseg.engines.triton.remote:ENGINE"}
 
 
 def open_engine(name: str) -> Engine:
     """The engine `name`, whether or not its runtime is installed. UnknownNameError for an unknown name."""
-    if name not in ENGINES:
-        raise UnknownNameError.among("engine", name, ENGINES)
-    module, _, attribute = ENGINES[name].partition(":")
+    table = {**ENGINES, **REMOTE_ENGINES}
+    if name not in table:
+        raise UnknownNameError.among("engine", redacted(name), ENGINES)
+    module, _, attribute = table[name].partition(":")
     engine: Engine = getattr(importlib.import_module(module), attribute)
     return engine
 

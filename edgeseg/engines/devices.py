@@ -9,7 +9,7 @@ from edgeseg.errors import UnavailableError, UnknownNameError
 
 AUTO = "auto"
 # All kinds of devices of all engines; a number may follow, as in "cuda:1".
-KINDS = ("cpu", "gpu", "npu", "openvino-auto", "cuda", "tensorrt", "openvino", "coreml", "directml", "qnn")
+KINDS = ("cpu", "gpu", "npu", "openvino-auto", "cuda", "tensorrt", "openvino", "coreml", "directml", "qnn", "server")
 NAME = re.compile(rf"({'|'.join(KINDS)})(?::(\d+))?")
 MISSING = "ES-DEVICE-MISSING"
 

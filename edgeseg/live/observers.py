@@ -27,7 +27,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from edgeseg.capture.state import StreamEvent
 from edgeseg.errors import FormatError, UnavailableError
 from edgeseg.files import writable_folder
-from edgeseg.video.address import redacted
+from edgeseg.uri import redacted
 
 logger = logging.getLogger(__name__)
 

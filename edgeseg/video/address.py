@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from edgeseg.uri import check_options
-
-
-def redacted(text: str) -> str:
-    """`text` with user, password and query values of a URL masked, for messages and logs."""
-    text = re.sub(r"://.*@", "://***@", text)
-    return re.sub(r"(://[^?]*\?).*", r"\1***", text)
-
+from edgeseg.uri import check_options, redacted
 
 COMMANDS = ("gst", "exec")  # what follows the kind is a command, in which a ? is no option
 PLAIN = ("file", "images", "masks", "jsonl", "window", "null")  # shown without their kind

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import importlib
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_tensorrt import install
+from engines_here import engine_here
 from small_onnx import CLASSES, HEIGHT, SPEC, WIDTH, float_onnx, frames, int8_onnx
 
 from edgeseg.artifact import Artifact, sidecar_path
 from edgeseg.engines import ENGINES, default_engine, open_engine
-from edgeseg.engines.agreement import agreement_with
 from edgeseg.engines.build import engine_from_onnx
 from edgeseg.engines.engine import Engine
 from edgeseg.engines.options import BuildOptions, RunOptions
 from edgeseg.errors import (
-    DataError,
     FormatError,
     MismatchError,
     SizeError,
@@ -40,16 +37,8 @@ RUNTIMES = {
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """Every engine that runs here, and TensorRT as a fake on an emulated device that holds our calls to its classes."""
-    found = open_engine(request.param)
-    if found.name == "tensorrt":
-        real = pytest.importorskip("tensorrt_rtx", reason="the fake TensorRT takes its classes from tensorrt_rtx")
-        install(monkeypatch, real)
-    try:
-        found.runnable()
-    except UnavailableError as problem:
-        pytest.skip(str(problem))
-    return found
+    """Every engine that runs here."""
+    return engine_here(request.param, monkeypatch)
 
 
 @pytest.fixture
@@ -98,12 +87,6 @@ def test_the_agreement_with_the_float_model_is_in_the_sidecar(built: Artifact) -
     assert built.agreement.frames == 2
     assert built.agreement.labels >= 0.999  # fp32 against fp32: only exact ties may differ
     assert built.agreement.max_abs_logit_difference < 1e-4  # logits near 1, sums of 144 fp32 products
-
-
-def test_inputs_and_outputs_are_those_of_the_onnx(engine: Engine, built: Artifact) -> None:
-    with engine.open(built) as backend:
-        assert backend.inputs == (TensorSpec("rgb", "uint8", (1, HEIGHT, WIDTH, 3)),)
-        assert backend.outputs == (TensorSpec("logits", "float32", (1, CLASSES, HEIGHT // 2, WIDTH // 2)),)
 
 
 def test_a_mask_leaves_as_uint8(engine: Engine, tmp_path: Path) -> None:
@@ -201,82 +184,6 @@ def test_an_engine_is_built_for_and_checked_on_the_device_that_is_asked_for(engi
     with pytest.raises(UnavailableError) as caught:
         engine_from_onnx(source, engine.name, out_dir=tmp_path / "no", options=BuildOptions(device="gpu:77"))
     assert caught.value.code == "ES-DEVICE-MISSING"
-
-
-def test_frames_may_be_read_only_or_strided(engine: Engine, built: Artifact) -> None:
-    frame = frames(1)
-    fixed = frame.copy()
-    fixed.flags.writeable = False
-    mirrored = np.ascontiguousarray(frame[:, :, ::-1])[:, :, ::-1]
-    with engine.open(built) as backend:
-        want = backend.infer({"rgb": frame})["logits"].copy()
-        np.testing.assert_array_equal(backend.infer({"rgb": fixed})["logits"], want)
-        np.testing.assert_array_equal(backend.infer({"rgb": mirrored})["logits"], want)
-
-
-def test_each_call_sees_its_own_frame(engine: Engine, built: Artifact) -> None:
-    first, second = frames(2)[:, None]
-    with engine.open(built, RunOptions(threads=1)) as backend:
-        before = backend.infer({"rgb": first})["logits"].copy()
-        between = backend.infer({"rgb": second})["logits"].copy()
-        np.testing.assert_array_equal(backend.infer({"rgb": first})["logits"], before)
-        assert not np.array_equal(before, between)
-        reused = second.copy()
-        backend.infer({"rgb": reused})
-        reused[:] = first
-        np.testing.assert_array_equal(backend.infer({"rgb": reused})["logits"], before)
-
-
-@pytest.mark.parametrize(
-    ("feed", "error", "value"),
-    [
-        ({}, UnknownNameError, "rgb"),
-        ({"bgr": frames(1)}, UnknownNameError, "rgb"),
-        ({"rgb": frames(1), "bgr": frames(1)}, UnknownNameError, "bgr"),
-        ({"rgb": frames(1).astype(np.float32)}, DataError, "float32"),
-        ({"rgb": frames(2)}, SizeError, "(2, 32, 64, 3)"),
-        ({"rgb": frames(1)[0]}, SizeError, "not (32, 64, 3)"),
-    ],
-)
-def test_what_does_not_fit_is_refused_by_name(
-    engine: Engine, built: Artifact, feed: dict[str, np.ndarray], error: type[Exception], value: str
-) -> None:
-    with engine.open(built) as backend:
-        with pytest.raises(error) as caught:
-            backend.infer(feed)
-        assert value in str(caught.value)
-        assert backend.infer({"rgb": frames(1)})["logits"].any()
-
-
-def test_a_closed_backend_refuses_and_closes_twice(engine: Engine, built: Artifact) -> None:
-    backend = engine.open(built)
-    kept = backend.infer({"rgb": frames(1)})["logits"]
-    backend.synchronize()
-    backend.close()
-    backend.close()
-    with pytest.raises(UnavailableError) as caught:
-        backend.infer({"rgb": frames(1)})
-    assert caught.value.code == "ES-CLOSED"
-    assert kept.shape == (1, CLASSES, HEIGHT // 2, WIDTH // 2)  # what was handed out is still memory of ours
-
-
-def test_another_thread_may_use_what_this_one_opened(engine: Engine, built: Artifact) -> None:
-    results = []
-    with engine.open(built) as backend:
-        want = backend.infer({"rgb": frames(1)})["logits"].copy()
-        worker = threading.Thread(target=lambda: results.append(backend.infer({"rgb": frames(1)})["logits"].copy()))
-        worker.start()
-        worker.join()
-    np.testing.assert_array_equal(results[0], want)
-
-
-def test_two_backends_of_one_file_do_not_disturb_each_other(engine: Engine, built: Artifact) -> None:
-    with engine.open(built) as one, engine.open(built) as other:
-        first = one.infer({"rgb": frames(2)[:1]})["logits"]
-        kept = first.copy()
-        other.infer({"rgb": frames(2)[1:]})
-        np.testing.assert_array_equal(first, kept)
-        assert agreement_with(one, other, frames(2)).labels == 1.0
 
 
 def test_an_altered_engine_file_is_refused(engine: Engine, built: Artifact) -> None:
