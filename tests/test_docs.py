@@ -52,6 +52,8 @@ NOT_RUN = {
     r"(POLYGRAPHY_\w+=1 )?polygraphy": "Polygraphy is an extra; tests/engines run its comparator",
     r"edgeseg .*--engine tensorrt|edgeseg \S+ .*\.tensorrt\.": "needs TensorRT, which tests/engines/tensorrt emulate",
     r"edgeseg .*(PATH|DRIVES|EDGESEG_DATA)": "needs a data set; tests/datasets and tests/train have small ones",
+    r"docker run|python repository/": "needs Triton's container; tests/engines/test_triton_repository.py run the client",
+    r"edgeseg export .*--to triton": "tests/engines/test_triton_repository.py and tests/cli/test_serving.py write small ones",
     r"edgeseg .*(MODEL|SOURCE|model\.onnx|model_final|run/)": "stands for a file of the reader",
     r"ray start": "starts a cluster; tests/batch/test_ray.py have one of two nodes",
     r"seq 8 ": "starts 8 shards; tests/cli/test_batch.py do two",

@@ -75,10 +75,12 @@ def server_error(address: ModelAddress, status: str, text: str) -> EdgeSegError:
     server, name = address.server, address.name
     line = (text.strip().splitlines() or [status])[0][:200]
     if "unknown model" in line.lower() or status == "NOT_FOUND":
-        message, hint, code = f"the server {server} has no such model: {address.model}", EXPORT, "ES-SERVER-MODEL"
+        version = f" in version {address.version}" if address.version else ""
+        message = f"the server {server} has no model {address.model}{version}"
+        hint, code = EXPORT, "ES-SERVER-MODEL"
     elif status == "UNAVAILABLE":
         message = f"no server answers at {server}"
-        hint = "check that it runs, host and port (that of gRPC, 8001 as a rule); a server with TLS needs ?tls=1"
+        hint = "check that it runs, its host, and its port, which for gRPC is 8001 as a rule; for TLS add ?tls=1"
         code = "ES-SERVER-UNREACHABLE"
     elif status == "DEADLINE_EXCEEDED":
         message = f"{name} did not answer within {address.timeout_seconds:g} s"

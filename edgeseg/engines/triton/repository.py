@@ -11,6 +11,7 @@ The graph takes uint8 frames and gives a uint8 mask: a request is 3 bytes a pixe
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 import shutil
 import tempfile
@@ -87,7 +88,8 @@ def write_repository(model: LoadedModel | Artifact, out: Path, options: ServeOpt
             write_text(folder / name / SCRIPT, PLAN_SCRIPT.format(version=VERSION, command=file.plan_command))
         ensemble = write_ensemble(folder, served) if options.dali else ()
     script = out / name / SCRIPT if file.plan_command else None
-    return Repository(out, (name, *ensemble), served.artifact, key, file.batch, script)
+    written = dataclasses.replace(file.artifact, path=out / name / VERSION / served.backend.file)
+    return Repository(out, (name, *ensemble), written, key, file.batch, script)
 
 
 def served_name(artifact: Artifact, name: str) -> str:
