@@ -15,6 +15,7 @@ OPTIONAL = (
     "edgeseg.engines.pytorch",
     "edgeseg.engines.quantization_error",
     "edgeseg.engines.tensorrt",
+    "edgeseg.engines.triton.sample_client",
     "edgeseg.export",
     "edgeseg.live.metrics",
     "edgeseg.live.page.",
