@@ -67,7 +67,8 @@ NOT_RUN = {
     r"edgeseg sensitivity": "takes minutes; tests/autotune run it on a small network",
     r"edgeseg convert engines/.*\.toml": "builds another engine; tests/test_recipe.py read every recipe",
     r"edgeseg export bisenetv2-camvid -o \.|edgeseg quantize bisenetv2-camvid": "as the same commands in board/",
-    r"edgeseg eval --merge SHARDS": "needs shards; tests/test_evaluation_shard.py make some",
+    r"edgeseg (batch|eval) --merge (OUT|SHARDS)": "needs shards; tests/cli and test_evaluation_shard.py make some",
+    r"kubectl ": "needs a cluster",
     r"edgeseg --(install|show)-completion": "depends on the shell; test_completion_knows_the_commands asks for bash",
 }
 

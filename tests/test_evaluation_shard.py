@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,6 +22,7 @@ from small_cli import Run, runner
 from small_onnx import STREET, street_onnx
 
 import edgeseg
+from edgeseg.batch import evaluation
 from edgeseg.datasets import open_dataset
 from edgeseg.datasets.dataset import Dataset
 from edgeseg.errors import FormatError, MismatchError
@@ -220,9 +224,35 @@ def test_options_of_shards_that_exclude_each_other_are_refused(run: Run) -> None
         (*eval_, *data, "-o", "x.npz"): "ES-MISMATCH-OPTIONS",
         (*eval_, "other.onnx", *data): "ES-MISMATCH-OPTIONS",
         (*eval_, *data, "--merge"): "ES-MISMATCH-OPTIONS",
+        (*eval_, *data, "--ray", "local", "--shard", "1/2"): "ES-MISMATCH-OPTIONS",
         (*eval_, "--video", "test://street", "--shard", "1/2"): "ES-MISMATCH-OPTIONS",
         ("eval", "--merge", "street.onnx"): "ES-FORMAT-EVAL-SHARD",
         ("eval", "--merge", "nothing.npz"): "ES-FILE-MISSING",
         ("eval", "--merge", "."): "ES-MISMATCH-SHARDS",
     }
     assert {words: run(*words).error_code for words in refused} == refused
+
+
+def test_ray_gives_the_same_record(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The actors' object is called here as Ray calls it: items and rows go through JSON."""
+
+    def rows(ray: Any, work: str, options: Any, items: Any, **_: Any) -> Iterator[Any]:
+        assert work == evaluation.EVALUATE_SHARD
+        actor = evaluation.EvaluateShard(**json.loads(json.dumps(options)))
+        for item in reversed(items):
+            yield json.loads(json.dumps(actor(json.loads(json.dumps(item)))))
+
+    monkeypatch.setattr(evaluation, "connected", contextlib.nullcontext)
+    monkeypatch.setattr(evaluation, "free_actors", lambda ray, gpus: 1)
+    monkeypatch.setattr(evaluation, "rows_from_ray", rows)
+    words = ("eval", "street.onnx", "--data", STREETS, "--json")
+    whole, total = run(*words).json(), run(*words, "--ray", "local").json()
+    assert total["shards"] == 4
+    assert all(total[key] == whole[key] for key in ("images", "miou", "iou", "intervals", "precision", "runtime"))
+    images = Path("bad/test/images")
+    images.mkdir(parents=True)
+    Path("bad/test/labels").mkdir()
+    (images / "0.png").write_text("no image")
+    cv2.imwrite("bad/test/labels/0.png", np.zeros((4, 4), np.uint8))
+    done = run("eval", "street.onnx", "--data", "camvid:bad", "--ray", "local")
+    assert (done.code, done.error_code) == (2, run("eval", "street.onnx", "--data", "camvid:bad").error_code)

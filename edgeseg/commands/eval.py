@@ -51,6 +51,7 @@ EXAMPLES = """
   edgeseg eval bisenetv2-camvid --data folder:mine --metric boundary --crf on
   edgeseg eval model.onnx --data folder:mine --shard 3/8 -o shards/3.npz
   edgeseg eval --merge shards
+  edgeseg eval model.onnx --data folder:/shared/mine --ray auto
   edgeseg eval model.onnx --video drive.mp4 --frames 100
 """
 
@@ -87,6 +88,9 @@ def command(
     merge: Annotated[
         bool, option("--merge", "Sum the files of all N shards, in any order, in place of evaluating.", SHARDS)
     ] = False,
+    ray: Annotated[
+        str | None, option("--ray ADDRESS", "Evaluate on a Ray cluster: local, auto or HOST:PORT.", SHARDS, "no Ray")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure the accuracy of MODEL on labelled images.
@@ -94,15 +98,16 @@ def command(
     The result has mIoU, IoU per class and pixel accuracy, of the same engine that stream runs and bench times. Classes
     are matched by name: the model may have more classes than the data set, and in another order.
     """
+    from edgeseg.batch.evaluation import EvaluationJob
     from edgeseg.batch.shard import shard_from_text
-    from edgeseg.commands.eval_shards import show_merged, write_shard
+    from edgeseg.commands.eval_shards import show_from_ray, show_merged, write_shard
     from edgeseg.commands.terminal import print_json, shown_progress, wrote
     from edgeseg.datasets import open_dataset
     from edgeseg.evaluation import evaluate
     from edgeseg.metrics import open_metric
     from edgeseg.spec import tiles_from_options
 
-    check_options(models, data, video, metrics, shard, output, merge)
+    check_options(models, data, video, metrics, shard, output, ray, merge)
     if merge:
         show_merged(models, as_json)
         return
@@ -122,7 +127,13 @@ def command(
             if part is not None:
                 write_shard(segmenter, dataset, chosen, part, output, device, as_json, progress)
                 return
-            result = evaluate(segmenter, dataset, metrics=chosen, progress=progress)
+            if ray is None:
+                result = evaluate(segmenter, dataset, metrics=chosen, progress=progress)
+        if ray is not None:
+            options = (device, threads, tiles, overlap, crf)
+            job = EvaluationJob(str(artifact.path.resolve()), artifact.engine, data or "", tuple(chosen), *options)
+            show_from_ray(ray, job, as_json, progress)
+            return
     if as_json:
         print_json({**facts_of_segmenter(segmenter, device), "data": data, **result.to_dict()})
         return
@@ -156,18 +167,20 @@ def show_result(result: Evaluation, facts: dict[str, Any]) -> None:
 
 def check_options(
     models: list[str], data: str | None, video: str | None, metrics: list[str] | None, shard: str | None,
-    output: Path | None, merge: bool,
+    output: Path | None, ray: str | None, merge: bool,
 ) -> None:  # fmt: skip
     """MismatchError where options exclude each other, or one lacks another."""
     from edgeseg.errors import MismatchError
 
     message = ""
-    if merge and (data or video or metrics or shard or output):
+    if merge and (data or video or metrics or shard or output or ray):
         message, hint = "--merge has the data set and the metrics of its shards", "name the files of the shards alone"
     elif not merge and len(models) > 1:
         message, hint = f"eval takes one model, not {len(models)}", "add --merge if these are files of shards"
-    elif video and (shard or output):
+    elif video and (shard or output or ray):
         message, hint = "a video is not split into shards", "give --data"
+    elif ray and shard:
+        message, hint = "--ray makes the shards itself", "leave --shard out"
     elif output and not shard:
         message, hint = "-o is the file of a shard", "add --shard i/n"
     if message:

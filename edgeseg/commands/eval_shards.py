@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.commands.terminal import print_json, print_table, wrote
 
 if TYPE_CHECKING:
+    from edgeseg.batch.evaluation import EvaluationJob
     from edgeseg.batch.shard import Shard
     from edgeseg.datasets.dataset import Dataset
     from edgeseg.evaluation_shard import EvaluationShard
@@ -41,6 +42,13 @@ def show_merged(paths: Sequence[str], as_json: bool) -> None:
     from edgeseg.evaluation_shard import EvaluationShard, shard_paths
 
     show_shards([EvaluationShard.read(path) for path in shard_paths(paths)], as_json)
+
+
+def show_from_ray(address: str, job: EvaluationJob, as_json: bool, progress: Progress) -> None:
+    """Evaluate on a Ray cluster, and print the result."""
+    from edgeseg.batch.evaluation import shards_from_ray
+
+    show_shards(shards_from_ray(address, job, progress=progress), as_json)
 
 
 def show_shards(shards: Sequence[EvaluationShard], as_json: bool) -> None:
