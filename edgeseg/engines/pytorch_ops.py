@@ -7,9 +7,8 @@ ValueError, which names the option, for options that are not implemented. Operat
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import reduce
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,98 +16,15 @@ import torch.nn.functional as F
 from onnx import helper, numpy_helper
 from torch import Tensor
 
+from edgeseg.engines.pytorch_attributes import Attributes, Function, OperatorFactory, integers, only, text
+from edgeseg.engines.pytorch_indexing import arg_max, gather, gather_elements, scatter_elements, sliced, split, top_k
 from edgeseg.engines.pytorch_resize import resize
-
-Attributes = Mapping[str, Any]
-Function = Callable[..., Any]
-OperatorFactory = Callable[[Attributes], Function]
+from edgeseg.engines.pytorch_windows import average_pool, conv, conv_transpose, max_pool
 
 
 def without_attributes(function: Function) -> OperatorFactory:
     """The factory of an operator without attributes."""
     return lambda attributes: function
-
-
-def text(attributes: Attributes, name: str, default: str) -> str:
-    """A string attribute: the file has bytes."""
-    value = attributes.get(name, default)
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def only(attributes: Attributes, **allowed: Sequence[Any]) -> None:
-    """ValueError unless each named attribute is absent or has one of the allowed values."""
-    for name, values in allowed.items():
-        value = attributes.get(name, values[0])
-        value = value.decode() if isinstance(value, bytes) else value
-        if value not in values:
-            raise ValueError(f"{name}={value}")
-
-
-def integers(tensor: Tensor) -> list[int]:
-    """The values of a small integer tensor."""
-    return [int(value) for value in tensor.reshape(-1).tolist()]
-
-
-def window(attributes: Attributes) -> tuple[list[int], list[int], list[int]]:
-    """(strides, pads, dilations) of a 2-D window; pads are (top, left, bottom, right)."""
-    only(attributes, auto_pad=("NOTSET", "VALID"))
-    if len(attributes.get("kernel_shape", (0, 0))) != 2:
-        raise ValueError(f"kernel_shape={list(attributes['kernel_shape'])}")
-    values = (attributes.get("strides", [1, 1]), attributes.get("pads", [0] * 4), attributes.get("dilations", [1, 1]))
-    return tuple(list(value) for value in values)  # type: ignore[return-value]
-
-
-def padded(x: Tensor, pads: Sequence[int], value: float = 0.0) -> Tensor:
-    """`x` with (top, left, bottom, right) rows and columns of `value` around it."""
-    top, left, bottom, right = pads
-    return F.pad(x, (left, right, top, bottom), value=value) if any(pads) else x
-
-
-def conv(attributes: Attributes) -> Function:
-    """Conv, 2-D."""
-    strides, pads, dilations = window(attributes)
-    groups = attributes.get("group", 1)
-    even = pads[:2] == pads[2:]
-
-    def call(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        x = x if even else padded(x, pads)
-        return F.conv2d(x, weight, bias, strides, pads[:2] if even else 0, dilations, groups)
-
-    return call
-
-
-def conv_transpose(attributes: Attributes) -> Function:
-    """ConvTranspose, 2-D."""
-    strides, pads, dilations = window(attributes)
-    if pads[:2] != pads[2:] or "output_shape" in attributes:
-        raise ValueError("output_shape or uneven pads")
-    extra, groups = attributes.get("output_padding", [0, 0]), attributes.get("group", 1)
-
-    def call(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        return F.conv_transpose2d(x, weight, bias, strides, pads[:2], extra, groups, dilations)
-
-    return call
-
-
-def max_pool(attributes: Attributes) -> Function:
-    """MaxPool, 2-D, the values alone. Both round up alike, but for a window that begins in padding of our own."""
-    strides, pads, dilations = window(attributes)
-    only(attributes, storage_order=(0,), ceil_mode=(0, 1) if pads[:2] == pads[2:] else (0,))
-    kernel = list(attributes["kernel_shape"])
-    if attributes.get("ceil_mode", 0):
-        return lambda x: F.max_pool2d(x, kernel, strides, pads[:2], dilations, ceil_mode=True)
-    return lambda x: F.max_pool2d(padded(x, pads, -math.inf), kernel, strides, 0, dilations)
-
-
-def average_pool(attributes: Attributes) -> Function:
-    """AveragePool, 2-D. ONNX leaves padding out of the mean by default, torch does not."""
-    strides, pads, dilations = window(attributes)
-    only(attributes, ceil_mode=(0,))
-    counted = bool(attributes.get("count_include_pad", 0))
-    if pads[:2] != pads[2:] or dilations != [1, 1]:
-        raise ValueError("uneven pads or dilations")
-    kernel = list(attributes["kernel_shape"])
-    return lambda x: F.avg_pool2d(x, kernel, strides, pads[:2], count_include_pad=counted)
 
 
 def reduction(function: Callable[[Tensor, list[int], bool], Tensor]) -> OperatorFactory:
@@ -183,33 +99,6 @@ def hard_sigmoid(attributes: Attributes) -> Function:
     """HardSigmoid: alpha x + beta, kept in 0..1. ONNX's default alpha is 0.2, torch's is 1/6."""
     alpha, beta = attributes.get("alpha", 0.2), attributes.get("beta", 0.5)
     return lambda x: torch.clamp(x * alpha + beta, 0.0, 1.0)
-
-
-def split(attributes: Attributes) -> Function:
-    """Split into given sizes, or into `num_outputs` like ones, the last one smaller."""
-    axis, count = attributes.get("axis", 0), attributes.get("num_outputs", 0)
-
-    def call(x: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
-        return torch.split(x, -(-x.shape[axis] // count) if sizes is None else integers(sizes), axis)
-
-    return call
-
-
-def sliced(x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None) -> Tensor:
-    """Slice, also backwards: torch has no negative step, so positions are listed."""
-    begin, end = integers(starts), integers(ends)
-    along = range(len(begin)) if axes is None else integers(axes)
-    stride = [1] * len(begin) if steps is None else integers(steps)
-    for first, last, axis, step in zip(begin, end, along, stride):
-        positions = range(x.shape[axis])[first:last:step]
-        x = x.index_select(axis, torch.tensor(list(positions), dtype=torch.int64))
-    return x
-
-
-def gather(attributes: Attributes) -> Function:
-    """Gather: the indices, of any shape, take the place of one axis."""
-    axis = attributes.get("axis", 0)
-    return lambda x, indices: x[(slice(None),) * (axis % x.ndim) + (indices,)]
 
 
 def reshape(attributes: Attributes) -> Function:
@@ -305,13 +194,6 @@ def constant_of_shape(attributes: Attributes) -> Function:
     return lambda shape: filler.expand(integers(shape)).clone()
 
 
-def arg_max(attributes: Attributes) -> Function:
-    """ArgMax; the first of equal ones, as torch does on a CPU."""
-    only(attributes, select_last_index=(0,))
-    axis, keep = attributes.get("axis", 0), bool(attributes.get("keepdims", 1))
-    return lambda x: x.argmax(axis, keep)
-
-
 def along(parameter: Tensor, x: Tensor, axis: int) -> Tensor:
     """A scale or zero point, shaped to go along one axis of `x`; a single one goes everywhere."""
     return parameter.reshape([-1 if i == axis % x.ndim else 1 for i in range(x.ndim)]) if parameter.ndim else parameter
@@ -347,6 +229,7 @@ def dequantize(attributes: Attributes) -> Function:
 FUNCTIONS: dict[str, Function] = {  # of operators without attributes
     "Abs": torch.abs,
     "Add": torch.add,
+    "And": torch.logical_and,
     "Div": divided,
     "Dropout": lambda x, *unused: x,
     "Equal": torch.eq,
@@ -359,6 +242,7 @@ FUNCTIONS: dict[str, Function] = {  # of operators without attributes
     "Greater": torch.gt,
     "HardSwish": F.hardswish,
     "Identity": lambda x: x,
+    "Less": torch.lt,
     "Log": torch.log,
     "MatMul": torch.matmul,
     "Max": lambda *parts: reduce(torch.maximum, parts),
@@ -394,12 +278,14 @@ OPERATORS: dict[str, OperatorFactory] = {
     "DequantizeLinear": dequantize,
     "Flatten": flatten,
     "Gather": gather,
+    "GatherElements": gather_elements,
     "Gelu": gelu,
     "Gemm": gemm,
     "HardSigmoid": hard_sigmoid,
     "LayerNormalization": layer_norm,
     "LeakyRelu": lambda attributes: lambda x: F.leaky_relu(x, attributes.get("alpha", 0.01)),
     "MaxPool": max_pool,
+    "Mod": lambda attributes: torch.fmod if attributes.get("fmod") else torch.remainder,
     "Pad": pad,
     "QuantizeLinear": quantize,
     "ReduceMax": reduction(torch.amax),
@@ -408,8 +294,10 @@ OPERATORS: dict[str, OperatorFactory] = {
     "ReduceSum": reduction(torch.sum),
     "Reshape": reshape,
     "Resize": resize,
+    "ScatterElements": scatter_elements,
     "Shape": shape_of,
     "Softmax": lambda attributes: lambda x: torch.softmax(x, attributes.get("axis", -1)),
     "Split": split,
+    "TopK": top_k,
     "Transpose": transpose,
 }

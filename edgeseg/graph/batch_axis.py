@@ -117,6 +117,24 @@ def concatenate(node: ir.Node, batch_axes: BatchAxes) -> int:
     return batch_axis
 
 
+def elements(node: ir.Node, batch_axes: BatchAxes) -> int:
+    """Takes or puts elements along another axis than the batch; data, indices and updates each have the batch."""
+    batch_axis = first(node, batch_axes)
+    if {batch_axes.get(value) for value in node.inputs if value is not None} != {batch_axis}:
+        raise refusal(node, "has an input of fixed size")
+    if batch_axis == node.attributes.get_int("axis", 0) % rank(node):
+        raise refusal(node, "works along the batch axis")
+    return batch_axis
+
+
+def expand(node: ir.Node, batch_axes: BatchAxes) -> int:
+    """Repeats along other axes than the batch, whose length in the target shape is 1."""
+    target = constant(node.inputs[1])
+    if target is None:
+        raise refusal(node, "has a shape that is not constant")
+    return broadcast_axis(node, [shape_with_batch(node.inputs[0], batch_axes), [int(side) for side in target]])
+
+
 def transpose(node: ir.Node, batch_axes: BatchAxes) -> int:
     """Puts the axes into another order."""
     axes = range(rank(node))
@@ -225,6 +243,9 @@ RULES: dict[str, Callable[[ir.Node, BatchAxes], int]] = {
     **dict.fromkeys(REDUCING.split(), reduce),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), along(default=-1)),
     **dict.fromkeys(("Split", "Gather"), along(default=0)),
+    **dict.fromkeys(("GatherElements", "ScatterElements"), elements),
+    "TopK": along(default=-1),
+    "Expand": expand,
     "LayerNormalization": layer_normalization,
     "Concat": concatenate,
     "Transpose": transpose,

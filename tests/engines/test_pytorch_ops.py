@@ -60,6 +60,9 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("Equal", [BYTES, BYTES[:, ::-1].copy()], {}),
     ("Where", [MAP > 0, MAP, CHANNEL.reshape(4, 1, 1)], {}),
     ("Div", [ints(7, -7, 9), ints(2, 2, -4)], {}),
+    ("Mod", [ints(7, -7, 9), ints(2, 2, -4)], {}),
+    ("Mod", [MAP, CHANNEL.reshape(4, 1, 1)], {"fmod": 1}),
+    ("And", [MAP > 0, POSITIVE > 1], {}),
     ("Pow", [POSITIVE, np.array(2.5, F)], {}),
     ("Dropout", [MAP], {}),
     ("LeakyRelu", [MAP], {"alpha": 0.3}),
@@ -84,10 +87,19 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("Gather", [MAP, ints(3, 0, -1)], {"axis": 1}),
     ("Gather", [ROWS, np.array(2, np.int64)], {"axis": -2}),
     ("Gather", [ROWS, np.array([[0, 1], [5, -6]], np.int64)], {"axis": 1}),
+    ("GatherElements", [ROWS, RNG.integers(-6, 6, (2, 4, 8))], {"axis": 1}),
+    (
+        "ScatterElements",
+        [ROWS, RNG.permuted(np.tile(np.arange(-4, 4), (2, 6, 1)), axis=2), normal(2, 6, 8)],
+        {"axis": -1},
+    ),
+    ("TopK", [MAP, ints(3)], {"axis": 1}),
+    ("TopK", [np.round(ROWS), ints(5)], {"largest": 0}),
     ("Reshape", [MAP, ints(0, -1, 11)], {}),
     ("Transpose", [MAP], {"perm": [0, 2, 3, 1]}),
     ("Transpose", [ROWS], {}),
     ("Greater", [MAP, -MAP], {}),
+    ("Less", [MAP, -MAP], {}),
     ("Flatten", [MAP], {}),
     ("Flatten", [MAP], {"axis": -1}),
     ("DepthToSpace", [normal(2, 12, 3, 5)], {"blocksize": 2}),
@@ -147,7 +159,7 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
 def case_model(op: str, inputs: list[Any], attributes: dict[str, Any], opset: int) -> Any:
     """One node; its first input is the graph's, the others are constants."""
     names = [f"in{i}" if value is not None else "" for i, value in enumerate(inputs)]
-    count = 1 if op != "Split" else attributes.get("num_outputs", 2)
+    count = {"Split": attributes.get("num_outputs", 2), "TopK": 2}.get(op, 1)
     outputs = [f"out{i}" for i in range(count)]
     node = helper.make_node(op, names, outputs, "node", **attributes)
     element = helper.np_dtype_to_tensor_dtype(inputs[0].dtype)

@@ -126,6 +126,7 @@ def node(op: str, *inputs: str, out: str = "logits", **attributes: Any) -> Any:
 
 
 ints = np.array
+LARGEST = helper.make_node("TopK", ["x", "k"], ["largest", "places"], "a/TopK")
 TAKES_A_BATCH = {
     "Reshape": ([node("Reshape", "s")], [1, 3, 2048], {"s": ints([1, 3, 2048])}),
     "Reshape with a rest": ([node("Reshape", "s")], [1, 3, 2048], {"s": ints([1, -1, 2048])}),
@@ -141,6 +142,26 @@ TAKES_A_BATCH = {
     "ReduceMean": ([node("ReduceMean", "a", keepdims=0)], [1, 3], {"a": ints([2, 3])}),
     "MatMul": ([node("MatMul", "w")], [1, 3, 32, 5], {"w": np.ones((64, 5), np.float32) / 64}),
     "Softmax": ([node("Softmax", axis=1)], [1, 3, 32, 64], {}),
+    "TopK": (
+        [helper.make_node("TopK", ["x", "k"], ["logits", "places"], "a/TopK", axis=1)],
+        [1, 2, 32, 64],
+        {"k": ints([2])},
+    ),
+    "GatherElements": ([LARGEST, node("GatherElements", "places", axis=3)], [1, 3, 32, 5], {"k": ints([5])}),
+    "ScatterElements": (
+        [
+            LARGEST,
+            helper.make_node("Neg", ["largest"], ["smallest"]),
+            node("ScatterElements", "places", "smallest", axis=3),
+        ],
+        [1, 3, 32, 64],
+        {"k": ints([5])},
+    ),
+    "Expand": (
+        [node("ReduceMean", "a", out="m"), helper.make_node("Expand", ["m", "s"], ["logits"], "a/Expand")],
+        [1, 3, 32, 64],
+        {"a": ints([2, 3]), "s": ints([1, 3, 32, 64])},
+    ),
     "Expanded bias": ([node("Add", "w")], [1, 3, 32, 64], {"w": np.ones((1, 3, 32, 64), np.float32)}),
 }
 
@@ -168,6 +189,22 @@ MIXES = {
     "a/Pad": ([node("Pad", "p")], [2, 3, 32, 64], {"p": ints([0, 0, 0, 0, 1, 0, 0, 0])}),
     "a/Flatten": ([node("Flatten", axis=2)], [3, 2048], {}),
     "a/Gather": ([node("Gather", "i")], [1, 3, 32, 64], {"i": ints([0])}),
+    "a/TopK": (
+        [helper.make_node("TopK", ["x", "k"], ["logits", "places"], "a/TopK", axis=0)],
+        [1, 3, 32, 64],
+        {"k": ints([1])},
+    ),
+    "a/GatherElements": (
+        [node("GatherElements", "i", axis=3)],
+        [1, 3, 32, 5],
+        {"i": np.zeros((1, 3, 32, 5), np.int64)},
+    ),
+    "b/GatherElements": (
+        [LARGEST, helper.make_node("GatherElements", ["x", "places"], ["logits"], "b/GatherElements", axis=0)],
+        [1, 3, 32, 5],
+        {"k": ints([5])},
+    ),
+    "a/Expand": ([node("Expand", "s")], [4, 3, 32, 64], {"s": ints([4, 1, 1, 1])}),
     "a/NonZero": (
         [node("NonZero", out="i"), helper.make_node("Cast", ["i"], ["logits"], to=1)],
         [4, 6144],
