@@ -5,7 +5,8 @@ input of each residual addition, the one that is not the direct output of a conv
 addition).
 
 These stay float: the last convolution, which gives the logits (argmax is most sensitive to its rounding, and it is
-cheap); convolutions of a gate, on a single position that multiplies a feature map, as in squeeze-and-excite (tiny and
+cheap), and each one that gives coarser logits or those of single points; convolutions of a gate, on a single position
+that multiplies a feature map, as in squeeze-and-excite, or on one vector for each region, as in OCRNet (tiny and
 sensitive); products of two activations, which is all of attention (the probabilities after a Softmax are near 1/N and
 round to zero); LayerNorm and Softmax. A mean that is added to a map instead of multiplying it is not a gate: its
 convolution is quantised. Outside the canonical places, no tensor is rounded that a batch norm reads directly or through
@@ -51,6 +52,7 @@ TARGETS: dict[str, Layout | None] = {
 }
 # TensorRT 8 can read a cache of ranges with the float ONNX: its first line names the release and the calibrator.
 CACHES = {"tensorrt8.5": "TRT-8502-EntropyCalibration2", "tensorrt8.6": "TRT-8601-EntropyCalibration2"}
+ON_VECTORS = SHAPE_ONLY_OPS | {"Conv", "Relu", "Mul"}
 SAME_CODES = SHAPE_ONLY_OPS | {"Resize", "Identity"}
 
 
@@ -83,7 +85,7 @@ def is_quantised(node: ir.Node, core: Core) -> bool:
     if node.op_type not in WEIGHTED or constant(node.inputs[1]) is None:
         return False
     output = node.outputs[0]
-    return output not in core.outputs and not is_gate(output)
+    return not core.are_logits(output) and not is_gate(output) and not is_of_regions(output)
 
 
 def is_gate(value: ir.Value) -> bool:
@@ -92,6 +94,19 @@ def is_gate(value: ir.Value) -> bool:
         return False
     readers = [(node, output) for node in value.consumers() for output in node.outputs]
     return any(is_gate(output) or (node.op_type == "Mul" and is_map(output)) for node, output in readers)
+
+
+def is_of_regions(value: ir.Value) -> bool:
+    """Whether `value` is one vector for each region, (N, C, K, 1), and goes into a product with a map of shares."""
+    is_column = value.shape is not None and len(value.shape) == 4 and value.shape[3] == 1 and value.shape[2] != 1
+    return is_column and any(reaches_product(node) for node in value.consumers())
+
+
+def reaches_product(node: ir.Node) -> bool:
+    """Whether `node` is a product of two activations, or leads to one by layers on each vector alone."""
+    if node.op_type == "MatMul" and constant(node.inputs[1]) is None:
+        return True
+    return node.op_type in ON_VECTORS and any(reaches_product(reader) for reader in node.outputs[0].consumers())
 
 
 def is_map(value: ir.Value) -> bool:

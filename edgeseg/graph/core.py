@@ -21,6 +21,7 @@ from edgeseg.errors import FormatError
 LOGITS = "logits"
 PREPROCESSING = {"Sub", "Add", "Mul", "Div", "Gather", "Cast", "Transpose"}
 POSTPROCESSING = {"Resize", "ArgMax", "Cast", "Squeeze", "Identity"}
+KEEPS_LOGITS = {"Resize", "Reshape", "ScatterElements"}  # what they give of logits are logits
 HEADS = "heads/"  # prefix of the nodes that edgeseg adds behind the heads of an adopted network
 
 
@@ -43,6 +44,11 @@ class Core:
         for node in self.nodes:
             if node.op_type != "Identity":
                 yield from (value for value in node.outputs if value.name and is_float(value))
+
+    def are_logits(self, value: ir.Value) -> bool:
+        """Whether `value` is an output, or a coarser map of one, or logits of single points of one."""
+        readers = [node for node in value.consumers() if node.op_type in KEEPS_LOGITS]
+        return value in self.outputs or any(self.are_logits(node.outputs[0]) for node in readers)
 
 
 def core_from_model(model: ir.Model) -> Core:

@@ -140,10 +140,10 @@ def is_non_negative(value: ir.Value | None) -> bool:
 
 
 def extra_tensors(core: Core, layout: Layout) -> list[ir.Value]:
-    """The activations that `layout` adds a pair on, in the graph's order; none that is normalised."""
+    """The activations that `layout` adds a pair on, in the graph's order; none that is normalised, and no logits."""
     wanted = {value for node in core.nodes for value in wanted_tensors(node, core, layout)}
     unpaired = [value for value in core.activations() if value in wanted and not is_quantised(value)]
-    return [value for value in unpaired if not is_normalised(value)]
+    return [value for value in unpaired if not is_normalised(value) and not core.are_logits(value)]
 
 
 def is_normalised(value: ir.Value) -> bool:

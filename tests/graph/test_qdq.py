@@ -11,11 +11,12 @@ from residual_onnx import Builder, residual_model
 from small_onnx import frames, onnx_model
 
 from edgeseg.calib.cache import int8_tensors
-from edgeseg.calib.placement import placement_from_model
+from edgeseg.calib.placement import TARGETS, placement_from_model
 from edgeseg.calib.quantize import quantize_canonical
 from edgeseg.errors import FormatError
 from edgeseg.graph.check_qdq import check_canonical
 from edgeseg.graph.core import constant, core_from_model
+from edgeseg.graph.lower_qdq import lower_qdq
 from edgeseg.graph.qdq import DEQUANTIZE, QUANTIZE, pairs
 
 
@@ -90,6 +91,62 @@ def test_a_mean_that_is_added_is_quantised_and_one_that_multiplies_stays_float(a
     assert in_cache & {"mean", "hidden", "hidden.relu", "pooled", "gate"} == (
         {"mean", "hidden", "hidden.relu", "pooled"} if adds else set()
     )
+
+
+def regions_model(*, product: bool) -> ir.Model:
+    """rgb (1, 8, 8, 3) to logits (1, 5, 8, 8), with a convolution on four rows' means, (1, 8, 4, 1).
+
+    product: each position takes a sum of the four vectors, as in OCRNet; else what the convolution gives is enlarged.
+    """
+    b = Builder(0, "")
+    x = b.node("Cast", ["rgb"], "float", to=TensorProto.FLOAT)
+    x = b.node("Transpose", [x], "picture", perm=[0, 3, 1, 2])
+    stem = b.relu(b.conv(x, "stem", (3, 8)), "stem.relu")
+    rows = b.node("AveragePool", [stem], "rows", kernel_shape=[2, 8], strides=[2, 8])
+    value = b.relu(b.conv(rows, "value", (8, 8), 1), "value.relu")
+    if product:
+        flat = b.node("Reshape", [value, b.constant("flat.shape", np.array([1, 8, 4]))], "flat")
+        shares = b.node("Reshape", [b.conv(stem, "query", (8, 4), 1), b.constant("s", np.array([1, 4, 64]))], "shares")
+        spread = b.node("MatMul", [flat, b.node("Softmax", [shares], "softmax", axis=1)], "product")
+        spread = b.node("Reshape", [spread, b.constant("map", np.array([1, 8, 8, 8]))], "spread")
+    else:
+        spread = b.node("Resize", [value, "", "", b.constant("sizes", np.array([1, 8, 8, 8]))], "spread", mode="linear")
+    b.conv(spread, "logits", (8, 5), 1)
+    ends = [("rgb", TensorProto.UINT8, [1, 8, 8, 3])], [("logits", TensorProto.FLOAT, [1, 5, 8, 8])]
+    return ir.from_proto(onnx_model(b.nodes, *ends, b.constants))
+
+
+@pytest.mark.parametrize(("product", "weighted"), [(True, ["stem", "query"]), (False, ["stem", "value"])])
+def test_a_layer_on_regions_stays_float(product, weighted):
+    placement = placement_from_model(regions_model(product=product))
+    assert [node.name.removesuffix("/Conv") for node in placement.weighted] == weighted
+
+
+def points_model() -> ir.Model:
+    """rgb (1, 8, 8, 3) to logits (1, 5, 8, 8): those of a coarser map, enlarged, and at four points those of others."""
+    b = Builder(0, "")
+    x = b.node("Cast", ["rgb"], "float", to=TensorProto.FLOAT)
+    x = b.node("Transpose", [x], "picture", perm=[0, 3, 1, 2])
+    stem = b.relu(b.conv(x, "stem", (3, 8), stride=2), "stem.relu")
+    large = b.node(
+        "Resize", [b.conv(stem, "coarse", (8, 5), 1), "", "", b.constant("l", np.array([1, 5, 8, 8]))], "large"
+    )
+    flat = b.node("Reshape", [large, b.constant("f", np.array([1, 5, 64]))], "flat")
+    fine = b.relu(b.conv(stem, "fine", (8, 8), 4, stride=2), "fine.relu")
+    points = b.node("Reshape", [b.conv(fine, "points", (8, 5), 1), b.constant("p", np.array([1, 5, 9]))], "updates")
+    places = b.constant("places", np.tile(np.arange(9), (1, 5, 1)))
+    scattered = b.node("ScatterElements", [flat, places, points], "scattered", axis=2)
+    b.node("Reshape", [scattered, b.constant("m", np.array([1, 5, 8, 8]))], "logits")
+    ends = [("rgb", TensorProto.UINT8, [1, 8, 8, 3])], [("logits", TensorProto.FLOAT, [1, 5, 8, 8])]
+    return ir.from_proto(onnx_model(b.nodes, *ends, b.constants))
+
+
+def test_what_gives_logits_of_coarser_maps_or_points_stays_float():
+    placement = placement_from_model(points_model())
+    assert [node.name.removesuffix("/Conv") for node in placement.weighted] == ["stem", "fine"]
+    model = quantize_canonical(points_model(), even_scales(points_model()))
+    lower_qdq(model, TARGETS["onnxruntime"], even_scales(points_model()))
+    assert {pair.tensor.name for pair in pairs(model)} == {"picture", "stem.relu", "fine.relu"}
 
 
 def test_named_nodes_stay_float():
