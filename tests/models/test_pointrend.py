@@ -1,0 +1,40 @@
+"""PointRend's points: which they are, what is sampled there, and what becomes of the other logits."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from edgeseg.models.pointrend import FAMILY, corners_of, least_certain, sampled  # noqa: E402
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_points_are_sampled_as_by_grid_sample(factor: int) -> None:
+    torch.manual_seed(0)
+    height, width = 5, 7
+    fine_height, fine_width = size = (factor * height, factor * width)
+    x = torch.randn(2, 3, height, width)
+    indices = torch.stack([torch.randperm(fine_height * fine_width) for _ in x])
+    centres = torch.stack([indices % fine_width / fine_width, indices // fine_width / fine_height], 2)
+    centres = centres + 0.5 / torch.tensor([fine_width, fine_height])
+    expected = torch.nn.functional.grid_sample(x, (2 * centres - 1).unsqueeze(2), align_corners=False)
+    torch.testing.assert_close(sampled(x, *corners_of(indices, size, factor)), expected)
+
+
+def test_the_least_certain_points_have_the_closest_two_logits() -> None:
+    margins = torch.randperm(24).reshape(1, 1, 4, 6).float() + 1
+    logits = torch.cat([torch.full_like(margins, -50.0), margins, torch.zeros_like(margins)], 1)
+    indices = least_certain(logits, 5)
+    assert sorted(margins.flatten()[indices[0]].tolist()) == [1, 2, 3, 4, 5]
+    assert least_certain(logits, 100).shape == (1, 24)  # no more than there are
+
+
+def test_logits_apart_from_the_points_are_those_of_the_coarse_map() -> None:
+    torch.manual_seed(0)
+    network = FAMILY.module(5, **{**FAMILY.variants["tiny"], "points": 7}).eval()
+    coarse, fine = torch.randn(1, 5, 8, 8), torch.randn(1, 32, 8, 8)
+    logits = torch.nn.functional.interpolate(coarse, scale_factor=2.0, mode="bilinear")
+    with torch.no_grad():
+        changed = (network.refined(logits, coarse, fine, 2) != logits).any(1).flatten()
+    assert changed.nonzero().flatten().tolist() == sorted(least_certain(logits, 7)[0].tolist())
