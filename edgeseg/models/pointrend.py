@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import Enlarge, conv_bn_relu, enlarge
-from edgeseg.models.resnet import kaiming_init, resnet_of_code
+from edgeseg.models.resnet import BACKBONE, kaiming_init, resnet_of_code
 from edgeseg.spec import SizeRule
 
 STEPS = 2
@@ -168,4 +168,5 @@ FAMILY = Family(
         counts={"resnet50": (28.72, 90.5 + STEPS * 1.77)},
         licence="Apache-2.0",
     ),
+    encoder=BACKBONE,
 )
