@@ -40,7 +40,7 @@ CODES = {
     "ES-FORMAT-NUMBERS": "An option takes three numbers and did not get them.",
     "ES-FORMAT-CHECKPOINT": "The file is not a known checkpoint.",
     "ES-FORMAT-RUN": "A run file does not have the expected form; the message has the line.",
-    "ES-FORMAT-SHARD": "The text given with --shard is not i/n with 1 <= i <= n.",
+    "ES-FORMAT-SHARD": "The text given with --shard is not i/n with i from 1 to n.",
     "ES-FORMAT-LIVE": "A batch takes recordings, and this source has no end.",
     "ES-FORMAT-TRIGGER": "The share, time or zone of a trigger is not valid.",
     "ES-FORMAT-SERVER": "The address of a model on a server has an unknown form.",
