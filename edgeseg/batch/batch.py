@@ -98,7 +98,10 @@ def run_local(
     if job.threads is None and is_on_cpu(job):
         job = dataclasses.replace(job, threads=max(1, cores // (processes or most)))
     runner = LocalRunner({"job": job.to_dict()}, processes=processes, most=most, stop=stop, on_frames=on_frames)
-    run_units(runner.rows(todo), report, on_row)
+    try:
+        run_units(runner.rows(todo), report, on_row)
+    finally:
+        remove_leftovers(Path(job.out), (unit.digest for unit in todo))
     report.processes, report.rates = runner.count.working, runner.count.rates
     return report
 
@@ -119,9 +122,13 @@ def run_ray(
         job = dataclasses.replace(job, threads=1)
     items = [dataclasses.asdict(unit) for unit in todo]
     options = {"job": job.to_dict()}
-    with connected(address) as ray:
-        rows = rows_from_ray(ray, SEGMENT_VIDEO, options, items, actors=processes, gpus=0 if on_cpu else 1, stop=stop)
-        return run_units(rows, report, on_row)
+    gpus = 0 if on_cpu else 1
+    try:
+        with connected(address) as ray:
+            rows = rows_from_ray(ray, SEGMENT_VIDEO, options, items, actors=processes, gpus=gpus, stop=stop)
+            return run_units(rows, report, on_row)
+    finally:
+        remove_leftovers(Path(job.out), (unit.digest for unit in todo))
 
 
 def is_on_cpu(job: BatchJob) -> bool:

@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import queue
+import socket
 import sys
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from edgeseg.measure.device import available_threads
 
 LOCAL = "local"
 POLL_SECONDS = 0.2
+CONNECT_SECONDS = 10.0
 QUEUED = 2  # items that wait at an actor, so that it need not wait for the driver
 INSTALL = 'pip install "edgeseg[ray]"'
 
@@ -64,8 +66,9 @@ def connected(address: str) -> Iterator[Any]:
         runtime_env = {"env_vars": {"PYTHONPATH": paths}}
         options |= {"num_cpus": available_threads() + 1, "include_dashboard": False, "runtime_env": runtime_env}
     try:
+        check_reachable(address)
         ray.init(logging_level="ERROR", log_to_driver=False, **options)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as problem:
+    except (OSError, RuntimeError, ValueError) as problem:
         raise UnavailableError(
             f"there is no Ray cluster at {address}: {str(problem).splitlines()[0]}",
             hint="start one with ray start --head, or use --ray local",
@@ -75,6 +78,13 @@ def connected(address: str) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def check_reachable(address: str) -> None:
+    """OSError where nothing answers at HOST:PORT: Ray itself would try for minutes."""
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def rows_from_ray(

@@ -51,20 +51,6 @@ def test_without_ray_there_is_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "edgeseg[ray]" in problem.value.hint
 
 
-def test_every_item_gives_a_row_and_that_of_a_dead_actor_too(ray: Any, tmp_path: Path) -> None:
-    units = items(8)
-    options = {"folder": str(tmp_path), "kill": [units[3]["source"]]}
-    rows = list(rows_from_ray(ray, SIMULATED, options, units, actors=2))
-    assert sorted(row["digest"] for row in rows) == [unit["digest"] for unit in units]
-    assert (tmp_path / f"{units[3]['digest']}.1").exists()
-
-
-def test_a_class_that_cannot_be_made_is_an_error(ray: Any) -> None:
-    with pytest.raises(UnavailableError) as problem:
-        list(rows_from_ray(ray, SIMULATED, {"fails": True}, items(2), actors=1))
-    assert problem.value.code == "ES-RAY"
-
-
 def test_no_cluster_is_an_error() -> None:
     pytest.importorskip("ray.data", reason="ray[data] is an extra: pip install 'ray[data]'")
     with pytest.raises(UnavailableError) as problem, connected("127.0.0.1:1"):
@@ -91,6 +77,21 @@ def test_ray_gives_the_labels_of_local_processes(tmp_path: Path) -> None:
     assert reports[0][:3] == (6, 5, 0)
     assert label_files(tmp_path / "ray") == label_files(tmp_path / "local")
     assert list((tmp_path / "ray" / ".partial").iterdir()) == []
+
+
+# From here on the tests share a cluster, which `run_ray` would not connect to a second time.
+def test_every_item_gives_a_row_and_that_of_a_dead_actor_too(ray: Any, tmp_path: Path) -> None:
+    units = items(8)
+    options = {"folder": str(tmp_path), "kill": [units[3]["source"]]}
+    rows = list(rows_from_ray(ray, SIMULATED, options, units, actors=2))
+    assert sorted(row["digest"] for row in rows) == [unit["digest"] for unit in units]
+    assert (tmp_path / f"{units[3]['digest']}.1").exists()
+
+
+def test_a_class_that_cannot_be_made_is_an_error(ray: Any) -> None:
+    with pytest.raises(UnavailableError) as problem:
+        list(rows_from_ray(ray, SIMULATED, {"fails": True}, items(2), actors=1))
+    assert problem.value.code == "ES-RAY"
 
 
 @pytest.mark.nightly
