@@ -11,6 +11,7 @@ from typing import Any
 
 from edgeseg.artifact import Artifact, sidecar_path
 from edgeseg.engines import default_engine
+from edgeseg.engines.triton.address import is_address
 from edgeseg.errors import FormatError, MismatchError
 from edgeseg.files import existing_file, exists, sha256_from_file
 from edgeseg.opening import check_file_matches, open_model
@@ -107,7 +108,11 @@ def engine_for_batch(
     """The engine file of MODEL; weights are converted first, once, into `folder`.
 
     A file is only verified, not opened: the machine that hands out the units may lack the device of those that do them.
+    MismatchError for a model on a server, whose login would be in the files of the batch.
     """
+    if is_address(model) or is_address(engine):
+        hint = "name the model or its file: every process of a batch opens it itself"
+        raise MismatchError("a batch does not take a model on a server", hint=hint, code="ES-MISMATCH-OPTIONS")
     if not is_model(model) or exists(sidecar_path(Path(model))):
         path = existing_file(model)
         check_file_matches(path, engine, precision, size, device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from edgeseg.batch.job import engine_for_batch
 from edgeseg.engines import open_engine
 from edgeseg.engines.triton.address import ModelAddress, address_from_uri
 from edgeseg.errors import EdgeSegError, UnknownNameError
@@ -77,6 +78,14 @@ def test_a_served_model_is_taken_as_it_is(
 ) -> None:
     with pytest.raises(EdgeSegError) as caught:
         remote_address(model, engine, precision, size)
+    assert caught.value.code == "ES-MISMATCH-OPTIONS"
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("model", "engine"), [(ADDRESS, None), ("bisenetv2-camvid", ADDRESS)])
+def test_a_batch_whose_files_would_have_the_password_takes_no_served_model(model: str, engine: str | None) -> None:
+    with pytest.raises(EdgeSegError) as caught:
+        engine_for_batch(model, engine=engine)
     assert caught.value.code == "ES-MISMATCH-OPTIONS"
     assert "secret" not in str(caught.value)
 
