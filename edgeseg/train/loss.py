@@ -12,7 +12,9 @@ from torch import Tensor
 from edgeseg.train.losses import DEFAULT, Term, terms_from_texts
 from edgeseg.train.losses.detail import detail_loss
 from edgeseg.train.losses.loss import IGNORE, Target
+from edgeseg.train.losses.presence import presence_loss
 
+PRESENCE = 0.5  # of the auxiliary weight: EncNet's 0.2 beside 0.4
 MAIN_STEP, AUXILIARY_STEP = 2, 4  # the loss of every pixel of every head takes more time than the network
 
 
@@ -34,7 +36,8 @@ class Criterion:
         """Main head first, each (N, C, h, w); labels (N, H, W) int64, 255 is ignored.
 
         The loss takes one pixel of each block of 2x2 (main head) or 4x4 (others), drawn for each batch: its mean over
-        batches is that of all pixels. A further head of one channel is a detail head, and has `detail_loss`.
+        batches is that of all pixels. A further head of one channel is a detail head, and has `detail_loss`; one of a
+        single position is a presence head, and has half the weight and `presence_loss`.
         """
         main, *others = logits
         by_pixel = [term for term in self.terms if term.loss.by_pixel] or terms_from_texts([DEFAULT])
@@ -42,6 +45,8 @@ class Criterion:
         for head in others:
             if head.shape[1] == 1 < main.shape[1]:
                 loss = loss + self.auxiliary * detail_loss(upsampled(head, labels, self.align_corners), labels)
+            elif head.shape[2:] == (1, 1) != main.shape[2:]:
+                loss = loss + PRESENCE * self.auxiliary * presence_loss(head, labels)
             else:
                 loss = loss + self.auxiliary * self.sum_of(by_pixel, head, labels, AUXILIARY_STEP)
         return loss

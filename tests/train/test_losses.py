@@ -21,6 +21,7 @@ from edgeseg.train.losses.class_weights import balanced_class_weights, counts_fr
 from edgeseg.train.losses.detail import detail_loss, detail_map  # noqa: E402
 from edgeseg.train.losses.loss import IGNORE, Target  # noqa: E402
 from edgeseg.train.losses.ohem import hard_pixels  # noqa: E402
+from edgeseg.train.losses.presence import presence_loss  # noqa: E402
 
 CLASSES = 4
 WEIGHTS = torch.tensor([1.0, 2.0, 0.5, 0.25])
@@ -257,6 +258,24 @@ def test_a_head_of_one_channel_learns_where_classes_meet() -> None:
     alone = float(criterion([main], labels))
     torch.manual_seed(0)
     assert float(criterion([main, even[..., :4, :4]], labels)) - alone == pytest.approx(0.4 * expected, rel=1e-4)
+
+
+def test_a_head_of_one_position_learns_which_classes_occur() -> None:
+    labels = torch.full((2, 16, 16), 3)
+    labels[0, 3, 5] = 1  # one pixel counts as much as all others
+    labels[0, 8:] = IGNORE
+    labels[1] = IGNORE
+    logits = torch.tensor([[[-20.0], [20], [-20], [20]], [[1], [2], [3], [4]]]).unsqueeze(3)
+    assert float(presence_loss(logits, labels)) == pytest.approx(0, abs=1e-6)
+    logits[0, 1] = 0
+    assert float(presence_loss(logits, labels)) == pytest.approx(math.log(2) / CLASSES, rel=ROUNDING)
+    assert float(presence_loss(logits[1:], labels[1:])) == 0
+    main = torch.zeros(2, CLASSES, 4, 4)
+    torch.manual_seed(0)
+    alone = float(Criterion(WEIGHTS, 0.4)([main], labels))
+    torch.manual_seed(0)
+    whole = float(Criterion(WEIGHTS, 0.4)([main, logits], labels))
+    assert whole - alone == pytest.approx(0.2 * math.log(2) / CLASSES, rel=1e-4)
 
 
 def test_class_weights_follow_their_formulas() -> None:
