@@ -48,6 +48,7 @@ FORMATS: dict[str, str] = {
     "mmseg-stdc": "edgeseg.models.checkpoint_formats.mmseg_stdc",
     "mmseg-unet": "edgeseg.models.checkpoint_formats.mmseg_unet",
     "mmseg-upernet": "edgeseg.models.checkpoint_formats.mmseg_upernet",
+    "mmseg-upernet-resnet": "edgeseg.models.checkpoint_formats.mmseg_upernet_resnet",
     "reagan-dabnet": "edgeseg.models.checkpoint_formats.reagan_dabnet",
     "sacmehta-espnet": "edgeseg.models.checkpoint_formats.sacmehta_espnet",
     "semseg-psanet": "edgeseg.models.checkpoint_formats.semseg_psanet",

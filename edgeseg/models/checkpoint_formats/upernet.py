@@ -1,11 +1,11 @@
-"""What the formats of UPerNet on a Swin Transformer share: the names of the head, and the variant."""
+"""What the formats of UPerNet share: the names of the head, and the variant on a Swin Transformer."""
 
 from __future__ import annotations
 
 import math
 
 from edgeseg.models.checkpoint_formats.checkpoint_format import Rule, State, rows
-from edgeseg.models.upernet import FAMILY
+from edgeseg.models.upernet import FAMILY, SWIN
 from edgeseg.models.variant import text_from_arguments
 
 # For names whose layers are renamed already: a convolution is 0, its batch norm 1.
@@ -25,6 +25,7 @@ def variant_from_state(state: State) -> str:
     stages = range(sum(bias.format(n, 0) in state for n in range(9)))
     table = rows(state, bias.format(0, 0))
     arguments = {
+        "backbone": SWIN,
         "embed": rows(state, "backbone.embed.weight"),
         "depths": tuple(sum(bias.format(stage, n) in state for n in range(99)) for stage in stages),
         "heads": tuple(state[bias.format(stage, 0)].shape[1] for stage in stages),

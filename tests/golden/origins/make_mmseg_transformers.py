@@ -1,4 +1,4 @@
-"""Make the goldens mmseg-upernet, mmseg-segmenter and mmseg-dpt by running mmsegmentation's own code.
+"""Make the goldens of UPerNet (on Swin and ResNet), Segmenter and DPT by running mmsegmentation's own code.
 
 Its configurations with fewer channels and blocks: the published networks have up to 110 million weights.
 To install: see make_mmseg_icnet.py.
@@ -35,6 +35,14 @@ NETS: dict[str, dict[str, Any]] = {
         "variant": "swin-t?embed=24&depths=2,1,2,2&heads=1,2,4,8&width=32",
         "input": (160, 288),  # maps of 40x72, 20x36, 10x18 and 5x9: the window of 7 divides none of them
     },
+    "mmseg-upernet-resnet": {
+        "configuration": "upernet/upernet_r18_4xb4-80k_ade20k-512x512.py",
+        "backbone": {"base_channels": 16, "stem_channels": 16},
+        "decode_head": {"in_channels": [16, 32, 64, 128], "channels": 32, "num_classes": CLASSES},
+        "auxiliary_head": {"in_channels": 64, "channels": 16, "num_classes": CLASSES},
+        "variant": "resnet50?backbone=resnet18&embed=16&width=32",
+        "input": (160, 288),  # maps of 5x9 at 1/32: sides that no number of bins divides
+    },
 }
 
 
@@ -61,7 +69,7 @@ for name, changes in NETS.items():
         logits = network.decode_head(network.extract_feat(golden_image(*changes["input"])))
     golden = {
         "origin": name,
-        "family": name.removeprefix("mmseg-"),
+        "family": name.split("-")[1],
         "input": changes["input"],
         "classes": CLASSES,
         "variant": changes["variant"],
