@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 RIDGE = 100.0
+# Where a logit compares a pixel with a class: the layer that gives the pixels, and the one that gives the classes.
+COMPARED = {"segmenter": ("head.project_patches", "head.project_classes")}
 # The families of the bundled models, one with unpooling and one with windows: tests of every family take these in each
 # run, and the others nightly.
 OFTEN = ("bisenetv1", "bisenetv2", "icnet", "segformer", "enet", "upernet")
@@ -102,32 +105,41 @@ def small_network(spec: ModelSpec) -> nn.Module:
             layer.momentum = None  # the running mean and variance become those of all batches
     kinds = (torch.nn.Conv2d, torch.nn.ConvTranspose2d)
     last = [layer for layer in network.modules() if isinstance(layer, kinds)][-1]
+    codes = torch.eye(len(spec.labels)) * 10 - 5
+    if spec.family in COMPARED:
+        last, classes = (network.get_submodule(name) for name in COMPARED[spec.family])
+        classes.register_forward_hook(lambda layer, inputs, output: codes.set_(output.mean(0)))
     features: list[torch.Tensor] = []
     last.register_forward_hook(lambda layer, inputs, output: features.append(inputs[0]))
     with torch.no_grad():
         network.train()(images)
         network.eval()(images)
-        fit_last_layer(last, features[-1], torch.from_numpy(np.stack([labels for _, labels in pairs])))
-    last._forward_hooks.clear()
+        fit_last_layer(last, features[-1], torch.from_numpy(np.stack([labels for _, labels in pairs])), codes)
+    for layer in network.modules():
+        layer._forward_hooks.clear()
     return network
 
 
-def fit_last_layer(last: nn.Conv2d | nn.ConvTranspose2d, features: torch.Tensor, labels: torch.Tensor) -> None:
-    """Make `last` tell `labels` (N, H, W) from `features` (N, C, h, w) by ridge regression.
+def fit_last_layer(last: nn.Module, features: torch.Tensor, labels: torch.Tensor, codes: torch.Tensor) -> None:
+    """Make `last` give the row of `codes` of each of `labels` (N, H, W), by ridge regression.
 
-    A larger kernel than 1x1 reads the middle alone; a transposed convolution enlarges what a 1x1 one gives.
+    features: (N, C, h, w), or (N, h*w, C) for a linear layer. A larger kernel than 1x1 reads the middle alone; a
+    transposed convolution enlarges what a 1x1 one gives.
     """
     import torch
 
-    stride = labels.shape[1] // features.shape[2]
+    tokens = features if features.ndim == 3 else features.flatten(2).transpose(1, 2)
+    stride = math.isqrt(labels[0].numel() // tokens.shape[1])
     low = labels[:, stride // 2 :: stride, stride // 2 :: stride].flatten().long()
-    flat = features.permute(0, 2, 3, 1).flatten(0, 2)
-    x = torch.cat([flat, torch.ones(len(flat), 1)], 1)
-    y = torch.nn.functional.one_hot(low, last.out_channels).float() * 10 - 5
-    weight = torch.linalg.solve(x.T @ x + RIDGE * torch.eye(x.shape[1]), x.T @ y).T
+    x = torch.cat([tokens.flatten(0, 1), torch.ones(len(low), 1)], 1)
+    if isinstance(last, torch.nn.Linear):
+        x[:, -1] = 0  # it has no bias
+    weight = torch.linalg.solve(x.T @ x + RIDGE * torch.eye(x.shape[1]), x.T @ codes[low]).T
     if isinstance(last, torch.nn.ConvTranspose2d):
         taps = torch.ones(2) if last.kernel_size == (2, 2) else torch.tensor([0.5, 1, 0.5])
         last.weight.copy_(weight[:, :-1].T[:, :, None, None] * torch.outer(taps, taps))
+    elif isinstance(last, torch.nn.Linear):
+        last.weight.copy_(weight[:, :-1])
     else:
         middle = last.kernel_size[0] // 2
         last.weight.zero_()[:, :, middle, middle] = weight[:, :-1]

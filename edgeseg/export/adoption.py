@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 KNOWN_SETS = (CITYSCAPES_LABELS,)  # recognised by their number of classes
 CLASSES = range(2, 256)  # argmax needs two logits
 ELSEWHERE = "export it to ONNX with its own code, then: edgeseg adopt model.onnx"
-FIXED = {  # values of a config.json that no family takes as an argument
-    "num_attention_heads": [1, 2, 5, 8],
-    "strides": [4, 2, 2, 2],
-    "hidden_act": "gelu",
-}
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,7 @@ def adoption_from_file(
     checkpoint = read_checkpoint(path)
     checkpoint_format = recognised(checkpoint.state, path=str(path))
     adopted = adopted_from(checkpoint, checkpoint_format)
-    check_config(checkpoint)
+    check_config(checkpoint, adopted)
     spec = ModelSpec(
         name=model_name(path),
         input=(statistics or Statistics()).input_from(checkpoint.input or adopted.input),
@@ -128,9 +123,9 @@ def labels_from_checkpoint(checkpoint: Checkpoint, classes: int, labels: Path | 
     return label_set
 
 
-def check_config(checkpoint: Checkpoint) -> None:
-    """MismatchError if the config.json has a value that the family does not support."""
-    for key, supported in FIXED.items():
+def check_config(checkpoint: Checkpoint, adopted: Adopted) -> None:
+    """MismatchError if the config.json has a value that the network does not."""
+    for key, supported in adopted.config.items():
         value = checkpoint.config.get(key, supported)
         if value != supported:
             raise MismatchError(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -21,6 +22,7 @@ class Adopted:
 
     variant: text for a spec. state: with the family's own names, without heads that only training needs.
     details: the version of the format and guesses, in a few words, or "".
+    config: what no tensor shows and the network has; a config.json beside the file must not say otherwise.
     """
 
     variant: str
@@ -29,6 +31,7 @@ class Adopted:
     input: InputSpec
     align_corners: bool
     details: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,11 @@ def renamed(state: State, rules: Sequence[Rule], *, drop: Sequence[str] = ()) ->
     return result
 
 
-def rows(state: State, key: str) -> int:
-    """The first dimension of a tensor. MismatchError where the tensor is missing or a scalar."""
-    if key not in state or state[key].ndim == 0:
+def rows(state: State, key: str, axis: int = 0) -> int:
+    """A dimension of a tensor, the first one. MismatchError where the tensor is missing or has no such dimension."""
+    if key not in state or state[key].ndim <= axis:
         raise MismatchError(
             f"the checkpoint lacks a tensor for {key}",
             hint="use the state dict of the whole network, not that of its backbone",
         )
-    return state[key].shape[0]
+    return state[key].shape[axis]

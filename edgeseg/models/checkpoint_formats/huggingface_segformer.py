@@ -22,6 +22,7 @@ def adopt(state: State) -> Adopted:
         state=own,
         input=InputSpec(512, 512),
         align_corners=False,
+        config={"num_attention_heads": [1, 2, 5, 8], "strides": [4, 2, 2, 2], "hidden_act": "gelu"},
     )
 
 

@@ -43,6 +43,26 @@ NETS: dict[str, dict[str, Any]] = {
         "variant": "resnet50?backbone=resnet18&embed=16&width=32",
         "input": (160, 288),  # maps of 5x9 at 1/32: sides that no number of bins divides
     },
+    "mmseg-segmenter": {
+        "configuration": "segmenter/segmenter_vit-t_mask_8xb1-160k_ade20k-512x512.py",
+        "backbone": {"embed_dims": 128, "num_heads": 2, "num_layers": 2, "img_size": (128, 128)},
+        "decode_head": {"in_channels": 128, "channels": 128, "embed_dims": 128, "num_heads": 2, "num_classes": CLASSES},
+        "variant": "t-mask?channels=128&depth=2&heads=2&grid=8",
+        "input": (96, 160),  # 6x10 patches: the 8x8 positions are resized
+    },
+    "mmseg-dpt": {
+        "configuration": "dpt/dpt_vit-b16_8xb2-160k_ade20k-512x512.py",
+        "backbone": {"embed_dims": 128, "num_heads": 2, "num_layers": 4, "out_indices": (0, 1, 2, 3), "img_size": 128},
+        "decode_head": {
+            "in_channels": [128] * 4,
+            "embed_dims": 128,
+            "post_process_channels": [16, 24, 32, 40],
+            "channels": 32,
+            "num_classes": CLASSES,
+        },
+        "variant": "vit-b16?channels=128&depth=4&heads=2&grid=8&middles=16,24,32,40&width=32",
+        "input": (96, 160),
+    },
 }
 
 
