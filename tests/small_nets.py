@@ -104,23 +104,32 @@ def small_network(spec: ModelSpec) -> nn.Module:
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = None  # the running mean and variance become those of all batches
     kinds = (torch.nn.Conv2d, torch.nn.ConvTranspose2d)
-    last = [layer for layer in network.modules() if isinstance(layer, kinds)][-1]
-    codes = torch.eye(len(spec.labels)) * 10 - 5
+    last: Any = [layer for layer in network.modules() if isinstance(layer, kinds)][-1]
+    classes = last
     if spec.family in COMPARED:
         last, classes = (network.get_submodule(name) for name in COMPARED[spec.family])
-        classes.register_forward_hook(lambda layer, inputs, output: codes.set_(output.mean(0)))
-    features: list[torch.Tensor] = []
-    last.register_forward_hook(lambda layer, inputs, output: features.append(inputs[0]))
+    calls: dict[nn.Module, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def note(layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        calls[layer] = (inputs[0], output)
+
+    hooks = [layer.register_forward_hook(note) for layer in (last, classes)]
     with torch.no_grad():
         network.train()(images)
         network.eval()(images)
-        fit_last_layer(last, features[-1], torch.from_numpy(np.stack([labels for _, labels in pairs])), codes)
-    for layer in network.modules():
-        layer._forward_hooks.clear()
+        codes = torch.eye(len(spec.labels)) * 10 - 5 if classes is last else calls[classes][1].mean(0)
+        fit_last_layer(last, calls[last][0], torch.from_numpy(np.stack([labels for _, labels in pairs])), codes)
+    for hook in hooks:
+        hook.remove()
     return network
 
 
-def fit_last_layer(last: nn.Module, features: torch.Tensor, labels: torch.Tensor, codes: torch.Tensor) -> None:
+def fit_last_layer(
+    last: nn.Conv2d | nn.ConvTranspose2d | nn.Linear,
+    features: torch.Tensor,
+    labels: torch.Tensor,
+    codes: torch.Tensor,
+) -> None:
     """Make `last` give the row of `codes` of each of `labels` (N, H, W), by ridge regression.
 
     features: (N, C, h, w), or (N, h*w, C) for a linear layer. A larger kernel than 1x1 reads the middle alone; a

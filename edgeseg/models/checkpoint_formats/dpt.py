@@ -16,10 +16,9 @@ def with_readouts(state: State) -> dict[str, Tensor]:
     """`state`; a layer of 2C channels as two of C, one for the patches, and one with the bias for the token."""
     own: dict[str, Tensor] = {}
     for key, value in state.items():
-        layer, found, kind = key.partition(READOUT)
-        if found and kind == "weight":
-            patches, token = value.chunk(2, 1)
-            own |= {f"{layer}patches.weight": patches.contiguous(), f"{layer}token.weight": token.contiguous()}
+        if f"{READOUT}weight" in key:
+            for part, half in zip(("patches.", "token."), value.chunk(2, 1)):
+                own[key.replace(READOUT, part)] = half.contiguous()
         else:
             own[key.replace(READOUT, "token.")] = value
     return own

@@ -9,7 +9,7 @@ from edgeseg.models.variant import text_from_arguments
 from edgeseg.models.vit import PATCH
 from edgeseg.spec import InputSpec
 
-CENTRED = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}  # of the ViTs that Google trained
+HALF = (0.5, 0.5, 0.5)  # mean and std of the ViTs that Google trained
 
 
 def segmenter_adopted(state: State, *, resize: str, eps: float, details: str = "") -> Adopted:
@@ -23,7 +23,7 @@ def segmenter_adopted(state: State, *, resize: str, eps: float, details: str = "
         classes=rows(state, "head.mask_norm.weight"),
         state=dict(state),
         # DeiT, which has a second token, was trained with the statistics of ImageNet.
-        input=InputSpec(side, side) if first > 1 else InputSpec(side, side, **CENTRED),
+        input=InputSpec(side, side) if first > 1 else InputSpec(side, side, mean=HALF, std=HALF),
         align_corners=False,
         details=details,
     )
