@@ -137,8 +137,10 @@ def fit_last_layer(
     """
     import torch
 
-    tokens = features if features.ndim == 3 else features.flatten(2).transpose(1, 2)
-    stride = math.isqrt(labels[0].numel() // tokens.shape[1])
+    if features.ndim == 3:
+        tokens, stride = features, math.isqrt(labels[0].numel() // features.shape[1])
+    else:
+        tokens, stride = features.flatten(2).transpose(1, 2), labels.shape[1] // features.shape[2]
     low = labels[:, stride // 2 :: stride, stride // 2 :: stride].flatten().long()
     x = torch.cat([tokens.flatten(0, 1), torch.ones(len(low), 1)], 1)
     if isinstance(last, torch.nn.Linear):
