@@ -9,7 +9,7 @@ from typing import Any
 
 from edgeseg.errors import EdgeSegError, FileProblem, UnavailableError
 from edgeseg.image import IMAGE_ENDINGS
-from edgeseg.video.address import redacted
+from edgeseg.uri import redacted
 
 STAMPS = ("size", "ETag", "etag", "mtime", "LastModified", "last_modified", "updated")  # of fsspec's file systems
 INSTALL = 'pip install "edgeseg[remote]"'

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgeseg.batch.units import Unit, outputs_name
 from edgeseg.errors import EdgeSegError
-from edgeseg.video.address import redacted
+from edgeseg.uri import redacted
 
 SCHEMA = 1
 # Errors of the machine, and not of the source: they leave no marker, so that the next run tries the unit again.
