@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import inspect
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import edgeseg
 from edgeseg.cli import COMMANDS, LazyGroup
 from edgeseg.errors import CODES, EdgeSegError
+from edgeseg.models import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTSIDE = {
@@ -156,7 +158,7 @@ def family_pages() -> dict[str, str]:
         title = f"{family.name} {row.variant}"
         pages[picture] = svg_from_parts(parts_of(network, *SIZE), *SIZE, title)
         rule = family.size_rule
-        lines += ["", f"## {family.name}", "", *prose(inspect.getmodule(family.module).__doc__ or ""), ""]
+        lines += ["", f"## {family.name}", "", *prose(import_module(FAMILIES[family.name]).__doc__ or ""), ""]
         lines += [f"![The parts of {title}, and what flows between them]({picture})", ""]
         lines += [f"- variants: {', '.join(f'`{name}`' for name in family.published_variants)}"]
         lines += [f"- input: multiples of {rule.multiple}, at least {rule.floor_minimum}; logits at 1/{family.stride}"]

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -68,8 +69,10 @@ def test_every_error_code_is_on_the_page_of_errors(site: Path) -> None:
 
 def test_every_family_is_on_the_page_of_families_with_its_picture(site: Path) -> None:
     page = (site / "families.html").read_text(encoding="utf-8")
-    for name in FAMILIES:
+    text = " ".join(text_of(site / "families.html").split())
+    for name, module in FAMILIES.items():
         assert f'id="{name}"' in page
+        assert " ".join((import_module(module).__doc__ or "").partition(":")[0].split()) in text
         assert f'src="images/families/{name}.svg"' in page
         assert "<svg" in (site / "images" / "families" / f"{name}.svg").read_text(encoding="utf-8")
 

@@ -12,12 +12,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from edgeseg.models.context import VARIANTS, attend
-from edgeseg.models.dilated import DilatedNet
-from edgeseg.models.family import Family, Reference
-from edgeseg.models.layers import conv_bn, conv_bn_relu, pool_to_bins
-from edgeseg.models.resnet import BACKBONE, resnet_of_code
-from edgeseg.spec import SizeRule
+from edgeseg.models.dilated import DilatedNet, dilated_family
+from edgeseg.models.family import Reference
+from edgeseg.models.layers import attend, conv_bn, conv_bn_relu, pool_to_bins
+from edgeseg.models.resnet import resnet_of_code
 
 BINS = (1, 3, 6, 8)
 
@@ -72,20 +70,14 @@ def ann(classes: int, *, depth: int, width: int, channels: int, auxiliary: bool 
     return DilatedNet(backbone, decoder, classes, auxiliary=auxiliary)
 
 
-FAMILY = Family(
-    name="ann",
+FAMILY = dilated_family(
+    "ann",
+    ann,
     group="attention",
-    variants=VARIANTS,
-    module=ann,
-    size_rule=SizeRule(multiple=8, minimum=64),
-    stride=8,
-    align_corners=False,
     origin="arXiv 1908.07678; compared with mmsegmentation",
     reference=Reference(
         "Cityscapes test 81.3 mIoU (ResNet101); val 77.3 (mmsegmentation, ResNet50)",
         counts={"resnet50": (43.86, 370.4)},
         licence="Apache-2.0",
     ),
-    auxiliary=("auxiliary.",),
-    encoder=BACKBONE,
 )

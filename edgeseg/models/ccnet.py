@@ -17,11 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.errors import UnknownNameError
-from edgeseg.models.context import VARIANTS, context_net
-from edgeseg.models.dilated import DilatedNet
-from edgeseg.models.family import Family, Reference
-from edgeseg.models.resnet import BACKBONE
-from edgeseg.spec import SizeRule
+from edgeseg.models.dilated import VARIANTS, ContextHead, DilatedNet, dilated_family
+from edgeseg.models.family import Reference
+from edgeseg.models.resnet import resnet_of_code
 
 REDUCTION = 8
 RECURRENCE = 2
@@ -61,33 +59,27 @@ class CrissCrossAttention(nn.Module):
 
 
 def ccnet(classes: int, *, depth: int, width: int, channels: int, port: str, auxiliary: bool = False) -> DilatedNet:
-    """The network as `port` has it, a key of TRUNKS; for the rest see `context_net`."""
+    """The network as `port` has it, a key of TRUNKS; for the rest see `dilated_net`."""
     if port not in TRUNKS:
         raise UnknownNameError.among("port of ccnet", port, TRUNKS)
+    backbone = resnet_of_code(TRUNKS[port], depth, width)
     block = partial(CrissCrossAttention, recurrence=RECURRENCE)
-    network = context_net(
-        classes, block, depth=depth, width=width, channels=channels, trunk=TRUNKS[port], auxiliary=auxiliary
-    )
+    head = ContextHead(backbone.channels[-1], channels, classes, block)
     if port == "ccnet":
-        for name in ("first", "last", "join"):
-            network.get_submodule(f"head.{name}").register_module("2", nn.LeakyReLU(SLOPE, inplace=True))
-    return network
+        for layers in (head.first, head.last, head.join):
+            layers[2] = nn.LeakyReLU(SLOPE, inplace=True)
+    return DilatedNet(backbone, head, classes, auxiliary=auxiliary)
 
 
-FAMILY = Family(
-    name="ccnet",
+FAMILY = dilated_family(
+    "ccnet",
+    ccnet,
     group="attention",
-    variants={name: {**arguments, "port": "mmseg"} for name, arguments in VARIANTS.items()},
-    module=ccnet,
-    size_rule=SizeRule(multiple=8, minimum=64),
-    stride=8,
-    align_corners=False,
     origin="arXiv 1811.11721; compared with mmsegmentation and speedinghzl/CCNet",
     reference=Reference(
         "Cityscapes test 81.4 mIoU (ResNet101); val 79.0 (mmsegmentation, ResNet50)",
         counts={"resnet50": (47.46, 402.4)},
         licence="Apache-2.0",
     ),
-    auxiliary=("auxiliary.",),
-    encoder=BACKBONE,
+    variants={name: {**arguments, "port": "mmseg"} for name, arguments in VARIANTS.items()},
 )

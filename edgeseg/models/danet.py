@@ -13,12 +13,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from edgeseg.models.context import VARIANTS, attend
-from edgeseg.models.dilated import DilatedNet
-from edgeseg.models.family import Family, Reference
-from edgeseg.models.layers import conv_bn_relu
-from edgeseg.models.resnet import BACKBONE, resnet_of_code
-from edgeseg.spec import SizeRule
+from edgeseg.models.dilated import DilatedNet, dilated_family
+from edgeseg.models.family import Reference
+from edgeseg.models.layers import attend, conv_bn_relu
+from edgeseg.models.resnet import resnet_of_code
 
 REDUCTION = 8
 
@@ -88,20 +86,15 @@ def danet(classes: int, *, depth: int, width: int, channels: int, auxiliary: boo
     return DilatedNet(backbone, decoder, classes, auxiliary=auxiliary)
 
 
-FAMILY = Family(
-    name="danet",
+FAMILY = dilated_family(
+    "danet",
+    danet,
     group="attention",
-    variants=VARIANTS,
-    module=danet,
-    size_rule=SizeRule(multiple=8, minimum=64),
-    stride=8,
-    align_corners=False,
     origin="arXiv 1809.02983; compared with mmsegmentation",
     reference=Reference(
         "Cityscapes test 81.5 mIoU (ResNet101); val 79.3 (mmsegmentation, ResNet50)",
         counts={"resnet50": (47.46, 441)},
         licence="Apache-2.0",
     ),
-    auxiliary=("auxiliary.", "head.auxiliary."),
-    encoder=BACKBONE,
+    auxiliary=("head.auxiliary.",),
 )

@@ -9,16 +9,14 @@ parameters with 21 classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from edgeseg.errors import UnknownNameError
-from edgeseg.models.dilated import DilatedNet
-from edgeseg.models.family import Family, Reference
+from edgeseg.models.dilated import PORTED, Head, dilated_family, ported_net
+from edgeseg.models.family import Reference
 from edgeseg.models.layers import classifier, conv_bn_relu, enlarge, pool_to_bins
-from edgeseg.models.resnet import BACKBONE, resnet_of_code
-from edgeseg.spec import SizeRule
 
 RATES = (12, 24, 36)
 Block = Callable[[int, int, int], nn.Module]
@@ -66,44 +64,21 @@ class AtrousHead(nn.Module):
         return self.classify(self.project(self.pyramid(features[-1])))  # type: ignore[no-any-return]
 
 
-PORTS = ("mmseg", "torchvision")
+HEADS: dict[str, Head] = {
+    "mmseg": partial(AtrousHead, project=False),
+    "torchvision": partial(AtrousHead, project=True),
+}
 
-
-def deeplabv3(
-    classes: int, *, depth: int, width: int, channels: int, trunk: str, port: str, auxiliary: bool = False
-) -> DilatedNet:
-    """The network. depth, width: of the ResNet. trunk: whose, a key of resnet.CODES. port: whose head, of PORTS.
-
-    channels: inside the head.
-    """
-    if port not in PORTS:
-        raise UnknownNameError.among("port of deeplabv3", port, PORTS)
-    backbone = resnet_of_code(trunk, depth, width)
-    head = AtrousHead(backbone.channels[-1], channels, classes, project=port == "torchvision")
-    return DilatedNet(backbone, head, classes, auxiliary=auxiliary)
-
-
-MMSEG = {"trunk": "mmseg", "port": "mmseg"}
-
-FAMILY = Family(
-    name="deeplabv3",
+FAMILY = dilated_family(
+    "deeplabv3",
+    partial(ported_net, "deeplabv3", HEADS),
     group="context",
-    variants={
-        "resnet50": {"depth": 50, "width": 64, "channels": 512, **MMSEG},
-        "resnet18": {"depth": 18, "width": 64, "channels": 128, **MMSEG},
-        "resnet101": {"depth": 101, "width": 64, "channels": 512, **MMSEG},
-        "tiny": {"depth": 10, "width": 8, "channels": 16, **MMSEG},
-    },
-    module=deeplabv3,
-    size_rule=SizeRule(multiple=8, minimum=32),
-    stride=8,
-    align_corners=False,
     origin="arXiv 1706.05587; compared with mmsegmentation and torchvision",
     reference=Reference(
         "Cityscapes test 81.3 mIoU; val 79.3 (ResNet50, mmsegmentation)",
         counts={"resnet50": (65.75, 539), "resnet50?channels=256&trunk=torchvision&port=torchvision": (39.64, None)},
         licence="Apache-2.0",
     ),
-    auxiliary=("auxiliary.",),
-    encoder=BACKBONE,
+    variants=PORTED,
+    minimum=32,
 )

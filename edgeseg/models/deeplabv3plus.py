@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from edgeseg.errors import UnknownNameError
 from edgeseg.models.deeplabv3 import AtrousPyramid
-from edgeseg.models.dilated import DilatedNet
+from edgeseg.models.dilated import MMSEG, DilatedNet
 from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import conv_bn_relu, enlarge, separable
 from edgeseg.models.resnet import BACKBONE, resnet_of_code
@@ -87,8 +87,6 @@ def deeplabv3plus(
     ends = (backbone.channels[0], backbone.channels[-1])
     return DilatedNet(backbone, head(ends, channels, low, classes), classes, auxiliary=auxiliary)
 
-
-MMSEG = {"trunk": "mmseg", "port": "mmseg"}
 
 FAMILY = Family(
     name="deeplabv3plus",

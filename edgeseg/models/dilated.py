@@ -1,12 +1,36 @@
-"""What the nets on a dilated ResNet share: the backbone, a head on its features, and a classifier for training."""
+"""What the families on a dilated ResNet share: the net, mmsegmentation's head, and the description of a family."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from edgeseg.errors import UnknownNameError
+from edgeseg.models.family import Family, Reference
 from edgeseg.models.layers import classifier, conv_bn_relu
-from edgeseg.models.resnet import ResNet, kaiming_init
+from edgeseg.models.resnet import BACKBONE, ResNet, kaiming_init, resnet_of_code
+from edgeseg.spec import SizeRule
+
+Head = Callable[[int, int, int], nn.Module]  # of the last stage's channels, its own width, and classes
+Variants = Mapping[str, Mapping[str, Any]]
+
+# Keyword arguments of `dilated_net`: those that mmsegmentation publishes weights of, and a small one for tests.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "resnet50": {"depth": 50, "width": 64, "channels": 512},
+    "resnet101": {"depth": 101, "width": 64, "channels": 512},
+    "tiny": {"depth": 10, "width": 8, "channels": 32},
+}
+# Of `ported_net`.
+MMSEG = {"trunk": "mmseg", "port": "mmseg"}
+PORTED: dict[str, dict[str, Any]] = {
+    "resnet50": {"depth": 50, "width": 64, "channels": 512, **MMSEG},
+    "resnet18": {"depth": 18, "width": 64, "channels": 128, **MMSEG},
+    "resnet101": {"depth": 101, "width": 64, "channels": 512, **MMSEG},
+    "tiny": {"depth": 10, "width": 8, "channels": 16, **MMSEG},
+}
 
 
 class DilatedNet(nn.Module):
@@ -37,13 +61,15 @@ class DilatedNet(nn.Module):
 class ContextHead(nn.Module):
     """mmsegmentation's head: 3x3 convolution, context, 3x3; joined with the backbone's last map, 3x3, 1x1 to logits.
 
-    context: takes and gives (N, width, h, w); nothing for FCN.
+    block: makes the context of a width, which takes and gives (N, width, h, w); none for FCN.
     """
 
-    def __init__(self, channels: int, width: int, classes: int, context: nn.Module | None = None) -> None:
+    def __init__(
+        self, channels: int, width: int, classes: int, block: Callable[[int], nn.Module] = nn.Identity
+    ) -> None:
         super().__init__()
         self.first = conv_bn_relu(channels, width)
-        self.context = context or nn.Identity()
+        self.context = block(width)
         self.last = conv_bn_relu(width, width)
         self.join = conv_bn_relu(channels + width, width)
         self.drop = nn.Dropout2d(0.1)
@@ -54,3 +80,65 @@ class ContextHead(nn.Module):
         x = features[-1]
         context = self.last(self.context(self.first(x)))
         return self.classify(self.drop(self.join(torch.cat([x, context], 1))))  # type: ignore[no-any-return]
+
+
+def dilated_net(
+    head: Head, classes: int, *, depth: int, width: int, channels: int, auxiliary: bool = False
+) -> DilatedNet:
+    """The net with mmsegmentation's ResNet. depth, width: of the ResNet. channels: inside the head."""
+    backbone = resnet_of_code("mmseg", depth, width)
+    return DilatedNet(backbone, head(backbone.channels[-1], channels, classes), classes, auxiliary=auxiliary)
+
+
+def ported_net(
+    family: str,
+    heads: Mapping[str, Head],
+    classes: int,
+    *,
+    depth: int,
+    width: int,
+    channels: int,
+    trunk: str,
+    port: str,
+    auxiliary: bool = False,
+) -> DilatedNet:
+    """The net of a code that publishes weights. UnknownNameError where nobody's head or ResNet has the name.
+
+    depth, width: of the ResNet. trunk: whose, a key of resnet.CODES. port: whose head, of `heads`.
+    channels: inside the head. A head's `stages` are those of the ResNet that it needs, where they are not four.
+    """
+    if port not in heads:
+        raise UnknownNameError.among(f"port of {family}", port, heads)
+    head = heads[port]
+    backbone = resnet_of_code(trunk, depth, width, stages=getattr(head, "stages", 4))
+    return DilatedNet(backbone, head(backbone.channels[-1], channels, classes), classes, auxiliary=auxiliary)
+
+
+def dilated_family(
+    name: str,
+    module: Callable[..., DilatedNet],
+    *,
+    group: str,
+    origin: str,
+    reference: Reference,
+    variants: Variants = VARIANTS,
+    minimum: int = 64,
+    auxiliary: tuple[str, ...] = (),
+) -> Family:
+    """A family with logits at 1/8 of the size. minimum: of a side. auxiliary: prefixes beside the shared classifier's.
+
+    For the rest see Family.
+    """
+    return Family(
+        name=name,
+        group=group,
+        variants=variants,
+        module=module,
+        size_rule=SizeRule(multiple=8, minimum=minimum),
+        stride=8,
+        align_corners=False,
+        origin=origin,
+        reference=reference,
+        auxiliary=("auxiliary.", *auxiliary),
+        encoder=BACKBONE,
+    )

@@ -14,12 +14,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from edgeseg.models.context import VARIANTS
-from edgeseg.models.dilated import DilatedNet
-from edgeseg.models.family import Family, Reference
+from edgeseg.models.dilated import DilatedNet, dilated_family
+from edgeseg.models.family import Reference
 from edgeseg.models.layers import conv_bn_relu
-from edgeseg.models.resnet import BACKBONE, resnet_of_code
-from edgeseg.spec import SizeRule
+from edgeseg.models.resnet import resnet_of_code
 
 CODES = 32
 
@@ -80,20 +78,15 @@ def encnet(classes: int, *, depth: int, width: int, channels: int, auxiliary: bo
     return DilatedNet(backbone, decoder, classes, auxiliary=auxiliary)
 
 
-FAMILY = Family(
-    name="encnet",
+FAMILY = dilated_family(
+    "encnet",
+    encnet,
     group="context",
-    variants=VARIANTS,
-    module=encnet,
-    size_rule=SizeRule(multiple=8, minimum=64),
-    stride=8,
-    align_corners=False,
     origin="arXiv 1803.08904; compared with mmsegmentation",
     reference=Reference(
         "ADE20K val 44.65 mIoU (ResNet101); Cityscapes val 77.9 (mmsegmentation, ResNet50)",
         counts={"resnet50": (33.52, 281.4)},
         licence="Apache-2.0",
     ),
-    auxiliary=("auxiliary.", "head.presence."),
-    encoder=BACKBONE,
+    auxiliary=("head.presence.",),
 )

@@ -8,14 +8,13 @@ As in mmsegmentation the block is in the head of a dilated ResNet: 47.27 M param
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from edgeseg.models.context import VARIANTS, context_net
-from edgeseg.models.dilated import DilatedNet
-from edgeseg.models.family import Family, Reference
-from edgeseg.models.resnet import BACKBONE
-from edgeseg.spec import SizeRule
+from edgeseg.models.dilated import ContextHead, DilatedNet, dilated_family, dilated_net
+from edgeseg.models.family import Reference
 
 REDUCTION = 4
 
@@ -39,26 +38,21 @@ class GlobalContext(nn.Module):
 
 
 def gcnet(classes: int, *, depth: int, width: int, channels: int, auxiliary: bool = False) -> DilatedNet:
-    """The network; see `context_net`."""
-    network = context_net(classes, GlobalContext, depth=depth, width=width, channels=channels, auxiliary=auxiliary)
+    """`dilated_net` with a context that adds nothing before training."""
+    head = partial(ContextHead, block=GlobalContext)
+    network = dilated_net(head, classes, depth=depth, width=width, channels=channels, auxiliary=auxiliary)
     nn.init.zeros_(network.get_parameter("head.context.widen.weight"))
     return network
 
 
-FAMILY = Family(
-    name="gcnet",
+FAMILY = dilated_family(
+    "gcnet",
+    gcnet,
     group="context",
-    variants=VARIANTS,
-    module=gcnet,
-    size_rule=SizeRule(multiple=8, minimum=64),
-    stride=8,
-    align_corners=False,
     origin="arXiv 1904.11492; compared with mmsegmentation",
     reference=Reference(
         "Cityscapes val 78.5 mIoU (mmsegmentation, ResNet50)",
         counts={"resnet50": (47.27, 395.2)},
         licence="Apache-2.0",
     ),
-    auxiliary=("auxiliary.",),
-    encoder=BACKBONE,
 )

@@ -56,6 +56,16 @@ def classifier(channels: int, middle: int, classes: int) -> nn.Sequential:
     return nn.Sequential(conv_bn_relu(channels, middle), nn.Dropout2d(0.1), nn.Conv2d(middle, classes, 1))
 
 
+def attend(query: Tensor, key: Tensor, value: Tensor, scale: float = 1.0) -> Tensor:
+    """Sums of values, weighted by the softmax of products of query and key over all positions of the key.
+
+    (N, c, H, W), (N, c, M), (N, C, M) to (N, C, H, W). The plain products are what engines fuse to a kernel that does
+    not store the (H W, M) weights.
+    """
+    weights = torch.softmax(query.flatten(2).transpose(1, 2) * scale @ key, 2)
+    return (weights @ value.transpose(1, 2)).transpose(1, 2).reshape(*value.shape[:2], *query.shape[2:])
+
+
 def enlarge(x: Tensor, like: Tensor, upsample: str = "bilinear") -> Tensor:
     """`x` at the height and width of `like`, by a rule of `RESIZES`."""
     return F.interpolate(x, (like.shape[2], like.shape[3]), **RESIZES[upsample])

@@ -8,14 +8,13 @@ at 1024x512 in an engine that stores it, and sixteen times that at 2048x1024.
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 
-from edgeseg.models.context import VARIANTS, attend, context_net
-from edgeseg.models.dilated import DilatedNet
-from edgeseg.models.family import Family, Reference
-from edgeseg.models.layers import conv_bn
-from edgeseg.models.resnet import BACKBONE
-from edgeseg.spec import SizeRule
+from edgeseg.models.dilated import ContextHead, dilated_family, dilated_net
+from edgeseg.models.family import Reference
+from edgeseg.models.layers import attend, conv_bn
 
 
 class NonLocal(nn.Module):
@@ -35,25 +34,14 @@ class NonLocal(nn.Module):
         return x + self.out(context)  # type: ignore[no-any-return]
 
 
-def nonlocalnet(classes: int, *, depth: int, width: int, channels: int, auxiliary: bool = False) -> DilatedNet:
-    """The network; see `context_net`."""
-    return context_net(classes, NonLocal, depth=depth, width=width, channels=channels, auxiliary=auxiliary)
-
-
-FAMILY = Family(
-    name="nonlocalnet",
+FAMILY = dilated_family(
+    "nonlocalnet",
+    partial(dilated_net, partial(ContextHead, block=NonLocal)),
     group="attention",
-    variants=VARIANTS,
-    module=nonlocalnet,
-    size_rule=SizeRule(multiple=8, minimum=64),
-    stride=8,
-    align_corners=False,
     origin="arXiv 1711.07971; compared with mmsegmentation",
     reference=Reference(
         "Cityscapes val 78.0 mIoU (mmsegmentation, ResNet50)",
         counts={"resnet50": (47.66, 433.9)},
         licence="Apache-2.0",
     ),
-    auxiliary=("auxiliary.",),
-    encoder=BACKBONE,
 )

@@ -18,12 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgeseg.models.context import VARIANTS
-from edgeseg.models.dilated import DilatedNet
-from edgeseg.models.family import Family, Reference
+from edgeseg.models.dilated import VARIANTS, DilatedNet, dilated_family
+from edgeseg.models.family import Reference
 from edgeseg.models.layers import classifier, conv_bn_relu, enlarge
-from edgeseg.models.resnet import BACKBONE, resnet_of_code
-from edgeseg.spec import SizeRule
+from edgeseg.models.resnet import resnet_of_code
 
 
 def full_masks(x: Tensor, height: int, width: int) -> Tensor:
@@ -106,23 +104,18 @@ def psanet(
     return DilatedNet(backbone, decoder, classes, auxiliary=auxiliary)
 
 
-FAMILY = Family(
-    name="psanet",
+FAMILY = dilated_family(
+    "psanet",
+    psanet,
     group="attention",
-    variants={
-        name: {**arguments, "mask": 9 if name == "tiny" else 97, "port": "mmseg"}
-        for name, arguments in VARIANTS.items()
-    },
-    module=psanet,
-    size_rule=SizeRule(multiple=8, minimum=64),
-    stride=8,
-    align_corners=False,
     origin="ECCV 2018, not on arXiv; compared with mmsegmentation and hszhao/semseg",
     reference=Reference(
         "Cityscapes test 80.1 mIoU (ResNet101); val 77.2 (mmsegmentation, ResNet50)",
         counts={"resnet50": (56.77, 403.5), "resnet50?mask=59&port=semseg": (50.8, None)},
         licence="Apache-2.0",
     ),
-    auxiliary=("auxiliary.",),
-    encoder=BACKBONE,
+    variants={
+        name: {**arguments, "mask": 9 if name == "tiny" else 97, "port": "mmseg"}
+        for name, arguments in VARIANTS.items()
+    },
 )

@@ -8,15 +8,14 @@ stem, another rule of dilation and aligned corners. segmentation_models_pytorch 
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from edgeseg.errors import UnknownNameError
-from edgeseg.models.dilated import DilatedNet
-from edgeseg.models.family import Family, Reference
+from edgeseg.models.dilated import PORTED, Head, dilated_family, ported_net
+from edgeseg.models.family import Reference
 from edgeseg.models.layers import PyramidPooling, classifier, conv_bn_relu
-from edgeseg.models.resnet import BACKBONE, resnet_of_code
-from edgeseg.spec import SizeRule
 
 BINS = (1, 2, 3, 6)
 
@@ -45,6 +44,8 @@ class AlignedHead(PyramidHead):
 class PortedHead(AlignedHead):
     """The head of segmentation_models_pytorch. width: channels before the logits."""
 
+    stages = 2
+
     def __init__(self, channels: int, width: int, classes: int) -> None:
         super().__init__(channels, channels // len(BINS), classes)
         self.pools[0] = nn.Sequential(nn.Conv2d(channels, channels // len(BINS), 1), nn.ReLU(inplace=True))
@@ -52,39 +53,14 @@ class PortedHead(AlignedHead):
         self.classify = nn.Sequential(fuse, nn.Dropout2d(0.2), nn.Conv2d(width, classes, 3, padding=1))
 
 
-HEADS = {"mmseg": PyramidHead, "semseg": AlignedHead, "smp": PortedHead}
+HEADS: dict[str, Head] = {"mmseg": PyramidHead, "semseg": AlignedHead, "smp": PortedHead}
 
+SMP = {"depth": 34, "width": 64, "channels": 512, "trunk": "smp", "port": "smp"}
 
-def pspnet(
-    classes: int, *, depth: int, width: int, channels: int, trunk: str, port: str, auxiliary: bool = False
-) -> DilatedNet:
-    """The network. depth, width: of the ResNet. trunk: whose, a key of resnet.CODES. port: whose head, of HEADS.
-
-    channels: inside the head.
-    """
-    if port not in HEADS:
-        raise UnknownNameError.among("port of pspnet", port, HEADS)
-    backbone = resnet_of_code(trunk, depth, width, stages=2 if port == "smp" else 4)
-    head = HEADS[port](backbone.channels[-1], channels, classes)
-    return DilatedNet(backbone, head, classes, auxiliary=auxiliary)
-
-
-MMSEG = {"trunk": "mmseg", "port": "mmseg"}
-
-FAMILY = Family(
-    name="pspnet",
+FAMILY = dilated_family(
+    "pspnet",
+    partial(ported_net, "pspnet", HEADS),
     group="context",
-    variants={
-        "resnet50": {"depth": 50, "width": 64, "channels": 512, **MMSEG},
-        "resnet18": {"depth": 18, "width": 64, "channels": 128, **MMSEG},
-        "resnet34": {"depth": 34, "width": 64, "channels": 512, "trunk": "smp", "port": "smp"},
-        "resnet101": {"depth": 101, "width": 64, "channels": 512, **MMSEG},
-        "tiny": {"depth": 10, "width": 8, "channels": 16, **MMSEG},
-    },
-    module=pspnet,
-    size_rule=SizeRule(multiple=8, minimum=32),
-    stride=8,
-    align_corners=False,
     origin="arXiv 1612.01105; compared with hszhao/semseg, mmsegmentation and segmentation_models_pytorch",
     reference=Reference(
         "Cityscapes test 80.2 mIoU (ResNet101); val 78.6 (ResNet50), 74.9 (ResNet18) of mmsegmentation",
@@ -95,6 +71,6 @@ FAMILY = Family(
         },
         licence="MIT",
     ),
-    auxiliary=("auxiliary.",),
-    encoder=BACKBONE,
+    variants={**PORTED, "resnet34": SMP},
+    minimum=32,
 )
