@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
-from edgeseg.models.checkpoint_formats.checkpoint_format import Rule, State, renamed, rows
+from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, Rule, State, renamed, rows
 from edgeseg.models.family import Family
 from edgeseg.models.variant import text_from_arguments
+from edgeseg.spec import InputSpec
 
 MAX_BLOCKS = 99
 SCALES = range(1, 5)
@@ -81,6 +82,15 @@ def state_from_authors(state: State, rules: Sequence[Rule]) -> dict[str, Tensor]
 def state_from_mmseg(state: State, rules: Sequence[Rule], *, drop: Sequence[str]) -> dict[str, Tensor]:
     """`state` of mmsegmentation, with the family's names. rules: for the parts that are not shared."""
     return renamed(renamed(state, [*MMSEG, *rules], drop=drop), MMSEG_BLOCKS)
+
+
+def dual_resolution_adopted(
+    own: dict[str, Tensor], family: Family, input: Callable[[int], InputSpec], *, align_corners: bool, **others: object
+) -> Adopted:
+    """The network of either family. own: with its names. input: for so many classes. others: arguments of its own."""
+    classes = rows(own, "head.3.weight")
+    variant = text_from_nearest({**widths_from_state(own), **others}, family)
+    return Adopted(variant, classes, own, input(classes), align_corners)
 
 
 def widths_from_state(state: State) -> dict[str, int]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
-from edgeseg.models.checkpoint_formats.checkpoint_format import Rule, State, rows
+from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, Rule, State, rows
+from edgeseg.models.family import Family
+from edgeseg.models.variant import text_from_arguments
 from edgeseg.spec import InputSpec
 
 AUTHORS: Rule = (r"((?:conv|bn)[12]|layer1|transition\d|stage\d)\.", r"backbone.\1.")
@@ -16,6 +19,25 @@ TRUNK: Rule = (r"backbone\.", "backbone.")
 def authors_input(classes: int) -> InputSpec:
     """2048x1024 for Cityscapes, else 480x480, as for Pascal Context and LIP; ImageNet's statistics."""
     return InputSpec(2048, 1024) if classes == 19 else InputSpec(480, 480)
+
+
+def hrnet_adopted(
+    own: dict[str, Tensor],
+    family: Family,
+    input: Callable[[int], InputSpec],
+    *,
+    classifier: str,
+    align_corners: bool = False,
+    **others: Any,
+) -> Adopted:
+    """The network of a family on HRNet. own: with its names. classifier: the last convolution.
+
+    input: for so many classes. others: the family's arguments beside those of the trunk.
+    """
+    classes = rows(own, f"{classifier}.weight")
+    arguments = {**trunk_arguments(own), **others}
+    variant = text_from_arguments(variant_name(arguments), arguments, family.variants)
+    return Adopted(variant, classes, own, input(classes), align_corners)
 
 
 def trunk_arguments(state: State) -> dict[str, Any]:

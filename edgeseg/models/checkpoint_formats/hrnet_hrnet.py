@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, renamed, rows
-from edgeseg.models.checkpoint_formats.hrnet import (
-    AUTHORS,
-    authors_input,
-    trunk_arguments,
-    variant_name,
-    without_bias,
-)
+from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, renamed
+from edgeseg.models.checkpoint_formats.hrnet import AUTHORS, authors_input, hrnet_adopted, without_bias
 from edgeseg.models.hrnet import FAMILY
-from edgeseg.models.variant import text_from_arguments
 
 RULES: list[Rule] = [AUTHORS, (r"last_layer\.([01])\.", r"head.0.\1."), (r"last_layer\.3\.", "head.1.")]
 
@@ -19,15 +12,7 @@ RULES: list[Rule] = [AUTHORS, (r"last_layer\.([01])\.", r"head.0.\1."), (r"last_
 def adopt(state: State) -> Adopted:
     """Rename. Its configurations resize without aligned corners."""
     own = without_bias(renamed(state, RULES), "head.0")
-    classes = rows(own, "head.1.weight")
-    arguments = {**trunk_arguments(own), "upsample": "bilinear"}
-    return Adopted(
-        variant=text_from_arguments(variant_name(arguments), arguments, FAMILY.variants),
-        classes=classes,
-        state=own,
-        input=authors_input(classes),
-        align_corners=False,
-    )
+    return hrnet_adopted(own, FAMILY, authors_input, classifier="head.1", upsample="bilinear")
 
 
 FORMAT = CheckpointFormat(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, rows
-from edgeseg.models.checkpoint_formats.dual_resolution import state_from_mmseg, text_from_nearest, widths_from_state
+from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State
+from edgeseg.models.checkpoint_formats.dual_resolution import dual_resolution_adopted, state_from_mmseg
 from edgeseg.models.checkpoint_formats.inputs import mmseg_input
 from edgeseg.models.ddrnet import FAMILY
 
@@ -20,14 +20,7 @@ RULES: list[Rule] = [
 def adopt(state: State) -> Adopted:
     """The network; the auxiliary head is left out."""
     own = state_from_mmseg(state, RULES, drop=[r"decode_head\.aux_"])
-    classes = rows(own, "head.3.weight")
-    return Adopted(
-        variant=text_from_nearest(widths_from_state(own), FAMILY),
-        classes=classes,
-        state=own,
-        input=mmseg_input(classes),
-        align_corners=False,
-    )
+    return dual_resolution_adopted(own, FAMILY, mmseg_input, align_corners=False)
 
 
 FORMAT = CheckpointFormat(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, rows
-from edgeseg.models.checkpoint_formats.inputs import mmseg_input
-from edgeseg.models.checkpoint_formats.mmseg import mmseg_state, trunk_from_state
-from edgeseg.models.checkpoint_formats.resnet import resnet_adopted
+from edgeseg.models.checkpoint_formats.mmseg_dilated import adopt_dilated
 from edgeseg.models.deeplabv3plus import FAMILY
 
 RULES: list[Rule] = [
@@ -21,18 +19,8 @@ RULES: list[Rule] = [
 
 def adopt(state: State) -> Adopted:
     """The decode head's network; the auxiliary head is left out."""
-    own = mmseg_state(state, RULES)
-    classes = rows(own, "head.classify.1.weight")
-    return resnet_adopted(
-        own,
-        FAMILY.variants,
-        classes=classes,
-        input=mmseg_input(classes),
-        channels=rows(own, "head.narrow.0.weight"),
-        low=rows(own, "head.low.0.weight"),
-        trunk=trunk_from_state(own),
-        port="mmseg",
-    )
+    low = rows(state, "decode_head.c1_bottleneck.conv.weight")
+    return adopt_dilated(state, family=FAMILY, rules=RULES, channels="head.narrow.0.weight", low=low, port="mmseg")
 
 
 FORMAT = CheckpointFormat(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, renamed, rows
 from edgeseg.models.checkpoint_formats.inputs import mmseg_input
 from edgeseg.models.checkpoint_formats.light import blocks
@@ -37,8 +39,8 @@ def stage_rules(repeats: int, prefix: str = "") -> list[Rule]:
     ]
 
 
-def variant_from_state(own: State, port: str) -> str:
-    """The widths, read off the shapes of the family's own names."""
+def fastscnn_adopted(own: dict[str, Tensor], port: str, *, align_corners: bool) -> Adopted:
+    """The network. own: with the family's names, whose shapes tell the widths."""
     repeats = blocks(own, "stages.") // 3
     arguments = {
         "shared": tuple(rows(own, key) for key in ("shared.0.0.weight", "shared.1.1.0.weight", "shared.2.1.0.weight")),
@@ -46,21 +48,16 @@ def variant_from_state(own: State, port: str) -> str:
         "repeats": repeats,
         "port": port,
     }
-    return text_from_arguments(port, arguments, FAMILY.variants)
+    classes = rows(own, "classify.3.weight")
+    variant = text_from_arguments(port, arguments, FAMILY.variants)
+    return Adopted(variant, classes, own, mmseg_input(classes), align_corners)
 
 
 def adopt(state: State) -> Adopted:
     """The network; the auxiliary heads are left out."""
     repeats = blocks(state, f"{EXTRACTOR}bottleneck1.")
     own = mmseg_state(renamed(state, FIRST), [*stage_rules(repeats, r"backbone\."), *RULES])
-    classes = rows(own, "classify.3.weight")
-    return Adopted(
-        variant=variant_from_state(own, "mmseg"),
-        classes=classes,
-        state=own,
-        input=mmseg_input(classes),
-        align_corners=False,
-    )
+    return fastscnn_adopted(own, "mmseg", align_corners=False)
 
 
 FORMAT = CheckpointFormat(

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, rows
-from edgeseg.models.checkpoint_formats.hrnet import TRUNK, trunk_arguments, variant_name
+from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State
+from edgeseg.models.checkpoint_formats.hrnet import TRUNK, hrnet_adopted
 from edgeseg.models.checkpoint_formats.inputs import mmseg_input
 from edgeseg.models.checkpoint_formats.mmseg import mmseg_state
 from edgeseg.models.hrnet import FAMILY
-from edgeseg.models.variant import text_from_arguments
 
 RULES: list[Rule] = [TRUNK, (r"decode_head\.convs\.0\.", "head.0."), (r"decode_head\.conv_seg\.", "head.1.")]
 
 
 def adopt(state: State) -> Adopted:
     """The decode head's network."""
-    own = mmseg_state(state, RULES)
-    classes = rows(own, "head.1.weight")
-    arguments = {**trunk_arguments(own), "upsample": "bilinear"}
-    return Adopted(
-        variant=text_from_arguments(variant_name(arguments), arguments, FAMILY.variants),
-        classes=classes,
-        state=own,
-        input=mmseg_input(classes),
-        align_corners=False,
-    )
+    return hrnet_adopted(mmseg_state(state, RULES), FAMILY, mmseg_input, classifier="head.1", upsample="bilinear")
 
 
 FORMAT = CheckpointFormat(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, rows
+from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State
 from edgeseg.models.checkpoint_formats.dual_resolution import state_from_mmseg
 from edgeseg.models.checkpoint_formats.inputs import mmseg_input
-from edgeseg.models.checkpoint_formats.xujiacong_pidnet import variant_from_state
+from edgeseg.models.checkpoint_formats.xujiacong_pidnet import pidnet_adopted
 
 RULES: list[Rule] = [
     (r"backbone\.i_branch_layers\.", "integral."),
@@ -26,15 +26,7 @@ RULES: list[Rule] = [
 
 def adopt(state: State) -> Adopted:
     """The network; the heads for training are left out."""
-    own = state_from_mmseg(state, RULES, drop=[r"decode_head\.[pd]_"])
-    classes = rows(own, "head.3.weight")
-    return Adopted(
-        variant=variant_from_state(own),
-        classes=classes,
-        state=own,
-        input=mmseg_input(classes),
-        align_corners=True,  # for the logits alone
-    )
+    return pidnet_adopted(state_from_mmseg(state, RULES, drop=[r"decode_head\.[pd]_"]), mmseg_input)
 
 
 FORMAT = CheckpointFormat(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, rows
-from edgeseg.models.checkpoint_formats.resnet import depth_from_state
-from edgeseg.models.checkpoint_formats.smp import INPUT, decoder_rules, smp_state
+from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State
+from edgeseg.models.checkpoint_formats.smp import decoder_rules, smp_state, unet_adopted
 from edgeseg.models.unetplusplus import FAMILY
-from edgeseg.models.variant import text_from_arguments
 
 ROWS = 4
 
@@ -23,20 +21,8 @@ def block_rules() -> list[Rule]:
 def adopt(state: State) -> Adopted:
     """Rename, and read depth and widths."""
     own = smp_state(state, block_rules(), head="classify")
-    lasts = [f"nodes.{row}_{ROWS - row}.1.0.weight" for row in reversed(range(ROWS))]
-    arguments = {
-        "encoder": f"resnet{depth_from_state(own)}",
-        "width": rows(own, "backbone.conv1.weight"),
-        "decoder": tuple(rows(own, key) for key in [*lasts, "further.0.1.1.0.weight"]),
-        "port": "smp",
-    }
-    return Adopted(
-        variant=text_from_arguments("resnet34", arguments, FAMILY.variants),
-        classes=rows(own, "classify.weight"),
-        state=own,
-        input=INPUT,
-        align_corners=False,
-    )
+    lasts = [f"nodes.{row}_{ROWS - row}" for row in reversed(range(ROWS))]
+    return unet_adopted(own, FAMILY, [*lasts, "further.0.1"])
 
 
 FORMAT = CheckpointFormat(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, renamed, rows
-from edgeseg.models.checkpoint_formats.inputs import TORCHVISION
-from edgeseg.models.checkpoint_formats.resnet import mean_first, resnet_adopted
+from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, renamed
+from edgeseg.models.checkpoint_formats.resnet import mean_first
+from edgeseg.models.checkpoint_formats.torchvision_fcn import AUXILIARY, torchvision_adopted
 from edgeseg.models.deeplabv3 import FAMILY
 
 RULES: list[Rule] = [
@@ -21,16 +21,8 @@ RULES: list[Rule] = [
 
 def adopt(state: State) -> Adopted:
     """The classifier's network; the auxiliary one is left out."""
-    own = mean_first(renamed(state, RULES, drop=[r"aux_classifier\."]), "head.project.0.0.weight")
-    return resnet_adopted(
-        own,
-        FAMILY.variants,
-        classes=rows(own, "head.classify.2.weight"),
-        input=TORCHVISION,
-        channels=rows(own, "head.classify.0.0.weight"),
-        trunk="torchvision",
-        port="torchvision",
-    )
+    own = renamed(state, RULES, drop=[AUXILIARY])
+    return torchvision_adopted(mean_first(own, "head.project.0.0.weight"), FAMILY)
 
 
 FORMAT = CheckpointFormat(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, renamed, rows
 from edgeseg.models.checkpoint_formats.inputs import TORCHVISION
 from edgeseg.models.checkpoint_formats.resnet import resnet_adopted
+from edgeseg.models.family import Family
 from edgeseg.models.fcn import FAMILY
 
 RULES: list[Rule] = [
@@ -13,14 +14,19 @@ RULES: list[Rule] = [
     (r"classifier\.1\.", "head.classify.0.1."),
     (r"classifier\.4\.", "head.classify.2."),
 ]
+AUXILIARY = r"aux_classifier\."
 
 
 def adopt(state: State) -> Adopted:
     """The classifier's network; the auxiliary one is left out."""
-    own = renamed(state, RULES, drop=[r"aux_classifier\."])
+    return torchvision_adopted(renamed(state, RULES, drop=[AUXILIARY]), FAMILY)
+
+
+def torchvision_adopted(own: State, family: Family) -> Adopted:
+    """The network with torchvision's head. own: with the family's names."""
     return resnet_adopted(
         own,
-        FAMILY.variants,
+        family.variants,
         classes=rows(own, "head.classify.2.weight"),
         input=TORCHVISION,
         channels=rows(own, "head.classify.0.0.weight"),

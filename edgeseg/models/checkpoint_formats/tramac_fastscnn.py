@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, renamed, rows
-from edgeseg.models.checkpoint_formats.inputs import mmseg_input
 from edgeseg.models.checkpoint_formats.light import blocks
-from edgeseg.models.checkpoint_formats.mmseg_fastscnn import stage_rules, variant_from_state
+from edgeseg.models.checkpoint_formats.mmseg_fastscnn import fastscnn_adopted, stage_rules
 
 EXTRACTOR = "global_feature_extractor."
 SEPARABLE: list[Rule] = [  # and the layers inside an inverted residual
@@ -35,14 +34,7 @@ def adopt(state: State) -> Adopted:
         for key in (f"{layer}.0.bias", f"{layer}.1.running_mean"):
             rows(own, key)
         own[f"{layer}.1.running_mean"] = own[f"{layer}.1.running_mean"] - own.pop(f"{layer}.0.bias")
-    classes = rows(own, "classify.3.weight")
-    return Adopted(
-        variant=variant_from_state(own, "tramac"),
-        classes=classes,
-        state=own,
-        input=mmseg_input(classes),
-        align_corners=True,
-    )
+    return fastscnn_adopted(own, "tramac", align_corners=True)
 
 
 FORMAT = CheckpointFormat(

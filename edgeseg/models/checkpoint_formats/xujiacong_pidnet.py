@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, rows
-from edgeseg.models.checkpoint_formats.dual_resolution import (
-    blocks_of,
-    state_from_authors,
-    text_from_nearest,
-    widths_from_state,
-)
+from collections.abc import Callable
+
+from torch import Tensor
+
+from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State
+from edgeseg.models.checkpoint_formats.dual_resolution import blocks_of, dual_resolution_adopted, state_from_authors
 from edgeseg.models.checkpoint_formats.inputs import road_input
 from edgeseg.models.pidnet import FAMILY
+from edgeseg.spec import InputSpec
 
 RULES: list[Rule] = [
     *((rf"layer{n + 3}\.", f"integral.{n}.") for n in range(3)),
@@ -27,21 +27,13 @@ RULES: list[Rule] = [
 
 def adopt(state: State) -> Adopted:
     """The network; the heads for training are left out."""
-    own = state_from_authors(state, RULES)
-    classes = rows(own, "head.3.weight")
-    return Adopted(
-        variant=variant_from_state(own),
-        classes=classes,
-        state=own,
-        input=road_input(classes),
-        align_corners=True,  # for the logits alone
-    )
+    return pidnet_adopted(state_from_authors(state, RULES), road_input)
 
 
-def variant_from_state(state: State) -> str:
-    """The variant, read off the shapes of the family's own names."""
-    deeper = {"context_depth": blocks_of(state, "integral.0"), "light": "fuse.convs.1.0.weight" in state}
-    return text_from_nearest(widths_from_state(state) | deeper, FAMILY)
+def pidnet_adopted(own: dict[str, Tensor], input: Callable[[int], InputSpec]) -> Adopted:
+    """The network. own: with the family's names. input: for so many classes."""
+    others = {"context_depth": blocks_of(own, "integral.0"), "light": "fuse.convs.1.0.weight" in own}
+    return dual_resolution_adopted(own, FAMILY, input, align_corners=True, **others)  # aligned for the logits alone
 
 
 FORMAT = CheckpointFormat(
