@@ -116,7 +116,7 @@ def cell(text: str, *, code: bool = False) -> str:
 
 def escaped(text: str) -> str:
     """`text` without what Markdown reads as markup."""
-    return re.sub(r"([*_\[\]<>`])", r"\\\1", text)
+    return re.sub(r"([*_\[\]>`])", r"\\\1", text).replace("<", "&lt;")  # Markdown has no escape for it
 
 
 def api_page() -> str:
