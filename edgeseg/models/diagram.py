@@ -17,6 +17,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
+from edgeseg.models.count import shapes_alone
+
 MOST_PARTS = 16
 IMAGE = -1  # the source of what comes from no part
 COLUMN, ROW, BOX = 112, 62, (98, 38)  # pixels
@@ -151,7 +153,7 @@ def traced(network: nn.Module, size: tuple[int, int], names: Iterable[str]) -> l
 def run(network: nn.Module, size: tuple[int, int], origins: Origins | None = None) -> Any:
     """The logits for an image without values."""
     image = torch.empty(1, 3, *size, device="meta")
-    with torch.inference_mode():
+    with torch.inference_mode(), shapes_alone(network):
         if origins is None:
             return network.eval()(image)
         origins.set(image, frozenset([IMAGE]))
