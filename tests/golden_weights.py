@@ -58,8 +58,8 @@ def golden_image(height: int, width: int) -> torch.Tensor:
 
 def sampled(logits: torch.Tensor) -> list[float]:
     """`SAMPLES` values at places that are spread evenly over the flattened logits (1, C, h, w)."""
-    flat = logits.flatten().tolist()
-    return [round(flat[i * (len(flat) - 1) // (SAMPLES - 1)], 6) for i in range(SAMPLES)]
+    flat = logits.flatten()
+    return [round(value, 6) for value in flat[[i * (len(flat) - 1) // (SAMPLES - 1) for i in range(SAMPLES)]].tolist()]
 
 
 def read_lines(path: Path) -> list[str]:
