@@ -33,13 +33,13 @@ from record import Record, Table, Verdict, add_output_option, edgeseg_command, p
 
 from edgeseg.batch.attempt import Attempt
 from edgeseg.batch.batch import BatchReport, run_units, todo_of
+from edgeseg.batch.job import engine_for_batch
 from edgeseg.batch.local import LocalRunner
 from edgeseg.batch.ray import connected, imported_ray, rows_from_ray
 from edgeseg.batch.rows import empty_row
 from edgeseg.batch.shard import Shard
 from edgeseg.batch.sources import units_from_sources
 from edgeseg.batch.units import Unit
-from edgeseg.conversion import convert
 from edgeseg.errors import EdgeSegError, FormatError
 from edgeseg.measure.load import LoadMeter
 from edgeseg.progress import Progress, silent
@@ -106,7 +106,7 @@ def checked_fps(summary: dict[str, Any]) -> float:
 def measured(options: argparse.Namespace, folder: Path, has_ray: bool) -> tuple[dict[str, list[float]], Any]:
     """Frames per second of each way, by round, and the summary of the last local run."""
     make_videos(folder / "in", options.videos, options.frames)
-    engine = convert(options.model, engine="openvino", precision=Precision.INT8, out=folder / "engines").engine.path
+    engine = engine_for_batch(options.model, precision=Precision.INT8, folder=folder / "engines").path
     summary: dict[str, Any] = {}
 
     def local(*words: str) -> float:
@@ -143,7 +143,8 @@ def speed(options: argparse.Namespace, record: Record, has_ray: bool) -> None:
         [way, f"{statistics.median(values):.1f}", f"{statistics.median(shares[way]):.3f}", f"{min(shares[way]):.3f}"]
         for way, values in rates.items()
     ]
-    title = f"{options.videos} videos of {options.frames} frames, {WIDTH}x{HEIGHT}, {options.model} int8, overlay.mp4"
+    clips = f"{options.videos} videos of {options.frames} frames, {WIDTH}x{HEIGHT}"
+    title = f"{clips}, {Path(options.model).name}, INT8, overlay.mp4"
     record.tables.append(Table(title, ["way", "frames/s", "share of pinned", "least"], rows))
     share = statistics.median(shares["local"])
     text = f"local: {share:.3f} of one pinned process on each core; {summary['processes']} processes"
@@ -193,7 +194,7 @@ def memory(options: argparse.Namespace, record: Record, has_ray: bool) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="bisenetv2-camvid")
+    parser.add_argument("--model", default="bisenetv2-camvid", help="a bundled name, or an INT8 engine file")
     parser.add_argument("--videos", type=int, default=24)
     parser.add_argument("--frames", type=int, default=100, help="of each video")
     parser.add_argument("--rounds", type=int, default=3)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import logging
 import os
 import queue
 import socket
@@ -22,6 +23,7 @@ from edgeseg.measure.device import available_threads
 LOCAL = "local"
 POLL_SECONDS = 0.2
 CONNECT_SECONDS = 10.0
+MOST_BLOCKS = 1000  # the driver keeps some KiB of each
 QUEUED = 2  # items that wait at an actor, so that it need not wait for the driver
 INSTALL = 'pip install "edgeseg[ray]"'
 
@@ -99,14 +101,16 @@ def rows_from_ray(
 ) -> Generator[dict[str, Any], None, None]:
     """What `work` ("module:Class", made with `options`) returns for each item, as they are done.
 
-    The class must not raise when it is called: Ray would end the job. The item of an actor that dies is done again.
+    The class must not raise when it is called: Ray would end the job. The items of an actor that dies may be done
+    again, with those whose rows had not arrived: the class must return the row of an item that is done.
     actors: how many; None for all CPUs of the cluster but one, or with gpus for all GPUs. gpus: of an actor.
     stop: ends it; items in progress are lost. UnavailableError where the class cannot be made.
     """
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # it prints its plan
     count = min(actors or free_actors(ray, gpus), max(1, len(items)))
-    dataset = ray.data.from_items([{"item": json.dumps(item)} for item in items], override_num_blocks=len(items)).map(
+    blocks = min(len(items), MOST_BLOCKS)
+    dataset = ray.data.from_items([{"item": json.dumps(item)} for item in items], override_num_blocks=blocks).map(
         JsonActor,
         fn_constructor_kwargs={"work": work, "options": dict(options)},
         compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=QUEUED),

@@ -39,6 +39,9 @@ class SegmentVideo:
         marked: whether the unit has a marker now, so that it is not done again.
         """
         work = Unit(**unit)
+        done = row_of_marker(Path(self._job.out), work.digest)  # by an actor that was lost before its row arrived
+        if done is not None:
+            return done
         row = empty_row(work, self._job.digest)
         began = time.perf_counter()
         try:

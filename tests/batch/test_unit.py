@@ -43,6 +43,9 @@ def test_a_unit_leaves_its_outputs_and_a_marker(tmp_path: Path) -> None:
     assert [line["index"] for line in lines] == [0, 1, 2]
     assert all("shares" in line and "polygons" in line and "rle" not in line for line in lines)
     assert attempts_in(out) == []
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    assert do(SegmentVideo(job.to_dict()), unit) == row  # it is not done twice
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
 
 
 def test_a_folder_of_images_is_a_unit(tmp_path: Path) -> None:
@@ -168,7 +171,7 @@ def test_a_source_by_url_gives_the_labels_of_the_file(tmp_path: Path) -> None:
         assert {name.partition("/")[2]: data for name, data in label_files(tmp_path / "remote").items()} == {
             name.partition("/")[2]: data for name, data in here.items()
         }
-        missing = dataclasses.replace(units[1], source="memory:///batch/in/gone.mp4")
+        missing = dataclasses.replace(units[1], source="memory:///batch/in/gone.mp4", digest="f" * 64)
         assert do(SegmentVideo(remote.to_dict()), missing)["error"]["code"] == "ES-FILE-MISSING"
     finally:
         memory.rm("/batch", recursive=True)
