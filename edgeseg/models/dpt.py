@@ -1,9 +1,10 @@
 """DPT: a Vision Transformer whose tokens, after each quarter of its blocks, become maps that are fused coarse to fine.
 
 Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021, arXiv 2103.13413. With 150 classes at 512x512
-mmsegmentation has 109.7 M parameters and 219.4 G multiply-adds on ViT-B. Implementations differ in the epsilon of the
-backbone's norms and in the resizing of positions: mmsegmentation has 1e-5 and bicubic, transformers 1e-12 and bilinear,
-and the authors' code 1e-6 and bilinear; both of these enlarge the logits twice with aligned corners.
+mmsegmentation has 109.7 M parameters and 219.4 G multiply-adds on ViT-B, transformers 342.15 M parameters on ViT-L.
+Implementations differ in the epsilon of the backbone's norms and in the resizing of positions: mmsegmentation has 1e-5
+and bicubic, transformers 1e-12 and bilinear, the authors' code 1e-6 and bilinear; the last two enlarge the logits by 2
+with aligned corners. The layer that reads each patch joined with the token of the class is two layers here.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ FAMILY = Family(
     origin="arXiv 2103.13413; compared with mmsegmentation and transformers",
     reference=Reference(
         "ADE20K val 46.97 mIoU (ViT-B in mmsegmentation), 49.02 (hybrid with ResNet50, not here); 512x512",
-        counts={"vit-b16": (109.7, 219.4)},
+        counts={"vit-b16": (109.7, 219.4), "vit-l16": (342.15, None)},
         licence="Apache-2.0",
         size=(512, 512),
         classes=150,
