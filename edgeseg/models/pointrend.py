@@ -28,6 +28,8 @@ from edgeseg.spec import SizeRule
 
 STEPS = 2
 LAYERS = 3  # of the classifier of points
+LARGEST_TOPK = 3840  # that TensorRT computes
+CHOSEN = 1e4  # is added to the margin of a point that is chosen: above all margins, and in float16's range
 
 
 class FeaturePyramid(nn.Module):
@@ -83,7 +85,12 @@ def least_certain(logits: Tensor, points: int) -> Tensor:
     """Indices (N, P) into the flattened map of the points whose best two logits are closest."""
     best = logits.topk(2, 1).values
     margin = (best[:, 0] - best[:, 1]).flatten(1)
-    return margin.topk(min(points, margin.shape[1]), 1, largest=False).indices
+    points, chosen = min(points, margin.shape[1]), []
+    for start in range(0, points, LARGEST_TOPK):
+        values, indices = margin.topk(min(LARGEST_TOPK, points - start), 1, largest=False)
+        chosen.append(indices)
+        margin = margin.scatter(1, indices, values + CHOSEN)
+    return torch.cat(chosen, 1)
 
 
 def corners_of(indices: Tensor, size: tuple[int, int], factor: int) -> tuple[Tensor, Tensor]:

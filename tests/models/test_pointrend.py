@@ -22,12 +22,14 @@ def test_points_are_sampled_as_by_grid_sample(factor: int) -> None:
     torch.testing.assert_close(sampled(x, *corners_of(indices, size, factor)), expected)
 
 
-def test_the_least_certain_points_have_the_closest_two_logits() -> None:
+@pytest.mark.parametrize("at_once", [2, 5, 100])
+def test_the_least_certain_points_have_the_closest_two_logits(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeseg.models.pointrend.LARGEST_TOPK", at_once)
     margins = torch.randperm(24).reshape(1, 1, 4, 6).float() + 1
     logits = torch.cat([torch.full_like(margins, -50.0), margins, torch.zeros_like(margins)], 1)
     indices = least_certain(logits, 5)
-    assert sorted(margins.flatten()[indices[0]].tolist()) == [1, 2, 3, 4, 5]
-    assert least_certain(logits, 100).shape == (1, 24)  # no more than there are
+    assert margins.flatten()[indices[0]].tolist() == [1, 2, 3, 4, 5]
+    assert sorted(least_certain(logits, 100)[0].tolist()) == list(range(24))  # no more than there are
 
 
 def test_logits_apart_from_the_points_are_those_of_the_coarse_map() -> None:
