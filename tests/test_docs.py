@@ -233,6 +233,13 @@ def test_the_page_on_tiles_has_the_figures_of_the_record_and_the_code_of_the_scr
     assert len(code.splitlines()) <= 20
 
 
+def test_the_page_on_scaling_has_the_figures_of_the_record() -> None:
+    text = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    for table in records("amd-epyc-2c", "scaling"):
+        for row in table:
+            assert f"| {' | '.join(row)} |" in text
+
+
 def test_the_faults_in_the_readme_are_those_of_the_record() -> None:
     measured = {row[0]: row for row in records("intel-xeon-2c", "stream_faults")[0]}
     rows = readme_rows("fault")
