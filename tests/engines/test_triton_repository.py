@@ -148,6 +148,7 @@ def test_an_int8_onnx_for_another_runtime_is_refused(tmp_path: Path) -> None:
 def test_a_plan_is_built_by_a_script_with_nvidias_command(logits: Artifact, tmp_path: Path) -> None:
     made, _ = repository_from_model(logits.path, tmp_path / "out", ServeOptions("tensorrt_plan"))
     assert made.plan_script == tmp_path / "out" / "small" / "build_plan.sh"
+    assert Artifact.open(made.artifact.path).spec == SPEC
     text = made.plan_script.read_text(encoding="utf-8")
     (line,) = (line for line in text.splitlines() if line.startswith("trtexec "))
     assert "--onnx=model.onnx --saveEngine=model.plan" in line

@@ -28,11 +28,12 @@ ONNX = "model.onnx"
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A written model. frame, mask: its tensors for one image. batch: the most images at once.
+    """A written model. path: of its file. frame, mask: its tensors for one image. batch: the most images at once.
 
     plan_command: the line for a shell that makes the plan of the ONNX; "" where nothing is missing.
     """
 
+    path: Path
     artifact: Artifact
     frame: TensorSpec
     mask: TensorSpec
@@ -71,7 +72,7 @@ def write_model_file(
         write_onnx(ir.to_proto(with_dynamic_batch(graph) if batch > 1 else graph), masked.artifact)
     except MismatchError as problem:
         raise MismatchError(problem.message, hint="add --batch 1", code=problem.code) from problem
-    return ModelFile(masked.artifact, frame, mask, batch)
+    return ModelFile(masked.path, masked.artifact, frame, mask, batch)
 
 
 def with_mask(model: LoadedModel, path: Path) -> LoadedModel:
@@ -96,7 +97,7 @@ def onnx_of_plan(model: LoadedModel, frame: TensorSpec, mask: TensorSpec, batch:
     release, options = assumed_release(TENSORRT), BuildOptions(batch=(1, batch, batch))
     request = request_from_job(release, BuildJob(model, model.path.with_suffix(".plan"), model.precision, options))
     write_onnx(request.onnx, model.artifact)
-    return ModelFile(model.artifact, frame, mask, batch, trtexec_line(release, request, Path(ONNX)))
+    return ModelFile(model.path, model.artifact, frame, mask, batch, trtexec_line(release, request, Path(ONNX)))
 
 
 def copied_plan(plan: Artifact, folder: Path, backend: ServerBackend, batch: int | None) -> ModelFile:
@@ -113,8 +114,9 @@ def copied_plan(plan: Artifact, folder: Path, backend: ServerBackend, batch: int
     if least > 1 or (batch or most) > most:
         message = f"{plan.path.name} takes from {least} to {most} images at once"
         raise SizeError(message, hint=f"build it with --batch 1:{batch or most}:{batch or most}", code="ES-SIZE-BATCH")
-    shutil.copyfile(plan.path, folder / backend.file)
+    path = folder / backend.file
+    shutil.copyfile(plan.path, path)
     size = (plan.spec.input.height, plan.spec.input.width)
     frame, mask = TensorSpec(FRAME, "uint8", (1, *size, 3)), TensorSpec(MASK, "uint8", (1, *size))
     # a plan that was built for one image has a fixed batch
-    return ModelFile(plan, frame, mask, 1 if most == 1 else batch or most)
+    return ModelFile(path, plan, frame, mask, 1 if most == 1 else batch or most)

@@ -88,7 +88,7 @@ def write_repository(model: LoadedModel | Artifact, out: Path, options: ServeOpt
             write_text(folder / name / SCRIPT, PLAN_SCRIPT.format(version=VERSION, command=file.plan_command))
         ensemble = write_ensemble(folder, served) if options.dali else ()
     script = out / name / SCRIPT if file.plan_command else None
-    written = dataclasses.replace(file.artifact, path=out / name / VERSION / served.backend.file)
+    written = dataclasses.replace(file.artifact, path=out / name / VERSION / file.path.name)
     return Repository(out, (name, *ensemble), written, key, file.batch, script)
 
 
