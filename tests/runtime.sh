@@ -7,6 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 what=$1
 shift
+PIP=(-m pip install -q --disable-pip-version-check --no-compile)
 SUBSET=(tests/test_runtime.py tests/test_segmenter.py tests/test_stream.py tests/contract/test_engines.py
   tests/pixels tests/predictions tests/video)
 
@@ -29,10 +30,8 @@ install() {
   if [ -z "$python" ]; then
     return
   fi
-  local pip=("$venv/bin/python" -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt)
   "$python" -m venv "$venv"
-  "${pip[@]}" -r requirements.txt openvino hypothesis pytest pytest-xdist
-  "${pip[@]}" --no-deps -e .
+  "$venv/bin/python" "${PIP[@]}" -c constraints.txt -r requirements.txt openvino hypothesis pytest pytest-xdist
   touch "$stamp"
 }
 
@@ -42,6 +41,11 @@ run_tests() {
     echo "skipped: the runtime on Python $1, which is not installed here"
     return
   fi
+  # Not while the environments are made side by side: the builds of edgeseg would write to the same folder.
+  if ! [ ".venv-$1/.linked" -nt setup.py ]; then
+    "$python" "${PIP[@]}" --no-deps -e .
+    touch ".venv-$1/.linked"
+  fi
   echo "the runtime without torch on $("$python" --version)"
   "$python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is not None)'
   # TensorRT's bindings are for the Python of the main environment
@@ -50,10 +54,17 @@ run_tests() {
 }
 
 export EDGESEG_REQUIRE="${EDGESEG_REQUIRE:-}"
+installs=()
 for version in "$@"; do
   case $what in
-    install) install "$version" ;;
+    install) # side by side: while one waits for the network, another unpacks
+      install "$version" &
+      installs+=($!)
+      ;;
     subset) run_tests "$version" "${SUBSET[@]}" ;;
     all) run_tests "$version" ;;
   esac
+done
+for process in ${installs[@]+"${installs[@]}"}; do
+  wait "$process"
 done
