@@ -18,6 +18,7 @@ from small_clips import make_clip, make_images
 import edgeseg
 from edgeseg.bench.record import BenchRecord
 from edgeseg.cli import COMMANDS, LazyGroup, app
+from edgeseg.commands.bench import SECOND_ATTEMPT
 from edgeseg.recipe import bundled_ranges
 from edgeseg.weights import BUNDLED, weights_path
 
@@ -130,6 +131,10 @@ def test_the_printed_commands_run(
     commands: tuple[str, ...], runner: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_exports: None
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    # No test needs exact times: bench takes few images, and does not repeat what does not settle beside other tests.
+    monkeypatch.setattr("edgeseg.bench.benchmark.SECONDS", 0.01)
+    monkeypatch.setattr("edgeseg.bench.benchmark.LEAST", 10)
+    monkeypatch.setenv(SECOND_ATTEMPT, "1")
     (tmp_path / "docs" / "images").mkdir(parents=True)
     shutil.copy(ROOT / "docs" / "images" / "street.jpg", tmp_path / "docs" / "images")
     make_clip(tmp_path / "drive.mp4", 3)
