@@ -104,7 +104,6 @@ def command(
     from edgeseg.commands.terminal import print_json, shown_progress, wrote
     from edgeseg.datasets import open_dataset
     from edgeseg.evaluation import evaluate
-    from edgeseg.metrics import open_metric
     from edgeseg.spec import tiles_from_options
 
     check_options(models, data, video, metrics, shard, output, ray, merge)
@@ -112,9 +111,7 @@ def command(
         show_merged(models, as_json)
         return
     part = shard_from_text(shard) if shard else None
-    chosen = list(dict.fromkeys(metrics or ["flicker" if video else "miou"]))
-    for metric in chosen:
-        open_metric(metric)
+    chosen = metrics_from_names(metrics or ["flicker" if video else "miou"])
     dataset = open_dataset(data) if data else None
     cut = tiles_from_options(tiles, overlap)
     with shown_progress() as progress:
@@ -139,6 +136,15 @@ def command(
         return
     show_result(result, engine_facts(artifact, device))
     wrote(None, f"edgeseg bench {artifact.location}")
+
+
+def metrics_from_names(names: list[str]) -> list[str]:
+    """Each name once. UnknownNameError where no metric has it."""
+    from edgeseg.metrics import open_metric
+
+    for name in names:
+        open_metric(name)
+    return list(dict.fromkeys(names))
 
 
 def facts_of_segmenter(segmenter: Segmenter, device: str) -> dict[str, Any]:
