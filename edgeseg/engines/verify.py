@@ -40,8 +40,9 @@ logger = logging.getLogger(__name__)
 
 SOURCE_FRAMES = 2  # running an ONNX without optimisation takes seconds
 # Two right runtimes that round independently differ by 2 ** 0.5 times the change by rounding, in any tensor. Measured:
-# 1.1 in untrained nets, which amplify differences; 3 to 8 behind a concat that OpenVINO computes wrongly.
-INDEPENDENT_ROUNDING = 1.5
+# 1.1 in untrained nets, which amplify differences; 1.9 behind a float convolution of means there, whose sums almost
+# cancel; 3 to 8 behind a concat that OpenVINO computes wrongly.
+INDEPENDENT_ROUNDING = 2.0
 DEBUG = "pip install edgeseg[debug]"  # installs Polygraphy, which the search for a layer needs
 
 

@@ -173,12 +173,20 @@ def lower_quantisation(graph: ir.Graph, node: ir.Node) -> None:
     node.attributes.pop("output_dtype", None)
 
 
+def lower_scatter(graph: ir.Graph, node: ir.Node) -> None:
+    """Nothing to do but where the newer opset has a further reduction."""
+    reduction = node.attributes.get_string("reduction", "none")
+    if reduction in ("max", "min"):
+        raise refusal(node, f"has reduction={reduction}")
+
+
 REDUCTIONS = "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSumSquare"
 LOWERINGS: dict[str, Callable[[ir.Graph, ir.Node], None]] = {
     **dict.fromkeys(REDUCTIONS.split(), lower_reduction),
     "Resize": lower_resize,
     "Pad": lower_pad,
     "Split": lower_split,
+    **dict.fromkeys(("ScatterElements", "ScatterND"), lower_scatter),
     "QuantizeLinear": lower_quantisation,
     "DequantizeLinear": lower_quantisation,
 }

@@ -226,7 +226,7 @@ def test_numbers_that_only_the_engine_makes_infinite_are_its_own(tmp_path: Path)
     assert "conv1 (Conv)" in caught.value.message
 
 
-@pytest.mark.parametrize(("ratio", "passes"), [(1.4, True), (1.6, False)])
+@pytest.mark.parametrize(("ratio", "passes"), [(1.9, True), (2.1, False)])
 def test_codes_that_round_independently_are_no_wrong_layer(
     ratio: float, passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -237,7 +237,7 @@ def test_codes_that_round_independently_are_no_wrong_layer(
         assert check_of(open_engine("onnxruntime"), int8, tmp_path).source_relative_rms == 0.02 * ratio
         assert caplog.messages[-1].startswith("built.onnx: ")
     else:
-        with pytest.raises(AgreementError, match=r"built\.onnx .*3\.2%.*2\.0%"):
+        with pytest.raises(AgreementError, match=r"built\.onnx .*4\.2%.*2\.0%"):
             check_of(open_engine("onnxruntime"), int8, tmp_path)
 
 

@@ -144,6 +144,11 @@ LOWERED = {
     ),
     "resize of some axes by factors": (18, [node("Resize", "", "f", axes=[2, 3])], {"f": np.float32([2, 3])}),
     "resize of some axes to sizes": (18, [node("Resize", "", "", "s", axes=[-1, 2])], {"s": ints([80, 48])}),
+    "scatter": (
+        18,
+        [node("ScatterElements", "i", "u", axis=3)],
+        {"i": np.full((1, 3, 32, 1), 5, np.int64), "u": np.ones((1, 3, 32, 1), np.float32)},
+    ),
     "pad of some axes": (21, [node("Pad", "p", "", "a")], {"p": ints([1, 2, 3, 4]), "a": ints([-1, 2])}),
     "pad of all axes": (19, [node("Pad", "p", mode="reflect")], {"p": ints([0, 0, 1, 2, 0, 0, 3, 4])}),
     "split by number": (
@@ -219,6 +224,11 @@ REFUSED = {
         19,
         [node("AveragePool", kernel_shape=[3, 3], dilations=[2, 2])],
         {},
+    ),
+    "largest: a/ScatterElements": (
+        18,
+        [node("ScatterElements", "i", "u", axis=3, reduction="max")],
+        {"i": np.zeros((1, 3, 32, 1), np.int64), "u": np.zeros((1, 3, 32, 1), np.float32)},
     ),
     "no axes: a/ReduceMean": (18, [node("ReduceMean", noop_with_empty_axes=1)], {}),
     "computed axes: a/ReduceMean": (
