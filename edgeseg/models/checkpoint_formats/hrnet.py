@@ -53,7 +53,7 @@ def trunk_arguments(state: State) -> dict[str, Any]:
 
 
 def variant_name(arguments: dict[str, Any]) -> str:
-    """The nearest variant of both families."""
+    """The nearest variant, by a name that all families on HRNet have."""
     if arguments["width"] == 48:
         return "w48"
     return "w18-small" if arguments["blocks"] == 2 else "w18"

@@ -6,12 +6,10 @@ from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, Checkpo
 from edgeseg.models.checkpoint_formats.hrnet import (
     AUTHORS,
     authors_input,
-    trunk_arguments,
-    variant_name,
+    hrnet_adopted,
     without_bias,
 )
 from edgeseg.models.ocrnet import FAMILY
-from edgeseg.models.variant import text_from_arguments
 
 BLOCK = r"ocr_distri_head\.object_context_block\."
 PARTS = {"f_pixel": "query", "f_object": "key", "f_down": "value", "f_up": "out"}
@@ -36,19 +34,15 @@ for theirs, ours in PARTS.items():
 def adopt(state: State) -> Adopted:
     """Rename, and read the widths."""
     own = without_bias(renamed(state, RULES), "coarse.0", "pixels")
-    classes = rows(own, "classify.weight")
-    arguments = {
-        **trunk_arguments(own),
-        "channels": rows(own, "pixels.0.weight"),
-        "keys": rows(own, "attention.value.0.weight"),
-        "upsample": "corners",
-    }
-    return Adopted(
-        variant=text_from_arguments(variant_name(arguments), arguments, FAMILY.variants),
-        classes=classes,
-        state=own,
-        input=authors_input(classes),
+    return hrnet_adopted(
+        own,
+        FAMILY,
+        authors_input,
+        classifier="classify",
         align_corners=True,
+        channels=rows(own, "pixels.0.weight"),
+        keys=rows(own, "attention.value.0.weight"),
+        upsample="corners",
     )
 
 

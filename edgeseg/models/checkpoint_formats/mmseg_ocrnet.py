@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from edgeseg.models.checkpoint_formats.checkpoint_format import Adopted, CheckpointFormat, Rule, State, rows
-from edgeseg.models.checkpoint_formats.hrnet import TRUNK, trunk_arguments, variant_name
+from edgeseg.models.checkpoint_formats.hrnet import TRUNK, hrnet_adopted
 from edgeseg.models.checkpoint_formats.inputs import mmseg_input
 from edgeseg.models.checkpoint_formats.mmseg import mmseg_state
 from edgeseg.models.ocrnet import FAMILY
-from edgeseg.models.variant import text_from_arguments
 
 BLOCK = r"decode_head\.1\.object_context_block\."
 RULES: list[Rule] = [
@@ -24,19 +23,14 @@ RULES: list[Rule] = [
 def adopt(state: State) -> Adopted:
     """Both decode heads' network: the second one reads what the first gives."""
     own = mmseg_state(state, RULES)
-    classes = rows(own, "classify.weight")
-    arguments = {
-        **trunk_arguments(own),
-        "channels": rows(own, "pixels.0.weight"),
-        "keys": rows(own, "attention.value.0.weight"),
-        "upsample": "bilinear",
-    }
-    return Adopted(
-        variant=text_from_arguments(variant_name(arguments), arguments, FAMILY.variants),
-        classes=classes,
-        state=own,
-        input=mmseg_input(classes),
-        align_corners=False,
+    return hrnet_adopted(
+        own,
+        FAMILY,
+        mmseg_input,
+        classifier="classify",
+        channels=rows(own, "pixels.0.weight"),
+        keys=rows(own, "attention.value.0.weight"),
+        upsample="bilinear",
     )
 
 
