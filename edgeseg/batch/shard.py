@@ -21,10 +21,6 @@ class Shard:
         """Whether the item with this SHA-256 in hexadecimal is of this shard, whatever other items there are."""
         return int(digest[:16], 16) % self.count == self.index - 1
 
-    def has_place(self, place: int) -> bool:
-        """Whether the item at this place of a list, from 0 on, is of this shard; shards differ by at most one item."""
-        return place % self.count == self.index - 1
-
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
 

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from edgeseg.batch.shard import Shard, shard_from_text
+from edgeseg.batch.shard import shard_from_text
 from edgeseg.errors import FormatError
 
 
@@ -15,14 +15,7 @@ def test_every_item_belongs_to_exactly_one_shard(count):
     shards = [shard_from_text(f"{index}/{count}") for index in range(1, count + 1)]
     for place in range(40):
         digest = hashlib.sha256(str(place).encode()).hexdigest()
-        assert sum(shard.has_place(place) for shard in shards) == 1
         assert sum(shard.has_digest(digest) for shard in shards) == 1
-
-
-def test_shards_by_place_differ_by_at_most_one_item():
-    sizes = [sum(Shard(index, 7).has_place(place) for place in range(40)) for index in range(1, 8)]
-    assert sum(sizes) == 40
-    assert max(sizes) - min(sizes) <= 1
 
 
 @pytest.mark.parametrize(
