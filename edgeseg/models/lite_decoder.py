@@ -62,7 +62,7 @@ class LRASPP(nn.Module):
 
 
 class UAFM(nn.Module):
-    """Pyramid pooling, and on the way up features mixed by their likeness: the decoder of PP-LiteSeg."""
+    """Pyramid pooling, and on the way up features mixed by their similarity: the decoder of PP-LiteSeg."""
 
     def __init__(self, channels: Sequence[int], width: int) -> None:
         super().__init__()
