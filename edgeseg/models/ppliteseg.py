@@ -1,4 +1,4 @@
-"""PP-LiteSeg: an STDC backbone, a light pyramid pooling, and a decoder that mixes two features by their likeness.
+"""PP-LiteSeg: an STDC backbone, a light pyramid pooling, and a decoder that mixes two features by their similarity.
 
 Peng et al., "PP-LiteSeg: A Superior Real-Time Semantic Segmentation Model", arXiv 2204.02681. With 19 classes at
 1024x512, counted from PaddleSeg's code, `t` has 8.03 M parameters and 11.4 G multiply-adds, `b` 12.2 M and 19.2 G.
