@@ -49,7 +49,13 @@ TITLES = {
     OVERLAY: "overlay video, rendered and encoded",
 }
 
-PLACES = {RUN_LENGTHS: "x.jsonl", POLYGONS: "x.jsonl?polygons=1", OVERLAY: "x.mp4"}
+SINKS = {  # in a folder
+    SHARES: "{}/x.jsonl?rle=0",
+    RUN_LENGTHS: "{}/x.jsonl",
+    POLYGONS: "{}/x.jsonl?polygons=1",
+    PNG: "masks:{}/x",
+    OVERLAY: "{}/x.mp4",
+}
 
 
 @dataclass(frozen=True)
@@ -126,18 +132,9 @@ def write_all(case: str, results: list[Any], info: Any) -> tuple[float, int]:
     from edgeseg.video.sink import open_sink
 
     with tempfile.TemporaryDirectory() as folder:
-        if case == SHARES:
-            with (Path(folder) / "shares.jsonl").open("w") as file:
-                cpu = spent([partial(write_shares, file, result) for result in results])
-        else:
-            place = f"masks:{folder}/masks" if case == PNG else f"{folder}/{PLACES[case]}"
-            sink = open_sink(place, info)
-            cpu = spent([*(partial(write_result, sink, result, case) for result in results), sink.close])
+        sink = open_sink(SINKS[case].format(folder), info)
+        cpu = spent([*(partial(write_result, sink, result, case) for result in results), sink.close])
         return cpu, sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-
-
-def write_shares(file: Any, result: Any) -> None:
-    file.write(f"{json.dumps(result.prediction.shares(), separators=(',', ':'))}\n")
 
 
 def write_result(sink: Any, result: Any, case: str) -> None:
