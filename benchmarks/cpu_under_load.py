@@ -36,7 +36,9 @@ def busy_loops(count: int) -> Iterator[None]:
 
 def bench(options: argparse.Namespace, engine: str, precision: str, loops: int) -> dict[str, Any]:
     """The record of `edgeseg bench` beside `loops` busy loops."""
-    which = ("--engine", engine, "--precision", precision)
+    which = ["--engine", engine, "--precision", precision]
+    which += ["--size", options.size] if options.size else []
+    which += ["--threads", str(options.threads)] if options.threads else []
     with busy_loops(loops):
         found = run_child(edgeseg_command("bench", options.model, *which, "-n", str(options.images), "--json")).json()
     figure = figure_of(found, "engine", "cpu_ms")
@@ -80,7 +82,7 @@ def record_from_runs(
     return Record(
         name="cpu_under_load",
         question="Does the own CPU time of a benchmark hold while other processes use every core?",
-        how=f"{options.model}; {options.rounds} runs of {options.images} images quiet, as many beside {cores} busy "
+        how=f"{options.model}{f' at {options.size}' if options.size else ''}, {options.threads or cores} threads; {options.rounds} runs of {options.images} images quiet, as many beside {cores} busy "
         f"loops, in turns ABBA, each in a process of its own; warm-up until the latency stops falling; medians of runs",
         tables=[Table("Own CPU time beside busy loops", COLUMNS, rows)],
         verdicts=[
@@ -111,6 +113,8 @@ def main() -> int:
     parser.add_argument("--model", default="icnet-camvid")
     parser.add_argument("--engines", nargs="+", default=["openvino", "onnxruntime"])
     parser.add_argument("--precisions", nargs="+", default=["fp32", "int8"])
+    parser.add_argument("--size", metavar="WIDTHxHEIGHT", help="input size (default: the model's)")
+    parser.add_argument("--threads", type=int, help="of the engine (default: all cores)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=150, help="timed images of a run (default %(default)s)")
     add_output_option(parser)
