@@ -4,6 +4,9 @@
 
 Each engine is measured by `edgeseg bench` quiet and beside one busy loop a core, in turns ABBA, each run in a process
 of its own. The figures are the medians of the rounds. Every loaded run has to say that it was not alone.
+
+What does not hold: of an engine with several threads, the time that they wait for each other in a loop, which is much
+of a short inference; of one with fewer threads than cores, what hyper-threading takes from two threads on one core.
 """
 
 from __future__ import annotations
@@ -82,8 +85,9 @@ def record_from_runs(
     return Record(
         name="cpu_under_load",
         question="Does the own CPU time of a benchmark hold while other processes use every core?",
-        how=f"{options.model}{f' at {options.size}' if options.size else ''}, {options.threads or cores} threads; {options.rounds} runs of {options.images} images quiet, as many beside {cores} busy "
-        f"loops, in turns ABBA, each in a process of its own; warm-up until the latency stops falling; medians of runs",
+        how=f"{options.model} at {options.size or 'its own size'}, {options.threads or cores} threads; {options.rounds} "
+        f"runs of {options.images} images quiet, as many beside {cores} busy loops, in turns ABBA, each in a process of "
+        "its own; warm-up until the latency stops falling; medians of runs",
         tables=[Table("Own CPU time beside busy loops", COLUMNS, rows)],
         verdicts=[
             Verdict(f"own CPU time changes by less than {ALLOWED:.0%}", f"{max(changes, key=abs):+.1%} at most",
