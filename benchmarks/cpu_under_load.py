@@ -85,9 +85,9 @@ def record_from_runs(
     return Record(
         name="cpu_under_load",
         question="Does the own CPU time of a benchmark hold while other processes use every core?",
-        how=f"{options.model} at {options.size or 'its own size'}, {options.threads or cores} threads; {options.rounds} "
-        f"runs of {options.images} images quiet, as many beside {cores} busy loops, in turns ABBA, each in a process of "
-        "its own; warm-up until the latency stops falling; medians of runs",
+        how=f"{options.model} at {options.size or 'its own size'}, {options.threads or cores} threads; "
+        f"{options.rounds} runs of {options.images} images quiet, as many beside {cores} busy loops, in turns ABBA, "
+        "each in a process of its own; warm-up until the latency stops falling; medians of runs",
         tables=[Table("Own CPU time beside busy loops", COLUMNS, rows)],
         verdicts=[
             Verdict(f"own CPU time changes by less than {ALLOWED:.0%}", f"{max(changes, key=abs):+.1%} at most",
