@@ -97,7 +97,8 @@ def copy_packets(request: dict[str, Any]) -> int:
 def _copy(container: Any, stream: Any, log: list[Any]) -> int:
     output = av.open("pipe:1", "w", format="nut", options={"flush_packets": "1"})
     try:
-        target = output.add_stream_from_template(stream)
+        # PyAV would else look for an encoder of the decoder's name, which AV1 has none of.
+        target = output.add_stream_from_template(stream, opaque=True)
     except (av.FFmpegError, ValueError, AttributeError):
         return _report_failure(Failure.of_codec())
     finite = bool(container.duration)

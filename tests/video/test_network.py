@@ -170,6 +170,25 @@ def test_a_stream_that_has_an_end_gives_every_frame_and_ends(clip: bytes) -> Non
         assert source.reconnects == 0
 
 
+@pytest.mark.parametrize(
+    ("codec", "options", "pixel_format"),
+    [
+        ("libsvtav1", {"preset": "12"}, "yuv420p"),  # its decoder has another name than any encoder
+        ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8"}, "yuv420p"),
+        ("libx265", {"preset": "ultrafast"}, "yuv420p"),
+        ("mjpeg", {"qmin": "2"}, "yuvj420p"),
+        ("mpeg4", {"qmin": "2"}, "yuv420p"),
+    ],
+)
+def test_a_stream_of_any_codec_is_passed_on(
+    codec: str, options: dict[str, str], pixel_format: str, tmp_path: Path
+) -> None:
+    path = make_clip(tmp_path / "clip.mkv", 12, codec=codec, codec_options=options, pixel_format=pixel_format)
+    with server(http(path.read_bytes())) as port, live_source(f"http://127.0.0.1:{port}/stream") as source:
+        assert len(list(source)) == 12
+        assert source.reconnects == 0
+
+
 def test_segments_of_hls_play_at_their_speed_and_no_frame_is_too_old(tmp_path: Path) -> None:
     make_clip(tmp_path / "live.m3u8", 50, codec="libx264", options={"hls_time": "1", "hls_list_size": "0"})
     handler = functools.partial(QuietHandler, directory=str(tmp_path))
