@@ -19,6 +19,7 @@ RESOLVE_SECONDS = 5.0  # to resolve a name and start a process, beyond the timeo
 LEAST_STALL_SECONDS = 10.0
 STALL_INTERVALS = 5.0
 KEYFRAME_PATIENCE_SECONDS = 10.0  # then an image that is refreshed without key frames is taken as it is
+UNDECODABLE_SECONDS = 60.0  # packets arrive, and no clean image: no camera sends key frames so rarely
 SMOOTHING = 0.1
 
 
@@ -85,9 +86,14 @@ class Connection:
         try:
             with self._container() as container:
                 yield from self._decoded(container)
+        except GeneratorExit:
+            self.kill()  # it would go on, and have no report
+            raise
         except (av.FFmpegError, OSError):  # the reader ended amid a packet, or before the first one
             pass
         finally:
+            if self._failure is not None:
+                self.kill()
             self._process.join_reports()
 
     def failure(self) -> Failure:
@@ -123,6 +129,9 @@ class Connection:
             self._failure = Failure.of_no_video(self._request.address)
             return
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            self._failure = Failure.of_codec()
+            return
         # Frame threads would delay the stream by as many frames as there are cores.
         stream.thread_type = "SLICE"
         self.codec, self.fps = stream.codec_context.name, float(stream.average_rate or 0)
@@ -152,6 +161,9 @@ class Connection:
                 waits_since = now
                 last_pts = image.pts * time_base if image.pts is not None else last_pts
                 yield LiveImage(image, last_pts, now, stream.codec_context.sample_aspect_ratio)
+            if now - waits_since > UNDECODABLE_SECONDS * self._patience:
+                self._failure = Failure.of_decoding(now - waits_since)
+                return
 
     def _arrived(self, now: float) -> None:
         """Count a packet, and let the next one come."""

@@ -84,6 +84,12 @@ class Failure:
         return cls("ES-SOURCE-TIMEOUT", f"no data came for {seconds:g} s", hint)
 
     @classmethod
+    def of_decoding(cls, seconds: float) -> Failure:
+        """Data arrived for `seconds`, and no image came of it."""
+        reason = f"its data came for {seconds:.0f} s, and no image could be decoded"
+        return cls("ES-SOURCE-UNDECODABLE", reason, "set the camera to H.264, with a key frame at least every 10 s")
+
+    @classmethod
     def of_delay(cls, seconds: float) -> Failure:
         """Frames are older than `seconds` and do not catch up."""
         hint = "check the network; a new connection starts at the newest frame"

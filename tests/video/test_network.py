@@ -76,6 +76,13 @@ def test_an_unknown_host_and_a_closed_port(scheme: str) -> None:
     assert problem.value.code == "ES-SOURCE-REFUSED"
 
 
+def test_a_codec_that_no_decoder_knows_is_named(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.avi").read_bytes().replace(b"FMP4", b"ZZZZ")
+    with server(http(clip)) as port, pytest.raises(EdgeSegError) as problem:
+        probe(f"http://127.0.0.1:{port}/live")
+    assert problem.value.code == "ES-SOURCE-CODEC"
+
+
 @pytest.mark.parametrize("answer", [http(b"", "401 Unauthorized"), http(PAGE), silent, rtsp("401 Unauthorized")])
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])
 def test_no_error_shows_a_password(scheme: str, answer: Answer, caplog: pytest.LogCaptureFixture) -> None:
