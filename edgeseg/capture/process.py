@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import selectors
@@ -28,6 +29,8 @@ class ReaderProcess:
     A thread of its own reads the reports and kills the process when nothing was heard for the time that `allow` gave:
     a read of `stdout` that blocks then ends. failure: why the process ended, as far as it said so.
     is_complete: the source has an end, and came to it.
+
+    OSError where the system allows no more processes or threads.
     """
 
     def __init__(self, request: Mapping[str, Any], seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,7 +45,12 @@ class ReaderProcess:
             self._process.stdin.write(request_line(request))
             self._process.stdin.flush()
         self._watcher = threading.Thread(target=self._watch, name="edgeseg-reader", daemon=True)
-        self._watcher.start()
+        try:
+            self._watcher.start()
+        except RuntimeError as problem:  # the system allows no more threads
+            with self._process:
+                self.kill()
+            raise OSError(errno.EAGAIN, str(problem)) from problem
 
     @property
     def pid(self) -> int:

@@ -17,7 +17,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from edgeseg.capture import process as process_module
 from edgeseg.capture.process import ReaderProcess
+from edgeseg.video.child import start_child
 
 PATIENCE_SECONDS = 60.0  # far more than this takes: only a hang reaches it
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="signals of POSIX")
@@ -151,6 +153,25 @@ def test_what_a_command_says_on_stderr_is_no_report(start: Callable[..., ReaderP
     assert read_all(process) == b""
     process.join_reports()
     assert (process.failure, process.is_complete, process.last_line) == (None, False, "last")
+
+
+def test_no_process_is_left_where_the_system_allows_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    me, children = psutil.Process(), list[subprocess.Popen[bytes]]()
+    descriptors = me.num_fds()
+
+    def recorded(module: str, **options: object) -> subprocess.Popen[bytes]:
+        children.append(start_child(module, **options))
+        return children[-1]
+
+    monkeypatch.setattr(process_module, "start_child", recorded)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(OSError, match="can't start new thread"):
+        ReaderProcess(shell("exec sleep 1000"), PATIENCE_SECONDS)
+    assert [is_gone(each.pid) for each in children] == [True]
+    assert me.num_fds() == descriptors
 
 
 def test_a_failure_to_open_is_reported(start: Callable[..., ReaderProcess], tmp_path: Path) -> None:
