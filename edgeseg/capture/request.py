@@ -10,6 +10,8 @@ exec:COMMAND                                                     any command tha
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import shlex
 import shutil
@@ -20,13 +22,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 from av.codec.hwaccel import HWAccel, hwdevices_available
 
 from edgeseg.errors import FormatError, UnavailableError, UnknownNameError
 from edgeseg.uri import integer_option, rate_option, redacted
 from edgeseg.video import NETWORK
 from edgeseg.video.address import Address
-from edgeseg.video.failure import Failure
+from edgeseg.video.failure import Failure, message_of
+
+logger = logging.getLogger(__name__)
 
 ANALYSIS_MICROSECONDS = "1000000"  # at most, of a container whose header says too little
 TIMEOUT_SECONDS = 10.0
@@ -67,8 +72,9 @@ class ReaderRequest:
         }
 
     def hwaccel(self) -> HWAccel | None:
-        """The hardware decoder; a codec that it cannot decode is decoded in software."""
-        return HWAccel(self.decode, allow_software_fallback=True) if self.decode else None
+        """The hardware decoder, if its device opens. A codec that it cannot decode is decoded in software."""
+        opens = self.decode and device_opens(self.decode)
+        return HWAccel(self.decode, allow_software_fallback=True) if opens else None
 
     def failure_of(self, last_line: str, *, opened: bool) -> Failure:
         """The failure of a process that ended without a report."""
@@ -115,6 +121,17 @@ def _decoder(options: Mapping[str, str]) -> str:
     if name and name not in hwdevices_available():
         raise UnknownNameError.among("hardware decoder", name, hwdevices_available())
     return name
+
+
+@functools.cache
+def device_opens(decoder: str) -> bool:
+    """Whether the device of a hardware decoder opens; a warning, once, where it does not."""
+    try:
+        av.CodecContext.create("h264", "r", hwaccel=HWAccel(decoder))
+    except (av.FFmpegError, OSError) as problem:
+        logger.warning("decoding in software: the device of decode=%s does not open: %s", decoder, message_of(problem))
+        return False
+    return True
 
 
 def _camera(address: Address) -> ReaderRequest:

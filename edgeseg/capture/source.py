@@ -15,6 +15,7 @@ from edgeseg.capture.age import CaptureClock
 from edgeseg.capture.connection import Connection, LiveImage
 from edgeseg.capture.request import ReaderRequest, request_from_address
 from edgeseg.capture.state import OnEvent, StreamEvent, StreamState
+from edgeseg.errors import UnknownNameError
 from edgeseg.video.address import Address
 from edgeseg.video.backoff import Backoff
 from edgeseg.video.failure import Failure
@@ -262,6 +263,10 @@ class _Behind:
 
 def source_from_address(address: Address) -> FrameSource:
     """The live source at an address, which connects when it is iterated; a file on a web server is a recording."""
+    request = request_from_address(address)
     if address.kind in ("http", "https") and address.place.partition("?")[0].lower().endswith(RECORDINGS):
+        if request.decode:
+            hint = "leave decode= out: it is an option of live streams"
+            raise UnknownNameError(f"{address.name} is a recording, which is decoded in software", hint=hint)
         return FileSource(address)
-    return LiveSource(request_from_address(address))
+    return LiveSource(request)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import av
 import pytest
+from av.codec.hwaccel import hwdevices_available
+from small_clips import make_clip
 
 from edgeseg.capture import request as request_module
+from edgeseg.capture.connection import Connection
 from edgeseg.capture.request import ReaderRequest, request_from_address
 from edgeseg.capture.source import LiveSource
-from edgeseg.errors import EdgeSegError
+from edgeseg.errors import EdgeSegError, UnknownNameError
 from edgeseg.video.source import address_from_uri, open_source
 
 
@@ -89,6 +95,35 @@ def test_a_known_hardware_decoder_is_taken_out_of_the_query(monkeypatch: pytest.
     request = request_of("rtsp://c/s?decode=cuda&a=b")
     assert (request.decode, request.url) == ("cuda", "rtsp://c/s?a=b")
     assert request_of("rtsp://c/s").hwaccel() is None
+
+
+def test_a_hardware_decoder_whose_device_does_not_open_is_named_once_and_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def create(codec: str, mode: str, hwaccel: object) -> None:
+        raise av.error.ExternalError(542398533, "Generic error in an external library")
+
+    monkeypatch.setattr(request_module, "hwdevices_available", lambda: ["cuda"])
+    monkeypatch.setattr(request_module.av, "CodecContext", SimpleNamespace(create=create))
+    request_module.device_opens.cache_clear()
+    request = request_of("rtsp://c/s?decode=cuda")
+    assert (request.hwaccel(), request.hwaccel()) == (None, None)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    request_module.device_opens.cache_clear()
+
+
+@pytest.mark.parametrize("decoder", hwdevices_available())
+def test_a_stream_is_decoded_whether_or_not_its_hardware_is_here(decoder: str, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mkv", 12, codec="libx264")
+    connection = Connection(dataclasses.replace(request_of(f"exec:cat {clip}"), decode=decoder))
+    assert len(list(connection.images())) == 12
+    connection.close()
+
+
+def test_a_recording_on_a_web_server_has_no_hardware_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_module, "hwdevices_available", lambda: ["cuda"])
+    with pytest.raises(UnknownNameError):
+        open_source("http://127.0.0.1:9/drive.mp4?decode=cuda")
 
 
 @pytest.mark.usefixtures("linux")
