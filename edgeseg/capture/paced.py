@@ -65,7 +65,7 @@ class PacedSource(FrameSource):
                     name=frame.name,
                 )
                 index += 1
-            self.losses += self._recording.losses
+            self.losses[:] = self._recording.losses  # of the last pass: a loop has no end
             if not self._loops or index == 0 or self._closing.is_set():
                 return
             offset = end + float(1 / self.info.fps)

@@ -30,7 +30,7 @@ class ImagesSink(FrameSink):
     def __init__(self, place: Path, *, is_folder: bool) -> None:
         super().__init__(str(place), place)
         self._place, self._is_folder = place, is_folder
-        self._written: set[Path] = set()
+        self._named: set[Path] = set()  # of frames with names, which may recur; a number never does
 
     def would_overwrite(self) -> list[Path]:
         """The images of the folder, or those that the pattern names."""
@@ -43,14 +43,15 @@ class ImagesSink(FrameSink):
 
     def files(self) -> tuple[Path, ...]:
         """The folder, or the one image."""
-        if not self._written:
+        if not self.frames_written:
             return ()
         return (self._place if self._is_folder or not NUMBER.search(self._place.name) else self._place.parent,)
 
     def _write(self, result: Result) -> bool:
         path = self._path(result.frame)
         self._save(result, path)
-        self._written.add(path)
+        if result.frame.name:
+            self._named.add(path)
         return True
 
     def _save(self, result: Result, path: Path) -> None:
@@ -64,7 +65,7 @@ class ImagesSink(FrameSink):
         if not self._is_folder:
             return self._place.with_name(NUMBER.sub(lambda number: number[0] % frame.index, self._place.name))
         path = self._place / f"{Path(frame.name).stem if frame.name else f'{frame.index:06d}'}.png"
-        return path if path not in self._written else path.with_name(f"{path.stem}-{frame.index:06d}.png")
+        return path if path not in self._named else path.with_name(f"{path.stem}-{frame.index:06d}.png")
 
 
 class MasksSink(ImagesSink):

@@ -79,6 +79,7 @@ def test_a_loop_begins_again_one_frame_after_the_last_one_and_has_no_end() -> No
     assert [frame.pts_seconds for frame in frames] == pytest.approx([0, 0.1, 0.5, 0.6, 0.7, 1.1, 1.2])
     assert [frame.captured_at for frame in frames] == pytest.approx([1000 + frame.pts_seconds for frame in frames])
     assert source.info.frames is None
+    assert source.warnings == ["uneven: one was left out"]  # of the last pass, not of each
 
 
 def test_a_loop_of_nothing_ends() -> None:

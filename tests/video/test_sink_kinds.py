@@ -92,6 +92,14 @@ def test_an_encoder_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_of_a_camera_keeps_no_names_in_memory(tmp_path: Path) -> None:
+    with open_sink(f"{tmp_path}/masks/", INFO) as sink:
+        write_frames(sink, frames([n / 25 for n in range(3)]))
+    assert len(list((tmp_path / "masks").iterdir())) == 3
+    assert sink.files() == (tmp_path / "masks",)
+    assert sink._named == set()
+
+
 def encoding_of(path: Path) -> tuple[str, int]:
     """The codec and the number of frames of a video."""
     with av.open(str(path)) as container:
