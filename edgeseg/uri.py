@@ -28,8 +28,9 @@ def split_kind(uri: str) -> tuple[str, str]:
 
 
 def redacted(text: str) -> str:
-    """`text` with user, password and query values of a URL masked, for messages and logs."""
-    return re.sub(r"(://[^?]*\?).*", r"\1***", without_login(text))
+    """`text` with user, password, query values and RTMP key of a URL masked, for messages and logs."""
+    masked = re.sub(r"(://[^?]*\?).*", r"\1***", without_login(text))
+    return re.sub(r"(rtmps?://[^/?\s]*/[^/?\s]*/)[^?\s]+", r"\1***", masked, flags=re.IGNORECASE)
 
 
 def without_login(text: str) -> str:

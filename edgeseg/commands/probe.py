@@ -42,4 +42,5 @@ def command(
         "first frame, s": f"{result.first_frame_seconds:.2f}",
     }
     print_table(list(row), [list(row.values())])
-    wrote(None, f"edgeseg stream {shlex.quote(result.name)} MODEL")
+    if result.name == source:  # nothing is masked
+        wrote(None, f"edgeseg stream {shlex.quote(result.name)} MODEL")

@@ -135,11 +135,11 @@ def run_of_one(source: str, model: str, outputs: list[str] | None, **options: An
     from edgeseg.live.run_file import RunConfig, StreamEntry
 
     if not model and not is_address(options.get("engine")):
-        hint = f"edgeseg stream {source} bisenetv2-camvid; see edgeseg stream --help"
+        hint = "edgeseg stream SOURCE bisenetv2-camvid; see edgeseg stream --help"
         raise MismatchError("the argument MODEL is missing", hint=hint, code="ES-USAGE")
     pages = [uri for uri in outputs or [] if uri.startswith("http://")]
     if len(pages) > 1:
-        raise MismatchError("there can be one page", hint=f"keep -o {pages[0]}", code="ES-MISMATCH-OPTIONS")
+        raise MismatchError("there can be one page", hint="keep one -o http://HOST:PORT", code="ES-MISMATCH-OPTIONS")
     files = tuple(uri for uri in outputs or [DEFAULT_OUTPUT] if uri not in pages)
     return RunConfig(model, (StreamEntry("stream", source, files),), page=pages[0] if pages else None, **options)
 

@@ -20,6 +20,7 @@ from edgeseg.live.run import opened_runner
 from edgeseg.live.run_file import RunConfig
 from edgeseg.live.runner import LiveReport
 from edgeseg.segmenter import Segmenter
+from edgeseg.uri import redacted
 from edgeseg.video.result import Result
 from edgeseg.video.sink import FrameSink
 from edgeseg.video.source import FrameSource
@@ -124,7 +125,7 @@ def print_live(artifact: Artifact, config: RunConfig, run: FinishedRun, *, as_js
     frames = sum(status.frames for status in report.streams)
     if as_json:
         totals = {"frames": frames, "fps": frames / report.seconds if report.seconds else 0.0}
-        outputs = [uri for entry in config.streams for uri in entry.output]
+        outputs = [redacted(uri) for entry in config.streams for uri in entry.output]
         print_json({**engine_facts(artifact, config.device), "outputs": outputs, **totals, **report.to_dict()})
     else:
         columns = ["stream", "frames", "FPS", "p50 ms", "p99 ms", "dropped", "too old", "reconnects", "state"]

@@ -9,6 +9,7 @@ from edgeseg.commands.terminal import note, print_json, print_table, shown_progr
 from edgeseg.live.run_file import RunConfig
 from edgeseg.segmenter import Segmenter
 from edgeseg.streaming import StreamReport, stream
+from edgeseg.uri import redacted
 from edgeseg.video.sink import open_sinks
 from edgeseg.video.source import FrameSource
 from edgeseg.video.truth import TruthSink, truth_sinks
@@ -30,7 +31,8 @@ def stream_recording(
     finally:
         for sink in sinks:
             sink.close()
-    print_report(segmenter.artifact, report, outputs, judges, device=config.device, as_json=as_json)
+    shown = [redacted(uri) for uri in outputs]
+    print_report(segmenter.artifact, report, shown, judges, device=config.device, as_json=as_json)
     for sink in sinks:
         for path in sink.files():
             wrote(path)

@@ -144,6 +144,24 @@ def test_fail_fast_names_the_camera_that_is_not_there(run: Run, model: str) -> N
     assert "camera:97" in done.lines("error")[0]
 
 
+TWO_PAGES = ("-o", "http://127.0.0.1:0?token=s3cret-token", "-o", "http://127.0.0.1:1?token=s3cret-token")
+
+
+@pytest.mark.parametrize("words", [("rtsp://admin:s3cret@127.0.0.1:9/cam?key=s3cret",), (STREET, "x", *TWO_PAGES)])
+def test_no_hint_repeats_a_password(run: Run, words: tuple[str, ...]) -> None:
+    done = run("stream", *words)
+    assert done.code == 2
+    assert done.lines("hint")
+    assert "s3cret" not in done.out + done.err
+
+
+@pytest.mark.parametrize("source", [STREET, STREET.replace("&live=1", "")])
+def test_the_outputs_of_a_report_have_no_password(run: Run, model: str, source: str) -> None:
+    done = run("stream", source, model, "-o", "rtmp://127.0.0.1:9/live/s3cret?token=s3cret", "-o", "null", "--json")
+    assert json.loads(done.out)["outputs"] == ["rtmp://127.0.0.1:9/live/***?***", "null"]
+    assert "s3cret" not in done.out + done.err
+
+
 def test_a_dead_camera_is_waited_for_until_ctrl_c(run: Run, model: str, refused: str) -> None:
     Path("run.toml").write_text(
         f'model = "{model}"\nevents = "events.jsonl"\n'

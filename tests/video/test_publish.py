@@ -350,7 +350,7 @@ def test_options_of_ours_do_not_reach_the_server() -> None:
     sink = open_sink("rtmp://host/app/key?token=a%26b&bitrate=2M&x=1", INFO)
     assert isinstance(sink, PublishSink)
     assert sink._request["url"] == "rtmp://host/app/key?token=a%26b&x=1"
-    assert sink.name == "rtmp://host/app/key?***"
+    assert sink.name == "rtmp://host/app/***?***"  # the key is the password of RTMP
     udp = open_sink("rtsp://host/live?transport=udp", INFO)
     assert isinstance(udp, PublishSink)
     assert (udp._request["url"], udp._request["options"]) == ("rtsp://host/live", {"rtsp_transport": "udp"})
