@@ -288,6 +288,7 @@ class LiveRunner:
         if self._frames_wanted is not None and stream.counters.results >= self._frames_wanted:
             self._ended_streams.add(pending.index)
             stream.leave()
+            stream.end_outputs()
         return result
 
     def _failed(self, index: int, problem: Exception) -> None:
@@ -313,6 +314,7 @@ class LiveRunner:
                 if finished:
                     self._ended_streams.add(index)
                     stream.finished()
+                    stream.end_outputs()
 
     def _draws_overlay(self, index: int) -> bool:
         outputs = self._streams[index].outputs

@@ -207,6 +207,32 @@ def test_a_stream_that_has_enough_results_is_closed_while_others_go_on() -> None
     running.join(PATIENCE_SECONDS)
 
 
+class Closing(Kept):
+    """A sink that notes its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = threading.Event()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+@pytest.mark.parametrize(("source", "frames"), [(Drawn(3), None), (Drawn(1000), 3)])
+def test_the_files_of_a_stream_that_has_ended_are_finished_while_others_go_on(
+    source: FrameSource, frames: int | None
+) -> None:
+    sink = Closing()
+    runner = run_of({"early": source, "late": Camera("late", 0)}, sinks={"early": [sink]}, frames=frames)
+    running = threading.Thread(target=runner.run)
+    running.start()
+    closed = sink.closed.wait(PATIENCE_SECONDS)
+    runner.stop.set()
+    running.join(PATIENCE_SECONDS)
+    assert closed
+    assert len(sink.frames) == 3
+
+
 def test_the_stop_token_ends_a_run_of_silent_cameras() -> None:
     stop = threading.Event()
     runner = run_of({"a": Camera("a", 0), "b": Camera("b", 1)}, stop=stop)
