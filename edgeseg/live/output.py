@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from edgeseg.errors import EdgeSegError
 from edgeseg.video.overlay import OverlayRenderer
 from edgeseg.video.result import Result
-from edgeseg.video.sink import FrameSink, StopStream, want_planes
+from edgeseg.video.sink import FrameSink, StopStream, Wants, want_planes
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,19 @@ class SharedResult:
             if self._rendered is None:
                 self._rendered = self._renderer.rendered(self._result, planes=self._planes)
             return self._rendered
+
+
+class UnopenedSink(FrameSink):
+    """Stands for a sink that does not open: it fails by the first result, and alone."""
+
+    wants: Wants = "prediction"
+
+    def __init__(self, name: str, problem: Exception) -> None:
+        super().__init__(name)
+        self._problem = problem
+
+    def _write(self, result: Result) -> bool:
+        raise self._problem
 
 
 class SinkWorker:

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from edgeseg.capture.state import StreamEvent
-from edgeseg.errors import UnavailableError
+from edgeseg.errors import EdgeSegError, UnavailableError
 from edgeseg.live.observers import Observer, close_observers, observer_from_uri
+from edgeseg.live.output import UnopenedSink
 from edgeseg.live.run_file import RunConfig, StreamEntry
 from edgeseg.live.runner import LiveRunner
 from edgeseg.live.stream import StreamConfig
 from edgeseg.live.trigger import Trigger
 from edgeseg.segmenter import Segmenter
-from edgeseg.video.sink import FrameSink, check_places, open_sinks
+from edgeseg.uri import redacted
+from edgeseg.video.sink import FrameSink, check_places, open_sink, open_sinks
 from edgeseg.video.source import FrameSource, SourceInfo, open_source
 
 
@@ -42,6 +44,17 @@ def check_outputs(config: RunConfig, sources: Sequence[FrameSource], *, overwrit
 
 def _opened(entry: StreamEntry, source: FrameSource, overwrite: bool, info: SourceInfo) -> Sequence[FrameSink]:
     return open_sinks(list(entry.output), info, inputs=source.files(), overwrite=overwrite)
+
+
+def _opened_each(entry: StreamEntry, source: FrameSource, overwrite: bool, info: SourceInfo) -> Sequence[FrameSink]:
+    """The sinks of a running stream: one that does not open any more takes no other with it."""
+    sinks: list[FrameSink] = []
+    for uri in entry.output:
+        try:
+            sinks.append(open_sink(uri, info, inputs=source.files(), overwrite=overwrite))
+        except (EdgeSegError, OSError) as problem:
+            sinks.append(UnopenedSink(redacted(uri), problem))
+    return sinks
 
 
 @contextlib.contextmanager
@@ -72,7 +85,7 @@ def opened_runner(
             StreamConfig(
                 entry.name,
                 source,
-                partial(_opened, entry, source, overwrite),
+                partial(_opened_each, entry, source, overwrite),
                 entry.weight,
                 [Trigger(each, segmenter.spec.labels) for each in entry.triggers],
             )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from edgeseg.capture.state import StreamEvent, StreamState
 from edgeseg.errors import EdgeSegError
 from edgeseg.live.inbox import Inbox
-from edgeseg.live.output import Outputs, SinkWorker
+from edgeseg.live.output import Outputs, SinkWorker, UnopenedSink
 from edgeseg.live.status import StreamStatus
 from edgeseg.live.trigger import Trigger
 from edgeseg.measure.recorder import LatencyRecorder
@@ -217,12 +217,11 @@ class RunningStream:
                 self.event(StreamEvent(self.name, "sink", problem.message, code=problem.code, hint=problem.hint))
 
     def _opened(self) -> Sequence[FrameSink]:
-        """The sinks of this stream; none where they do not open, which must not end other streams."""
+        """The sinks of this stream. Where they do not open, that ends no other stream."""
         try:
             return self._config.open_sinks(self.source.info)
         except (EdgeSegError, OSError) as problem:
-            self._report_sink("outputs", problem)
-            return ()
+            return [UnopenedSink("outputs", problem)]
 
     def _worker(self, sink: FrameSink) -> SinkWorker:
         return SinkWorker(

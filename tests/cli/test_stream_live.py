@@ -15,7 +15,10 @@ import pytest
 from small_cli import Run, runner
 from small_onnx import street_onnx
 
+from edgeseg.video import sink_jsonl
+from edgeseg.video.address import Address
 from edgeseg.video.sink_jsonl import JsonLinesSink
+from edgeseg.video.source import SourceInfo
 
 PATIENCE_SECONDS = 60.0  # far more than this takes: only a hang reaches it
 STREET = "test://street?size=96x64&fps=30&frames=20&live=1"
@@ -204,4 +207,22 @@ def test_a_sink_that_fails_gives_exit_code_2_and_the_others_are_complete(
     assert done.code == 2
     failures = [json.loads(line) for line in done.err.splitlines() if '"sink"' in line]
     assert [(failure["code"], failure["stream"]) for failure in failures] == [("ES-SINK", "stream")]
+    assert "wrote out.mp4" in done.err
+
+
+def test_a_sink_that_does_not_open_any_more_takes_no_other_with_it(
+    run: Run, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opens = [sink_jsonl.sink_from_address]  # once: to check it before the model is opened
+
+    def open_once(address: Address, info: SourceInfo | None) -> JsonLinesSink:
+        if opens:
+            return opens.pop()(address, info)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sink_jsonl, "sink_from_address", open_once)
+    done = run("stream", STREET, model, "-o", "out.jsonl", "-o", "out.mp4", "--log-json")
+    assert done.code == 2
+    failures = [json.loads(line) for line in done.err.splitlines() if '"sink"' in line]
+    assert [(failure["code"], "out.jsonl" in failure["message"]) for failure in failures] == [("ES-SINK", True)]
     assert "wrote out.mp4" in done.err

@@ -382,6 +382,19 @@ def test_sinks_that_do_not_open_stop_alone() -> None:
     ]
 
 
+def test_a_run_none_of_whose_sinks_opens_ends() -> None:
+    def broken(info: SourceInfo) -> list[Kept]:
+        raise FileProblem("the disk is full", hint="free some", code="ES-FILE-WRITE")
+
+    stop = threading.Event()
+    runner = LiveRunner([StreamConfig("a", Camera(), broken)], Engine(), stop=stop, ends_with_sinks=True)
+    timer = threading.Timer(PATIENCE_SECONDS, stop.set)
+    timer.start()
+    report = runner.run()
+    timer.cancel()
+    assert not report.interrupted
+
+
 def test_a_window_that_is_closed_ends_the_run() -> None:
     window = Kept(enough=3)
     report = run_of({"a": Camera(), "b": Camera()}, sinks={"a": [window]}).run()
