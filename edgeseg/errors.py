@@ -80,7 +80,7 @@ CODES = {
     "ES-MISSING-PRECISION": "The device does not compute in this precision.",
     "ES-MISSING-DLA": "The device does not have this DLA core.",
     "ES-CLOSED": "The engine has been closed.",
-    "ES-SINK": "An output of a live stream failed, or did not close in time; the others go on.",
+    "ES-SINK": "An output failed, or did not close in time; the others go on.",
     "ES-PUBLISH": "The server takes no stream at the moment: frames are dropped until it does.",
     "ES-RUN": "The runtime failed to load or run the engine.",
     "ES-RAY": "A Ray job failed as a whole.",

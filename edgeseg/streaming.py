@@ -23,9 +23,10 @@ from edgeseg.segmenter import PredictionFuture, Segmenter
 from edgeseg.video.frame import Frame
 from edgeseg.video.overlay import OverlayRenderer
 from edgeseg.video.result import Result
-from edgeseg.video.sink import FrameSink, StopStream, want_planes
+from edgeseg.video.sink import FrameSink, StopStream, losses_of, want_planes
 from edgeseg.video.source import FrameSource, Loss
 from edgeseg.video.stages import LEAVE_SECONDS, Stage, limit, overlapped, pipe, prefetch
+from edgeseg.video.truth import TruthSink
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,8 @@ class StreamReport:
     """The report of a stream. seconds: from the request of the first frame to the writing of the last one.
 
     interrupted: ended by the stop token or by closing the window. losses: what the source could not deliver. dropped:
-    frames of a live source that a newer one replaced while the model computed.
+    frames of a live source that a newer one replaced while the model computed. failures: outputs that stopped with an
+    error, or that drop frames at the end.
     """
 
     frames: int
@@ -45,11 +47,12 @@ class StreamReport:
     interrupted: bool
     losses: tuple[Loss, ...]
     dropped: int = 0
+    failures: tuple[Loss, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The losses, one line each."""
-        return tuple(loss.message for loss in self.losses)
+        """The losses and failures, one line each."""
+        return tuple(loss.message for loss in (*self.losses, *self.failures))
 
     @property
     def fps(self) -> float:
@@ -69,6 +72,7 @@ class StreamReport:
             "interrupted": self.interrupted,
             "warnings": list(self.warnings),
             "losses": [asdict(loss) for loss in self.losses],
+            "failures": [asdict(failure) for failure in self.failures],
         }
 
 
@@ -115,8 +119,8 @@ def stream(
 ) -> StreamReport:
     """Run until the source ends, `frames` frames are written, `stop` is set or the user closes a window.
 
-    Every frame of a recording is processed. A live source is run by a `LiveRunner`: of it the newest frame is, it
-    reconnects for ever, and a sink that fails stops alone.
+    Every frame of a recording is processed. A live source is run by a `LiveRunner`: of it the newest frame is, and it
+    reconnects for ever. A sink that fails stops alone; of a recording the error of the last one is raised.
     legend: draw the class colours with their names onto overlays.
     on_result: called with each written result, which has an overlay if a sink wants one; of a live source before it is
     written, without an overlay. The sinks of a recording stay open: close them to finish their files. Several streams
@@ -127,7 +131,7 @@ def stream(
         return _live(source, segmenter, sinks, frames, opacity, legend, on_result, stop, progress)
     recorder, meter, began = LatencyRecorder(), LoadMeter(), time.perf_counter()
     total = min((n for n in (source.info.frames, frames) if n is not None), default=None)
-    count, wants_more = 0, True
+    count, wants_more, working, failures = 0, True, list(sinks), list[Loss]()
     info = source.info
     logger.info("%s: %s, %dx%d at %.4g fps", info.name, source.kind, info.width, info.height, info.fps)
     logger.info("to %s, %d frames in flight", ", ".join(sink.name for sink in sinks) or "nothing", segmenter.slots)
@@ -135,7 +139,7 @@ def stream(
     results = pipe(source, *stages_of(segmenter, sinks, frames, opacity, legend, stop, planes=planes))
     try:
         for result in results:
-            wants_more = write_result(result, sinks)
+            wants_more = write_result(result, working, failures)
             count += 1
             for stage, milliseconds in result.milliseconds.items():
                 recorder.add(stage, milliseconds)
@@ -153,6 +157,7 @@ def stream(
         load=meter.load(),
         interrupted=not wants_more or (stop is not None and stop.is_set()),
         losses=losses_of(source, sinks),
+        failures=(*failures, *(Loss(sink.problem.code, sink.problem.message) for sink in working if sink.problem)),
     )
 
 
@@ -201,22 +206,16 @@ def _live(
             on_result(result)
 
     report = runner.run(on_each)
-    failures = [Loss(event.code, event.message) for event in runner.events() if event.kind == "sink"]
     return StreamReport(
         frames=count,
         seconds=report.seconds,
         latency=report.latency[0],
         load=report.load,
         interrupted=report.interrupted,
-        losses=(*source.losses, *failures),
+        losses=losses_of(source, sinks),
+        failures=tuple(Loss(event.code, event.message) for event in report.failures),
         dropped=last - first + 1 - count if count else 0,
     )
-
-
-def losses_of(source: FrameSource, sinks: Sequence[FrameSink]) -> tuple[Loss, ...]:
-    """What the source could not deliver; its sound is no loss where a sink has copied it."""
-    copied = any(sink.copies_audio for sink in sinks)
-    return tuple(loss for loss in source.losses if not (copied and loss.code == "ES-SOURCE-AUDIO"))
 
 
 def stages_of(
@@ -248,12 +247,26 @@ def prefetched(stop: threading.Event | None, patience: float = LEAVE_SECONDS) ->
     return lambda items: prefetch(items, stop=stop, patience=patience)
 
 
-def write_result(result: Result, sinks: Sequence[FrameSink]) -> bool:
-    """Write `result` to each sink; False ends the stream."""
+def write_result(result: Result, sinks: list[FrameSink], failures: list[Loss]) -> bool:
+    """Write `result` to each sink; False ends the stream.
+
+    A sink that fails is moved from `sinks` to `failures`; its error is raised where no other output is left.
+    """
     wants_more = True
-    for sink in sinks:
+    for sink in tuple(sinks):
         try:
             sink.write(result)
         except StopStream:
             wants_more = False
+        except (EdgeSegError, OSError) as problem:
+            sinks.remove(sink)
+            if all(isinstance(each, TruthSink) for each in sinks):
+                raise
+            failures.append(stopped(sink, problem))
     return wants_more
+
+
+def stopped(sink: FrameSink, problem: Exception) -> Loss:
+    """The failure of a sink."""
+    code = problem.code if isinstance(problem, EdgeSegError) else "ES-SINK"
+    return Loss(code, f"{sink.name} stopped: {getattr(problem, 'message', problem)}")

@@ -274,10 +274,38 @@ def test_each_stream_counts_for_itself(segmenter: Segmenter) -> None:
     assert [(report.frames, report.latency["total"].n) for report in reports] == [(2, 2), (2, 2)]
 
 
+class Torn(Kept):
+    """A sink whose disk is full at its frame number `at`."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+    def _write(self, result: Result) -> bool:
+        if len(self.results) == self.at:
+            raise OSError(28, "No space left on device")
+        return super()._write(result)
+
+
+def test_a_sink_of_a_recording_that_fails_stops_alone(segmenter: Segmenter) -> None:
+    torn, good = Torn(2), Kept()
+    report = stream(Drawn(5), segmenter, [torn, good])
+    assert (report.frames, len(torn.frames), len(good.frames)) == (5, 2, 5)
+    assert [failure.code for failure in report.failures] == ["ES-SINK"]
+    assert len(report.warnings) == 1
+
+
+def test_the_error_of_the_last_sink_ends_a_recording(segmenter: Segmenter) -> None:
+    sinks = [Torn(2), Torn(4)]
+    with pytest.raises(OSError, match="No space"):
+        stream(Drawn(1000), segmenter, sinks)
+    assert [len(sink.frames) for sink in sinks] == [2, 4]
+
+
 def test_a_report_is_plain_data(segmenter: Segmenter) -> None:
     data = stream(Drawn(2), segmenter, Kept()).to_dict()
     keys = {"frames", "dropped", "seconds", "fps", "cpu_ms_per_frame", "foreign_cores", "latency", "interrupted"}
-    assert set(data) == keys | {"warnings", "losses"}
+    assert set(data) == keys | {"warnings", "losses", "failures"}
     assert data["frames"] == 2
     assert data["cpu_ms_per_frame"] > 0
     empty = StreamReport(0, 0.0, {}, stream(Drawn(1), segmenter, Kept()).load, True, ())

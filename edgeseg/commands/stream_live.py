@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -26,16 +27,15 @@ from edgeseg.video.sink import FrameSink
 from edgeseg.video.source import FrameSource
 
 SHOWN_SECONDS = 0.5  # between two updates of the progress
-FAILED = 2  # exit code where an output failed
+FAILED = 2  # exit code where a source or an output failed
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What a run did. failures: events of sinks that stopped."""
+    """What a run did, and the sinks that were opened."""
 
     report: LiveReport
     sinks: Sequence[FrameSink]
-    failures: Sequence[StreamEvent]
 
 
 class EventPrinter:
@@ -46,7 +46,6 @@ class EventPrinter:
 
     def __init__(self, *, as_json: bool, stops: threading.Event | None) -> None:
         self.failed: StreamEvent | None = None
-        self.sink_failures: list[StreamEvent] = []
         self._as_json, self._stops = as_json, stops
         self._were_live: set[str] = set()
 
@@ -58,8 +57,6 @@ class EventPrinter:
             self.failed = self.failed or event
             if self._stops is not None:
                 self._stops.set()
-        if event.kind == "sink":
-            self.sink_failures.append(event)
         if self._as_json:
             note(json.dumps(event.to_dict()))
         elif event.message:
@@ -97,7 +94,7 @@ def run_live(
         name = next(source.info.name for entry, source in zip(config.streams, sources) if entry.name == failed.stream)
         message = f"cannot open {name}: {failed.message.partition(';')[0]}"
         raise UnavailableError(message, hint=failed.hint, code=failed.code)
-    return FinishedRun(report, sinks, events.sink_failures)
+    return FinishedRun(report, sinks)
 
 
 class _Shown:
@@ -120,8 +117,10 @@ class _Shown:
 
 
 def print_live(artifact: Artifact, config: RunConfig, run: FinishedRun, *, as_json: bool) -> None:
-    """Print what a run did; exit code 2 where an output failed."""
+    """Print what a run did; exit code 2 where a source or an output failed and did not recover."""
     report = run.report
+    for loss in itertools.chain(*report.losses):
+        note(f"warning: {loss.message}")
     frames = sum(status.frames for status in report.streams)
     if as_json:
         totals = {"frames": frames, "fps": frames / report.seconds if report.seconds else 0.0}
@@ -142,5 +141,5 @@ def print_live(artifact: Artifact, config: RunConfig, run: FinishedRun, *, as_js
             wrote(path)
         for line in sink.notes:
             note(f"note: {line}")
-    if run.failures:
+    if report.failures:
         raise typer.Exit(FAILED)

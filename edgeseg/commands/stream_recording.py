@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
+import typer
+
 from edgeseg.artifact import Artifact
 from edgeseg.commands.options import engine_facts
 from edgeseg.commands.signals import stopped_by_signals
+from edgeseg.commands.stream_live import FAILED
 from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
+from edgeseg.errors import EdgeSegError
 from edgeseg.live.run_file import RunConfig
 from edgeseg.segmenter import Segmenter
-from edgeseg.streaming import StreamReport, stream
+from edgeseg.streaming import StreamReport, stopped, stream
 from edgeseg.uri import redacted
-from edgeseg.video.sink import open_sinks
-from edgeseg.video.source import FrameSource
+from edgeseg.video.sink import FrameSink, open_sinks
+from edgeseg.video.source import FrameSource, Loss
 from edgeseg.video.truth import TruthSink, truth_sinks
 
 
 def stream_recording(
     config: RunConfig, source: FrameSource, segmenter: Segmenter, *, frames: int | None, overwrite: bool, as_json: bool
 ) -> None:
-    """Stream the recording to its outputs, and print what was done."""
+    """Stream the recording to its outputs, and print what was done; exit code 2 where an output failed."""
     outputs = list(config.streams[0].output)
     sinks = open_sinks(outputs, source.info, inputs=source.files(), overwrite=overwrite)
     judges = truth_sinks(source, segmenter.spec.labels)
@@ -29,8 +36,8 @@ def stream_recording(
                 stop=stop, progress=progress,
             )  # fmt: skip
     finally:
-        for sink in sinks:
-            sink.close()
+        unfinished = closed(sinks)
+    report = dataclasses.replace(report, failures=(*report.failures, *unfinished))
     shown = [redacted(uri) for uri in outputs]
     print_report(segmenter.artifact, report, shown, judges, device=config.device, as_json=as_json)
     for sink in sinks:
@@ -39,6 +46,19 @@ def stream_recording(
         for line in sink.notes:
             note(f"note: {line}")
     wrote(None, f"edgeseg bench {segmenter.artifact.location}")
+    if report.failures:
+        raise typer.Exit(FAILED)
+
+
+def closed(sinks: Sequence[FrameSink]) -> list[Loss]:
+    """Close all sinks; what those lost that could not finish their files."""
+    losses = []
+    for sink in sinks:
+        try:
+            sink.close()
+        except (EdgeSegError, OSError) as problem:
+            losses.append(stopped(sink, problem))
+    return losses
 
 
 def print_report(
@@ -50,9 +70,9 @@ def print_report(
     device: str = "auto",
     as_json: bool,
 ) -> None:
-    """Print what a stream did; losses of its source go to stderr."""
-    for loss in report.losses:
-        note(f"warning: {loss.message}")
+    """Print what a stream did; losses of its source and failures of its outputs go to stderr."""
+    for warning in report.warnings:
+        note(f"warning: {warning}")
     mious = [judge.confusion.miou() for judge in judges if judge.frames_written]
     if as_json:
         miou = mious[0] if mious else None

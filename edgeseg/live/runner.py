@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgeseg.capture.state import StreamEvent
@@ -32,6 +32,7 @@ from edgeseg.video.frame import Frame
 from edgeseg.video.overlay import OverlayRenderer
 from edgeseg.video.result import Result
 from edgeseg.video.sink import FrameSink
+from edgeseg.video.source import Loss
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +45,19 @@ KEPT_EVENTS = 100
 
 @dataclass(frozen=True)
 class LiveReport:
-    """What a run did, by stream, in their order. interrupted: by the stop token or a sink."""
+    """What a run did, by stream, in their order. interrupted: by the stop token or a sink.
+
+    losses: what recordings could not deliver. failures: sources and sinks that ended before their time, and sinks that
+    drop frames at the end.
+    """
 
     streams: tuple[StreamStatus, ...]
     latency: tuple[dict[str, Summary], ...]
     seconds: float
     load: Load
     interrupted: bool
+    losses: tuple[tuple[Loss, ...], ...]
+    failures: tuple[StreamEvent, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -59,9 +66,14 @@ class LiveReport:
             "interrupted": self.interrupted,
             "load": self.load.to_dict(),
             "streams": [
-                {**status.to_dict(), "latency": {stage: each.to_dict() for stage, each in latency.items()}}
-                for status, latency in zip(self.streams, self.latency)
+                {
+                    **status.to_dict(),
+                    "latency": {stage: each.to_dict() for stage, each in latency.items()},
+                    "losses": [asdict(loss) for loss in losses],
+                }
+                for status, latency, losses in zip(self.streams, self.latency, self.losses)
             ],
+            "failures": [event.to_dict() for event in self.failures],
         }
 
 
@@ -198,6 +210,8 @@ class LiveRunner:
             (self._ended or time.perf_counter()) - self._began,
             self._meter.load(),
             interrupted=self.stop.is_set() or self._sink_stopped,
+            losses=tuple(stream.losses() for stream in self._streams),
+            failures=tuple(event for stream in self._streams for event in stream.failures()),
         )
 
     def _is_over(self) -> bool:

@@ -23,8 +23,8 @@ from edgeseg.predictions.semantic import SemanticMask
 from edgeseg.video.frame import Frame
 from edgeseg.video.overlay import OverlayRenderer
 from edgeseg.video.result import Result
-from edgeseg.video.sink import FrameSink
-from edgeseg.video.source import FrameSource, SourceInfo
+from edgeseg.video.sink import FrameSink, losses_of
+from edgeseg.video.source import FrameSource, Loss, SourceInfo
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +107,7 @@ class RunningStream:
         self.renderer = renderer
         self._state, self._since = StreamState.CONNECTING, clock()
         self._last_error: StreamEvent | None = None
+        self._failures: list[StreamEvent] = []  # of the source and of sinks, which ended before their time
         self._clock, self._on_event = clock, on_event
         self._results, self._frames, self._repeats = Rate(), Rate(), Rate()
         self._recent: deque[Mapping[str, float]] = deque(maxlen=RECENT)
@@ -156,7 +157,12 @@ class RunningStream:
         code, hint = (error.code, error.hint) if isinstance(error, EdgeSegError) else ("", "")
         if self._state is not StreamState.ENDED or error:
             message = str(getattr(error, "message", error)) if error else "the source ended"
-            self.event(StreamEvent(self.name, "state", message, state=StreamState.ENDED, code=code, hint=hint))
+            event = StreamEvent(self.name, "state", message, state=StreamState.ENDED, code=code, hint=hint)
+            (self._failed if error else self.event)(event)
+
+    def _failed(self, event: StreamEvent) -> None:
+        self._failures.append(event)
+        self.event(event)
 
     def is_too_old(self, frame: Frame) -> bool:
         """Whether a frame waited for the engine for too long; it is counted then."""
@@ -214,7 +220,20 @@ class RunningStream:
                 self.event(StreamEvent(self.name, "sink", f"{name} works again"))
             else:
                 self._troubled.add(name)
-                self.event(StreamEvent(self.name, "sink", problem.message, code=problem.code, hint=problem.hint))
+                self.event(self._trouble(problem))
+
+    def _trouble(self, problem: EdgeSegError) -> StreamEvent:
+        return StreamEvent(self.name, "sink", problem.message, code=problem.code, hint=problem.hint)
+
+    def failures(self) -> list[StreamEvent]:
+        """The source or sinks that ended before their time, and the sinks that drop frames now."""
+        problems = [worker.sink.problem for worker in self.outputs.workers] if self.outputs else []
+        return [*self._failures, *(self._trouble(problem) for problem in problems if problem is not None)]
+
+    def losses(self) -> tuple[Loss, ...]:
+        """What a recording could not deliver; of a source that reconnects the events say it."""
+        sinks = [worker.sink for worker in self.outputs.workers] if self.outputs else []
+        return () if self._has_states else losses_of(self.source, sinks)
 
     def _opened(self) -> Sequence[FrameSink]:
         """The sinks of this stream. Where they do not open, that ends no other stream."""
@@ -242,7 +261,7 @@ class RunningStream:
     def _report_sink(self, name: str, problem: Exception) -> None:
         code, hint = (problem.code, problem.hint) if isinstance(problem, EdgeSegError) else ("ES-SINK", "")
         message = f"{name} stopped: {getattr(problem, 'message', problem)}"
-        self.event(StreamEvent(self.name, "sink", message, code=code, hint=hint))
+        self._failed(StreamEvent(self.name, "sink", message, code=code, hint=hint))
 
     def leave(self) -> None:
         """End decoding, without waiting."""
@@ -269,7 +288,7 @@ class RunningStream:
             thread.join(max(0.0, until - time.monotonic()))
         for sink in self.outputs.join(sink_seconds) if self.outputs else []:
             message = f"{sink.name} did not close in time"
-            self.event(StreamEvent(self.name, "sink", message, code="ES-SINK", hint="check the disk or the server"))
+            self._failed(StreamEvent(self.name, "sink", message, code="ES-SINK", hint="check the disk or the server"))
 
     def status(self) -> StreamStatus:
         """The state now, from any thread."""

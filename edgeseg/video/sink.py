@@ -15,7 +15,7 @@ from edgeseg.uri import split_kind, split_options
 from edgeseg.video import SINKS
 from edgeseg.video.address import Address
 from edgeseg.video.result import Result
-from edgeseg.video.source import SourceInfo
+from edgeseg.video.source import FrameSource, Loss, SourceInfo
 
 PUBLISHED = ("rtsp", "rtsps", "rtmp", "rtmps")
 VIDEO_ENDINGS = (".mp4", ".mkv", ".mov", ".avi", ".webm")
@@ -89,6 +89,12 @@ class FrameSink(ABC):
 def want_planes(sinks: Sequence[FrameSink]) -> bool:
     """Whether overlays are for video encoders alone, so that they need no RGB."""
     return {sink.wants for sink in sinks} - {"prediction"} == {"video"}
+
+
+def losses_of(source: FrameSource, sinks: Sequence[FrameSink]) -> tuple[Loss, ...]:
+    """What the source could not deliver; its sound is no loss where a sink has copied it."""
+    copied = any(sink.copies_audio for sink in sinks)
+    return tuple(loss for loss in source.losses if not (copied and loss.code == "ES-SOURCE-AUDIO"))
 
 
 def open_sink(

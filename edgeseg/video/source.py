@@ -29,7 +29,7 @@ SourceKind: TypeAlias = Literal["recording", "live"]
 
 @dataclass(frozen=True)
 class Loss:
-    """Something that a source could not deliver.
+    """Something that a source could not deliver, or why an output stopped.
 
     code: stable. ES-SOURCE-ENDED: a live source ended, or an error ended a recording. Others: ES-SOURCE-CUT-SHORT,
         -UNDECODABLE, -DAMAGED, -SKIPPED and -AUDIO.

@@ -20,6 +20,7 @@ from edgeseg.commands import stream as stream_command
 from edgeseg.commands.terminal import ProgressLines
 from edgeseg.errors import UnavailableError
 from edgeseg.video.sink import open_sink
+from edgeseg.video.sink_jsonl import JsonLinesSink
 from edgeseg.video.source import open_source
 from edgeseg.video.synthetic_source import SyntheticSource
 
@@ -260,3 +261,22 @@ def test_a_legend_is_drawn_on_overlays_alone(run: Run, model: str) -> None:
     assert Path("with-mask.png").read_bytes() == Path("without-mask.png").read_bytes()
     lines = [json.loads(Path(f"{name}.jsonl").read_text()) for name in ("with", "without")]
     assert lines[0]["rle"] == lines[1]["rle"]
+
+
+@pytest.mark.parametrize("method", ["_write", "close"])
+def test_an_output_that_fails_gives_exit_code_2_and_the_others_are_complete(
+    run: Run, model: str, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    whole = getattr(JsonLinesSink, method)
+
+    def torn(self: JsonLinesSink, *words: object) -> None:
+        whole(self, *words)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(JsonLinesSink, method, torn)
+    done = run("stream", "test://street?size=96x64&frames=4", model, "-o", "out.jsonl", "-o", "out.mp4", "--json")
+    assert done.code == 2
+    (failure,) = json.loads(done.out)["failures"]
+    assert (failure["code"], "out.jsonl" in failure["message"]) == ("ES-SINK", True)
+    assert len(done.lines("warning")) == 1
+    assert len(list(open_source("out.mp4"))) == 4

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from small_cli import Run, runner
 from small_onnx import street_onnx
@@ -226,3 +228,34 @@ def test_a_sink_that_does_not_open_any_more_takes_no_other_with_it(
     failures = [json.loads(line) for line in done.err.splitlines() if '"sink"' in line]
     assert [(failure["code"], "out.jsonl" in failure["message"]) for failure in failures] == [("ES-SINK", True)]
     assert "wrote out.mp4" in done.err
+
+
+@pytest.fixture
+def torn_folder(run: Run) -> str:
+    """The name of a folder with a good image, a torn one and a good one."""
+    Path("in").mkdir()
+    for index in range(3):
+        cv2.imwrite(f"in/{index}.png", np.zeros((64, 96, 3), np.uint8))
+    Path("in/1.png").write_bytes(b"torn")
+    return "in"
+
+
+def test_a_stream_that_ended_by_an_error_beside_others_gives_exit_code_2(
+    run: Run, model: str, torn_folder: str
+) -> None:
+    text = Path(run_file(f'model = "{model}"')).read_text()
+    Path("run.toml").write_text(text.replace(f'source = "{STREET}"', f'source = "{torn_folder}"', 1))
+    done = run("stream", "run.toml", "--json")
+    assert done.code == 2
+    data = json.loads(done.out)
+    assert [failure["stream"] for failure in data["failures"]] == ["front"]
+    assert data["streams"][1]["frames"] > 0
+
+
+def test_what_a_recording_of_a_run_file_lost_is_reported(run: Run, model: str, torn_folder: str) -> None:
+    text = f'model = "{model}"\n[streams.a]\nsource = "{torn_folder}"\noutput = ["a.jsonl"]\nweight = 1\n'
+    Path("run.toml").write_text(text + f'[streams.b]\nsource = "{STREET}"\n')
+    done = run("stream", "run.toml", "--json", "--skip-errors")
+    lost, nothing = done.json()["streams"]
+    assert ([loss["code"] for loss in lost["losses"]], nothing["losses"]) == (["ES-SOURCE-SKIPPED"], [])
+    assert len(done.lines("warning")) == 1

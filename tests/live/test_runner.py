@@ -16,7 +16,7 @@ from small_streams import Drawn, Kept
 
 from edgeseg.capture.state import StreamEvent, StreamState
 from edgeseg.datasets.labels import CAMVID_LABELS
-from edgeseg.errors import DataError, FileProblem, FormatError
+from edgeseg.errors import DataError, FileProblem, FormatError, UnavailableError
 from edgeseg.live import runner as runner_module
 from edgeseg.live.runner import MOST_ERRORS, LiveReport, LiveRunner
 from edgeseg.live.stream import RATE_SECONDS, Rate, RunningStream, StreamConfig
@@ -260,6 +260,7 @@ def test_a_source_that_raises_ends_alone_and_says_why() -> None:
     assert (failed.stream, failed.state, failed.code) == ("bad", StreamState.ENDED, "ES-DATA")
     assert (failed.message, failed.hint) == ("frame 5 is torn", "make it again")
     assert report.streams[0].event == failed
+    assert report.failures == (failed,)
     assert failed in runner.events()
 
 
@@ -368,6 +369,26 @@ def test_a_sink_of_a_recording_that_hangs_does_not_hold_up_other_streams_or_the_
     released.set()
 
 
+class Publishing(Kept):
+    """A sink that drops frames, and goes on trying, at its frames number `outage`."""
+
+    def __init__(self, outage: range) -> None:
+        super().__init__()
+        self.outage = outage
+
+    def _write(self, result: Result) -> bool:
+        away = UnavailableError("the server is away", hint="start it", code="ES-PUBLISH")
+        self.problem = away if len(self.results) in self.outage else None
+        return super()._write(result)
+
+
+@pytest.mark.parametrize(("outage", "codes"), [(range(10), []), (range(10, 20), ["ES-PUBLISH"])])
+def test_a_sink_that_has_recovered_at_the_end_is_no_failure(outage: range, codes: list[str]) -> None:
+    report = run_of({"a": Drawn(20)}, sinks={"a": [Publishing(outage)]}).run()
+    assert [event.code for event in report.failures] == codes
+    assert [event["code"] for event in report.to_dict()["failures"]] == codes
+
+
 def test_sinks_that_do_not_open_stop_alone() -> None:
     def broken(info: SourceInfo) -> list[Kept]:
         raise FileProblem("the disk is full", hint="free some", code="ES-FILE-WRITE")
@@ -377,6 +398,7 @@ def test_sinks_that_do_not_open_stop_alone() -> None:
     configs = [StreamConfig("bad", Drawn(5), broken), StreamConfig("good", Drawn(5), lambda info: [good])]
     report = LiveRunner(configs, Engine(), on_event=events.append).run()  # type: ignore[arg-type]
     assert [status.frames for status in report.streams] == [5, len(good.frames)] == [5, 5]
+    assert [event.code for event in report.failures] == ["ES-FILE-WRITE"]
     assert [(event.stream, event.kind, event.code) for event in events if event.code] == [
         ("bad", "sink", "ES-FILE-WRITE")
     ]
