@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 DEFAULT_OUTPUT = "overlay.mp4"
 LIVE = "Live streams"  # panel of the help page
+BESIDE_RUN_FILE = ("source", "frames", "skip_errors", "overwrite", "log_json", "fail_fast", "as_json")
 
 EXAMPLES = """
   edgeseg stream drive.mp4 bisenetv2-camvid -o overlay.mp4
@@ -45,6 +46,7 @@ EXAMPLES = """
 
 
 def command(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(metavar="SOURCE", help="A file, folder, glob, URL, camera:0, test://street, ... or a run.toml."),
@@ -88,8 +90,8 @@ def command(
     """Segment a video, camera or images with MODEL.
 
     Of a recording every frame is segmented; of a camera the newest one, so that the results do not lag behind. A camera
-    or network stream that ends or hangs is connected again, for ever. Audio is not copied. Ctrl-C stops, and the files
-    written so far are complete; a second Ctrl-C ends at once.
+    or network stream that ends or hangs is connected again, for ever. Videos keep the sound of a file. Ctrl-C stops,
+    and the files written so far are complete; a second Ctrl-C ends at once.
     """
     from edgeseg.commands.stream_live import print_live, run_live
     from edgeseg.commands.stream_recording import stream_recording
@@ -97,7 +99,7 @@ def command(
     from edgeseg.spec import tiles_from_options
 
     if source.endswith(".toml"):
-        config = run_file(source, model, outputs)
+        config = run_file(source, context)
     else:
         config = run_of_one(
             source, model, outputs, engine=engine, precision=precision_from_text(precision), size=size_or_none(size),
@@ -117,17 +119,24 @@ def command(
     print_live(segmenter.artifact, config, run, as_json=as_json)
 
 
-def run_file(path: str, model: str, outputs: list[str] | None) -> RunConfig:
-    """The run of a run file, which states model and outputs itself."""
+def run_file(path: str, context: typer.Context) -> RunConfig:
+    """The run of a run file. MismatchError for options on the command line that belong into the file."""
     from edgeseg.live.run_file import run_from_file
 
-    if model or outputs:
+    typed = [param for param in context.command.params if is_typed(context, str(param.name))]
+    if refused := [param.opts[-1] for param in typed if param.name not in BESIDE_RUN_FILE]:
         raise MismatchError(
-            f"{path} states the model and the outputs itself",
-            hint=f"edgeseg stream {path}",
+            f"{path} states all of the run, and {', '.join(refused)} would be ignored",
+            hint=f"write it into the file; then: edgeseg stream {path}",
             code="ES-MISMATCH-OPTIONS",
         )
     return run_from_file(path)
+
+
+def is_typed(context: typer.Context, name: str) -> bool:
+    """Whether the command line has the parameter, so that its value is no default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def run_of_one(source: str, model: str, outputs: list[str] | None, **options: Any) -> RunConfig:

@@ -19,7 +19,8 @@ import threading
 import time
 import urllib.request
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -171,13 +172,19 @@ def _mqtt_client() -> Any:
 
 def observer_from_uri(uri: str) -> Observer:
     """The observer at a URI. FormatError for another kind."""
+    return factory_from_uri(uri)()
+
+
+def factory_from_uri(uri: str) -> Callable[[], Observer]:
+    """What opens the observer at a URI. FormatError for another kind."""
     scheme = _scheme(uri)
     if scheme in ("http", "https"):
-        return Webhook(uri)
+        return partial(Webhook, uri)
     if scheme in MQTT_PORTS:
-        return Mqtt(uri)
+        _mqtt_client()  # refuses where its package is missing
+        return partial(Mqtt, uri)
     if "://" not in uri and uri.endswith(".jsonl"):
-        return JsonLines(Path(uri))
+        return partial(JsonLines, Path(uri))
     hint = "write events.jsonl, https://HOST/PATH or mqtt://HOST/TOPIC"
     raise FormatError(f"not an observer of events: {redacted(uri)}", hint=hint, code="ES-FORMAT-EVENTS")
 

@@ -11,11 +11,12 @@ output = ["front.mp4", "front.jsonl"]
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,23 @@ class StreamEntry:
     weight: float = 1.0
     triggers: tuple[TriggerConfig, ...] = ()
 
+    @property
+    def table(self) -> str:
+        """Its table in a run file."""
+        return f"streams.{self.name}"
+
+
+def no_place(table: str, key: str) -> str:
+    """The place of a value that is in no file."""
+    return ""
+
 
 @dataclass(frozen=True)
 class RunConfig:
     """All of a run.
 
     tiles, crf: as for `edgeseg.open`. events: URIs of observers. max_age: seconds after which a live frame is too old.
+    place_of: "FILE, line N: " of a key, for errors.
     """
 
     model: str
@@ -63,6 +75,16 @@ class RunConfig:
     max_age: float = MAX_AGE_SECONDS
     page: str | None = None
     events: tuple[str, ...] = ()
+    place_of: Callable[[str, str], str] = field(default=no_place, compare=False, repr=False)
+
+    @contextlib.contextmanager
+    def at(self, table: str, key: str) -> Iterator[None]:
+        """Name the line of a key in the errors that its value causes. table: "streams.NAME", or "" for the top."""
+        try:
+            yield
+        except EdgeSegError as problem:
+            problem.message = self.place_of(table, key) + problem.message
+            raise
 
 
 def _is_positive(value: float) -> bool:
@@ -153,7 +175,7 @@ class _RunFile:
         if "tiles" in values or "overlap" in values:
             stitch, overlap = values.get("tiles"), values.pop("overlap", None)
             values["tiles"] = self._within("", "tiles", lambda: _tiles(stitch, overlap))
-        return RunConfig(streams=streams, **values)
+        return RunConfig(streams=streams, place_of=self._place, **values)
 
     def _stream(self, name: str, table: object) -> StreamEntry:
         where = f"streams.{name}"
@@ -202,10 +224,13 @@ class _RunFile:
             raise self._error(where, key, problem.message, problem.hint) from None
 
     def _error(self, where: str, key: str, message: str, hint: str, *, unknown: bool = False) -> EdgeSegError:
-        line = self._line(where, key)
-        place = f"{self._path}, line {line}" if line else str(self._path)
-        text = f"{place}: {message}" if line else f"{place} {message}"
+        place = self._place(where, key) if self._line(where, key) else f"{self._path} "
+        text = place + message
         return UnknownNameError(text, hint=hint) if unknown else FormatError(text, hint=hint, code="ES-FORMAT-RUN")
+
+    def _place(self, where: str, key: str) -> str:
+        line = self._line(where, key)
+        return f"{self._path}, line {line}: " if line else f"{self._path}: "
 
     def _line(self, where: str, key: str) -> int:
         """The line of a key in the table `where`, or of the table's head; 0 where it is not found."""

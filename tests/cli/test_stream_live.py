@@ -17,6 +17,7 @@ import pytest
 from small_cli import Run, runner
 from small_onnx import street_onnx
 
+from edgeseg.commands import stream as stream_command
 from edgeseg.video import sink_jsonl
 from edgeseg.video.address import Address
 from edgeseg.video.sink_jsonl import JsonLinesSink
@@ -97,15 +98,56 @@ def test_the_table_has_a_row_for_each_stream(run: Run, model: str) -> None:
 
 def test_a_run_file_states_model_and_outputs_itself(run: Run, model: str) -> None:
     path = run_file(f'model = "{model}"')
-    for extra in ([model], ["-o", "null"]):
-        done = run("stream", path, *extra)
+    refused = ((model,), ("--output", "null"), ("--device", "auto"), ("--max-age", 1), ("--legend",))
+    for words in refused:
+        done = run("stream", path, *words)
         assert (done.code, done.error_code) == (2, "ES-MISMATCH-OPTIONS")
+        assert (words[0] if words[0] != model else "model") in done.lines("error")[0]
+
+
+def test_options_of_one_run_may_stand_beside_a_run_file(run: Run, model: str) -> None:
+    words = ("--frames", 1, "--skip-errors", "--overwrite", "--log-json", "--fail-fast", "--json")
+    assert run("stream", run_file(f'model = "{model}"'), *words).json()["frames"] == 2
 
 
 def test_an_error_of_a_run_file_has_its_line(run: Run, model: str) -> None:
     done = run("stream", run_file(f'model = "{model}"', "opacity = 3"))
     assert (done.code, done.error_code) == (2, "ES-FORMAT-RUN")
     assert "run.toml, line 2: opacity" in done.err
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "code"),
+    [
+        ('source = "test:', 'source = "tset:', 3, "ES-NAME"),
+        ("front.jsonl", "front.jsnl", 4, "ES-NAME"),
+        ("\n[streams.front]", '\nevents = "kafka://host/topic"\n[streams.front]', 2, "ES-FORMAT-EVENTS"),
+        ("\n[streams.front]", '\npage = "https://127.0.0.1"\n[streams.front]', 2, "ES-FORMAT-OPTION"),
+        ("\n[streams.front]", '\npage = "http://127.0.0.1?tokn=1"\n[streams.front]', 2, "ES-NAME"),
+    ],
+)
+def test_a_wrong_value_has_its_line_before_the_model_is_opened(
+    run: Run, before: str, after: str, line: int, code: str
+) -> None:
+    text = Path(run_file('model = "none.onnx"')).read_text()
+    assert before in text
+    Path("run.toml").write_text(text.replace(before, after, 1))
+    done = run("stream", "run.toml")
+    assert (done.code, done.error_code) == (2, code)
+    assert done.lines("error")[0].startswith(f"run.toml, line {line}: ")
+
+
+@pytest.mark.parametrize("name", ["street.onnx", "bisenetv2-street"])
+def test_a_class_that_the_model_lacks_has_its_line(
+    run: Run, model: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name != model:  # weights state their classes, and a conversion of them may take minutes
+        monkeypatch.setattr(stream_command, "segmenter_of", lambda *_: pytest.fail("the model was opened"))
+    text = Path(run_file(f'model = "{name}"')).read_text()
+    Path("run.toml").write_text(text + 'triggers = [{class = "Pedestrain"}]\n')
+    done = run("stream", "run.toml")
+    assert (done.code, done.error_code) == (2, "ES-NAME")
+    assert done.lines("error")[0].startswith("run.toml, line 8: ")
 
 
 def test_outputs_that_share_a_file_are_refused_before_the_model_is_opened(run: Run, model: str) -> None:
