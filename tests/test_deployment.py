@@ -59,6 +59,7 @@ def test_compose_has_the_keys_that_compose_knows(tmp_path: Path) -> None:
     known = {"build", "command", "restart", "stop_grace_period", "env_file", "volumes", "devices", "ports"}
     assert set(service) == {*known, "healthcheck"}
     assert set(service["healthcheck"]) == {"test", "interval", "timeout", "start_period"}
+    assert "/health?live" in service["healthcheck"]["test"][-1]  # no restart brings a camera back
     if (
         shutil.which("docker")
         and not subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode

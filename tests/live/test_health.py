@@ -72,6 +72,19 @@ def test_an_engine_that_gives_nothing_while_frames_arrive_fails_after_a_while() 
     assert check.observe().ok
 
 
+def test_a_liveness_fails_for_the_engine_and_not_for_the_cameras() -> None:
+    view = FakeView("gate")
+    check, clock = check_of(view)
+    view.move("gate", 1)
+    view.lose("gate")
+    clock.now += GRACE_SECONDS + 1
+    assert not check.observe().ok
+    assert check.observe(cameras=False).ok
+    view.set("gate", state=StreamState.LIVE, source_fps=15.0)
+    clock.now += ENGINE_SECONDS + 1
+    assert not check.observe(cameras=False).ok
+
+
 def test_an_engine_without_frames_is_not_blamed() -> None:
     view = FakeView("gate")
     check, clock = check_of(view)

@@ -172,6 +172,7 @@ def test_health_is_503_when_no_stream_is_live(page: PageServer, view: FakeView) 
     answer = get(page, "/health")
     assert (answer.status, answer.json()["status"]) == (503, "failing")
     assert answer.json()["streams"]["gate"]["state"] == "lost"
+    assert get(page, "/health?live").status == 200  # a restart would bring no camera back
 
 
 def test_metrics_are_for_prometheus(page: PageServer, view: FakeView) -> None:

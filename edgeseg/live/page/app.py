@@ -3,6 +3,7 @@
 /                      the page
 /ws                    the WebSocket that the browser pulls from (feed.py)
 /health                200 or 503 (health.py); details only for who has the token
+/health?live           the same of the engine alone, whatever the cameras do: for what restarts the process
 /metrics               for Prometheus (metrics.py)
 /snapshot/NAME.jpg     the newest overlay of a stream; 404 for an unknown name, 503 before the first frame
 /api/status            engine, classes, temperatures and the status of each stream as JSON
@@ -109,8 +110,8 @@ class Page:
         return Response(self._static["icon.svg"], media_type=STATIC["icon.svg"])
 
     async def health(self, request: Request) -> Response:
-        """200 or 503; see health.py."""
-        health = self._health.observe()
+        """200 or 503; see health.py. `?live` asks for the engine alone."""
+        health = self._health.observe(cameras="live" not in request.query_params)
         answer = health.to_dict()
         if not request.scope["trusted"]:
             answer = {"status": answer["status"]}
