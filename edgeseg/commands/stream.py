@@ -79,7 +79,7 @@ def command(
         list[str] | None,
         option("--events URI", "Report events to out.jsonl, a webhook (https://) or mqtt://HOST/TOPIC.", LIVE),
     ] = None,
-    log_json: Annotated[bool, option("--log-json", "Print events on stderr as JSON lines.", LIVE)] = False,
+    log_json: Annotated[bool, option("--log-json", "Print events, notes and progress as JSON lines.", LIVE)] = False,
     fail_fast: Annotated[
         bool, option("--fail-fast", "End with an error where the first connection fails.", LIVE)
     ] = False,
@@ -95,6 +95,7 @@ def command(
     """
     from edgeseg.commands.stream_live import print_live, run_live
     from edgeseg.commands.stream_recording import stream_recording
+    from edgeseg.commands.terminal import json_lines
     from edgeseg.live.run import check_outputs, open_sources
     from edgeseg.spec import tiles_from_options
 
@@ -107,6 +108,8 @@ def command(
             legend=legend, max_age=max_age, events=tuple(events or ()),
         )  # fmt: skip
     with contextlib.ExitStack() as opened:
+        if log_json:
+            opened.enter_context(json_lines())
         sources = [opened.enter_context(each) for each in open_sources(config, skip_errors=skip_errors)]
         check_outputs(config, sources, overwrite=overwrite)
         segmenter = opened.enter_context(segmenter_of(config))
@@ -116,7 +119,7 @@ def command(
         run = run_live(
             config, sources, segmenter, frames=frames, overwrite=overwrite, log_json=log_json, fail_fast=fail_fast
         )
-    print_live(segmenter.artifact, config, run, as_json=as_json)
+        print_live(segmenter.artifact, config, run, as_json=as_json)
 
 
 def run_file(path: str, context: typer.Context) -> RunConfig:

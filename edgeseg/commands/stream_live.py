@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -58,7 +59,7 @@ class EventPrinter:
             if self._stops is not None:
                 self._stops.set()
         if self._as_json:
-            note(json.dumps(event.to_dict()))
+            print(json.dumps(event.to_dict()), file=sys.stderr)
         elif event.message:
             what = event.state.value if event.state and event.state.value != event.message else ""
             code = f"[{event.code}]" if event.code else ""

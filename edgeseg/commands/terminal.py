@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +99,9 @@ def is_number(text: str) -> bool:
 def wrote(path: Path | None, next_command: str = "") -> None:
     """Print which file was written, and the next command."""
     if path is not None:
-        print(f"wrote {path}", file=sys.stderr)
+        note(f"wrote {path}")
     if next_command:
-        print(f"next: {next_command}", file=sys.stderr)
+        note(f"next: {next_command}")
 
 
 def agreement_cells(agreement: Agreement) -> list[str]:
@@ -110,7 +112,39 @@ def agreement_cells(agreement: Agreement) -> list[str]:
 
 def note(text: str) -> None:
     """Print a line on stderr."""
-    print(text, file=sys.stderr)
+    print(json_line("note", text) if AS_JSON.get() else text, file=sys.stderr)
+
+
+AS_JSON: ContextVar[bool] = ContextVar("AS_JSON", default=False)  # whether notes are printed as JSON lines
+
+
+def json_line(kind: str, message: str) -> str:
+    """A line in the form of an event: {"kind": "note", "message": "...", "time": seconds since the epoch}."""
+    return json.dumps({"kind": kind, "message": message, "time": time.time()})
+
+
+class JsonFormatter(logging.Formatter):
+    """A record of the log as a JSON line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return json_line(record.levelname.lower(), super().format(record))
+
+
+@contextmanager
+def json_lines() -> Iterator[None]:
+    """All that is printed on stderr within the block is JSON lines: notes, progress and the log."""
+    handlers = [each for each in logging.getLogger().handlers if getattr(each, "stream", None) is sys.stderr]
+    formatters = [handler.formatter for handler in handlers]
+    before = AS_JSON.set(True)
+    try:
+        for handler in handlers:
+            handler.setFormatter(JsonFormatter("%(name)s: %(message)s"))
+        yield
+    finally:
+        AS_JSON.reset(before)
+        for handler, formatter in zip(handlers, formatters):
+            handler.setFormatter(formatter)
 
 
 def note_conversion() -> None:
@@ -157,8 +191,8 @@ class ProgressBars:
 
 @contextmanager
 def shown_progress() -> Iterator[ProgressLines | ProgressBars]:
-    """Bars on a terminal, which vanish at the end; elsewhere lines."""
-    if not sys.stderr.isatty():
+    """Bars on a terminal, which vanish at the end; elsewhere, and within `json_lines`, lines."""
+    if AS_JSON.get() or not sys.stderr.isatty():
         yield ProgressLines()
         return
     from rich.console import Console

@@ -158,9 +158,14 @@ def test_outputs_that_share_a_file_are_refused_before_the_model_is_opened(run: R
 
 
 def test_events_are_json_lines_on_stderr_and_in_a_file(run: Run, model: str) -> None:
-    done = run("stream", STREET, model, "-o", "null", "--log-json", "--events", "events.jsonl", "--json")
+    pytest.importorskip("uvicorn")
+    outputs = ("-o", "out.mp4", "-o", "http://127.0.0.1:0")
+    done = run("stream", STREET, model, *outputs, "--log-json", "--events", "events.jsonl", "--json")
     assert done.code == 0
-    printed = [json.loads(line) for line in done.err.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in done.err.splitlines()]
+    notes = [line["message"].partition(" ")[0] for line in lines if line["kind"] == "note"]
+    assert notes == ["page:", "wrote"]
+    printed = [line for line in lines if line["kind"] != "note"]
     written = [json.loads(line) for line in Path("events.jsonl").read_text().splitlines()]
     assert printed == written
     assert [(event["stream"], event["kind"], event["state"]) for event in printed] == [

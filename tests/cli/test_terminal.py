@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import json
+import logging
 import sys
+from pathlib import Path
 
 import pytest
 
 from edgeseg.commands.models import command as models
-from edgeseg.commands.terminal import print_table, shown_progress
+from edgeseg.commands.terminal import json_lines, note, print_table, shown_progress, wrote
 from edgeseg.weights import BUNDLED
 
 
@@ -57,3 +60,26 @@ def test_a_bar_shows_its_figures_and_leaves_a_line_that_says_what_was_done(
     assert "loss 1.5000" in bars
     assert [line.partition(":")[0] for line in end.splitlines() if ":" in line] == ["train", "export"]
     assert "━" not in end
+
+
+def test_notes_progress_and_the_log_are_json_lines_where_that_is_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeseg.commands.terminal.LINE_SECONDS", 0.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    root, handler = logging.getLogger(), logging.StreamHandler(sys.stderr)
+    root.addHandler(handler)
+    try:
+        with json_lines(), shown_progress() as progress:
+            wrote(Path("out.mp4"))
+            progress("train", 4, 10)
+            logging.getLogger("edgeseg.x").warning("%s is slow", "out.mp4")
+        logging.getLogger("edgeseg.x").warning("the end")
+        note("the end")
+    finally:
+        root.removeHandler(handler)
+    *lines, logged, noted = capsys.readouterr().err.splitlines()
+    assert [(line["kind"], line["message"]) for line in map(json.loads, lines)] == [
+        ("note", "wrote out.mp4"), ("note", "train: 4 of 10"), ("warning", "edgeseg.x: out.mp4 is slow"),
+    ]  # fmt: skip
+    assert (logged, noted) == ("the end", "the end")
