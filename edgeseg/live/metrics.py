@@ -4,9 +4,9 @@
     edgeseg_process_fps                  gauge      stream          results per second
     edgeseg_frames_total                 counter    stream          results
     edgeseg_skipped_total                counter    stream, reason  frames without a result: "replaced" or "too_old"
-    edgeseg_stale_total                  counter    stream          results with the prediction of an earlier frame
+    edgeseg_stale_total                  counter    stream          repetitions of the last result of a silent source
     edgeseg_unwritten_total              counter    stream          results that a slow sink did not get
-    edgeseg_reconnects_total             counter    stream          new connections after a loss
+    edgeseg_reconnects_total             counter    stream          attempts to connect after a loss
     edgeseg_stalls_total                 counter    stream          times that the source was silent for too long
     edgeseg_frame_age_seconds            gauge      stream          of the newest result, from capture to now
     edgeseg_stage_seconds                gauge      stream, stage   median of the last results
@@ -96,9 +96,9 @@ Values = Sequence[tuple[Sequence[str], float]]  # label values and the value
 def _counters(statuses: Sequence[StreamStatus]) -> Iterator[Metric]:
     for name, text, values in (
         ("edgeseg_frames", "Results", [([s.name], s.frames) for s in statuses]),
-        ("edgeseg_stale", "Results with the prediction of an earlier frame", [([s.name], s.stale) for s in statuses]),
+        ("edgeseg_stale", "Repetitions of the last result of a silent source", [([s.name], s.stale) for s in statuses]),
         ("edgeseg_unwritten", "Results that a slow sink did not get", [([s.name], s.unwritten) for s in statuses]),
-        ("edgeseg_reconnects", "New connections after a loss", [([s.name], s.reconnects) for s in statuses]),
+        ("edgeseg_reconnects", "Attempts to connect after a loss", [([s.name], s.reconnects) for s in statuses]),
         ("edgeseg_stalls", "Times that the source was silent for too long", [([s.name], s.stalls) for s in statuses]),
     ):
         yield _counter(name, text, ["stream"], values)

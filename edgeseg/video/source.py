@@ -31,7 +31,7 @@ SourceKind: TypeAlias = Literal["recording", "live"]
 class Loss:
     """Something that a source could not deliver, or why an output stopped.
 
-    code: stable. ES-SOURCE-ENDED: a live source ended, or an error ended a recording. Others: ES-SOURCE-CUT-SHORT,
+    code: stable. ES-SOURCE-ENDED: an error ended a recording. Others: ES-SOURCE-CUT-SHORT,
         -UNDECODABLE, -DAMAGED, -SKIPPED and -AUDIO.
     message: one line with the name of the source, without a password.
     """
