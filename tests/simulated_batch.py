@@ -16,7 +16,7 @@ from edgeseg.progress import Progress, silent
 
 def simulated_units(count: int) -> list[Unit]:
     """Units of videos that are not there."""
-    return [Unit(f"/videos/{number}.mp4", f"{number:064x}") for number in range(count)]
+    return [Unit(f"/videos/{number}.mp4", f"{number:064x}", str(number)) for number in range(count)]
 
 
 class Simulated:

@@ -55,7 +55,7 @@ def todo_of(units: Iterable[Unit], out: Path, shard: Shard, *, retry_errors: boo
 
     Leftovers of attempts at them are removed. retry_errors: units whose marker has an error are to be done again.
     """
-    own = [unit for unit in units if shard.has_digest(unit.digest)]
+    own = [unit for unit in units if shard.has_name(unit.name)]
     marked = marked_digests(writable_folder(out))
     if retry_errors:
         for unit in own:

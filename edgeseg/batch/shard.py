@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from dataclasses import dataclass
 
@@ -17,9 +19,9 @@ class Shard:
     index: int = 1
     count: int = 1
 
-    def has_digest(self, digest: str) -> bool:
-        """Whether the item with this SHA-256 in hexadecimal is of this shard, whatever other items there are."""
-        return int(digest[:16], 16) % self.count == self.index - 1
+    def has_name(self, name: str) -> bool:
+        """Whether the item of this name is of this shard, whatever other items there are."""
+        return int(hashlib.sha256(os.fsencode(name)).hexdigest()[:16], 16) % self.count == self.index - 1
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"

@@ -8,7 +8,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeseg.batch import remote
@@ -28,10 +28,15 @@ RECORDED = ("file", "images", "test")
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that a source names, by path or URL. stamp: its size and time, or an ETag; it changes with the content."""
+    """A file that a source names, by path or URL.
+
+    stamp: its size and time, or an ETag; it changes with the content. name: its path below the source, its URL, or
+    the source itself.
+    """
 
     place: str
     stamp: str
+    name: str
 
 
 def units_from_sources(sources: Sequence[str], job_digest: str, out: Path) -> list[Unit]:
@@ -41,9 +46,10 @@ def units_from_sources(sources: Sequence[str], job_digest: str, out: Path) -> li
     left out. A file that is not there is a unit, whose row will say so. DataError where there is no unit.
     """
     units: dict[str, Unit] = {}
-    for source in named_sources(sources):
+    for position, source in enumerate(named_sources(sources)):
         for unit in units_of(source, job_digest, out.resolve()):
-            units[unit.source] = unit
+            name = unit.name if unit.name == source else f"{position} {unit.name}"
+            units[unit.source] = replace(unit, name=name)
     if not units:
         hint = f"name videos ({', '.join(VIDEO_ENDINGS)}), or folders of images"
         raise DataError(f"there is no video and no image in {' '.join(sources)}", hint=hint, code="ES-DATA-EMPTY")
@@ -68,23 +74,35 @@ def units_of(source: str, job_digest: str, out: Path) -> Iterator[Unit]:
     """The units of one source."""
     kind = source.partition("://")[0] if "://" in source else ""
     if kind and kind not in RECORDED and (kind not in SOURCES or kind in ("http", "https")):
-        listed = itertools.starmap(SourceFile, remote.files_at(source, (*VIDEO_ENDINGS, *IMAGE_ENDINGS)))
+        named = remote.files_at(source, (*VIDEO_ENDINGS, *IMAGE_ENDINGS))
+        listed = (SourceFile(url, stamp, url) for url, stamp in named)
         yield from grouped(listed, source.rpartition("/")[2], job_digest, is_remote=True)
     elif is_folder(source):
-        yield from grouped(files_below(Path(source), out), "", job_digest)
-    elif any(mark in source for mark in MAGIC) and not exists(source) and not kind:
-        paths = sorted(Path(path) for path in glob.glob(source, recursive=True))  # noqa: PTH207 - absolute or not
-        if not paths:
-            raise FileProblem(f"no file matches {source}", hint=CHECK_PATH, code="ES-FILE-MISSING")
-        files: list[SourceFile] = []
-        for path in paths:
-            if path.is_dir():
-                yield from grouped(files_below(path, out), "", job_digest)
-            elif not path.resolve().is_relative_to(out):
-                files.append(file_at(path))
-        yield from grouped(files, Path(source).name, job_digest)
+        yield from grouped(files_below(Path(source), Path(source), out), "", job_digest)
+    elif has_magic(source) and not exists(source) and not kind:
+        yield from units_of_glob(source, job_digest, out)
     else:
         yield single_unit(source, job_digest)
+
+
+def units_of_glob(pattern: str, job_digest: str, out: Path) -> Iterator[Unit]:
+    """The units of the files and folders that a glob matches. FileProblem where it matches none."""
+    paths = sorted(Path(path) for path in glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute or not
+    if not paths:
+        raise FileProblem(f"no file matches {pattern}", hint=CHECK_PATH, code="ES-FILE-MISSING")
+    base = Path(*itertools.takewhile(lambda part: not has_magic(part), Path(pattern).parts))
+    files: list[SourceFile] = []
+    for path in paths:
+        if path.is_dir():
+            yield from grouped(files_below(path, base, out), "", job_digest)
+        elif not path.resolve().is_relative_to(out):
+            files.append(file_at(path, str(path.relative_to(base))))
+    yield from grouped(files, Path(pattern).name, job_digest)
+
+
+def has_magic(text: str) -> bool:
+    """Whether a text can be a glob."""
+    return any(mark in text for mark in MAGIC)
 
 
 def single_unit(source: str, job_digest: str) -> Unit:
@@ -97,30 +115,34 @@ def single_unit(source: str, job_digest: str) -> Unit:
             code="ES-FORMAT-LIVE",
         )
     if address.kind == "test" or address.options:
-        return Unit(source, digest_of(job_digest, [SourceFile(source, "")]))
-    file = file_at(Path(address.place))
-    return Unit(file.place, digest_of(job_digest, [file]))
+        return Unit(source, digest_of(job_digest, [SourceFile(source, "", source)]), source)
+    file = file_at(Path(address.place), source)
+    return Unit(file.place, digest_of(job_digest, [file]), source)
 
 
-def files_below(folder: Path, out: Path) -> Iterator[SourceFile]:
-    """The videos and images of `folder` and its subfolders; not those in `out`, and not hidden ones."""
+def files_below(folder: Path, base: Path, out: Path) -> Iterator[SourceFile]:
+    """The videos and images of `folder` and its subfolders; not those in `out`, and not hidden ones.
+
+    base: their names are their paths from there.
+    """
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and (Path(root) / name).resolve() != out
         )
         for name in sorted(names):
             if name.lower().endswith((*VIDEO_ENDINGS, *IMAGE_ENDINGS)) and not name.startswith("."):
-                yield file_at(Path(root) / name)
+                path = Path(root) / name
+                yield file_at(path, str(path.relative_to(base)))
 
 
-def file_at(path: Path) -> SourceFile:
+def file_at(path: Path, name: str) -> SourceFile:
     """The file at `path`, whether it is there or not."""
     place = os.path.abspath(path)  # noqa: PTH100 - Path.resolve would follow links, and give another name
     try:
         status = path.stat()
     except OSError:
-        return SourceFile(place, "missing")
-    return SourceFile(place, f"{status.st_size} {status.st_mtime_ns}")
+        return SourceFile(place, "missing", name)
+    return SourceFile(place, f"{status.st_size} {status.st_mtime_ns}", name)
 
 
 def grouped(files: Iterable[SourceFile], pattern: str, job_digest: str, *, is_remote: bool = False) -> Iterator[Unit]:
@@ -134,9 +156,10 @@ def grouped(files: Iterable[SourceFile], pattern: str, job_digest: str, *, is_re
             place = remote_images(file.place, pattern) if is_remote else local_images(file.place, pattern)
             folders.setdefault(place, []).append(file)
         else:
-            yield Unit(file.place, digest_of(job_digest, [file]), is_remote)
+            yield Unit(file.place, digest_of(job_digest, [file]), file.name, is_remote)
     for place, images in folders.items():
-        yield Unit(place, digest_of(job_digest, images), is_remote)
+        name = place if is_remote else os.path.dirname(images[0].name)  # noqa: PTH120 - "" and not "." for none
+        yield Unit(place, digest_of(job_digest, images), name, is_remote)
 
 
 def local_images(path: str, pattern: str) -> str:

@@ -15,11 +15,14 @@ class Unit:
     """One video or one folder of images, or the URI of another recording.
 
     source: a path, a glob of the images of one folder, a URI or a URL. digest: the SHA-256 of the source with its
-    stamps, and of the job. is_remote: whether it is fetched first.
+    stamps, and of the job. name: the source as the user wrote it, or the number of the folder or glob in SOURCES and
+    the path below it. It says of which shard the unit is, and so depends on no mount, time or engine of a machine.
+    is_remote: whether it is fetched first.
     """
 
     source: str
     digest: str
+    name: str
     is_remote: bool = False
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from small_clips import make_images
 
+from edgeseg.batch.shard import Shard
 from edgeseg.batch.sources import units_from_sources
 from edgeseg.batch.units import Unit, outputs_name
 from edgeseg.errors import DataError, FileProblem, FormatError, UnavailableError
@@ -58,10 +59,40 @@ def test_the_digest_changes_with_the_source_and_the_job_alone(tmp_path: Path) ->
     touched(path)
     (first,) = units(tmp_path, path)
     touched(tmp_path / "b.mp4")
-    assert first in units(tmp_path, tmp_path)
+    assert first.digest in {unit.digest for unit in units(tmp_path, tmp_path)}
     assert units(tmp_path, path, job="other")[0].digest != first.digest
     path.write_bytes(b"another video")
     assert units(tmp_path, path)[0].digest != first.digest
+
+
+def parts(tmp_path: Path, *sources: str | Path, job: str) -> list[set[str]]:
+    """The sources of each of three shards, relative to `tmp_path`."""
+    listed = units(tmp_path, *sources, job=job)
+    shards = [Shard(index, 3) for index in (1, 2, 3)]
+    return [{os.path.relpath(unit.source, tmp_path) for unit in listed if each.has_name(unit.name)} for each in shards]
+
+
+@pytest.mark.parametrize("source", ["drives", "drives/*.mp4", "drives/**/*.mp4", "*"])
+def test_shards_that_convert_for_themselves_and_see_other_paths_and_times_agree(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = []
+    for number, mount in enumerate((tmp_path / "a", tmp_path / "mnt" / "b")):
+        touched(*(mount / "drives" / f"{name}.mp4" for name in range(12)))
+        if "." not in source:
+            for name in range(12):
+                make_images(mount / "drives" / f"images{name}", 1)
+        for path in mount.rglob("*"):
+            os.utime(path, (number, number))
+        cut.append(parts(mount, mount / source, job=f"engine {number}"))
+    assert cut[0] == cut[1]
+    assert all(cut[0])
+    assert sum(map(len, cut[0])) == len(set.union(*cut[0])) == (12 if "." in source else 24)
+    names = [f"drives/{name}.mp4" for name in range(12)]
+    monkeypatch.chdir(tmp_path / "a")
+    here = parts(Path(), *names, job="engine 0")
+    monkeypatch.chdir(tmp_path / "mnt" / "b")
+    assert parts(Path(), *names, job="engine 1") == here
 
 
 def test_a_synthetic_recording_is_a_unit_and_a_camera_is_not(tmp_path: Path) -> None:
