@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeseg.batch import remote
-from edgeseg.batch.units import MAGIC, Unit
+from edgeseg.batch.units import MAGIC, Unit, is_outputs_name
 from edgeseg.errors import DataError, FileProblem, FormatError
 from edgeseg.files import CHECK_PATH, existing_file, exists, is_folder
 from edgeseg.image import IMAGE_ENDINGS
@@ -91,11 +91,14 @@ def units_of_glob(pattern: str, job_digest: str, out: Path) -> Iterator[Unit]:
     if not paths:
         raise FileProblem(f"no file matches {pattern}", hint=CHECK_PATH, code="ES-FILE-MISSING")
     base = Path(*itertools.takewhile(lambda part: not has_magic(part), Path(pattern).parts))
+    folders = {path for path in paths if path.is_dir()}
     files: list[SourceFile] = []
     for path in paths:
-        if path.is_dir():
+        if not folders.isdisjoint(path.parents) or is_output(path, base, out):
+            continue
+        if path in folders:
             yield from grouped(files_below(path, base, out), "", job_digest)
-        elif not path.resolve().is_relative_to(out):
+        else:
             files.append(file_at(path, str(path.relative_to(base))))
     yield from grouped(files, Path(pattern).name, job_digest)
 
@@ -123,16 +126,29 @@ def single_unit(source: str, job_digest: str) -> Unit:
 def files_below(folder: Path, base: Path, out: Path) -> Iterator[SourceFile]:
     """The videos and images of `folder` and its subfolders; not those in `out`, and not hidden ones.
 
-    base: their names are their paths from there.
+    base: the source, below which `folder` lies, or itself.
     """
     for root, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and (Path(root) / name).resolve() != out
-        )
+        shown = [name for name in sorted(folders) if not name.startswith(".")]
+        folders[:] = [name for name in shown if not is_output(Path(root) / name, base, out)]
         for name in sorted(names):
             if name.lower().endswith((*VIDEO_ENDINGS, *IMAGE_ENDINGS)) and not name.startswith("."):
                 path = Path(root) / name
                 yield file_at(path, str(path.relative_to(base)))
+
+
+def is_output(path: Path, base: Path, out: Path) -> bool:
+    """Whether a path below the source `base` is of this batch: it is in `out`.
+
+    Where the source itself is in `out`, it is in the folder of a unit there.
+    """
+    place = path.resolve()
+    if not place.is_relative_to(out):
+        return False
+    if not base.resolve().is_relative_to(out):
+        return True
+    parts = place.relative_to(out).parts
+    return bool(parts) and is_outputs_name(parts[0])
 
 
 def file_at(path: Path, name: str) -> SourceFile:

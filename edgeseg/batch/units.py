@@ -34,3 +34,8 @@ def outputs_name(unit: Unit) -> str:
         stem = Path(place).parent.name
     stem = re.sub(r"[^\w.-]+", "_", stem)[:NAME_CHARACTERS].strip("._")
     return f"{stem or 'unit'}-{unit.digest[:12]}"
+
+
+def is_outputs_name(name: str) -> bool:
+    """Whether a folder can be that of a unit."""
+    return re.fullmatch(r".+-[0-9a-f]{12}", name) is not None

@@ -47,6 +47,34 @@ def test_a_glob_gives_videos_and_the_images_that_it_matches(tmp_path: Path) -> N
     assert outputs_name(some) == f"1-{some.digest[:12]}"
 
 
+OUTPUTS = "a-0123456789ab"  # a folder of a unit
+
+
+def test_the_outputs_of_an_earlier_run_are_no_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    touched(Path("a.mp4"), Path("drives/b.mp4"), Path("out", OUTPUTS, "overlay.mp4"), Path("out/kept/c.mp4"))
+    make_images(Path("out", OUTPUTS, "masks"), 1)
+    assert names(tmp_path, "*") == names(tmp_path, "**") == names(tmp_path, ".") == ["a.mp4", "drives/b.mp4"]
+    assert names(tmp_path, "out") == names(tmp_path, "out/*") == ["out/kept/c.mp4"]
+
+
+@pytest.mark.parametrize("source", ["drives", "drives/*.mp4", ".", "*", "**/*.mp4"])
+def test_sources_may_lie_in_the_folder_of_the_outputs(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    touched(Path("drives/b.mp4"), Path(OUTPUTS, "overlay.mp4"))
+    (unit,) = units_from_sources([source], "job", Path())
+    assert unit.source == str(tmp_path / "drives" / "b.mp4")
+
+
+def test_a_folder_that_a_glob_matches_with_its_files_is_one_unit(tmp_path: Path) -> None:
+    touched(tmp_path / "drives" / "a" / "1.mp4")
+    make_images(tmp_path / "drives" / "a" / "b", 2)
+    for pattern in ("drives/**", "drives/**/*", "drives/*"):
+        assert names(tmp_path, tmp_path / pattern) == ["drives/a/1.mp4", "drives/a/b"]
+
+
 def test_a_list_stands_for_its_lines(tmp_path: Path) -> None:
     touched(tmp_path / "a.mp4", tmp_path / "b.mp4")
     listed = tmp_path / "list.txt"
