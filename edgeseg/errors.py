@@ -30,6 +30,7 @@ CODES = {
     "ES-FILE-MISSING": "There is no file or folder at this path.",
     "ES-FILE-KIND": "The path is a folder where a file is needed, or a file where a folder is needed.",
     "ES-FILE-READ": "The file or folder exists but cannot be read.",
+    "ES-FILE-FETCH": "A source by URL cannot be listed or read at the moment: network, server or credentials.",
     "ES-FILE-WRITE": "The file or folder cannot be written.",
     "ES-FILE-EXISTS": "The output exists and would be overwritten.",
     "ES-FILE-SAME": "Two outputs, or an input and an output, are the same file.",

@@ -23,7 +23,8 @@ class Simulated:
     """Work without an engine.
 
     folder: where each unit leaves a file `<digest>.<attempt>`. kill: sources over which the process dies, the first
-    time; hang: sources that last until the stop. fails: the constructor raises.
+    time; hang: sources that last until the stop; lose: those over which the device is lost. fails: the constructor
+    raises.
     """
 
     def __init__(
@@ -31,13 +32,14 @@ class Simulated:
         folder: str = "",
         kill: tuple[str, ...] = (),
         hang: tuple[str, ...] = (),
+        lose: tuple[str, ...] = (),
         fails: bool = False,
         progress: Progress = silent,
         stop: threading.Event | None = None,
     ) -> None:
         if fails:
             raise OSError("no engine")
-        self._folder, self._kill, self._hang = folder, kill, hang
+        self._folder, self._kill, self._hang, self._lose = folder, kill, hang, lose
         self._progress, self._stop = progress, stop or threading.Event()
         print("a library that prints to stdout", flush=True)
 
@@ -51,7 +53,10 @@ class Simulated:
         self._progress("stream", 1, 10)
         if work.source in self._hang:
             self._stop.wait()
-        return {**empty_row(work, "job"), "frames": 10, "marked": True, "worker": os.getpid()}
+        row = {**empty_row(work, "job"), "frames": 10, "marked": True, "worker": os.getpid()}
+        if work.source in self._lose:
+            row |= {"marked": False, "error": {"code": "ES-MISSING-CUDA", "message": "lost", "hint": ""}}
+        return row
 
 
 class Dies:

@@ -73,7 +73,7 @@ def stamp_of(info: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def named_failures(url: str) -> Iterator[None]:
-    """FileProblem for whatever a file system raises: each has errors of its own."""
+    """FileProblem, ES-FILE-MISSING or ES-FILE-FETCH, for whatever a file system raises: each has errors of its own."""
     try:
         yield
     except EdgeSegError:
@@ -84,5 +84,5 @@ def named_failures(url: str) -> Iterator[None]:
         raise FileProblem(
             f"cannot read {redacted(url)}: {reason}",
             hint="check the URL and the credentials of this machine",
-            code="ES-FILE-MISSING" if missing else "ES-FILE-READ",
+            code="ES-FILE-MISSING" if missing else "ES-FILE-FETCH",
         ) from problem

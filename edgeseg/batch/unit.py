@@ -11,7 +11,7 @@ from edgeseg.batch.attempt import Attempt
 from edgeseg.batch.job import BatchJob
 from edgeseg.batch.markers import row_of_marker
 from edgeseg.batch.remote import fetch
-from edgeseg.batch.rows import OF_MACHINE, STOPPED, died, empty_row, error_of
+from edgeseg.batch.rows import OF_MACHINE, STOPPED, died, empty_row, error_of, is_of_system
 from edgeseg.batch.units import Unit
 from edgeseg.progress import Progress, silent
 from edgeseg.streaming import StreamReport, stream
@@ -61,6 +61,7 @@ class SegmentVideo:
     def _segment(self, unit: Unit, attempt: Attempt) -> dict[str, Any]:
         """The figures of the unit, whose outputs are in the attempt's folder now."""
         job = self._job
+        check_reachable(unit)
         place = fetch(unit.source, attempt.fetched) if unit.is_remote else unit.source
         with open_source(place, skip_errors=job.skip_errors) as source:
             uris = [within(attempt.outputs, uri) for uri in job.write]
@@ -97,6 +98,16 @@ def figures_of(report: StreamReport) -> dict[str, Any]:
     figures = report.to_dict()
     cpu_seconds = report.load.cpu_seconds
     return {"frames": report.frames, "cpu_seconds": cpu_seconds, **{key: figures[key] for key in ("latency", "losses")}}
+
+
+def check_reachable(unit: Unit) -> None:
+    """OSError where the system cannot say whether there is a file: else the file would count as missing for good."""
+    try:
+        if not unit.is_remote:
+            Path(unit.source).stat()
+    except (OSError, ValueError) as problem:
+        if is_of_system(problem):
+            raise
 
 
 def within(folder: Path, uri: str) -> str:

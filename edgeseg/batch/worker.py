@@ -1,7 +1,8 @@
 """A process that does units: run as `python -m edgeseg.batch.worker`, with the request on stdin, then one unit a line.
 
 stdout carries one JSON object per line: {"ready": resident MiB} or {"failed": error}; for each unit {"frames": n} now
-and then, and at its end {"row": row}. It ends when its stdin is closed, without finishing its unit.
+and then, and at its end {"row": row}. It ends when its stdin is closed, without finishing its unit, and after a row
+whose error leaves it without its device.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import threading
 import time
 from typing import Any, TextIO
 
-from edgeseg.batch.rows import error_of
+from edgeseg.batch.rows import OF_DEVICE, error_of
 from edgeseg.measure.memory import resident_mib
 from edgeseg.video.child import read_request
 
@@ -59,7 +60,10 @@ def main() -> int:
         return 1
     send(out, {"ready": resident_mib()})
     for line in iter(units.get, None):
-        send(out, {"row": work(json.loads(line))})
+        row = work(json.loads(line))
+        send(out, {"row": row})
+        if row["error"] is not None and row["error"]["code"] in OF_DEVICE:
+            return 1
     return 0
 
 

@@ -31,6 +31,16 @@ def test_every_unit_is_done_once_and_that_of_a_dead_process_again(tmp_path: Path
     assert twice == [units[3].digest]
 
 
+def test_a_process_that_lost_its_device_does_no_further_unit() -> None:
+    units = simulated_units(6)
+    runner = LocalRunner({"lose": [units[1].source, units[3].source]}, work=SIMULATED, processes=1)
+    rows = list(runner.rows(units))
+    assert sorted(row["digest"] for row in rows) == [unit.digest for unit in units]
+    workers = [row["worker"] for row in rows]
+    assert workers == [workers[0]] * 2 + [workers[2]] * 2 + [workers[4]] * 2
+    assert len(set(workers)) == 3
+
+
 def test_processes_are_not_more_than_units() -> None:
     rows = list(LocalRunner({}, work=SIMULATED, processes=4).rows(simulated_units(1)))
     assert len(rows) == 1

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import threading
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from small_batch import BROKEN, label_files, make_broken, make_videos, small_job, units_in
 from small_clips import make_images
@@ -19,6 +21,7 @@ from edgeseg.batch.markers import marked_digests, merged
 from edgeseg.batch.sources import units_from_sources
 from edgeseg.batch.unit import MOST_ATTEMPTS, SegmentVideo
 from edgeseg.batch.units import Unit
+from edgeseg.engines.tensorrt.cuda.cuda import CudaError
 from edgeseg.errors import DataError, EdgeSegError, FileProblem
 
 
@@ -28,6 +31,13 @@ def do(work: SegmentVideo, unit: Unit) -> dict[str, Any]:
 
 def attempts_in(out: Path) -> list[Path]:
     return list((out / PARTIAL).iterdir())
+
+
+def caused(problem: Exception) -> FileProblem:
+    """The error of a file that `problem` caused."""
+    error = FileProblem("cannot read it", hint="check it", code="ES-FILE-READ")
+    error.__cause__ = problem
+    return error
 
 
 def test_a_unit_leaves_its_outputs_and_a_marker(tmp_path: Path) -> None:
@@ -77,6 +87,14 @@ def test_a_broken_source_is_a_row_with_an_error_and_a_marker(tmp_path: Path) -> 
         (FileProblem("the disk is full", hint="free space", code="ES-FILE-WRITE"), "ES-FILE-WRITE", False),
         (OSError(24, "too many open files"), "ES-SYSTEM", False),
         (MemoryError(), "ES-MISSING-MEMORY", False),
+        (caused(OSError(errno.ENOSPC, "no space left")), "ES-SYSTEM", False),
+        (caused(OSError(errno.EIO, "the disk")), "ES-SYSTEM", False),
+        (caused(OSError(errno.EACCES, "permission denied")), "ES-FILE-READ", True),
+        (caused(av.FFmpegError(errno.EIO, "cut short")), "ES-FILE-READ", True),
+        (caused(av.FFmpegError(errno.EMFILE, "too many open files")), "ES-SYSTEM", False),
+        (CudaError("cuMemcpyDtoH", "CUDA_ERROR_ILLEGAL_ADDRESS"), "ES-MISSING-CUDA", False),
+        (RuntimeError("CUDA error: device-side assert triggered"), "ES-RUN", False),
+        (RuntimeError("CUDA out of memory"), "ES-MISSING-MEMORY", False),
         (ZeroDivisionError("in a library"), "ES-ERROR", True),
     ],
 )
@@ -93,6 +111,27 @@ def test_an_error_of_the_machine_leaves_no_marker(
     assert (row["error"]["code"], row["marked"]) == (code, is_marked)
     assert bool(marked_digests(Path(job.out))) is is_marked
     assert attempts_in(Path(job.out)) == []
+
+
+def test_a_file_of_which_the_system_says_nothing_is_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = small_job(tmp_path)
+    (unit,) = units_in(make_videos(tmp_path / "in", 1), job)
+    Path(unit.source).unlink()
+    work, stat = SegmentVideo(job.to_dict()), Path.stat
+
+    def fail(path: Path, **options: Any) -> Any:
+        if str(path) == unit.source:
+            raise OSError(errno.ESTALE, "stale file handle")
+        return stat(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", fail)
+        row = do(work, unit)
+    assert (row["error"]["code"], row["marked"]) == ("ES-SYSTEM", False)
+    row = do(work, unit)
+    assert (row["error"]["code"], row["marked"]) == ("ES-FILE-MISSING", True)
 
 
 def test_a_unit_over_which_processes_die_is_given_up(tmp_path: Path) -> None:
@@ -175,6 +214,25 @@ def test_a_source_by_url_gives_the_labels_of_the_file(tmp_path: Path) -> None:
         assert do(SegmentVideo(remote.to_dict()), missing)["error"]["code"] == "ES-FILE-MISSING"
     finally:
         memory.rm("/batch", recursive=True)
+
+
+def test_a_source_that_cannot_be_fetched_leaves_no_marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    job = small_job(tmp_path)
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/batch/a.mp4", b"video")
+    try:
+        (unit,) = units_from_sources(["memory://batch/"], job.digest, Path(job.out))
+
+        def fail(*words: Any, **options: Any) -> None:
+            raise ConnectionResetError(104, "connection reset by peer")
+
+        monkeypatch.setattr(type(memory), "get_file", fail)
+        row = do(SegmentVideo(job.to_dict()), unit)
+    finally:
+        memory.rm("/batch", recursive=True)
+    assert (row["error"]["code"], row["marked"]) == ("ES-FILE-FETCH", False)
+    assert marked_digests(Path(job.out)) == set()
 
 
 def test_the_job_changes_its_digest_with_what_changes_an_output(tmp_path: Path) -> None:
