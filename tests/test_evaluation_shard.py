@@ -256,3 +256,18 @@ def test_ray_gives_the_same_record(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     cv2.imwrite("bad/test/labels/0.png", np.zeros((4, 4), np.uint8))
     done = run("eval", "street.onnx", "--data", "camvid:bad", "--ray", "local")
     assert (done.code, done.error_code) == (2, run("eval", "street.onnx", "--data", "camvid:bad").error_code)
+
+
+@pytest.mark.parametrize(
+    ("problem", "code"),
+    [(ZeroDivisionError(), "ES-ERROR"), (OSError(5, "disk"), "ES-SYSTEM"), (MemoryError(), "ES-MISSING-MEMORY")],
+)
+def test_whatever_an_actor_raises_is_a_row(
+    run: Run, problem: Exception, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*words: Any, **options: Any) -> None:
+        raise problem
+
+    monkeypatch.setattr(evaluation, "evaluate_shard", fail)
+    actor = evaluation.EvaluateShard(engine="street.onnx", runtime="onnxruntime", data=STREETS, metrics=("miou",))
+    assert actor({"index": 1, "count": 2})["error"]["code"] == code

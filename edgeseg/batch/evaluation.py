@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from edgeseg.batch.ray import connected, free_actors, rows_from_ray
+from edgeseg.batch.rows import error_of
 from edgeseg.datasets import open_dataset
-from edgeseg.errors import DataError, EdgeSegError
+from edgeseg.errors import DataError
 from edgeseg.evaluation_shard import EvaluationShard, evaluate_shard
 from edgeseg.progress import Progress, silent
 from edgeseg.segmenter import open_segmenter
@@ -65,8 +66,8 @@ class EvaluateShard:
             shard = evaluate_shard(
                 self._segmenter, self._dataset, item["index"], item["count"], self._job.metrics, device=self._job.device
             )
-        except EdgeSegError as problem:
-            return {"error": {"message": problem.message, "hint": problem.hint, "code": problem.code}}
+        except Exception as problem:  # whatever a library raises
+            return {"error": error_of(problem)}
         return {"shard": base64.b64encode(shard.to_bytes()).decode("ascii")}
 
 
