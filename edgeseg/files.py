@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,9 +89,9 @@ def writable_folder(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".edgeseg-{os.getpid()}"
+        probe = path / f".edgeseg-{secrets.token_hex(4)}"  # containers that share a folder have equal process ids
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as problem:
         reason = problem.strerror or "refused"
         hint = "name another folder with -o"
@@ -105,7 +106,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     if path.is_dir():
         raise FileProblem(f"cannot write {path}: it is a folder", hint="name a file in it with -o", code="ES-FILE-KIND")
     writable_folder(path.parent)
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    partial = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
     try:
         yield partial
         partial.replace(path)

@@ -32,6 +32,17 @@ def test_a_folder_that_takes_no_files_is_named(tmp_path: Path) -> None:
     assert str(tmp_path / "file" / "below") in caught.value.message
 
 
+def test_a_process_with_the_same_id_in_another_container_does_no_harm(tmp_path: Path) -> None:
+    probe = tmp_path / f".edgeseg-{os.getpid()}"
+    probe.mkdir()
+    assert writable_folder(tmp_path) == tmp_path
+    with whole_file(tmp_path / "x.json") as own, whole_file(tmp_path / "x.json") as other:
+        assert own != other
+        own.write_text("own")
+        other.write_text("other")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [probe.name, "x.json"]
+
+
 def test_a_missing_path_and_one_of_the_other_kind_have_codes_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for check, path, code in (
