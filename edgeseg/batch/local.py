@@ -12,12 +12,11 @@ from collections import deque
 from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
-import psutil
-
 from edgeseg.batch.process_count import ProcessCount
 from edgeseg.batch.units import Unit
 from edgeseg.errors import UnavailableError
 from edgeseg.measure.device import available_threads
+from edgeseg.measure.memory import free_mib
 from edgeseg.progress import Progress, silent
 from edgeseg.video.child import request_line, start_child
 
@@ -159,7 +158,7 @@ class LocalRunner:
                 self._replace(worker, todo)
         elif "ready" in message:
             worker.is_ready = True
-            self.count.limit_memory(message["ready"], psutil.virtual_memory().available / 2**20)
+            self.count.limit_memory(message["ready"], free_mib())
         elif "failed" in message:
             error = message["failed"]
             raise UnavailableError(error["message"], hint=error["hint"], code=error["code"])

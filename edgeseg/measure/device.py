@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from edgeseg.measure.cgroups import core_limit
 from edgeseg.measure.clocks import clocks_mhz, core_sets, platform_profile, turbo
 from edgeseg.measure.gpu import Gpu, GpuState
 from edgeseg.measure.jetson import Tegrastats, tegrastats_from_line
@@ -18,6 +19,7 @@ from edgeseg.measure.jetson_board import jetson_board
 from edgeseg.measure.machine import Machine
 from edgeseg.measure.nvidia_smi import nvidia_smi_from_text
 from edgeseg.measure.rails import rails_mw
+from edgeseg.measure.sysfs import ROOT
 from edgeseg.measure.virtualization import container, virtual_machine
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -113,11 +115,11 @@ def has_native_bf16() -> bool:
     return not BF16_FEATURES.isdisjoint(cpu_features())
 
 
-def available_threads() -> int:
-    """The number of logical cores that this process may run on, which `taskset` and containers can reduce."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def available_threads(root: Path = ROOT) -> int:
+    """The number of logical cores that this process may use, which `taskset` and the limits of containers reduce."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = core_limit(root)
+    return cores if limit is None else max(1, min(cores, int(limit)))
 
 
 def package_versions(names: Iterable[str]) -> dict[str, str]:

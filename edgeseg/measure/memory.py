@@ -1,4 +1,4 @@
-"""The largest memory of this process over an interval."""
+"""The memory of this process: now, at most over an interval, and what is free beside it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from edgeseg.measure.cgroups import free_memory_mib
 from edgeseg.measure.sysfs import ROOT, text_at
 
 HIGH_WATER = re.compile(r"^VmHWM:\s*(\d+) kB", re.MULTILINE)
@@ -16,6 +17,12 @@ HIGH_WATER = re.compile(r"^VmHWM:\s*(\d+) kB", re.MULTILINE)
 def resident_mib() -> float:
     """The memory of this process now."""
     return float(psutil.Process().memory_info().rss) / 2**20
+
+
+def free_mib(root: Path = ROOT) -> float:
+    """The memory that is free for further processes, of the machine or, where that is less, of its control groups."""
+    free, limit = float(psutil.virtual_memory().available) / 2**20, free_memory_mib(root)
+    return free if limit is None else min(free, limit)
 
 
 class PeakMemory:
