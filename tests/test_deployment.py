@@ -101,6 +101,12 @@ def test_the_job_of_kubernetes_does_every_shard_once() -> None:
     assert pod["restartPolicy"] == "Never"
     assert {each["name"] for each in pod["volumes"]} == {each["name"] for each in pod["containers"][0]["volumeMounts"]}
     (script,) = pod["containers"][0]["args"]
+    assert spec["podFailurePolicy"]["rules"] == [
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+    ]
+    words = script.split()
+    cores = int(words[words.index("--processes") + 1]) * int(words[words.index("--threads") + 1])
+    assert str(cores) == pod["containers"][0]["resources"]["requests"]["cpu"]
     echo = script.replace("exec edgeseg", "echo")
     shards = [
         subprocess.run(
