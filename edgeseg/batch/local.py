@@ -110,7 +110,7 @@ class LocalRunner:
     def rows(self, units: Iterable[Unit]) -> Generator[dict[str, Any], None, None]:
         """The row of each unit, as they are done. The unit of a process that dies is done again, in another one.
 
-        UnavailableError, or the engine's own error, where a process cannot open the engine.
+        UnavailableError, with the code of the engine, where no process can open it.
         """
         todo = deque(units)
         try:
@@ -160,8 +160,7 @@ class LocalRunner:
             worker.is_ready = True
             self.count.limit_memory(message["ready"], free_mib())
         elif "failed" in message:
-            error = message["failed"]
-            raise UnavailableError(error["message"], hint=error["hint"], code=error["code"])
+            self._go_on_without(worker, message["failed"])
         elif "frames" in message:
             worker.frames = message["frames"]
             self._on_frames("frames", self._frames + sum(each.frames for each in self._workers), None)
@@ -171,6 +170,14 @@ class LocalRunner:
             self._frames += row["frames"]
             return row
         return None
+
+    def _go_on_without(self, worker: Worker, error: dict[str, str]) -> None:
+        """A process could not open the engine: no more are started than the others are."""
+        self._workers.remove(worker)
+        worker.close()
+        if not self._workers:
+            raise UnavailableError(error["message"], hint=error["hint"], code=error["code"])
+        self.count.limit(len(self._workers))
 
     def _replace(self, worker: Worker, todo: deque[Unit]) -> None:
         """A process died: its unit comes next, in another process."""

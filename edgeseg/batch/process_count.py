@@ -33,7 +33,12 @@ class ProcessCount:
     def limit_memory(self, resident_mib: float, free_mib: float) -> None:
         """Start no more processes than fit: each needs `resident_mib`, and so much is free with those that exist."""
         fitting = self.starting + int(MEMORY_SHARE * free_mib / max(1.0, resident_mib))
-        self._most = min(self._most, fitting)
+        self.limit(fitting)
+
+    def limit(self, most: int) -> None:
+        """There may be no more than `most` from now on."""
+        self._most = min(self._most, most)
+        self.working = min(self.working, self._most)
 
     def update(self, frames: int, ready: int) -> None:
         """Take a reading. frames: done so far, by all. ready: the number of processes with an opened engine."""

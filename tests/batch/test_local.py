@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 from simulated_batch import simulated_units
 
+from edgeseg.batch import local
 from edgeseg.batch.local import LocalRunner
+from edgeseg.batch.rows import empty_row
+from edgeseg.batch.units import Unit
 from edgeseg.errors import UnavailableError
 
 SIMULATED = "simulated_batch:Simulated"
@@ -50,6 +53,49 @@ def test_a_process_that_cannot_begin_is_an_error() -> None:
     with pytest.raises(UnavailableError) as problem:
         list(LocalRunner({"fails": True}, work=SIMULATED, processes=1).rows(simulated_units(2)))
     assert problem.value.code == "ES-SYSTEM"
+
+
+class FakeWorker:
+    """In place of `Worker`: it begins with the next of `outcomes`, and does its units at once."""
+
+    def __init__(self, request: Any, messages: Any) -> None:
+        self.unit: Any = None
+        self.frames, self.is_ready = 0, False
+        self.messages = messages
+        messages.put((self, request["options"]["outcomes"].pop(0)))
+
+    def begin(self, unit: Unit) -> None:
+        self.unit = unit
+        self.messages.put((self, {"row": {**empty_row(unit, "job"), "marked": True}}))
+
+    def stop(self) -> None:
+        pass
+
+    def close(self, seconds: float = 0.0) -> None:
+        pass
+
+
+READY = {"ready": 1.0}
+FAILED = {"failed": {"code": "ES-MISSING-MEMORY", "message": "the GPU is full", "hint": "close other programs"}}
+
+
+@pytest.mark.parametrize("outcomes", [[READY, FAILED, FAILED], [FAILED, READY, READY], [FAILED, FAILED, READY]])
+def test_a_process_that_cannot_begin_ends_nothing_where_another_can(
+    outcomes: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "Worker", FakeWorker)
+    able = outcomes.count(READY)
+    runner = LocalRunner({"outcomes": outcomes}, processes=3)
+    units = simulated_units(5)
+    assert sorted(row["digest"] for row in runner.rows(units)) == [unit.digest for unit in units]
+    assert runner.count.working == able
+
+
+def test_processes_of_which_none_can_begin_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "Worker", FakeWorker)
+    with pytest.raises(UnavailableError) as problem:
+        list(LocalRunner({"outcomes": [FAILED] * 3}, processes=3).rows(simulated_units(5)))
+    assert problem.value.code == "ES-MISSING-MEMORY"
 
 
 def test_processes_that_die_at_once_are_an_error() -> None:

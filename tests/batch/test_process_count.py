@@ -57,3 +57,16 @@ def test_no_more_processes_are_started_than_fit_into_memory() -> None:
     for _ in range(3):
         count.working = count.starting
     assert count.starting == 4
+
+
+def test_a_limit_holds_for_a_number_that_is_fixed_and_for_one_that_is_measured() -> None:
+    fixed = ProcessCount(8, fixed=4)
+    fixed.limit(3)
+    assert (fixed.working, fixed.starting) == (3, 3)
+    now = 0.0
+    count = ProcessCount(8, clock=lambda: now)
+    count.limit(1)
+    for frames in (0, 100):
+        count.update(frames, 1)
+        now += WINDOW_SECONDS
+    assert (count.working, count.starting, count.is_settled) == (1, 1, True)
