@@ -8,6 +8,7 @@ import json
 import queue
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Generator, Iterable, Mapping
 from typing import Any
@@ -126,10 +127,7 @@ class LocalRunner:
                 self.count.update(self._frames + sum(worker.frames for worker in self._workers), self._ready())
             yield from self._last_rows()
         finally:
-            for worker in self._workers:
-                worker.stop()
-            for worker in self._workers:
-                worker.close()
+            self._close()
 
     def _busy(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.unit is not None]
@@ -195,13 +193,18 @@ class LocalRunner:
 
     def _last_rows(self) -> Generator[dict[str, Any], None, None]:
         """After a stop: end the processes, and give the rows that they had finished."""
-        for worker in self._workers:
-            worker.stop()
-        for worker in self._workers:
-            worker.close()
-        self._workers.clear()
+        self._close()
         with contextlib.suppress(queue.Empty):
             while True:
                 _, message = self._messages.get_nowait()
                 if message is not None and "row" in message and message["row"]["marked"]:
                     yield message["row"]
+
+    def _close(self) -> None:
+        """End all processes; those that go on, as in the middle of a download, are killed after STOP_SECONDS in all."""
+        deadline = time.monotonic() + STOP_SECONDS
+        for worker in self._workers:
+            worker.stop()
+        for worker in self._workers:
+            worker.close(max(0.0, deadline - time.monotonic()))
+        self._workers.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -96,6 +97,22 @@ def test_processes_of_which_none_can_begin_are_an_error(monkeypatch: pytest.Monk
     with pytest.raises(UnavailableError) as problem:
         list(LocalRunner({"outcomes": [FAILED] * 3}, processes=3).rows(simulated_units(5)))
     assert problem.value.code == "ES-MISSING-MEMORY"
+
+
+def test_processes_that_go_on_after_a_stop_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    class GoesOn(FakeWorker):
+        def close(self, seconds: float = 0.0) -> None:
+            nonlocal now
+            now += seconds
+
+    monkeypatch.setattr(local, "Worker", GoesOn)
+    monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=lambda: now))
+    stop = threading.Event()
+    for _ in LocalRunner({"outcomes": [READY] * 3}, processes=3, stop=stop).rows(simulated_units(9)):
+        stop.set()
+    assert now == pytest.approx(local.STOP_SECONDS)
 
 
 def test_processes_that_die_at_once_are_an_error() -> None:
