@@ -226,6 +226,8 @@ def test_options_of_shards_that_exclude_each_other_are_refused(run: Run) -> None
         (*eval_, *data, "--merge"): "ES-MISMATCH-OPTIONS",
         (*eval_, *data, "--ray", "local", "--shard", "1/2"): "ES-MISMATCH-OPTIONS",
         (*eval_, "--video", "test://street", "--shard", "1/2"): "ES-MISMATCH-OPTIONS",
+        ("eval", "triton://ann:secret@gpu/street", *data, "--ray", "local"): "ES-MISMATCH-OPTIONS",
+        (*eval_, *data, "--engine", "triton://gpu/street", "--ray", "local"): "ES-MISMATCH-OPTIONS",
         ("eval", "--merge", "street.onnx"): "ES-FORMAT-EVAL-SHARD",
         ("eval", "--merge", "nothing.npz"): "ES-FILE-MISSING",
         ("eval", "--merge", "."): "ES-MISMATCH-SHARDS",
@@ -271,3 +273,9 @@ def test_whatever_an_actor_raises_is_a_row(
     monkeypatch.setattr(evaluation, "evaluate_shard", fail)
     actor = evaluation.EvaluateShard(engine="street.onnx", runtime="onnxruntime", data=STREETS, metrics=("miou",))
     assert actor({"index": 1, "count": 2})["error"]["code"] == code
+
+
+def test_an_engine_that_no_actor_can_open_is_a_row(run: Run) -> None:
+    Path("street.onnx").write_bytes(b"damaged")
+    actor = evaluation.EvaluateShard(engine="street.onnx", runtime="onnxruntime", data=STREETS, metrics=("miou",))
+    assert actor({"index": 1, "count": 2})["error"]["code"].startswith("ES-FORMAT")

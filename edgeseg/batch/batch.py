@@ -13,7 +13,7 @@ from edgeseg.batch.attempt import remove_leftovers
 from edgeseg.batch.job import BatchJob
 from edgeseg.batch.local import SEGMENT_VIDEO, LocalRunner
 from edgeseg.batch.markers import BatchSummary, marked_digests, marker_path, row_of_marker
-from edgeseg.batch.ray import connected, rows_from_ray
+from edgeseg.batch.ray import connected, rows_from_ray, takes_cpu
 from edgeseg.batch.shard import Shard
 from edgeseg.batch.units import Unit
 from edgeseg.engines import open_engine
@@ -95,7 +95,7 @@ def run_local(
     """Do `todo` in processes of this machine: `processes`, or as many as pay."""
     cores = available_threads()
     most = max(1, min(cores // (job.threads or 1), len(todo)))
-    if job.threads is None and is_on_cpu(job):
+    if job.threads is None and open_engine(job.runtime).is_on_cpu(job.device):
         job = dataclasses.replace(job, threads=max(1, cores // (processes or most)))
     runner = LocalRunner({"job": job.to_dict()}, processes=processes, most=most, stop=stop, on_frames=on_frames)
     try:
@@ -117,7 +117,7 @@ def run_ray(
     on_row: OnRow = lambda report: None,
 ) -> BatchReport:
     """Do `todo` in actors of a Ray cluster, each with one CPU or one GPU."""
-    on_cpu = is_on_cpu(job)
+    on_cpu = takes_cpu(job.runtime, job.device)
     if on_cpu and job.threads is None:
         job = dataclasses.replace(job, threads=1)
     items = [dataclasses.asdict(unit) for unit in todo]
@@ -129,8 +129,3 @@ def run_ray(
             return run_units(rows, report, on_row)
     finally:
         remove_leftovers(Path(job.out), (unit.digest for unit in todo))
-
-
-def is_on_cpu(job: BatchJob) -> bool:
-    """Whether the engine computes on the CPU."""
-    return open_engine(job.runtime).is_on_cpu(job.device)

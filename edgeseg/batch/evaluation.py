@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
+import functools
 import threading
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from edgeseg.batch.ray import connected, free_actors, rows_from_ray
+from edgeseg.batch.ray import connected, free_actors, rows_from_ray, takes_cpu
 from edgeseg.batch.rows import error_of
 from edgeseg.datasets import open_dataset
+from edgeseg.datasets.dataset import Dataset
 from edgeseg.errors import DataError
 from edgeseg.evaluation_shard import EvaluationShard, evaluate_shard
 from edgeseg.progress import Progress, silent
-from edgeseg.segmenter import open_segmenter
+from edgeseg.segmenter import Segmenter, open_segmenter
 from edgeseg.spec import tiles_from_options
 
 SHARDS_OF_ACTOR = 4  # so that one slow machine does not hold up the others
@@ -37,38 +39,30 @@ class EvaluationJob:
     overlap: int | None = None
     crf: str | None = None
 
-    @property
-    def is_on_cpu(self) -> bool:
-        """Whether an actor takes a CPU of the cluster, and not a GPU."""
-        from edgeseg.engines import open_engine
-
-        return open_engine(self.runtime).is_on_cpu(self.device)
-
 
 class EvaluateShard:
-    """Evaluates shards, as Ray's actors call it. It does not raise, because that would end the job."""
+    """Evaluates shards, as the actors of Ray call it. It raises nothing: that would end the job without a code."""
 
     def __init__(self, **job: Any) -> None:
         self._job = EvaluationJob(**{**job, "metrics": tuple(job["metrics"])})
-        self._segmenter = open_segmenter(
-            self._job.engine,
-            engine=self._job.runtime,
-            device=self._job.device,
-            threads=self._job.threads,
-            tiles=tiles_from_options(self._job.tiles, self._job.overlap),
-            crf=self._job.crf,
+
+    @functools.cached_property
+    def _opened(self) -> tuple[Segmenter, Dataset]:
+        job = self._job
+        tiles = tiles_from_options(job.tiles, job.overlap)
+        segmenter = open_segmenter(
+            job.engine, engine=job.runtime, device=job.device, threads=job.threads, tiles=tiles, crf=job.crf
         )
-        self._dataset = open_dataset(self._job.data)
+        return segmenter, open_dataset(job.data)
 
     def __call__(self, item: dict[str, int]) -> dict[str, Any]:
         """The row of a shard {"index", "count"}: `EvaluationShard.to_bytes` in base64, or an error."""
         try:
-            shard = evaluate_shard(
-                self._segmenter, self._dataset, item["index"], item["count"], self._job.metrics, device=self._job.device
-            )
+            part = item["index"], item["count"]
+            shard = evaluate_shard(*self._opened, *part, self._job.metrics, device=self._job.device)
+            return {"shard": base64.b64encode(shard.to_bytes()).decode("ascii")}
         except Exception as problem:  # whatever a library raises
             return {"error": error_of(problem)}
-        return {"shard": base64.b64encode(shard.to_bytes()).decode("ascii")}
 
 
 def shards_from_ray(
@@ -79,9 +73,10 @@ def shards_from_ray(
     An actor that dies is replaced, and its shard evaluated again. DataError, with the code of the first error, where an
     image cannot be evaluated.
     """
-    if job.is_on_cpu and job.threads is None:
+    on_cpu = takes_cpu(job.runtime, job.device)
+    if on_cpu and job.threads is None:
         job = replace(job, threads=1)
-    total, gpus = len(open_dataset(job.data)), 0 if job.is_on_cpu else 1
+    total, gpus = len(open_dataset(job.data)), 0 if on_cpu else 1
     with connected(address) as ray:
         count = max(1, min(total, SHARDS_OF_ACTOR * free_actors(ray, gpus)))
         items = [{"index": index, "count": count} for index in range(1, count + 1)]

@@ -111,8 +111,9 @@ def engine_for_batch(
     MismatchError for a model on a server, whose login would be in the files of the batch.
     """
     if is_address(model) or is_address(engine):
-        hint = "name the model or its file: every process of a batch opens it itself"
-        raise MismatchError("a batch does not take a model on a server", hint=hint, code="ES-MISMATCH-OPTIONS")
+        hint = "name the model or its file: every process opens it itself"
+        message = "a batch or a Ray cluster takes no model on a server"
+        raise MismatchError(message, hint=hint, code="ES-MISMATCH-OPTIONS")
     if not is_model(model) or exists(sidecar_path(Path(model))):
         path = existing_file(model)
         check_file_matches(path, engine, precision, size, device)
@@ -128,5 +129,10 @@ def job_from_artifact(
 ) -> BatchJob:
     """The job that runs `artifact` on every unit. engine: opens an ONNX. options: fields of `BatchJob`."""
     path = artifact.path.resolve()
-    runtime = artifact.engine or engine or default_engine(for_onnx=True, device=options.get("device", "auto"))
+    runtime = runtime_of(artifact, engine, options.get("device", "auto"))
     return BatchJob(str(path), sha256_from_file(path), runtime, str(out.resolve()), checked_sinks(write), **options)
+
+
+def runtime_of(artifact: Artifact, engine: str | None, device: str) -> str:
+    """The name of the engine that opens `artifact`: for an ONNX `engine`, or the one that has the device here."""
+    return artifact.engine or engine or default_engine(for_onnx=True, device=device)

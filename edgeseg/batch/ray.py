@@ -17,6 +17,8 @@ import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
+from edgeseg.engines import open_engine
+from edgeseg.engines.devices import AUTO, names_of_device
 from edgeseg.errors import UnavailableError
 from edgeseg.measure.device import available_threads
 
@@ -104,8 +106,9 @@ def rows_from_ray(
     The class must not raise when it is called: Ray would end the job. The items of an actor that dies may be done
     again, with those whose rows had not arrived: the class must return the row of an item that is done.
     actors: how many; None for all CPUs of the cluster but one, or with gpus for all GPUs. gpus: of an actor.
-    stop: ends it; items in progress are lost. UnavailableError where the class cannot be made.
+    stop: ends it; items in progress are lost. UnavailableError where the class cannot be made, or no machine has a GPU.
     """
+    check_gpus(ray, gpus)
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # it prints its plan
     count = min(actors or free_actors(ray, gpus), max(1, len(items)))
@@ -136,6 +139,18 @@ def free_actors(ray: Any, gpus: float) -> int:
     resources = ray.cluster_resources()
     by_cpu = int(resources.get("CPU", 1)) - 1
     return max(1, min(by_cpu, int(resources.get("GPU", 0) / gpus)) if gpus else by_cpu)
+
+
+def check_gpus(ray: Any, gpus: float) -> None:
+    """UnavailableError where actors need a GPU and the cluster has none: Ray would wait for one for ever."""
+    if gpus > ray.cluster_resources().get("GPU", 0):
+        hint = "add a machine with a GPU, or use --device cpu"
+        raise UnavailableError("no machine of the Ray cluster has a GPU", hint=hint, code="ES-DEVICE-MISSING")
+
+
+def takes_cpu(runtime: str, device: str) -> bool:
+    """Whether an actor takes a CPU of the cluster, and not a GPU. "auto" stands for what it is on this machine."""
+    return open_engine(runtime).is_on_cpu(device) if device == AUTO else "cpu" in names_of_device(device)
 
 
 def _read_rows(dataset: Any, rows: queue.SimpleQueue[dict[str, Any] | Exception | None]) -> None:

@@ -109,7 +109,10 @@ def command(
     )  # fmt: skip
     units = units_from_sources(sources or [], job.digest, folder)
     report = run(job, units, folder, shard, ray, processes, retry_errors=retry_errors)
-    facts = {**engine_facts(artifact, device), "out": str(folder), "shard": shard, **report.to_dict()}
+    facts = {
+        **engine_facts(artifact, "auto" if ray else device), **({"device": device} if ray else {}),
+        "out": str(folder), "shard": shard, **report.to_dict(),
+    }  # fmt: skip
     print_summary(report.summary, facts, as_json=as_json)
     print_rest(report, folder)
     if report.interrupted or report.open:

@@ -98,9 +98,8 @@ def command(
     The result has mIoU, IoU per class and pixel accuracy, of the same engine that stream runs and bench times. Classes
     are matched by name: the model may have more classes than the data set, and in another order.
     """
-    from edgeseg.batch.evaluation import EvaluationJob
     from edgeseg.batch.shard import shard_from_text
-    from edgeseg.commands.eval_shards import show_from_ray, show_merged, write_shard
+    from edgeseg.commands.eval_shards import job_from_options, show_from_ray, show_merged, write_shard
     from edgeseg.commands.terminal import print_json, shown_progress, wrote
     from edgeseg.datasets import open_dataset
     from edgeseg.evaluation import evaluate
@@ -115,6 +114,13 @@ def command(
     dataset = open_dataset(data) if data else None
     cut = tiles_from_options(tiles, overlap)
     with shown_progress() as progress:
+        if ray is not None:
+            options: dict[str, Any] = {"threads": threads, "tiles": tiles, "overlap": overlap, "crf": crf}
+            job = job_from_options(
+                models[0], data or "", chosen, engine, precision, size, device, progress, **options
+            )  # fmt: skip
+            show_from_ray(ray, job, as_json, progress)
+            return
         opened = segmenter_from_options(models[0], engine, precision, size, device, threads, progress, cut, crf)
         with opened as segmenter:
             artifact = segmenter.artifact
@@ -124,13 +130,7 @@ def command(
             if part is not None:
                 write_shard(segmenter, dataset, chosen, part, output, device, as_json, progress)
                 return
-            if ray is None:
-                result = evaluate(segmenter, dataset, metrics=chosen, progress=progress)
-        if ray is not None:
-            options = (device, threads, tiles, overlap, crf)
-            job = EvaluationJob(str(artifact.path.resolve()), artifact.engine, data or "", tuple(chosen), *options)
-            show_from_ray(ray, job, as_json, progress)
-            return
+            result = evaluate(segmenter, dataset, metrics=chosen, progress=progress)
     if as_json:
         print_json({**facts_of_segmenter(segmenter, device), "data": data, **result.to_dict()})
         return

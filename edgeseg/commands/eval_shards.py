@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeseg.commands.options import ENGINES_FOLDER, precision_from_text, size_or_none
 from edgeseg.commands.terminal import print_json, print_table, wrote
 
 if TYPE_CHECKING:
@@ -42,6 +43,22 @@ def show_merged(paths: Sequence[str], as_json: bool) -> None:
     from edgeseg.evaluation_shard import EvaluationShard, shard_paths
 
     show_shards([EvaluationShard.read(path) for path in shard_paths(paths)], as_json)
+
+
+def job_from_options(
+    model: str, data: str, metrics: Sequence[str], engine: str | None, precision: str | None, size: str | None,
+    device: str, progress: Progress, **options: Any,
+) -> EvaluationJob:  # fmt: skip
+    """What the actors of a Ray cluster do. The engine is not opened: this machine may lack their device."""
+    from edgeseg.batch.evaluation import EvaluationJob
+    from edgeseg.batch.job import engine_for_batch, runtime_of
+
+    artifact = engine_for_batch(
+        model, engine=engine, precision=precision_from_text(precision), size=size_or_none(size), folder=ENGINES_FOLDER,
+        device=device, progress=progress,
+    )  # fmt: skip
+    runtime = runtime_of(artifact, engine, device)
+    return EvaluationJob(str(artifact.path.resolve()), runtime, data, tuple(metrics), device=device, **options)
 
 
 def show_from_ray(address: str, job: EvaluationJob, as_json: bool, progress: Progress) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from simulated_batch import simulated_units
 from small_batch import label_files, make_broken, make_videos, small_job, units_in
 
+from edgeseg.batch import batch
 from edgeseg.batch.batch import BatchReport, run_local, run_ray, todo_of
 from edgeseg.batch.ray import connected, imported_ray, rows_from_ray
 from edgeseg.batch.shard import Shard
@@ -49,6 +52,30 @@ def test_without_ray_there_is_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
         imported_ray()
     assert problem.value.code == "ES-MISSING-RAY"
     assert "edgeseg[ray]" in problem.value.hint
+
+
+def test_actors_for_gpus_in_a_cluster_without_one_are_an_error() -> None:
+    cluster = SimpleNamespace(cluster_resources=lambda: {"CPU": 8.0})
+    with pytest.raises(UnavailableError) as problem:
+        list(rows_from_ray(cluster, SIMULATED, {}, items(2), actors=2, gpus=1))
+    assert problem.value.code == "ES-DEVICE-MISSING"
+
+
+@pytest.mark.parametrize(("device", "gpus", "threads"), [("cuda:0", 1, None), ("gpu", 1, None), ("cpu", 0, 1)])
+def test_the_machine_that_hands_out_the_units_needs_no_gpu(
+    device: str, gpus: int, threads: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+
+    def rows(ray: Any, work: str, options: Any, items: Any, **resources: Any) -> Iterator[Any]:
+        calls.append((resources["gpus"], options["job"]["threads"]))
+        return iter([])
+
+    monkeypatch.setattr(batch, "connected", contextlib.nullcontext)
+    monkeypatch.setattr(batch, "rows_from_ray", rows)
+    job = dataclasses.replace(small_job(tmp_path), device=device, threads=None)
+    run_ray(job, simulated_units(1), BatchReport(), address="head:6379")
+    assert calls == [(gpus, threads)]
 
 
 def test_no_cluster_is_an_error() -> None:
