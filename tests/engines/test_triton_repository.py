@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,24 @@ def test_only_a_model_of_the_same_weights_is_replaced(logits: Artifact, tmp_path
         repository_from_model(first.path, out)
     assert caught.value.code == "ES-FILE-EXISTS"
     assert sorted(path.name for path in out.iterdir()) == ["other", "small"]
+
+
+def test_an_export_replaces_the_ensemble_of_an_earlier_one_and_no_other_model(logits: Artifact, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    repository_from_model(logits.path, out, ServeOptions(batch=2, dali=True))
+    repository_from_model(logits.path, out, ServeOptions(batch=4, dali=True))
+    assert [config_of(out / name).max_batch_size for name in ("small", "small-decode", "small-jpeg")] == [4, 4, 4]
+    repository_from_model(logits.path, out)
+    assert [path.name for path in out.iterdir()] == ["small"]
+    for name in ("small-jpeg", "small-decode"):
+        (out / name).mkdir()
+        (out / name / "config.pbtxt").write_text('backend: "python"')
+        repository_from_model(logits.path, out)
+        with pytest.raises(EdgeSegError) as caught:
+            repository_from_model(logits.path, out, ServeOptions(dali=True))
+        assert caught.value.code == "ES-FILE-EXISTS"
+        assert (out / name / "config.pbtxt").read_text() == 'backend: "python"'
+        shutil.rmtree(out / name)
 
 
 @pytest.mark.parametrize("options", [ServeOptions(dali=True), ServeOptions("openvino", dali=True)])

@@ -15,7 +15,7 @@ import dataclasses
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from edgeseg.engines.triton.address import ModelAddress
 from edgeseg.engines.triton.client import artifact_from_config
 from edgeseg.engines.triton.config import (
     BACKENDS,
+    JPEG,
     LABELS_FILE,
     ServedModel,
     config_from_text,
@@ -42,6 +43,7 @@ from edgeseg.spec import Precision
 
 CONFIG, VERSION, SCRIPT, CLIENT = "config.pbtxt", "1", "build_plan.sh", "client.py"
 NAME = re.compile(r"[\w.-]+", re.ASCII)  # a folder, and a part of an address
+OTHER_PLACE = "use another folder (-o) or another name (--name)"
 PLAN_SCRIPT = """#!/bin/sh
 # A plan belongs to one kind of GPU and one TensorRT: run this on the GPU of the server, in the container
 # nvcr.io/nvidia/tensorrt:YY.MM-py3 with the YY.MM of the server's container.
@@ -67,16 +69,18 @@ class Repository:
 
 
 def write_repository(model: LoadedModel | Artifact, out: Path, options: ServeOptions) -> Repository:
-    """Write `model`, an ONNX or a TensorRT plan, to the repository `out`; a model of the same weights is replaced.
+    """Write `model`, an ONNX or a TensorRT plan, to the repository `out`.
 
-    MismatchError where the back end does not run the model; FileProblem where `out` has another model of this name;
+    A model of the same weights is replaced, with its decoder and ensemble. MismatchError where the back end does not
+    run the model; FileProblem where `out` has another model of this name, or of that of its decoder or ensemble;
     UnavailableError without tritonclient. No file is left where a step fails.
     """
     protobuf()
     artifact = model.artifact if isinstance(model, LoadedModel) else model
     name, key = served_name(artifact, options.name), backend_name(artifact, options.backend)
     check_replaceable(out / name, artifact)
-    with installed(out) as folder:
+    earlier = earlier_companions(out, name, replace=options.dali)
+    with installed(out, earlier) as folder:
         version = folder / name / VERSION
         version.mkdir(parents=True)
         file = write_model_file(model, version, BACKENDS[key], options.batch)
@@ -105,7 +109,7 @@ def served_name(artifact: Artifact, name: str) -> str:
 
 def write_ensemble(folder: Path, model: ServedModel) -> tuple[str, str]:
     """Write the decoder and the ensemble; their names, the ensemble first."""
-    decoder, ensemble = f"{model.name}-decode", f"{model.name}-jpeg"
+    ensemble, decoder = companions(model.name)
     for name, config in (
         (decoder, config_of_decoder(decoder, model)), (ensemble, config_of_ensemble(ensemble, decoder, model))
     ):  # fmt: skip
@@ -127,22 +131,51 @@ def check_replaceable(folder: Path, artifact: Artifact) -> None:
         reason = "was made from other weights"
         if existing.provenance.identity == artifact.provenance.identity:
             return
-    hint = "use another folder (-o) or another name (--name)"
-    raise FileProblem(f"{folder} would be replaced, and {reason}", hint=hint, code="ES-FILE-EXISTS")
+    raise FileProblem(f"{folder} would be replaced, and {reason}", hint=OTHER_PLACE, code="ES-FILE-EXISTS")
+
+
+def companions(name: str) -> tuple[str, str]:
+    """The names of the ensemble and the decoder beside the model `name`."""
+    return f"{name}-jpeg", f"{name}-decode"
+
+
+def earlier_companions(out: Path, name: str, *, replace: bool) -> list[str]:
+    """The ensemble and the decoder that an earlier export left in `out`, which belong to the model that it wrote.
+
+    replace: new ones are written; FileProblem where one has the name of a model that edgeseg did not write.
+    """
+    existing = [each for each in companions(name) if (out / each).exists()]
+    own = [each for each in existing if is_companion(out / each, name)]
+    if replace and own != existing:
+        folder = next(out / each for each in existing if each not in own)
+        message = f"{folder} would be replaced, and was not written by edgeseg"
+        raise FileProblem(message, hint=OTHER_PLACE, code="ES-FILE-EXISTS")
+    return own
+
+
+def is_companion(folder: Path, name: str) -> bool:
+    """Whether a folder holds what `write_ensemble` writes for the model `name`."""
+    with contextlib.suppress(EdgeSegError, OSError, ValueError):
+        config = config_from_text((folder / CONFIG).read_text(encoding="utf-8"))
+        steps = [step.model_name for step in config.ensemble_scheduling.step]
+        is_decoder = config.backend == "dali" and [each.name for each in config.input] == [JPEG]
+        return is_decoder or steps == [companions(name)[1], name]
+    return False
 
 
 @contextlib.contextmanager
-def installed(out: Path) -> Iterator[Path]:
-    """A temporary folder whose folders move to `out` when the block ends without an error."""
+def installed(out: Path, stale: Sequence[str]) -> Iterator[Path]:
+    """A temporary folder whose folders move to `out` when the block ends without an error; those of `stale` go."""
     with tempfile.TemporaryDirectory(prefix=".edgeseg-", dir=writable_folder(out)) as scratch:
         made, replaced = Path(scratch) / "made", Path(scratch) / "replaced"
         made.mkdir()
         replaced.mkdir()
         yield made
-        for folder in sorted(made.iterdir()):
-            if (out / folder.name).exists():
-                (out / folder.name).replace(replaced / folder.name)
-            folder.replace(out / folder.name)
+        for name in {*stale, *(folder.name for folder in made.iterdir())}:
+            if (out / name).exists():
+                (out / name).replace(replaced / name)
+            if (made / name).exists():
+                (made / name).replace(out / name)
 
 
 def write_text(path: Path, text: str) -> None:
