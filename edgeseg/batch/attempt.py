@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.artifact import without_nan
-from edgeseg.batch.markers import marker_path
+from edgeseg.batch.markers import marker_path, row_of_marker
 from edgeseg.batch.units import Unit
 from edgeseg.files import sync_to_disk
 
@@ -36,16 +36,18 @@ class Attempt:
     def commit(self, row: dict[str, Any]) -> bool:
         """Move the outputs to their place, then write the marker. False where the attempt was ended from outside.
 
-        Another process ends it by removing its folder: it did the unit, or began the batch anew.
+        Another process ends it by its marker, or by removing its folder: it did the unit, or began the batch anew.
         """
         final = self._out / row["outputs"]
         marker = self._folder / "marker.json"
         try:
-            if not self.outputs.is_dir() or not self.fetched.is_dir():
+            is_done = row_of_marker(self._out, self._unit.digest) is not None
+            if is_done or not self.outputs.is_dir() or not self.fetched.is_dir():
                 return False
             marker.write_text(json.dumps(without_nan(row), indent=1, allow_nan=False) + "\n", encoding="utf-8")
             sync_to_disk(marker)
-            shutil.rmtree(final, ignore_errors=True)  # of an attempt that ended before its marker
+            with contextlib.suppress(FileNotFoundError):  # of an attempt that ended before its marker
+                final.replace(self._folder / "earlier")
             if row["error"] is None:
                 self.outputs.replace(final)
             marker.replace(marker_path(self._out, self._unit.digest))

@@ -51,21 +51,25 @@ class BatchReport:
 
 
 def todo_of(units: Iterable[Unit], out: Path, shard: Shard, *, retry_errors: bool = False) -> tuple[list[Unit], int]:
-    """The units of the shard that have no marker, and the number of those that have one.
+    """The units of the shard that have no marker, or none that can be read, and the number of the others.
 
     Leftovers of attempts at them are removed. retry_errors: units whose marker has an error are to be done again.
     """
     own = [unit for unit in units if shard.has_name(unit.name)]
     marked = marked_digests(writable_folder(out))
-    if retry_errors:
-        for unit in own:
-            row = row_of_marker(out, unit.digest) if unit.digest in marked else None
-            if row is not None and row["error"] is not None:
-                marker_path(out, unit.digest).unlink(missing_ok=True)
-                marked.discard(unit.digest)
+    done = {digest for unit in own if (digest := unit.digest) in marked and is_done(out, digest, retry_errors)}
     remove_leftovers(out, (unit.digest for unit in own))
-    todo = [unit for unit in own if unit.digest not in marked]
+    todo = [unit for unit in own if unit.digest not in done]
     return todo, len(own) - len(todo)
+
+
+def is_done(out: Path, digest: str, retry_errors: bool) -> bool:
+    """Whether the marker of a unit can be read. retry_errors: one that has an error is removed."""
+    row = row_of_marker(out, digest)
+    if row is not None and row["error"] is not None and retry_errors:
+        marker_path(out, digest).unlink(missing_ok=True)
+        return False
+    return row is not None
 
 
 def run_units(

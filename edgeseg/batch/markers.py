@@ -110,11 +110,22 @@ def row_of_marker(out: Path, digest: str) -> dict[str, Any] | None:
     return row if isinstance(row, dict) and row.get("schema") == SCHEMA else None
 
 
+def newest_digests(out: Path) -> list[str]:
+    """The digest of the newest marker of each source and job: a source that has changed was done again."""
+    newest: dict[tuple[str, str], tuple[float, str]] = {}
+    for row in rows_of_markers(out):
+        key = row["source"], row["job"]
+        newest[key] = max(newest.get(key, (0.0, "")), (row["ended_at"], row["digest"]))
+    return sorted(digest for _, digest in newest.values())
+
+
 def merged(out: Path) -> BatchSummary:
-    """The sum of all markers in `out`. DataError where there is none."""
+    """The sum of the newest markers of all sources in `out`. DataError where there is none."""
     summary = BatchSummary()
-    for row in rows_of_markers(existing_folder(out)):
-        summary.add(row)
+    for digest in newest_digests(existing_folder(out)):
+        row = row_of_marker(out, digest)
+        if row is not None:
+            summary.add(row)
     if not summary.jobs:
         hint = f"edgeseg batch SOURCES MODEL -o {out}"
         raise DataError(f"{out} holds no marker of a unit that is done", hint=hint, code="ES-DATA-EMPTY")

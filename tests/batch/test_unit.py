@@ -16,8 +16,10 @@ from small_clips import make_images
 
 from edgeseg.batch import unit as unit_module
 from edgeseg.batch.attempt import PARTIAL, Attempt, remove_leftovers
+from edgeseg.batch.batch import todo_of
 from edgeseg.batch.job import checked_sinks
 from edgeseg.batch.markers import marked_digests, merged
+from edgeseg.batch.shard import Shard
 from edgeseg.batch.sources import units_from_sources
 from edgeseg.batch.unit import MOST_ATTEMPTS, SegmentVideo
 from edgeseg.batch.units import Unit
@@ -276,3 +278,39 @@ def test_a_damaged_marker_is_left_out_of_the_sum(tmp_path: Path) -> None:
     (Path(job.out) / f"{'0' * 64}.json").write_text("{")
     summary = merged(Path(job.out))
     assert (summary.done, summary.failed, summary.frames) == (1, 0, 3)
+
+
+def test_a_unit_with_a_damaged_marker_is_done_again(tmp_path: Path) -> None:
+    job = small_job(tmp_path)
+    out = Path(job.out)
+    (unit,) = units_in(make_videos(tmp_path / "in", 1), job)
+    work = SegmentVideo(job.to_dict())
+    do(work, unit)
+    (out / f"{unit.digest}.json").write_text("{")
+    assert todo_of([unit], out, Shard()) == ([unit], 0)
+    assert do(work, unit)["marked"]
+    assert todo_of([unit], out, Shard()) == ([], 1)
+
+
+def test_the_sum_has_the_newest_row_of_each_source_and_job(tmp_path: Path) -> None:
+    for options in ({}, {"opacity": 0.3}):
+        job = small_job(tmp_path, **options)
+        work = SegmentVideo(job.to_dict())
+        for frames in (3, 5, 2):
+            (unit,) = units_in(make_videos(tmp_path / "in", 1, frames), job)
+            do(work, unit)
+    assert len(marked_digests(Path(job.out))) == 6
+    summary = merged(Path(job.out))
+    assert (summary.done, summary.frames, len(summary.jobs)) == (2, 4, 2)
+
+
+def test_an_attempt_whose_unit_another_process_did_changes_nothing(tmp_path: Path) -> None:
+    job = small_job(tmp_path)
+    out = Path(job.out)
+    (unit,) = units_in(make_videos(tmp_path / "in", 1), job)
+    row = do(SegmentVideo(job.to_dict()), unit)
+    late = Attempt(out, unit)
+    (late.outputs / "late").touch()
+    assert not late.commit({**row, "seconds": 0.0})
+    assert json.loads((out / f"{unit.digest}.json").read_text()) == row
+    assert [path.name for path in (out / row["outputs"]).iterdir()] == ["masks"]
