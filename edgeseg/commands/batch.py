@@ -96,11 +96,10 @@ def command(
     DIR/<digest>.json; a rerun does the units without one. A source that cannot be read is a row with an error, and does
     not end the batch. The exit code is 1 where units remain to be done. Ctrl-C stops, and loses the units in progress.
     """
-    from edgeseg.batch.markers import merged
     from edgeseg.batch.sources import units_from_sources
 
     if merge is not None:
-        print_summary(merged(merge), {}, as_json=as_json)
+        print_merged(merge, as_json=as_json)
         return
     folder = checked_usage(sources, model, out)
     artifact, job = job_from_options(
@@ -157,11 +156,15 @@ def run(
 ) -> BatchReport:  # fmt: skip
     """Do the units of the shard that have no marker."""
     from edgeseg.batch.batch import BatchReport, run_local, run_ray, todo_of
+    from edgeseg.batch.listing import note_shard
     from edgeseg.batch.shard import Shard, shard_from_text
     from edgeseg.commands.signals import stopped_by_signals
     from edgeseg.commands.terminal import shown_progress
 
-    todo, before = todo_of(units, out, shard_from_text(shard) if shard else Shard(), retry_errors=retry_errors)
+    part = shard_from_text(shard) if shard else Shard()
+    todo, before = todo_of(units, out, part, retry_errors=retry_errors)
+    if shard:
+        note_shard(out, part, job.digest, before + len(todo))
     report = BatchReport(before=before, open=len(todo))
     if not todo:
         return report
@@ -202,6 +205,25 @@ class ShownBatch:
             left = seconds / self._rows * (self._total - self._rows)
             figures += f", {left / 60:.0f} min left" if left >= 120 else f", {left:.0f} s left"
         self._progress("batch", self._rows, self._total, figures)
+
+
+def print_merged(out: Path, *, as_json: bool) -> None:
+    """Print the sum of the markers in `out`, and which shards and how many units are missing."""
+    from edgeseg.batch.listing import missing_work
+    from edgeseg.batch.markers import merged
+    from edgeseg.commands.terminal import note, print_json
+
+    summary = merged(out)
+    shards, units = missing_work(out, summary)
+    if as_json:
+        print_json({**summary.to_dict(), "missing_shards": [str(shard) for shard in shards], "open": units})
+    else:
+        print_summary(summary, {}, as_json=False)
+        if shards:
+            shown = ", ".join(map(str, shards[:PRINTED_ERRORS])) + (", ..." if len(shards) > PRINTED_ERRORS else "")
+            note(f"{len(shards)} shards have not begun in this folder: {shown}")
+        if units:
+            note(f"{units} units of the shards that have begun remain: run them again")
 
 
 def print_summary(summary: BatchSummary, facts: dict[str, Any], *, as_json: bool) -> None:

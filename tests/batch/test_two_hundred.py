@@ -18,6 +18,7 @@ from small_batch import BROKEN, label_files, make_broken, make_videos, markers
 from small_onnx import street_onnx
 
 from edgeseg.batch.attempt import PARTIAL
+from edgeseg.batch.listing import FOLDER
 
 GOOD, FRAMES = 195, 3
 KILLS = 20
@@ -48,7 +49,7 @@ class Folder:
         assert len(rows) == GOOD + len(BROKEN)
         labels = label_files(self.path / out)
         assert len(labels) == GOOD * FRAMES
-        entries = {path.name for path in (self.path / out).iterdir()}
+        entries = {path.name for path in (self.path / out).iterdir()} - {FOLDER}
         expected = {row["outputs"] for row in rows.values() if row["error"] is None}
         assert entries == expected | {f"{row['digest']}.json" for row in rows.values()} | {PARTIAL}
         assert list((self.path / out / PARTIAL).iterdir()) == []

@@ -46,7 +46,7 @@ def test_local_and_shards_give_the_same_labels_and_a_rerun_does_nothing(run: Run
     assert label_files(Path("shards")) == label_files(Path("local"))
     assert len(label_files(Path("local"))) == 18
     merged = run("batch", "--merge", "shards", "--json").json()
-    assert [merged[key] for key in ("done", "failed", "frames")] == [6, 5, 18]
+    assert [merged[key] for key in ("done", "failed", "frames", "open")] == [6, 5, 18, 0]
     times = {path: path.stat().st_mtime_ns for path in Path("local").rglob("*") if path.is_file()}
     again = run(*WORDS, "-o", "local", "--json").json()
     assert (again["done"], again["failed"], again["before"]) == (0, 0, 11)
@@ -67,6 +67,23 @@ def test_the_tables_name_the_errors_and_what_remains(run: Run, in_process: None)
     assert " 11 " in merged.out
     again = run(*WORDS, "-o", "out", "--processes", "1", "--retry-errors", "--json").json()
     assert (again["done"], again["failed"], again["before"]) == (1, 4, 6)
+
+
+def test_the_sum_says_which_shards_and_how_many_units_are_missing(run: Run, in_process: None) -> None:
+    for index in (1, 3):
+        assert run(*WORDS, "-o", "out", "--processes", "1", "--shard", f"{index}/4").code == 0
+    merged = run("batch", "--merge", "out", "--json").json()
+    assert (merged["missing_shards"], merged["open"]) == (["2/4", "4/4"], 0)
+    next(Path("out").glob("*.json")).unlink()
+    told = run("batch", "--merge", "out")
+    assert "2 shards have not begun in this folder: 2/4, 4/4" in told.err
+    assert "1 units of the shards that have begun remain" in told.err
+    for index in (1, 2, 3, 4):
+        assert run(*WORDS, "-o", "out", "--processes", "1", "--shard", f"{index}/4").code == 0
+    merged = run("batch", "--merge", "out", "--json").json()
+    assert (merged["missing_shards"], merged["open"], merged["done"]) == ([], 0, 6)
+    assert run(*WORDS, "-o", "out", "--processes", "1", "--shard", "1/2").code == 0
+    assert run("batch", "--merge", "out", "--json").json()["missing_shards"] == ["2/2"]
 
 
 def test_a_command_without_its_arguments_is_an_error(run: Run) -> None:
