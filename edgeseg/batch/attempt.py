@@ -44,6 +44,9 @@ class Attempt:
             is_done = row_of_marker(self._out, self._unit.digest) is not None
             if is_done or not self.outputs.is_dir() or not self.fetched.is_dir():
                 return False
+            for path in self.outputs.iterdir():  # not of folders of images, which would take as long as the work
+                if path.is_file():
+                    sync_to_disk(path)
             marker.write_text(json.dumps(without_nan(row), indent=1, allow_nan=False) + "\n", encoding="utf-8")
             sync_to_disk(marker)
             with contextlib.suppress(FileNotFoundError):  # of an attempt that ended before its marker

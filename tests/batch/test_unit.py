@@ -314,3 +314,12 @@ def test_an_attempt_whose_unit_another_process_did_changes_nothing(tmp_path: Pat
     assert not late.commit({**row, "seconds": 0.0})
     assert json.loads((out / f"{unit.digest}.json").read_text()) == row
     assert [path.name for path in (out / row["outputs"]).iterdir()] == ["masks"]
+
+
+def test_a_file_is_on_the_disk_before_the_marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = small_job(tmp_path, "masks/", "results.jsonl")
+    (unit,) = units_in(make_videos(tmp_path / "in", 1), job)
+    synced: list[str] = []
+    monkeypatch.setattr("edgeseg.batch.attempt.sync_to_disk", lambda path: synced.append(path.name))
+    do(SegmentVideo(job.to_dict()), unit)
+    assert synced == ["results.jsonl", "marker.json"]
