@@ -130,7 +130,7 @@ def command(
         print_json(record.to_dict())
     else:
         print_record(record)
-    wrote(output, "" if data else f"edgeseg eval {segmenter.artifact.location} --data URI")
+    wrote(output, "" if data else f"edgeseg eval {shlex.quote(segmenter.artifact.location)} --data URI")
 
 
 def measured(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -135,7 +136,7 @@ def command(
         print_json({**facts_of_segmenter(segmenter, device), "data": data, **result.to_dict()})
         return
     show_result(result, engine_facts(artifact, device))
-    wrote(None, f"edgeseg bench {artifact.location}")
+    wrote(None, f"edgeseg bench {shlex.quote(artifact.location)}")
 
 
 def metrics_from_names(names: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 
 import typer
@@ -45,7 +46,7 @@ def stream_recording(
             wrote(path)
         for line in sink.notes:
             note(f"note: {line}")
-    wrote(None, f"edgeseg bench {segmenter.artifact.location}")
+    wrote(None, f"edgeseg bench {shlex.quote(segmenter.artifact.location)}")
     if report.failures:
         raise typer.Exit(FAILED)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from edgeseg.batch.job import engine_for_batch
@@ -31,6 +33,12 @@ def test_the_login_is_sent_and_never_shown() -> None:
     assert address.headers == {"authorization": "Basic YW5uOnNlY3JldA=="}
     assert address.name == "triton://gpu:8001/street"
     assert "secret" not in repr(address)
+
+
+@pytest.mark.parametrize("options", ["", "?version=3", "?tls=1", "?tls=1&version=3"])
+def test_the_name_of_an_address_opens_the_same_model(options: str) -> None:
+    address = address_from_uri(f"triton://ann:secret@gpu/street{options}")
+    assert address_from_uri(address.name) == dataclasses.replace(address, login="")
 
 
 @pytest.mark.parametrize(

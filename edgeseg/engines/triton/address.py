@@ -35,8 +35,10 @@ class ModelAddress:
 
     @property
     def name(self) -> str:
-        """The address for messages and records, without the login."""
-        return f"{PREFIX}{self.server}/{self.model}"
+        """The address for messages and records, without the login and the timeout."""
+        options = {"tls": "1" if self.tls else "", "version": self.version}
+        query = "&".join(f"{key}={value}" for key, value in options.items() if value)
+        return f"{PREFIX}{self.server}/{self.model}" + (f"?{query}" if query else "")
 
     @property
     def headers(self) -> dict[str, str]:
