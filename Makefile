@@ -16,7 +16,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --max-
 # The runtime without torch is tested on these, where they are installed.
 RUNTIMES ?= 3.10 3.13
 
-.PHONY: demo test test-rest test-all check fast docs bindings triton runtime-install runtime gpu system-deps format clean
+.PHONY: demo test test-rest test-all check fast docs bindings triton ray runtime-install runtime gpu system-deps format clean
 
 demo: $(STAMP)
 	$(BIN)/edgeseg demo $(SOURCE) -o demo
@@ -31,7 +31,7 @@ test-all: test
 	$(PYTEST) -m "hypothesis and not nightly" --hypothesis-profile=thorough $(PYTEST_ARGS)
 
 # What `make test` leaves out and CI runs after it: the nightly tests, and all tests of the runtime.
-test-rest: bindings triton runtime-install
+test-rest: bindings triton ray runtime-install
 	$(PYTEST) -m nightly $(PYTEST_ARGS)
 	$(MAKE) runtime
 
@@ -60,6 +60,10 @@ triton: $(TEST_STAMP)
 	@[ -d $(VENV)/triton/pytriton ] || $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile --no-deps \
 	  --target $(VENV)/triton nvidia-pytriton==0.7.0 numpy==1.26.4 onnxruntime==1.20.1 || \
 	  echo "skipped: nvidia-pytriton cannot be installed here"
+
+# Ray Data with what it needs, 500 MB, for nightly tests of batches and evaluations on a cluster.
+ray: $(TEST_STAMP)
+	@$(BIN)/python -c "import ray.data" 2> /dev/null || $(INSTALL) "ray[data]" || echo "skipped: ray cannot be installed here"
 
 runtime-install:
 	@tests/runtime.sh install $(RUNTIMES)

@@ -6,6 +6,7 @@ EDGESEG_DATA names a folder with real data. EDGESEG_REQUIRE lists what a skip fo
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -79,6 +80,13 @@ def shared_exports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("edgeseg.export.onnx.graph_from_module", sharing(folder))
         yield
+
+
+@pytest.fixture(scope="session")
+def ray_data() -> None:
+    """Skips a test without Ray Data."""
+    if importlib.util.find_spec("ray") is None:
+        skip_without("ray", "ray[data] is not installed: make ray")
 
 
 @pytest.fixture(scope="session")

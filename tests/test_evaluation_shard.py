@@ -173,9 +173,10 @@ def test_a_file_whose_images_do_not_add_up_is_refused(shards: list[EvaluationSha
     assert problem.value.code == "ES-FORMAT-EVAL-SHARD"
 
 
-def test_camvid_in_shards_equals_camvid(edgeseg_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit", ["&limit=20", pytest.param("", marks=pytest.mark.nightly)])
+def test_camvid_in_shards_equals_camvid(limit: str, edgeseg_data: Path, tmp_path: Path) -> None:
     """The net guesses: what is compared are counts and figures, of real labels and of pairs of frames."""
-    data = open_dataset(f"camvid:{edgeseg_data}/camvid?split=test&limit=20")
+    data = open_dataset(f"camvid:{edgeseg_data}/camvid?split=test{limit}")
     assert STREET.labels.names == data.labels.names
     metrics, count = ("miou", "boundary", "flicker"), 7
     with edgeseg.open(street_onnx(tmp_path).path, threads=1) as segmenter:

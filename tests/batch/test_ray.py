@@ -1,10 +1,12 @@
-"""The same units through Ray Data."""
+"""The same units through Ray Data: `make ray` installs it for the nightly tests."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import gc
+import json
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 from simulated_batch import simulated_units
 from small_batch import label_files, make_broken, make_videos, small_job, units_in
+from small_onnx import street_onnx
 
 from edgeseg.batch import batch
 from edgeseg.batch.batch import BatchReport, run_local, run_ray, todo_of
@@ -27,9 +30,8 @@ SIMULATED = "simulated_batch:Simulated"
 
 
 @pytest.fixture(scope="module")
-def ray() -> Iterator[Any]:
+def ray(ray_data: None) -> Iterator[Any]:
     """A cluster of this machine."""
-    pytest.importorskip("ray.data", reason="ray[data] is an extra: pip install 'ray[data]'")
     with connected("local") as ray:
         yield ray
     collect_processes()
@@ -78,15 +80,15 @@ def test_the_machine_that_hands_out_the_units_needs_no_gpu(
     assert calls == [(gpus, threads)]
 
 
-def test_no_cluster_is_an_error() -> None:
-    pytest.importorskip("ray.data", reason="ray[data] is an extra: pip install 'ray[data]'")
+@pytest.mark.nightly
+def test_no_cluster_is_an_error(ray_data: None) -> None:
     with pytest.raises(UnavailableError) as problem, connected("127.0.0.1:1"):
         pass
     assert problem.value.code == "ES-MISSING-RAY"
 
 
-def test_ray_gives_the_labels_of_local_processes(tmp_path: Path) -> None:
-    pytest.importorskip("ray.data", reason="ray[data] is an extra: pip install 'ray[data]'")
+@pytest.mark.nightly
+def test_ray_gives_the_labels_of_local_processes(ray_data: None, tmp_path: Path) -> None:
     job = small_job(tmp_path)
     units = units_in(make_broken(make_videos(tmp_path / "in", 6)), job)
     reports = []
@@ -106,24 +108,8 @@ def test_ray_gives_the_labels_of_local_processes(tmp_path: Path) -> None:
     assert list((tmp_path / "ray" / ".partial").iterdir()) == []
 
 
-# From here on the tests share a cluster, which `run_ray` would not connect to a second time.
-def test_every_item_gives_a_row_and_that_of_a_dead_actor_too(ray: Any, tmp_path: Path) -> None:
-    units = items(8)
-    options = {"folder": str(tmp_path), "kill": [units[3]["source"]]}
-    rows = list(rows_from_ray(ray, SIMULATED, options, units, actors=2))
-    assert sorted(row["digest"] for row in rows) == [unit["digest"] for unit in units]
-    assert (tmp_path / f"{units[3]['digest']}.1").exists()
-
-
-def test_a_class_that_cannot_be_made_is_an_error(ray: Any) -> None:
-    with pytest.raises(UnavailableError) as problem:
-        list(rows_from_ray(ray, SIMULATED, {"fails": True}, items(2), actors=1))
-    assert problem.value.code == "ES-RAY"
-
-
 @pytest.mark.nightly
-def test_a_cluster_of_two_nodes_survives_the_loss_of_one(tmp_path: Path) -> None:
-    pytest.importorskip("ray.data", reason="ray[data] is an extra: pip install 'ray[data]'")
+def test_a_cluster_of_two_nodes_survives_the_loss_of_one(ray_data: None, tmp_path: Path) -> None:
     from ray.cluster_utils import Cluster
 
     job = small_job(tmp_path)
@@ -148,3 +134,40 @@ def test_a_cluster_of_two_nodes_survives_the_loss_of_one(tmp_path: Path) -> None
         collect_processes()
     assert (report.summary.done, report.summary.failed, report.open) == (60, 5, 0)
     assert len(label_files(Path(job.out))) == 60 * 40
+
+
+@pytest.mark.nightly
+def test_an_evaluation_on_ray_gives_the_record_of_one_process(ray_data: None, tmp_path: Path) -> None:
+    street_onnx(tmp_path)
+    words = (sys.executable, "-m", "edgeseg", "eval", "street.onnx", "--json", "--metric", "miou", "--metric", "flicker")
+    data = ("--data", "street:?seed=3&scenes=2&frames=4&size=96x64&stride=1")
+    records = []
+    for runner in ((), ("--ray", "local")):
+        done = subprocess.run([*words, *data, *runner], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        records.append(json.loads(done.stdout))
+    alone, together = records
+    assert together["shards"] > 1
+    different = {"engine", "device", "data", "latency"}  # of the machine
+    assert {key: together[key] for key in alone if key not in different} == {
+        key: value for key, value in alone.items() if key not in different
+    }
+
+
+# From here on the tests share a cluster, which `run_ray` would not connect to a second time.
+@pytest.mark.nightly
+def test_every_item_gives_a_row_and_that_of_a_dead_actor_too(ray: Any, tmp_path: Path) -> None:
+    units = items(8)
+    options = {"folder": str(tmp_path), "kill": [units[3]["source"]]}
+    rows = list(rows_from_ray(ray, SIMULATED, options, units, actors=2))
+    assert sorted(row["digest"] for row in rows) == [unit["digest"] for unit in units]
+    assert (tmp_path / f"{units[3]['digest']}.1").exists()
+
+
+@pytest.mark.nightly
+def test_a_class_that_cannot_be_made_is_an_error(ray: Any) -> None:
+    with pytest.raises(UnavailableError) as problem:
+        list(rows_from_ray(ray, SIMULATED, {"fails": True}, items(2), actors=1))
+    assert problem.value.code == "ES-RAY"
+
+

@@ -21,7 +21,7 @@ from edgeseg.batch.attempt import PARTIAL
 from edgeseg.batch.listing import FOLDER
 
 GOOD, FRAMES = 195, 3
-KILLS = 20
+KILLS = {"local": 20, "ray": 6}  # a cluster takes some seconds to start
 pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 
@@ -77,24 +77,23 @@ def test_shards_give_the_same(folder: Folder, labels: dict[str, bytes]) -> None:
     assert folder.check("shards") == labels
 
 
-def test_ray_gives_the_same(folder: Folder, labels: dict[str, bytes]) -> None:
-    pytest.importorskip("ray.data", reason="ray[data] is an extra: pip install 'ray[data]'")
+def test_ray_gives_the_same(ray_data: None, folder: Folder, labels: dict[str, bytes]) -> None:
     folder.run("ray", "--ray", "local")
     assert folder.check("ray") == labels
 
 
-@pytest.mark.parametrize("runner", ["local", "ray"])
+@pytest.mark.parametrize("runner", KILLS)
 def test_killed_at_random_moments_it_is_finished_by_a_rerun(
-    runner: str, folder: Folder, labels: dict[str, bytes]
+    runner: str, folder: Folder, labels: dict[str, bytes], request: pytest.FixtureRequest
 ) -> None:
     if runner == "ray":
-        pytest.importorskip("ray.data", reason="ray[data] is an extra: pip install 'ray[data]'")
+        request.getfixturevalue("ray_data")
     out = f"killed-{runner}"
     words = ("--ray", "local") if runner == "ray" else ("--processes", "2")
     chance = random.Random(1)
     times: dict[Path, int] = {}
     family: list[psutil.Process] = []
-    for number in range(KILLS):
+    for number in range(KILLS[runner]):
         kind = ("worker", "driver", "all")[number % 3]
         process = subprocess.Popen(
             folder.command(out, *words), cwd=folder.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
