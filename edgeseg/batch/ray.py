@@ -17,6 +17,7 @@ import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
+from edgeseg.batch.rows import OF_DEVICE
 from edgeseg.engines import open_engine
 from edgeseg.engines.devices import AUTO, names_of_device
 from edgeseg.errors import UnavailableError
@@ -34,15 +35,22 @@ class JsonActor:
     """What Ray makes in each actor: an object of `work` ("module:Class"), called with items; rows go back as JSON.
 
     As text, a row has the same columns whatever it holds, and a class is imported where it runs.
+    ends: after a row whose error leaves it without its device, its process ends. Ray starts another one, and calls that
+    with the next item.
     """
 
-    def __init__(self, work: str, options: dict[str, Any]) -> None:
+    def __init__(self, work: str, options: dict[str, Any], *, ends: bool = False) -> None:
         module, _, name = work.partition(":")
         self._work = getattr(importlib.import_module(module), name)(**options)
+        self._ends, self._is_lost = ends, False
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """The row of an item."""
-        return {"row": json.dumps(self._work(json.loads(row["item"])))}
+        if self._is_lost:
+            os._exit(1)
+        done = self._work(json.loads(row["item"]))
+        self._is_lost = self._ends and (done.get("error") or {}).get("code") in OF_DEVICE
+        return {"row": json.dumps(done)}
 
 
 def imported_ray() -> Any:
@@ -115,7 +123,8 @@ def rows_from_ray(
     blocks = min(len(items), MOST_BLOCKS)
     dataset = ray.data.from_items([{"item": json.dumps(item)} for item in items], override_num_blocks=blocks).map(
         JsonActor,
-        fn_constructor_kwargs={"work": work, "options": dict(options)},
+        # With several items in a block, its end would lose the rows before it, and repeat what made them.
+        fn_constructor_kwargs={"work": work, "options": dict(options), "ends": blocks == len(items)},
         compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=QUEUED),
         num_cpus=1,
         num_gpus=gpus,

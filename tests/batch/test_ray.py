@@ -113,7 +113,7 @@ def test_a_cluster_of_two_nodes_survives_the_loss_of_one(ray_data: None, tmp_pat
     from ray.cluster_utils import Cluster
 
     job = small_job(tmp_path)
-    units = units_in(make_broken(make_videos(tmp_path / "in", 60, frames=40)), job)
+    units = units_in(make_broken(make_videos(tmp_path / "in", 60, frames=20)), job)
     todo, before = todo_of(units, Path(job.out), Shard())
     report = BatchReport(before=before, open=len(todo))
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
@@ -133,17 +133,17 @@ def test_a_cluster_of_two_nodes_survives_the_loss_of_one(ray_data: None, tmp_pat
         cluster.shutdown()
         collect_processes()
     assert (report.summary.done, report.summary.failed, report.open) == (60, 5, 0)
-    assert len(label_files(Path(job.out))) == 60 * 40
+    assert len(label_files(Path(job.out))) == 60 * 20
 
 
 @pytest.mark.nightly
 def test_an_evaluation_on_ray_gives_the_record_of_one_process(ray_data: None, tmp_path: Path) -> None:
     street_onnx(tmp_path)
-    words = (sys.executable, "-m", "edgeseg", "eval", "street.onnx", "--json", "--metric", "miou", "--metric", "flicker")
+    command = f"{sys.executable} -m edgeseg eval street.onnx --json --metric miou --metric flicker".split()
     data = ("--data", "street:?seed=3&scenes=2&frames=4&size=96x64&stride=1")
     records = []
     for runner in ((), ("--ray", "local")):
-        done = subprocess.run([*words, *data, *runner], cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, *data, *runner], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         records.append(json.loads(done.stdout))
     alone, together = records
@@ -171,3 +171,12 @@ def test_a_class_that_cannot_be_made_is_an_error(ray: Any) -> None:
     assert problem.value.code == "ES-RAY"
 
 
+@pytest.mark.nightly
+def test_an_actor_that_lost_its_device_does_no_further_item(ray: Any) -> None:
+    units = items(6)
+    rows = list(rows_from_ray(ray, SIMULATED, {"lose": [units[1]["source"]]}, units, actors=1))
+    assert sorted(row["digest"] for row in rows) == [unit["digest"] for unit in units]
+    lost = next(row["worker"] for row in rows if row["error"] is not None)
+    after = [row["worker"] for row in rows[[row["error"] is not None for row in rows].index(True) + 1 :]]
+    assert after
+    assert lost not in after
