@@ -56,16 +56,18 @@ def test_the_labels_of_ten_images_are_those_of_python(
     program = built(tmp_path / "build", without)
     street_onnx(tmp_path, name="logits.onnx")
     float_onnx(tmp_path, Output.MASK, name="mask.onnx")
-    images = []
+    images: list[Path] = []
+    (tmp_path / "images").mkdir()
     for index, (height, width) in enumerate(SIZES * 2):
         noise = np.random.default_rng(index).integers(0, 256, (height, width, 3), dtype=np.uint8)
         smooth = cv2.resize(frames(1, index)[0], (width, height), interpolation=cv2.INTER_CUBIC)
-        images.append(tmp_path / f"{index}.png")
+        images.append(tmp_path / "images" / f"{index}.png")
         cv2.imwrite(str(images[-1]), noise if index < len(SIZES) else smooth)
-    for name in ("logits", "mask"):
-        words = ("convert", f"{name}.onnx", "--engine", "openvino", "--precision", "fp32", "--json")
-        engine = run(*words).json()["engine"]
-        folder = tmp_path / name
+    for name, *words in (("logits", "fp32"), ("mask", "fp32"), ("logits", "int8", "--images", "images")):
+        converted = run("convert", f"{name}.onnx", "--engine", "openvino", "--json", "--precision", *words).json()
+        assert converted["precision"] == words[0]
+        engine = converted["engine"]
+        folder = tmp_path / f"{name}-{words[0]}"
         folder.mkdir()
         done = subprocess.run([program, engine, folder, *images], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
