@@ -15,7 +15,7 @@ SCHEMA = 1
 # Errors of the machine, and not of the source: they leave no marker, so that the next run tries the unit again.
 OF_MACHINE = (
     *("ES-SYSTEM", "ES-FILE-WRITE", "ES-FILE-FETCH", "ES-RUN", "ES-ENCODER", "ES-MISSING-MEMORY", "ES-MISSING-REMOTE"),
-    *("ES-MISSING-CUDA", "ES-MISSING-DRIVER", "ES-DEVICE-MISSING"),
+    *("ES-SINK", "ES-MISSING-CUDA", "ES-MISSING-DRIVER", "ES-DEVICE-MISSING"),
 )
 OF_DEVICE = ("ES-RUN", "ES-MISSING-CUDA", "ES-MISSING-DRIVER")  # a process that had one cannot use its device again
 OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.ESTALE)

@@ -76,6 +76,10 @@ class SegmentVideo:
                     sink.close()
         if self._stop.is_set():
             return {"error": STOPPED}
+        if report.failures:  # the other outputs are whole, and are made again with it
+            failure = report.failures[0]
+            hint = "free space, or name another folder with -o"
+            return {"error": {"code": failure.code, "message": failure.message, "hint": hint}}
         return figures_of(report)
 
     def _ended(self, unit: Unit, attempt: Attempt, row: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from edgeseg.batch.unit import MOST_ATTEMPTS, SegmentVideo
 from edgeseg.batch.units import Unit
 from edgeseg.engines.tensorrt.cuda.cuda import CudaError
 from edgeseg.errors import DataError, EdgeSegError, FileProblem
+from edgeseg.video.sink_jsonl import JsonLinesSink
 
 
 def do(work: SegmentVideo, unit: Unit) -> dict[str, Any]:
@@ -323,3 +324,25 @@ def test_a_file_is_on_the_disk_before_the_marker(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("edgeseg.batch.attempt.sync_to_disk", lambda path: synced.append(path.name))
     do(SegmentVideo(job.to_dict()), unit)
     assert synced == ["results.jsonl", "marker.json"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "code"),
+    [
+        (FileProblem("the disk is full", hint="free space", code="ES-FILE-WRITE"), "ES-FILE-WRITE"),
+        (OSError(errno.EIO, "the disk"), "ES-SINK"),
+    ],
+)
+def test_an_output_that_fails_beside_another_leaves_no_marker(
+    problem: Exception, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(sink: JsonLinesSink, result: Any) -> bool:
+        raise problem
+
+    job = small_job(tmp_path, "masks/", "results.jsonl")
+    (unit,) = units_in(make_videos(tmp_path / "in", 1), job)
+    monkeypatch.setattr(JsonLinesSink, "_write", fail)
+    row = do(SegmentVideo(job.to_dict()), unit)
+    assert (row["error"]["code"], row["marked"]) == (code, False)
+    assert marked_digests(Path(job.out)) == set()
+    assert label_files(Path(job.out)) == {}
