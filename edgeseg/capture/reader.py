@@ -74,8 +74,7 @@ def _run_command(command: list[str], environment: dict[str, str | None]) -> int:
 def copy_packets(request: dict[str, Any]) -> int:
     """Copy the packets of the first video stream to stdout until the source or stdout ends."""
     address = Address(request["kind"], request["url"])
-    av.logging.set_level(av.logging.WARNING)
-    with av.logging.Capture(local=False) as log:
+    with logged_warnings() as log:
         began = time.monotonic()
         try:
             container = av.open(
@@ -92,6 +91,17 @@ def copy_packets(request: dict[str, Any]) -> int:
         if not streams:
             return _report_failure(Failure.of_no_video(address))
         return _copy(container, streams[0], log)
+
+
+@contextlib.contextmanager
+def logged_warnings() -> Iterator[list[Any]]:
+    """The (level, name, text) of FFmpeg's warnings, all of them: PyAV would leave out one that repeats the one before,
+    and with it the second of two equal losses.
+    """
+    av.logging.set_level(av.logging.WARNING)
+    av.logging.set_skip_repeated(False)
+    with av.logging.Capture(local=False) as log:
+        yield log
 
 
 def _copy(container: Any, stream: Any, log: list[Any]) -> int:
