@@ -26,7 +26,8 @@ def zones(root: Path = ROOT) -> dict[str, tuple[float, float | None]]:
         if millicelsius is None or not PLAUSIBLE[0] < millicelsius / 1e3 < PLAUSIBLE[1] or not millicelsius:
             continue
         name = text_at(zone / "type") or zone.name
-        result[name if name not in result else f"{name} {zone.name[-1]}"] = (millicelsius / 1e3, passive_trip(zone))
+        number = zone.name.removeprefix("thermal_zone")
+        result[name if name not in result else f"{name} {number}"] = (millicelsius / 1e3, passive_trip(zone))
     return result
 
 

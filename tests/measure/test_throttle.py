@@ -91,6 +91,10 @@ def test_a_zone_at_its_trip_point_is_reported(tmp_path: Path) -> None:
     [
         (zone(0, "acpitz", 27_800, passive=16_800), {"acpitz": (27.8, None)}),  # firmware that invents a trip point
         (zone(0, "gpu-thermal", ""), {}),  # off: a read fails or is empty
+        (
+            zone(1, "x86", 41_000) | zone(2, "x86", 42_000) | zone(12, "x86", 52_000),
+            {"x86": (41.0, None), "x86 2": (42.0, None), "x86 12": (52.0, None)},
+        ),
         (zone(0, "cv0-thermal", -256_000), {}),
         (zone(0, "cv1-thermal", 0), {}),
         (zone(0, "cpu", 50_000, passive=90_000, hot=95_000), {"cpu": (50.0, 90.0)}),
