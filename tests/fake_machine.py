@@ -43,7 +43,7 @@ def machine(root: Path, outputs: Mapping[str, str] | None = None, gpu: FakeGpu |
 
 @dataclass
 class FakeGpu:
-    """What NVML says of a GPU; None: not supported. energy_mj, power_mw, mask: now."""
+    """What NVML says of a GPU; None: not supported. energy_mj, power_mw, mask, slowed_ns (by policy): now."""
 
     name: Any = "GPU 9000"
     energy_mj: int | None = 0
@@ -53,6 +53,7 @@ class FakeGpu:
     total: int | None = 24 << 30
     processes: list[Any] = field(default_factory=list)
     old: bool = False  # of a driver before release 535
+    slowed_ns: dict[int, int] | None = None
 
 
 class FakeNvml:
@@ -121,6 +122,9 @@ class FakeNvml:
 
     def nvmlDeviceGetPowerUsage(self, handle: str) -> int:  # noqa: N802
         return int(self.supported(self.gpu.power_mw))
+
+    def nvmlDeviceGetViolationStatus(self, handle: str, policy: int) -> Any:  # noqa: N802
+        return SimpleNamespace(violationTime=self.supported(self.gpu.slowed_ns).get(policy, 0))
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle: str) -> list[Any]:  # noqa: N802
         return self.gpu.processes

@@ -49,7 +49,7 @@ class RunWatch:
         self._nvml: Nvml | None = None
         self._power = PowerMeter({}, clock)
         self._memory = PeakMemory(self._machine.root, device=self._device_mib)
-        self._throttle = ThrottleWatch(self._reading, lambda: throttle_counts(self._machine.root))
+        self._throttle = ThrottleWatch(self._reading, lambda: throttle_counts(self._machine.root), self._slowed_ns)
         self._load, self._throttling = Load(0.0, 0.0, 0.0), Throttling()
         self._energy: Energy | None = None
         self._settings: tuple[list[CoreSet], JetsonBoard | None, Battery | None, str] = ([], None, None, "")
@@ -135,6 +135,10 @@ class RunWatch:
     def _gpu_state(self) -> GpuState | None:
         nvml, gpu = self._nvml, self._gpu
         return None if nvml is None or gpu is None or gpu >= len(nvml) else nvml.state(gpu)
+
+    def _slowed_ns(self) -> dict[str, int]:
+        nvml, gpu = self._nvml, self._gpu
+        return {} if nvml is None or gpu is None or gpu >= len(nvml) else nvml.slowed_ns(gpu)
 
     def _reading(self) -> Reading:
         return throttle_reading(self._machine.root, self._gpu_state)

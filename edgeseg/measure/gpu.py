@@ -21,6 +21,8 @@ REASONS = {
 }
 THROTTLING = ("hardware-slowdown", "thermal-slowdown", "hardware-thermal-slowdown", "power-brake")
 POWER_LIMIT = ("power-limit", "board-limit")
+# NVML's performance policies that count how long they held the clock down, by the same names.
+POLICIES = {"power-limit": 0, "thermal-slowdown": 1, "board-limit": 3}
 
 
 @dataclass(frozen=True)

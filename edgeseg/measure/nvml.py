@@ -7,7 +7,7 @@ import importlib
 import os
 from typing import Any
 
-from edgeseg.measure.gpu import Gpu, GpuState, cuda_version, reasons_from_mask
+from edgeseg.measure.gpu import POLICIES, Gpu, GpuState, cuda_version, reasons_from_mask
 
 MAX_PLAUSIBLE_MIB = 1 << 32  # NVML says 2**64 - 1 bytes where it cannot tell
 
@@ -62,6 +62,14 @@ class Nvml:
             watts=self.watts(index),
             reasons=reasons_from_mask(self._reasons(handle)),
         )
+
+    def slowed_ns(self, index: int) -> dict[str, int]:
+        """For how long each of POLICIES has held the clock down since the driver was loaded; {} where unsupported."""
+        statuses = {
+            name: self._call("DeviceGetViolationStatus", self._handles[index], policy)
+            for name, policy in POLICIES.items()
+        }
+        return {name: int(status.violationTime) for name, status in statuses.items() if status is not None}
 
     def joules(self, index: int) -> float | None:
         """The energy since the driver was loaded."""

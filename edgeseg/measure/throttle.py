@@ -55,17 +55,23 @@ class Throttling:
 
 @dataclass
 class ThrottleWatch:
-    """Compares counters before and after a run, and looks at the machine in between. read, counts: of a Machine."""
+    """Compares counters before and after a run, and looks at the machine in between. read, counts: of a Machine.
+
+    slowed_ns: for how long each of POLICIES held the clock of the GPU down, which has what happened between two looks.
+    """
 
     read: Callable[[], Reading]
     counts: Callable[[], dict[str, int]]
+    slowed_ns: Callable[[], dict[str, int]] = dict
     _before: dict[str, int] = field(default_factory=dict)
+    _slowed_before: dict[str, int] = field(default_factory=dict)
     _readings: list[Reading] = field(default_factory=list)
 
     def start(self) -> None:
         """Begin. Alarms from before the run, which sensors keep until they are read, are dropped."""
         self.read()
         self._before = self.counts()
+        self._slowed_before = self.slowed_ns()
         self._readings = []
 
     def sample(self) -> None:
@@ -78,13 +84,16 @@ class ThrottleWatch:
         after = self.counts()
         rises = {name: count - self._before.get(name, count) for name, count in after.items()}
         counted = [f"{name} ({rise} times)" for name, rise in rises.items() if rise > 0]
+        slowed = {name: ns - self._slowed_before.get(name, ns) for name, ns in self.slowed_ns().items()}
+        timed = [f"GPU {name} ({ns / 1e6:.3g} ms)" for name, ns in slowed.items() if ns > 0 and name in THROTTLING]
         times = Tally(reason for reading in self._readings for reason in reading.active)
         active = [f"{reason} ({times[reason]} of {len(self._readings)} readings)" for reason in sorted(times)]
         gpus = [reading.gpu for reading in self._readings if reading.gpu is not None]
         computing = [gpu.mhz for gpu in gpus if gpu.mhz is not None and "gpu-idle" not in gpu.reasons]
+        limits = {*(name for name, ns in slowed.items() if ns > 0), *(reason for gpu in gpus for reason in gpu.reasons)}
         return Throttling(
-            reasons=(*counted, *active),
-            power_limited=any(reason in POWER_LIMIT for gpu in gpus for reason in gpu.reasons),
+            reasons=(*counted, *timed, *active),
+            power_limited=not limits.isdisjoint(POWER_LIMIT),
             cpu_mhz=first_and_last([reading.cpu_mhz for reading in self._readings if reading.cpu_mhz is not None]),
             gpu_mhz=(min(computing), max(computing)) if computing else None,
             readings=len(self._readings),

@@ -76,6 +76,20 @@ def test_a_run_on_a_gpu_has_its_energy_memory_and_clocks(tmp_path: Path) -> None
     assert watch.device()["gpus"][0]["name"] == "GPU 9000"
 
 
+@pytest.mark.parametrize(
+    ("policy", "code", "said"), [(1, "throttled", "thermal-slowdown (12 ms)"), (0, "power-limit", "power limit")]
+)
+def test_what_slowed_a_gpu_between_two_samples_is_counted(tmp_path: Path, policy: int, code: str, said: str) -> None:
+    gpu = FakeGpu(slowed_ns={0: 5_000_000, 1: 7_000_000})
+    with RunWatch("cuda:0", machine=machine(tmp_path, gpu=gpu), sampler=ManualSampler) as watch:
+        watch.sample()
+    assert codes(watch) == []
+    with RunWatch("cuda:0", machine=machine(tmp_path, gpu=gpu), sampler=ManualSampler) as watch:
+        gpu.slowed_ns = {0: 5_000_000, 1: 7_000_000} | {policy: 12_000_000 + (gpu.slowed_ns or {})[policy]}
+    (found,) = watch.diagnostics(SAMPLES)
+    assert (found.code, said in found.message) == (code, True)
+
+
 def test_a_run_on_the_cpu_does_not_watch_the_gpu(tmp_path: Path) -> None:
     gpu = FakeGpu(mask=0x40, processes=[SimpleNamespace(pid=os.getpid(), usedGpuMemory=1 << 30)])
     with RunWatch("cpu", machine=machine(tmp_path, gpu=gpu), sampler=ManualSampler) as watch:
