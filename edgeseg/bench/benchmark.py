@@ -94,17 +94,23 @@ def benchmark(
     segmenter.clear_latency()
     watch = RunWatch(options.device)
     with watch:
-        runs = _measured(systems, clock, options, typical, progress)
+        runs = _measured(systems, clock, options, progress)
+    watched = sum(len(run.milliseconds) for run in runs.values())
+    # from here on other images than those of the rows are processed
+    stages = stages_of_frames(segmenter.latency(), runs["frame"].milliseconds if not options.rate else ())
+    if options.rate:
+        runs = _searched(systems, runs, clock, options, typical, progress)
     if options.loadgen:
         external = run_loadgen(systems["frame"], options.scenario, n, typical["frame"])
         runs["frame"] = replace(runs["frame"], extra={**runs["frame"].extra, **external})
     rows = [_row(scope, run) for scope, run in runs.items()]
-    stages = stages_of_frames(segmenter.latency())
     file_run = _file_run(segmenter, frames, clock, options, progress) if options.file or options.video else None
     accuracy = _accuracy(segmenter, dataset, data, progress) if dataset is not None else None
     diagnostics = watch.diagnostics(runs["frame"].milliseconds)
     if file_run:
         diagnostics = (*diagnostics, *stage_diagnostics(file_run.serial, file_run.overlapped))
+    elif stages:
+        diagnostics = (*diagnostics, *stage_diagnostics(stages))
     invalid = any(diagnostic.invalidates for diagnostic in diagnostics)
     settled = all(row.settled for row in rows)
     return BenchRecord(
@@ -113,7 +119,7 @@ def benchmark(
         status="invalid" if invalid else "settled" if settled else "inconclusive",
         rows=(*rows, *([file_run.row] if file_run else [])),
         load=watch.load,
-        resources=watch.resources(sum(len(run.milliseconds) for run in runs.values())),
+        resources=watch.resources(watched),
         device=watch.device(),
         versions=package_versions((*PACKAGES, *open_engine(segmenter.artifact.engine or "onnxruntime").packages)),
         stages=file_run.serial if file_run else stages,
@@ -173,18 +179,12 @@ def _measured(
     systems: dict[Scope, System],
     clock: Clock,
     options: BenchOptions,
-    typical: dict[Scope, float],
     progress: Progress,
 ) -> dict[Scope, ScenarioRun]:
     """The run of each scope. Of scenarios without a rate the scopes take turns, so that load affects both alike."""
     n, rate, streams = options.n or LEAST, options.rate or 0.0, options.streams or 1
     if rate:
-        runs: dict[Scope, ScenarioRun] = {}
-        for scope, system in systems.items():
-            run = cameras(system, clock, n, rate, streams, progress)
-            most = highest_rate(system, clock, SEARCH_IMAGES, typical[scope], streams, progress)
-            runs[scope] = replace(run, extra={**run.extra, "rate": rate, "highest_rate": most})
-        return runs
+        return {scope: cameras(system, clock, n, rate, streams, progress) for scope, system in systems.items()}
     scenario = offline if options.scenario == "offline" else single_stream
     bounds = [n * part // BATCHES for part in range(BATCHES + 1)]
     parts: dict[Scope, list[ScenarioRun]] = {scope: [] for scope in systems}
@@ -193,6 +193,23 @@ def _measured(
             parts[scope].append(scenario(system, clock, upto - done))
         progress("bench", upto, n)
     return {scope: _joined(runs) for scope, runs in parts.items()}
+
+
+def _searched(
+    systems: dict[Scope, System],
+    runs: dict[Scope, ScenarioRun],
+    clock: Clock,
+    options: BenchOptions,
+    typical: dict[Scope, float],
+    progress: Progress,
+) -> dict[Scope, ScenarioRun]:
+    """`runs` of cameras with their rate, and the highest one that each system holds."""
+    rate, streams = options.rate or 0.0, options.streams or 1
+    searched: dict[Scope, ScenarioRun] = {}
+    for scope, run in runs.items():
+        most = highest_rate(systems[scope], clock, SEARCH_IMAGES, typical[scope], streams, progress)
+        searched[scope] = replace(run, extra={**run.extra, "rate": rate, "highest_rate": most})
+    return searched
 
 
 def _joined(runs: Sequence[ScenarioRun]) -> ScenarioRun:

@@ -18,6 +18,9 @@ from edgeseg.bench.benchmark import BenchOptions, benchmark
 from edgeseg.bench.record import BenchRecord
 from edgeseg.errors import UnknownNameError
 from edgeseg.measure.diagnostic import Diagnostic
+from edgeseg.measure.recorder import LatencyRecorder, Summary
+from edgeseg.measure.resources import Resources
+from edgeseg.segmenter import PredictionFuture
 
 Times = Callable[[int], float]
 
@@ -27,9 +30,30 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return street_onnx(tmp_path_factory.mktemp("bench"))
 
 
-def run_fake(artifact: Artifact, engine: Times, frame: Times, **options: Any) -> BenchRecord:
+class RecordingSegmenter(FakeSegmenter):
+    """Records its stages, which sum up to 9 ms whatever a frame takes."""
+
+    recorder: LatencyRecorder
+
+    def submit(self, image: Any) -> PredictionFuture:
+        future = super().submit(image)
+        for stage, milliseconds in future.milliseconds.items():
+            self.recorder.add(stage, milliseconds)
+        return future
+
+    def latency(self) -> dict[str, Summary]:
+        return self.recorder.summaries()
+
+    def clear_latency(self) -> None:
+        self.recorder = LatencyRecorder()
+
+
+def run_fake(
+    artifact: Artifact, engine: Times, frame: Times, kind: type[FakeSegmenter] = FakeSegmenter, **options: Any
+) -> BenchRecord:
     clock = FakeClock(cores=2.0)
-    segmenter: Any = FakeSegmenter(artifact, clock, engine, frame)
+    segmenter: Any = kind(artifact, clock, engine, frame)
+    segmenter.clear_latency()
     return benchmark(segmenter, frames(2), BenchOptions(**options), clock=clock)
 
 
@@ -90,6 +114,39 @@ def test_several_cameras_share_the_system(artifact: Artifact) -> None:
     assert (record.conditions.streams, record.conditions.rate) == (4, 15.0)
     assert frame.latency.n == 4 * 30
     assert frame.extra["highest_rate"] == pytest.approx(25.0, rel=0.03)
+
+
+def test_the_search_of_a_camera_is_neither_watched_nor_in_the_stages(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The energy of a frame is that of the watch over its images."""
+    events: list[object] = []
+    search, leave = module.highest_rate, module.RunWatch.__exit__
+    monkeypatch.setattr(module, "highest_rate", lambda *words: (events.append("search"), search(*words))[1])
+    monkeypatch.setattr(module.RunWatch, "__exit__", lambda self, *_: (events.append("watched"), leave(self))[1])
+    monkeypatch.setattr(module.RunWatch, "resources", lambda self, images: (events.append(images), Resources(1.0))[1])
+    record = run_fake(artifact, constant(0.02), constant(0.02), RecordingSegmenter, scenario="camera", n=20)
+    assert events == ["watched", "search", "search", 2 * 20]
+    assert record.stages is not None
+    assert {stage.n for stage in record.stages.latency.values()} == {20}
+
+
+@pytest.mark.parametrize(
+    ("options", "milliseconds", "period", "codes"),
+    [
+        ({}, 9.0, 9.0, []),
+        ({}, 9.4, 9.4, []),
+        ({}, 10.0, 10.0, ["stages-sum"]),
+        ({"scenario": "camera"}, 50.0, 9.0, []),  # a frame waits for the one before
+    ],
+)
+def test_the_time_of_a_frame_is_not_the_sum_of_its_stages(
+    artifact: Artifact, options: dict[str, Any], milliseconds: float, period: float, codes: list[str]
+) -> None:
+    record = run_fake(artifact, constant(0.01), constant(milliseconds / 1e3), RecordingSegmenter, **options)
+    assert record.stages is not None
+    assert (record.stages.sum_ms, record.stages.period_ms) == pytest.approx((9.0, period))
+    assert [each.code for each in record.diagnostics if each.code.startswith("stages")] == codes
 
 
 def test_an_unknown_scenario_is_refused(artifact: Artifact) -> None:

@@ -106,5 +106,11 @@ def test_stages_that_do_not_sum_up_are_said(sum_ms: float, codes: list[str]) -> 
     assert [diagnostic.code for diagnostic in found] == codes
 
 
+@pytest.mark.parametrize(("period", "codes"), [(1.19, []), (1.21, ["stages-sum"])])
+def test_the_call_of_a_small_network_may_take_a_fifth_of_a_millisecond(period: float, codes: list[str]) -> None:
+    found = stage_diagnostics(Stages({"engine": constant(1.0)}, False, 1.0, period))
+    assert [diagnostic.code for diagnostic in found] == codes
+
+
 def test_a_device_that_does_everything_has_no_stages_within() -> None:
     assert stages_of_frames({"total": constant(3.0)}) is None
