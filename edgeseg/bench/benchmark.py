@@ -6,7 +6,7 @@ import datetime
 import itertools
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from edgeseg.errors import UnknownNameError
 from edgeseg.evaluation import evaluate
 from edgeseg.measure.conditions import RunWatch
 from edgeseg.measure.device import available_threads, package_versions
+from edgeseg.measure.diagnostic import Diagnostic
 from edgeseg.measure.recorder import summary_from_samples
 from edgeseg.measure.settling import BATCHES, WarmUp, is_settled
 from edgeseg.progress import Progress, silent
@@ -104,21 +105,23 @@ def benchmark(
         external = run_loadgen(systems["frame"], options.scenario, n, typical["frame"])
         runs["frame"] = replace(runs["frame"], extra={**runs["frame"].extra, **external})
     rows = [_row(scope, run) for scope, run in runs.items()]
-    file_run = _file_run(segmenter, frames, clock, options, progress) if options.file or options.video else None
-    accuracy = _accuracy(segmenter, dataset, data, progress) if dataset is not None else None
-    diagnostics = watch.diagnostics(runs["frame"].milliseconds)
-    if file_run:
-        diagnostics = (*diagnostics, *stage_diagnostics(file_run.serial, file_run.overlapped))
+    diagnostics, load = watch.diagnostics(runs["frame"].milliseconds), watch.load
+    file_run: FileRun | None = None
+    if options.file or options.video:
+        file_run, file_watch = _file_run(segmenter, frames, clock, options, progress)
+        rows.append(file_run.row)
+        load = max(load, file_watch.load, key=lambda each: each.foreign_cores)
+        diagnostics = (*diagnostics, *_file_diagnostics(file_run, file_watch, diagnostics))
     elif stages:
         diagnostics = (*diagnostics, *stage_diagnostics(stages))
+    accuracy = _accuracy(segmenter, dataset, data, progress) if dataset is not None else None
     invalid = any(diagnostic.invalidates for diagnostic in diagnostics)
-    settled = all(row.settled for row in rows)
     return BenchRecord(
         model=model_facts(segmenter),
         conditions=_conditions(options, frames),
-        status="invalid" if invalid else "settled" if settled else "inconclusive",
-        rows=(*rows, *([file_run.row] if file_run else [])),
-        load=watch.load,
+        status="invalid" if invalid else "settled" if all(row.settled for row in rows) else "inconclusive",
+        rows=tuple(rows),
+        load=load,
         resources=watch.resources(watched),
         device=watch.device(),
         versions=package_versions((*PACKAGES, *open_engine(segmenter.artifact.engine or "onnxruntime").packages)),
@@ -239,11 +242,19 @@ def _file_run(
     clock: Clock,
     options: BenchOptions,
     progress: Progress,
-) -> FileRun:
+) -> tuple[FileRun, RunWatch]:
+    """The runs from file to file, with the watch of both."""
     n = options.n or LEAST
     with tempfile.TemporaryDirectory() as folder:
-        video = options.video or make_clip(frames, n, Path(folder) / "clip.mp4")
-        return measure_file(segmenter, video, clock, n, progress)
+        video = options.video or make_clip(frames, n + 1, Path(folder) / "clip.mp4")
+        with RunWatch(options.device) as watch:
+            return measure_file(segmenter, video, clock, n, progress), watch
+
+
+def _file_diagnostics(run: FileRun, watch: RunWatch, others: Collection[Diagnostic]) -> list[Diagnostic]:
+    """What makes the row from file to file doubtful, except what `others` say already, such as the governor."""
+    own = (*watch.diagnostics(run.row.samples), *stage_diagnostics(run.serial, run.overlapped))
+    return [replace(each, message=f"file to file: {each.message}") for each in own if each not in others]
 
 
 def _accuracy(segmenter: Segmenter, dataset: Dataset, data: str, progress: Progress) -> Accuracy:

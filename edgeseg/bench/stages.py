@@ -97,7 +97,7 @@ def make_clip(frames: Sequence[NDArray[np.uint8]], count: int, path: Path) -> Pa
 
 
 def measure_file(segmenter: Segmenter, video: str | Path, clock: Clock, n: int, progress: Progress = silent) -> FileRun:
-    """Stream `n` frames of `video` to an overlay file, first stage after stage, then as `edgeseg stream` does it."""
+    """Stream `n` intervals of `video` to an overlay file: stage after stage, then as `edgeseg stream` does it."""
     runs: list[tuple[Stages, TimedSink]] = []
     for overlaps in (False, True):
         recorder = LatencyRecorder(clock.now)
@@ -106,7 +106,7 @@ def measure_file(segmenter: Segmenter, video: str | Path, clock: Clock, n: int, 
             with open_sink(str(Path(folder) / "overlay.mp4"), recording.info) as output:
                 sink = TimedSink(output, clock, recorder)
                 run = run_overlapped if overlaps else run_serial
-                run(source, segmenter, sink, recorder, n, progress)
+                run(source, segmenter, sink, recorder, n + 1, progress)
         finished = sink.finished[1:] if overlaps else sink.finished  # the first one has waited for all stages
         runs.append((stages_from(recorder, finished, overlaps), sink))
     (serial, _), (overlapped, sink) = runs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ import edgeseg
 from edgeseg.artifact import Artifact
 from edgeseg.bench import benchmark as module
 from edgeseg.bench.benchmark import BenchOptions, benchmark
-from edgeseg.bench.record import BenchRecord
+from edgeseg.bench.record import BenchRecord, Row, Stages
+from edgeseg.bench.scenario import ScenarioRun
+from edgeseg.bench.stages import FileRun
 from edgeseg.errors import UnknownNameError
 from edgeseg.measure.diagnostic import Diagnostic
-from edgeseg.measure.recorder import LatencyRecorder, Summary
+from edgeseg.measure.load import Load
+from edgeseg.measure.recorder import LatencyRecorder, Summary, summary_from_samples
 from edgeseg.measure.resources import Resources
 from edgeseg.segmenter import PredictionFuture
 
@@ -96,6 +100,53 @@ def test_a_diagnostic_that_invalidates_makes_the_record_invalid(
     assert (record.status, record.diagnostics) == ("invalid", (throttled,))
 
 
+THROTTLED = Diagnostic("throttled", "it was hot", "cool it", invalidates=True)
+GOVERNOR = Diagnostic("governor", "it is powersave", "set another")
+
+
+@pytest.fixture
+def file_row(monkeypatch: pytest.MonkeyPatch) -> Row:
+    """What is measured from file to file: 7 samples."""
+    row = module._row("file", ScenarioRun((20.0,) * 7, (30.0,) * 7, 0.14))
+    stages = Stages({"engine": summary_from_samples([20.0])}, False, 20.0, 20.0)
+    run = FileRun(row, stages, replace(stages, overlapped=True))
+    monkeypatch.setattr(module, "measure_file", lambda *words: run)
+    return row
+
+
+def test_a_run_from_file_to_file_must_settle_as_well(artifact: Artifact, file_row: Row) -> None:
+    record = run_fake(artifact, constant(0.02), constant(0.02), file=True)
+    assert (record.status, record.row("file")) == ("inconclusive", file_row)
+
+
+def test_what_happens_during_the_run_from_file_to_file_counts(
+    artifact: Artifact, file_row: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diagnostics = {len(file_row.samples): (GOVERNOR, THROTTLED)}
+    watch = module.RunWatch
+    monkeypatch.setattr(watch, "diagnostics", lambda self, samples: diagnostics.get(len(samples), (GOVERNOR,)))
+    record = run_fake(artifact, constant(0.02), constant(0.02), file=True)
+    assert record.status == "invalid"
+    assert record.diagnostics == (GOVERNOR, replace(THROTTLED, message="file to file: it was hot"))
+
+
+@pytest.mark.parametrize("busy", [0, 1])
+def test_the_load_is_that_of_the_run_that_was_disturbed_most(
+    artifact: Artifact, file_row: Row, monkeypatch: pytest.MonkeyPatch, busy: int
+) -> None:
+    watches: list[Any] = []
+    leave = module.RunWatch.__exit__
+
+    def note_load(self: Any, *_: object) -> None:
+        leave(self)
+        self._load = Load(1.0, 1.0, 0.7 if len(watches) == busy else 0.2)
+        watches.append(self)
+
+    monkeypatch.setattr(module.RunWatch, "__exit__", note_load)
+    record = run_fake(artifact, constant(0.02), constant(0.02), file=True)
+    assert (len(watches), record.load.foreign_cores) == (2, 0.7)
+
+
 def test_a_camera_has_its_drops_and_the_highest_rate_without_drops(artifact: Artifact) -> None:
     record = run_fake(artifact, constant(0.02), constant(0.05), scenario="camera", n=90)
     engine, frame = record.row("engine"), record.row("frame")
@@ -161,7 +212,7 @@ def test_a_real_segmenter_gives_a_record_that_is_read_as_it_was_written(artifact
     read = BenchRecord.read(record.write(tmp_path / "record.json"))
     assert json.dumps(read.to_dict()) == json.dumps(record.to_dict())
     assert [row.scope for row in record.rows] == ["engine", "frame", "file"]
-    assert [row.latency.n for row in record.rows] == [12, 12, 11]
+    assert [row.latency.n for row in record.rows] == [12, 12, 12]
     assert all(row.cpu_ms > 0 for row in record.rows)
     assert record.stages is not None
     assert record.overlapped is not None
