@@ -129,6 +129,7 @@ CODES = {
     "ES-TASK": "The model solves another task than the call asks for.",
     "ES-DATA": "Images or labels cannot be used.",
     "ES-DATA-FEW": "Too few images remain to evaluate on.",
+    "ES-DATA-SHORT": "A video has fewer frames than the two that bench needs.",
     "ES-DATA-EMPTY": "There are no images.",
     "ES-DATA-NO-RECORDS": "The folders hold no record of edgeseg bench.",
     "ES-DATA-UNSETTLED": "No record of a benchmark run has settled.",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgeseg.bench.clock import Clock
 from edgeseg.bench.record import Row, Stages
+from edgeseg.errors import DataError
 from edgeseg.measure.diagnostic import Diagnostic, diagnostic
 from edgeseg.measure.recorder import LatencyRecorder, Summary, summary_from_samples
 from edgeseg.measure.settling import batches_of, is_settled
@@ -97,7 +98,10 @@ def make_clip(frames: Sequence[NDArray[np.uint8]], count: int, path: Path) -> Pa
 
 
 def measure_file(segmenter: Segmenter, video: str | Path, clock: Clock, n: int, progress: Progress = silent) -> FileRun:
-    """Stream `n` intervals of `video` to an overlay file: stage after stage, then as `edgeseg stream` does it."""
+    """Stream `n` intervals of `video` to an overlay file: stage after stage, then as `edgeseg stream` does it.
+
+    DataError for a video of fewer than two frames, which has no interval.
+    """
     runs: list[tuple[Stages, TimedSink]] = []
     for overlaps in (False, True):
         recorder = LatencyRecorder(clock.now)
@@ -107,6 +111,7 @@ def measure_file(segmenter: Segmenter, video: str | Path, clock: Clock, n: int, 
                 sink = TimedSink(output, clock, recorder)
                 run = run_overlapped if overlaps else run_serial
                 run(source, segmenter, sink, recorder, n + 1, progress)
+                check_frames(video, len(sink.finished) - 1)
         finished = sink.finished[1:] if overlaps else sink.finished  # the first one has waited for all stages
         runs.append((stages_from(recorder, finished, overlaps), sink))
     (serial, _), (overlapped, sink) = runs
@@ -122,6 +127,14 @@ def measure_file(segmenter: Segmenter, video: str | Path, clock: Clock, n: int, 
         cpu_blocks=tuple(sum(part) / len(part) for part in batches_of(cpu)),
     )
     return FileRun(row, serial, overlapped)
+
+
+def check_frames(video: str | Path, count: int) -> None:
+    """DataError unless a video has the two frames of an interval."""
+    if count < 2:
+        message = f"{video} has {count} frame{'' if count == 1 else 's'}, and bench times from one frame to the next"
+        hint = "name a longer video with --video FILE, or leave --video out"
+        raise DataError(message, hint=hint, code="ES-DATA-SHORT")
 
 
 def run_serial(

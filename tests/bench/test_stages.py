@@ -16,12 +16,14 @@ from edgeseg.bench.record import Stages
 from edgeseg.bench.stages import (
     TimedSink,
     TimedSource,
+    measure_file,
     run_serial,
     slowest_thread_ms,
     stage_diagnostics,
     stages_from,
     stages_of_frames,
 )
+from edgeseg.errors import DataError
 from edgeseg.measure.recorder import LatencyRecorder, Summary, summary_from_samples
 from edgeseg.progress import silent
 from edgeseg.video.frame import Frame
@@ -33,12 +35,12 @@ from edgeseg.video.source import FrameSource, SourceInfo
 class Drawn(FrameSource):
     """Frames whose decoding takes 5 ms."""
 
-    def __init__(self, clock: FakeClock) -> None:
+    def __init__(self, clock: FakeClock, count: int = 1000) -> None:
         super().__init__(SourceInfo(64, 32, Fraction(25), None, "drawn"))
-        self.clock = clock
+        self.clock, self.count = clock, count
 
     def _frames(self) -> Generator[Frame, None, None]:
-        for index in range(1000):
+        for index in range(self.count):
             self.clock.work(0.005)
             yield Frame.from_rgb(index, index / 25, np.zeros((32, 64, 3), np.uint8))
 
@@ -79,6 +81,17 @@ def test_stages_one_after_another_sum_up_to_the_period(artifact: Artifact) -> No
     assert {each.n for each in stages.latency.values()} == {20}
     assert (stages.sum_ms, stages.period_ms) == pytest.approx((21.0, 21.0))
     assert stage_diagnostics(stages) == []
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_video_without_two_frames_is_refused(artifact: Artifact, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr("edgeseg.bench.stages.open_source", lambda video: Drawn(clock, count))
+    segmenter: Any = FakeSegmenter(artifact, clock, lambda index: 0.0, lambda index: 0.009)
+    with pytest.raises(DataError) as refused:
+        measure_file(segmenter, "short.mp4", clock, 10)
+    assert refused.value.code == "ES-DATA-SHORT"
+    assert "--video" in refused.value.hint
 
 
 def constant(milliseconds: float) -> Summary:

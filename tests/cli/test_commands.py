@@ -145,6 +145,11 @@ def test_bench_shows_the_drops_of_a_camera(run: Run, engine: str) -> None:
     assert all(word in " ".join(table.split()) for word in ("dropped", "jitter", "highest rate"))
 
 
+def test_bench_of_one_image_times_one_interval_from_file_to_file(run: Run, engine: str) -> None:
+    rows = run("bench", engine, "-n", "1", "--warm-up", "0", "--threads", "1", "--file", "--json").json()["rows"]
+    assert [(row["scope"], row["latency"]["n"]) for row in rows] == [("engine", 1), ("frame", 1), ("file", 1)]
+
+
 def test_inspect_has_layers_with_what_was_requested_and_obtained(run: Run, engine: str) -> None:
     data = run("inspect", engine, "--json").json()
     assert (data["kind"], data["engine"], data["precision"]) == ("engine", "onnxruntime", "int8")
