@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeseg.bench.system import System
+from edgeseg.bench.system import Finish, System
 from edgeseg.errors import MismatchError, UnavailableError
 
 SCENARIOS: Mapping[str, str] = {"single-stream": "SingleStream", "offline": "Offline"}
@@ -30,14 +31,19 @@ def import_loadgen() -> Any:
     return mlperf_loadgen
 
 
+def check_scenario(scenario: str) -> None:
+    """MismatchError for a scenario that only edgeseg has."""
+    if scenario not in SCENARIOS:
+        hint = f"--scenario {' or '.join(SCENARIOS)}"
+        raise MismatchError(f"--loadgen does not run {scenario}", hint=hint, code="ES-MISMATCH-OPTIONS")
+
+
 def run_loadgen(system: System, scenario: str, n: int, typical_ms: float, loadgen: Any = None) -> dict[str, float]:
     """The figures of LoadGen over `n` images: "loadgen_p50_ms", "_p90_ms" and "_p99_ms", or "loadgen_fps" if offline.
 
     typical_ms: of single-stream, from which it plans. MismatchError for a scenario that only edgeseg has.
     """
-    if scenario not in SCENARIOS:
-        hint = f"--scenario {' or '.join(SCENARIOS)}"
-        raise MismatchError(f"--loadgen does not run {scenario}", hint=hint, code="ES-MISMATCH-OPTIONS")
+    check_scenario(scenario)
     loadgen = loadgen or import_loadgen()
     settings = loadgen.TestSettings()
     settings.scenario = getattr(loadgen.TestScenario, SCENARIOS[scenario])
@@ -47,10 +53,18 @@ def run_loadgen(system: System, scenario: str, n: int, typical_ms: float, loadge
     settings.single_stream_expected_latency_ns = round(1e6 * typical_ms)
     settings.offline_expected_qps = 1e3 / typical_ms
 
-    def issue(queries: Sequence[Any]) -> None:
+    def issue(queries: Sequence[Any]) -> None:  # one of single-stream, all of offline
+        in_flight = deque[tuple[Any, Finish]]()
         for query in queries:
-            system.begin(query.index)()
-            loadgen.QuerySamplesComplete([loadgen.QuerySampleResponse(query.id, 0, 0)])
+            in_flight.append((query.id, system.begin(query.index)))
+            if len(in_flight) == system.slots:
+                complete(*in_flight.popleft())
+        for each in in_flight:
+            complete(*each)
+
+    def complete(identifier: Any, finish: Finish) -> None:
+        finish()
+        loadgen.QuerySamplesComplete([loadgen.QuerySampleResponse(identifier, 0, 0)])
 
     under_test = loadgen.ConstructSUT(issue, _nothing)
     library = loadgen.ConstructQSL(n, n, _nothing, _nothing)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from small_bench import FakeClock, FakeSystem
@@ -38,6 +41,51 @@ def test_cameras_are_no_scenario_of_it() -> None:
     with pytest.raises(MismatchError) as problem:
         run_loadgen(FakeSystem(clock, lambda index: 0.01), "camera", 10, 10.0)
     assert problem.value.code == "ES-MISMATCH-OPTIONS"
+
+
+class FakeLoadgen:
+    """Issues its queries at once if offline, else one after another, and writes LOG."""
+
+    TestScenario = SimpleNamespace(SingleStream="one", Offline="all")
+    TestMode = SimpleNamespace(PerformanceOnly=0)
+    TestSettings = LogSettings = LogOutputSettings = SimpleNamespace
+
+    def __init__(self) -> None:
+        self.completed: list[int] = []
+
+    def QuerySampleResponse(self, identifier: int, data: int, size: int) -> int:  # noqa: N802
+        return identifier
+
+    def QuerySamplesComplete(self, responses: list[int]) -> None:  # noqa: N802
+        self.completed += responses
+
+    def ConstructSUT(self, issue: Any, flush: Any) -> Any:  # noqa: N802
+        return issue
+
+    def ConstructQSL(self, total: int, fits: int, load: Any, unload: Any) -> int:  # noqa: N802
+        return total
+
+    def StartTestWithLogSettings(self, issue: Any, total: int, settings: Any, log: Any, _: str) -> None:  # noqa: N802
+        queries = [SimpleNamespace(id=100 + index, index=index) for index in range(total)]
+        for part in [queries] if settings.scenario == "all" else [[query] for query in queries]:
+            issue(part)
+        Path(log.log_output.outdir, "mlperf_log_detail.txt").write_text(LOG)
+
+    def DestroyQSL(self, library: Any) -> None:  # noqa: N802
+        pass
+
+    DestroySUT = DestroyQSL
+
+
+@pytest.mark.parametrize(
+    ("scenario", "slots", "at_once"), [("offline", 3, 3), ("offline", 1, 1), ("single-stream", 3, 1)]
+)
+def test_offline_uses_every_slot_and_completes_each_query_once(scenario: str, slots: int, at_once: int) -> None:
+    loadgen, clock = FakeLoadgen(), FakeClock()
+    system = FakeSystem(clock, lambda index: 0.01, slots)
+    run_loadgen(system, scenario, 10, 10.0, loadgen)
+    assert (system.begun, system.most_in_flight) == (list(range(10)), at_once)
+    assert loadgen.completed == list(range(100, 110))
 
 
 @pytest.mark.parametrize(("scenario", "key"), [("single-stream", "loadgen_p50_ms"), ("offline", "loadgen_fps")])
