@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.bench.clock import Clock, SystemClock
-from edgeseg.bench.loadgen import run_loadgen
+from edgeseg.bench.loadgen import check_scenario, import_loadgen, run_loadgen
 from edgeseg.bench.record import Accuracy, BenchRecord, Conditions, ModelFacts, Row, Scope
 from edgeseg.bench.scenario import SCENARIOS, ScenarioRun, cameras, highest_rate, offline, single_stream
 from edgeseg.bench.stages import FileRun, make_clip, measure_file, stage_diagnostics, stages_of_frames
 from edgeseg.bench.system import EngineSystem, FrameSystem, System
 from edgeseg.datasets.dataset import Dataset
 from edgeseg.engines import open_engine
-from edgeseg.errors import UnknownNameError
+from edgeseg.errors import MismatchError, UnknownNameError
 from edgeseg.evaluation import evaluate
 from edgeseg.measure.conditions import RunWatch
 from edgeseg.measure.device import available_threads, package_versions
@@ -63,6 +63,26 @@ class BenchOptions:
     images: str = ""
 
 
+def check_options(options: BenchOptions) -> None:
+    """Refuse what cannot be measured, before anything is.
+
+    UnknownNameError for an unknown scenario, MismatchError for an option that the scenario does not have, and
+    UnavailableError for `loadgen` without its package.
+    """
+    scenario = options.scenario
+    if scenario not in SCENARIOS:
+        raise UnknownNameError.among("scenario", scenario, SCENARIOS)
+    of_cameras = {"--rate": options.rate, "--streams": options.streams}
+    refused = [flag for flag, value in of_cameras.items() if value is not None]
+    if refused and scenario not in RATE:
+        hint = f"add --scenario {' or '.join(RATE)}, or leave {' and '.join(refused)} out"
+        message = f"{' and '.join(refused)} belong to cameras, and the scenario is {scenario}"
+        raise MismatchError(message, hint=hint, code="ES-MISMATCH-OPTIONS")
+    if options.loadgen:
+        check_scenario(scenario)
+        import_loadgen()
+
+
 def benchmark(
     segmenter: Segmenter,
     frames: Sequence[NDArray[np.uint8]],
@@ -75,10 +95,9 @@ def benchmark(
 ) -> BenchRecord:
     """The record of one run on `frames`, rgb images of any size, in turn.
 
-    dataset: labelled images for the mIoU of this very engine; data: its name. UnknownNameError for an unknown scenario.
+    dataset: labelled images for the mIoU of this very engine; data: its name. Errors as of `check_options`.
     """
-    if options.scenario not in SCENARIOS:
-        raise UnknownNameError.among("scenario", options.scenario, SCENARIOS)
+    check_options(options)
     clock = clock or SystemClock()
     systems: dict[Scope, System] = {
         "engine": EngineSystem(segmenter, frames),

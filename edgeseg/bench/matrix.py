@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgeseg.bench.benchmark import RATE
 from edgeseg.bench.record import BenchRecord
 from edgeseg.bench.scenario import SCENARIOS
 from edgeseg.errors import EdgeSegError, FormatError
@@ -25,6 +26,7 @@ AXES = {"model": "models", "size": "sizes", "engine": "engines", "precision": "p
 DEFAULTS: Mapping[str, list[str]] = {"devices": ["auto"], "scenarios": ["single-stream"]}
 OPTIONS = {"n": int, "warm_up": int, "threads": int, "data": str, "images": str, "file": bool, "rate": float,
            "streams": int}  # fmt: skip
+OF_CAMERAS = ("rate", "streams")
 ERROR_LINES = 3
 
 
@@ -49,10 +51,12 @@ class MatrixCase:
         return "-".join(re.sub(r"[^\w.-]+", "_", part) for part in parts)
 
     def command(self, record: Path) -> list[str]:
-        """The command that measures it."""
+        """The command that measures it; `rate` and `streams` only for a scenario of cameras."""
         words = ["bench", self.model, "--size", self.size, "--engine", self.engine, "--precision", self.precision]
         words += ["--device", self.device, "--scenario", self.scenario]
         for name, value in self.options.items():
+            if name in OF_CAMERAS and self.scenario not in RATE:
+                continue
             flag = f"--{name.replace('_', '-')}" if len(name) > 1 else f"-{name}"
             words += [flag] if value is True else [] if value is False else [flag, str(value)]
         return [sys.executable, "-m", "edgeseg", *words, "--output", str(record)]

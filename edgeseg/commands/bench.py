@@ -101,7 +101,7 @@ def command(
     process, and is inconclusive if that does not settle either. Without --images the images are synthetic streets for
     a model with their classes, and plain grey for any other.
     """
-    from edgeseg.bench.benchmark import BenchOptions
+    from edgeseg.bench.benchmark import BenchOptions, check_options
     from edgeseg.commands.terminal import note, print_json, shown_progress, wrote
     from edgeseg.measure.settling import BATCHES
 
@@ -115,6 +115,7 @@ def command(
         hint = "edgeseg bench MODEL; edgeseg models lists the names"
         raise MismatchError("the argument MODEL is missing", hint=hint, code="ES-USAGE")
     options = BenchOptions(scenario, n, warm_up, rate, streams, file, video or "", loadgen, threads=threads)
+    check_options(options)
     with shown_progress() as progress:
         with segmenter_from_options(model or "", engine, precision, size, device, threads, progress) as segmenter:
             record = measured(segmenter, options, images, data, device, progress)

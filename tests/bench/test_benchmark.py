@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from edgeseg.bench.benchmark import BenchOptions, benchmark
 from edgeseg.bench.record import BenchRecord, Row, Stages
 from edgeseg.bench.scenario import ScenarioRun
 from edgeseg.bench.stages import FileRun
-from edgeseg.errors import UnknownNameError
+from edgeseg.errors import EdgeSegError
 from edgeseg.measure.diagnostic import Diagnostic
 from edgeseg.measure.load import Load
 from edgeseg.measure.recorder import LatencyRecorder, Summary, summary_from_samples
@@ -200,10 +201,24 @@ def test_the_time_of_a_frame_is_not_the_sum_of_its_stages(
     assert [each.code for each in record.diagnostics if each.code.startswith("stages")] == codes
 
 
-def test_an_unknown_scenario_is_refused(artifact: Artifact) -> None:
-    with pytest.raises(UnknownNameError) as problem:
-        run_fake(artifact, constant(0.01), constant(0.01), scenario="server")
-    assert problem.value.code == "ES-NAME"
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (BenchOptions("server"), "ES-NAME"),
+        (BenchOptions("camera", loadgen=True), "ES-MISMATCH-OPTIONS"),
+        (BenchOptions("offline", loadgen=True), "ES-MISSING-LOADGEN"),
+        (BenchOptions(rate=10.0), "ES-MISMATCH-OPTIONS"),
+        (BenchOptions("offline", streams=2), "ES-MISMATCH-OPTIONS"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is(
+    options: BenchOptions, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlperf_loadgen", None)  # makes its import fail
+    nothing: Any = None
+    with pytest.raises(EdgeSegError) as problem:
+        benchmark(nothing, [], options)
+    assert problem.value.code == code
 
 
 def test_a_real_segmenter_gives_a_record_that_is_read_as_it_was_written(artifact: Artifact, tmp_path: Path) -> None:

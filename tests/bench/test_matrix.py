@@ -56,6 +56,15 @@ def test_cases_are_the_product_without_exceptions(tmp_path: Path, monkeypatch: p
     assert "--data" not in command
 
 
+def test_a_rate_is_given_to_cameras_alone(tmp_path: Path) -> None:
+    text = MATRIX.replace("n = 12", 'rate = 10\nstreams = 2\nscenarios = ["single-stream", "multi-stream"]')
+    commands = [case.command(Path("out.json")) for case in matrix_from_file(written(tmp_path, text)).cases]
+    single, multi = ([words for words in commands if name in words] for name in ("single-stream", "multi-stream"))
+    assert len(single) == len(multi) > 0
+    assert all(words.count("--rate") + words.count("--streams") == 2 for words in multi)
+    assert not any("--rate" in words or "--streams" in words for words in single)
+
+
 @pytest.mark.parametrize(
     "text",
     [

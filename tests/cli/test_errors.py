@@ -51,6 +51,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "a matrix without cases": (("bench", "--matrix", "notes.txt"), "ES-FORMAT-TOML", "notes.txt", "matrix.toml"),
     "bench of nothing": (("bench",), "ES-USAGE", "MODEL", "edgeseg bench"),
     "an unknown scenario": (("bench", ONNX, "--scenario", "sever"), "ES-NAME", "sever", "single-stream"),
+    "a rate without a camera": (("bench", ONNX, "--rate", "10"), "ES-MISMATCH-OPTIONS", "--rate", "--scenario camera"),
     "a number that is none": (("bench", ONNX, "-n", "many"), "ES-USAGE", "-n", "edgeseg bench --help"),
     "unknown source": (("stream", "tset://street", ONNX), "ES-NAME", "tset", "test"),
     "unknown option of a source": (("stream", "test://street?sed=1", ONNX), "ES-NAME", "sed", "seed"),
