@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def check_images(
     if images is not None:
         return user_images(spec, images, calibrated_on, count)
     if knows_street(spec):
-        return CheckImages(street_frames(spec, count, seed), STREETS)
+        return CheckImages(street_frames(spec.input.width, spec.input.height, count, seed), STREETS)
     return CheckImages(noise_frames(spec, count, seed), NOISE, ADVICE, is_noise=True)
 
 
@@ -54,12 +55,27 @@ def user_images(spec: ModelSpec, images: str | Path, calibrated_on: int, count: 
     return CheckImages(np.stack([*others, *used]), f"{images} ({note})")
 
 
-def bench_images(spec: ModelSpec, images: str | Path | None, count: int) -> CheckImages:
-    """`count` frames to time a model on: of `images`, of a synthetic street for its classes, or uniform grey."""
-    if images is not None or knows_street(spec):
-        return check_images(spec, images, count=count)
-    shape = (count, spec.input.height, spec.input.width, 3)
-    return CheckImages(np.full(shape, 128, np.uint8), "grey images")
+@dataclass(frozen=True, eq=False)
+class BenchImages:
+    """The frames on which a model is timed, each (H, W, 3) uint8 rgb of any size. source: their origin, for people."""
+
+    frames: tuple[Rgb, ...]
+    source: str
+
+
+def bench_images(
+    spec: ModelSpec, images: str | Path | None, count: int, size: tuple[int, int] | None = None
+) -> BenchImages:
+    """`count` frames to time a model on: of `images`, of a synthetic street for its classes, or uniform grey.
+
+    `images` have their own sizes. size: (width, height) of the others, that of the model's input unless given.
+    """
+    if images is not None:
+        return BenchImages(tuple(read() for read in images_from(images, spec, count).readers), str(images))
+    width, height = size or (spec.input.width, spec.input.height)
+    if knows_street(spec):
+        return BenchImages(tuple(street_frames(width, height, count)), STREETS)
+    return BenchImages(tuple(np.full((count, height, width, 3), 128, np.uint8)), "grey images")
 
 
 def knows_street(spec: ModelSpec) -> bool:
@@ -67,10 +83,9 @@ def knows_street(spec: ModelSpec) -> bool:
     return set(STREET_LABELS) <= set(spec.labels.names) and min(spec.input.width, spec.input.height) >= SMALLEST
 
 
-def street_frames(spec: ModelSpec, count: int, seed: int = 0) -> Rgb:
+def street_frames(width: int, height: int, count: int, seed: int = 0) -> Rgb:
     """Frames (N, H, W, 3) of the synthetic street, each with another seed."""
-    size = {"width": spec.input.width, "height": spec.input.height}
-    return np.stack([StreetCamera(seed=seed + number, **size).render(0)[0] for number in range(count)])
+    return np.stack([StreetCamera(seed + number, width, height).render(0)[0] for number in range(count)])
 
 
 def noise_frames(spec: ModelSpec, count: int, seed: int = 0) -> Rgb:

@@ -86,3 +86,15 @@ def test_a_benchmark_is_timed_on_grey_where_there_is_nothing_better(folder: Path
     assert np.array_equal(found.frames, np.full((3, 32, 64, 3), 128))
     assert bench_images(SPEC, folder, 3).source == str(folder)
     assert bench_images(STREET, None, 3).source == "synthetic street images"
+
+
+def test_a_benchmark_is_timed_on_images_of_their_own_size_and_on_others_of_a_size_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    shapes = {(96, 128, 3), (30, 40, 3)}
+    for shape in shapes:
+        cv2.imwrite(str(tmp_path / f"{shape[0]}.png"), np.zeros(shape, np.uint8))
+    assert {frame.shape for frame in bench_images(SPEC, tmp_path, 5).frames} == shapes
+    for spec in (SPEC, STREET):
+        assert {frame.shape for frame in bench_images(spec, None, 2, (128, 96)).frames} == {(96, 128, 3)}
+        assert {frame.shape for frame in bench_images(spec, None, 2).frames} == {(32, 64, 3)}

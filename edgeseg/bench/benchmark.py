@@ -170,7 +170,8 @@ def model_facts(segmenter: Segmenter) -> ModelFacts:
 
 
 def _conditions(options: BenchOptions, frames: Sequence[NDArray[np.uint8]]) -> Conditions:
-    height, width = frames[0].shape[:2]
+    sizes = {frame.shape[:2] for frame in frames}
+    height, width = sizes.pop() if len(sizes) == 1 else (0, 0)
     return Conditions(
         scenario=options.scenario,
         device=options.device,

@@ -22,8 +22,8 @@ from edgeseg.bench.compare import (
     answer_from_ratio,
 )
 from edgeseg.bench.diff import EnginePair, engine_diff, images_from_dataset
+from edgeseg.check_images import BenchImages
 from edgeseg.datasets.dataset import Dataset
-from edgeseg.engines.agreement import CheckImages
 from edgeseg.measure.estimate import median_of_ratios
 from edgeseg.measure.interleaved import Turn, one_turn, rounds
 from edgeseg.progress import Progress, silent
@@ -36,7 +36,7 @@ SECONDS = 0.2  # of a turn
 def compare_engines(
     a: Segmenter,
     b: Segmenter,
-    images: CheckImages,
+    images: BenchImages,
     dataset: Dataset | None = None,
     *,
     tolerance: float = TOLERANCE,

@@ -24,8 +24,8 @@ HINT = "see benchmarks/matrix.toml for an example"
 AXES = {"model": "models", "size": "sizes", "engine": "engines", "precision": "precisions", "device": "devices",
         "scenario": "scenarios"}  # fmt: skip
 DEFAULTS: Mapping[str, list[str]] = {"devices": ["auto"], "scenarios": ["single-stream"]}
-OPTIONS = {"n": int, "warm_up": int, "threads": int, "data": str, "images": str, "file": bool, "rate": float,
-           "streams": int}  # fmt: skip
+OPTIONS = {"n": int, "warm_up": int, "threads": int, "data": str, "images": str, "frame_size": str, "file": bool,
+           "rate": float, "streams": int}  # fmt: skip
 OF_CAMERAS = ("rate", "streams")
 ERROR_LINES = 3
 

@@ -49,8 +49,8 @@ class ModelFacts:
 class Conditions:
     """How it was run. scenario: a key of SCENARIOS. device: as of --device, resolved. images: where frames came from.
 
-    frame_width, frame_height: of the frames before they are resized. streams: of multi-stream. rate: arrivals a second
-    of the camera scenario, 0 elsewhere.
+    frame_width, frame_height: of the frames before they are resized, 0 where they differ. streams: of multi-stream.
+    rate: arrivals a second of the camera scenario, 0 elsewhere.
     """
 
     scenario: str

@@ -129,6 +129,14 @@ def measure_file(segmenter: Segmenter, video: str | Path, clock: Clock, n: int, 
     return FileRun(row, serial, overlapped)
 
 
+def frames_of_video(video: str | Path, count: int) -> list[NDArray[np.uint8]]:
+    """The first `count` frames of a video, (H, W, 3) rgb each. DataError where it has fewer than two."""
+    with open_source(video) as recording:
+        frames = [frame.rgb() for frame in itertools.islice(recording, count)]
+    check_frames(video, len(frames))
+    return frames
+
+
 def check_frames(video: str | Path, count: int) -> None:
     """DataError unless a video has the two frames of an interval."""
     if count < 2:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.commands.options import (
+    INPUT,
     MODEL_HELP,
     OUTPUT,
     CheckFolder,
@@ -25,6 +26,7 @@ from edgeseg.commands.options import (
     Threads,
     option,
     segmenter_from_options,
+    size_or_none,
 )
 from edgeseg.engines.triton.address import is_address
 from edgeseg.errors import EdgeSegError, MismatchError
@@ -35,8 +37,10 @@ if TYPE_CHECKING:
     from edgeseg.bench.benchmark import BenchOptions
     from edgeseg.bench.matrix import MatrixOutcome
     from edgeseg.bench.record import BenchRecord, Stages
+    from edgeseg.check_images import BenchImages
     from edgeseg.progress import Progress
     from edgeseg.segmenter import Segmenter
+    from edgeseg.spec import ModelSpec
 
 BENCH_IMAGES = 8
 SCENARIO = "Scenario"
@@ -48,6 +52,7 @@ EXAMPLES = """
   edgeseg bench bisenetv2-camvid
   edgeseg bench engines/model.openvino.int8.onnx --threads 4 -o record.json
   edgeseg bench bisenetv2-camvid --data 'camvid:CamVid?split=test'
+  edgeseg bench bisenetv2-camvid --frame-size 1920x1080
   edgeseg bench bisenetv2-camvid --scenario camera --rate 30
   edgeseg bench --matrix benchmarks/matrix.toml
 """
@@ -59,6 +64,9 @@ def command(
     precision: PrecisionName = None,
     size: SizeText = None,
     images: CheckFolder = None,
+    frame_size: Annotated[
+        str | None, option("--frame-size WIDTHxHEIGHT", "Size of synthetic images.", INPUT, "the model's input")
+    ] = None,
     scenario: Annotated[
         str, option("--scenario NAME", "single-stream, offline, camera or multi-stream.", SCENARIO)
     ] = "single-stream",
@@ -70,7 +78,7 @@ def command(
         bool, option("--file", "Also measure from video file to overlay file, stage by stage.", SCENARIO)
     ] = False,
     video: Annotated[
-        str | None, option("--video FILE", "The video of --file.", SCENARIO, "one made of the images")
+        str | None, option("--video FILE", "The video of --file, and the images.", SCENARIO, "one made of the images")
     ] = None,
     loadgen: Annotated[
         bool, option("--loadgen", "Also measure with MLPerf's LoadGen (pip install mlcommons-loadgen).", SCENARIO)
@@ -98,8 +106,8 @@ def command(
 
     The record has p50, p90 and p99 of the engine alone and end to end, from frame in memory to prediction in memory,
     the CPU time per image, and what makes the figures doubtful. A run that does not settle is repeated once in a fresh
-    process, and is inconclusive if that does not settle either. Without --images the images are synthetic streets for
-    a model with their classes, and plain grey for any other.
+    process, and is inconclusive if that does not settle either. Without --images or --video the images are synthetic
+    streets for a model with their classes, and plain grey for any other, of the size of its input or --frame-size.
     """
     from edgeseg.bench.benchmark import BenchOptions, check_options
     from edgeseg.commands.terminal import note, print_json, shown_progress, wrote
@@ -116,14 +124,15 @@ def command(
         raise MismatchError("the argument MODEL is missing", hint=hint, code="ES-USAGE")
     options = BenchOptions(scenario, n, warm_up, rate, streams, file, video or "", loadgen, threads=threads)
     check_options(options)
+    check_frame_size(frame_size, images or video)
     with shown_progress() as progress:
         with segmenter_from_options(model or "", engine, precision, size, device, threads, progress) as segmenter:
-            record = measured(segmenter, options, images, data, device, progress)
+            record = measured(segmenter, options, images, frame_size, data, device, progress)
         # what delays a server is not in this process
         may_settle = (n is None or n >= BATCHES) and not segmenter.artifact.address
         if record.status == "inconclusive" and may_settle and SECOND_ATTEMPT not in os.environ:
             note("the latency has not settled: once more, in a fresh process")
-            record = measured_again(segmenter.artifact, options, images, data, device)
+            record = measured_again(segmenter.artifact, options, images, frame_size, data, device)
     record = dataclasses.replace(record, command=command_line())
     if output is not None:
         record.write(output)
@@ -134,10 +143,28 @@ def command(
     wrote(output, "" if data else f"edgeseg eval {shlex.quote(segmenter.artifact.location)} --data URI")
 
 
+def check_frame_size(frame_size: str | None, images: str | None) -> None:
+    """SizeError for a text that is no size; MismatchError where `images` have their own."""
+    if size_or_none(frame_size) is not None and images is not None:
+        message = f"--frame-size is for synthetic images, and those of {images} have a size"
+        raise MismatchError(message, hint="leave --frame-size out", code="ES-MISMATCH-OPTIONS")
+
+
+def timed_images(spec: ModelSpec, images: str | None, video: str, frame_size: str | None) -> BenchImages:
+    """What is timed: `images`, else the first frames of `video`, else synthetic images of `frame_size`."""
+    from edgeseg.bench.stages import frames_of_video
+    from edgeseg.check_images import BenchImages, bench_images
+
+    if images is None and video:
+        return BenchImages(tuple(frames_of_video(video, BENCH_IMAGES)), without_login(video))
+    return bench_images(spec, images, BENCH_IMAGES, size_or_none(frame_size))
+
+
 def measured(
     segmenter: Segmenter,
     options: BenchOptions,
     images: str | None,
+    frame_size: str | None,
     data: str | None,
     device: str,
     progress: Progress,
@@ -145,11 +172,10 @@ def measured(
     """The record of one attempt, in this process."""
     from edgeseg.bench.benchmark import benchmark
     from edgeseg.bench.record import without_folders
-    from edgeseg.check_images import bench_images
     from edgeseg.datasets import open_dataset
     from edgeseg.engines import open_engine
 
-    timed = bench_images(segmenter.spec, images, BENCH_IMAGES)
+    timed = timed_images(segmenter.spec, images, options.video, frame_size)
     resolved = open_engine(segmenter.artifact.engine).device_to_build_for(device)
     options = dataclasses.replace(options, device=resolved, images=without_folders(timed.source))
     dataset = open_dataset(data) if data else None
@@ -158,7 +184,12 @@ def measured(
 
 
 def measured_again(
-    artifact: Artifact, options: BenchOptions, images: str | None, data: str | None, device: str
+    artifact: Artifact,
+    options: BenchOptions,
+    images: str | None,
+    frame_size: str | None,
+    data: str | None,
+    device: str,
 ) -> BenchRecord:
     """The record of a second attempt, in a fresh process."""
     from edgeseg.bench.record import BenchRecord
@@ -166,7 +197,7 @@ def measured_again(
     values = {
         "--engine": artifact.engine, "--device": device, "--scenario": options.scenario, "--rate": options.rate,
         "--streams": options.streams, "--video": options.video, "-n": options.n, "--warm-up": options.warm_up,
-        "--threads": options.threads, "--images": images, "--data": data,
+        "--threads": options.threads, "--images": images, "--frame-size": frame_size, "--data": data,
     }  # fmt: skip
     words = [word for flag, value in values.items() if value not in (None, "") for word in (flag, str(value))]
     with tempfile.TemporaryDirectory() as folder:

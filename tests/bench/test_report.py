@@ -57,6 +57,15 @@ def page_of(*records: BenchRecord) -> str:
     return page_from_sections([section_of(*records)])
 
 
+def test_the_size_of_the_frames_is_said_where_it_differs() -> None:
+    record = bench_record()
+    sizes = [(480, 384), (1920, 1080), (0, 0)]
+    conditions = [replace(record.conditions, frame_width=width, frame_height=height) for width, height in sizes]
+    entries = section_of(*(replace(record, conditions=each) for each in conditions)).entries
+    (column,) = (column for column in columns_of(entries) if column.heading == "frame")
+    assert {column.text(entry) for entry in entries} == {"as the input", "1920x1080", "several"}
+
+
 class Table(HTMLParser):
     """The first table of a page: `rows` of texts. `tags`: every tag of the page, with its attributes."""
 

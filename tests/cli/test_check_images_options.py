@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import pytest
 from small_cli import Run, runner
+from small_clips import make_clip, quarters
 from small_onnx import float_onnx, frames, street_onnx
 
 
@@ -53,6 +54,39 @@ def test_bench_says_on_which_images_it_timed(run: Run, onnx: str, images: tuple[
     words = ("bench", onnx, *images, "-n", "2", "--warm-up", "0")
     assert run(*words, "--json").json()["conditions"]["images"] == said
     assert f"on {said}" in " ".join(run(*words).out.split())  # a narrow title is wrapped
+
+
+@pytest.mark.parametrize(
+    ("onnx", "words", "said", "size"),
+    [
+        ("street.onnx", ("--images", "large"), "large", (160, 96)),
+        ("street.onnx", ("--images", "mixed"), "mixed", (0, 0)),
+        ("street.onnx", ("--video", "clip.mp4"), "clip.mp4", (160, 96)),
+        ("street.onnx", ("--video", "clip.mp4", "--images", "images"), "images", (64, 32)),
+        ("street.onnx", ("--frame-size", "128x96"), "synthetic street images", (128, 96)),
+        ("float.onnx", ("--frame-size", "128x96"), "grey images", (128, 96)),
+        ("float.onnx", (), "grey images", (64, 32)),
+    ],
+)
+def test_bench_times_frames_of_the_size_that_they_have(
+    run: Run, onnx: str, words: tuple[str, ...], said: str, size: tuple[int, int]
+) -> None:
+    for folder in ("large", "mixed"):
+        Path(folder).mkdir()
+        cv2.imwrite(f"{folder}/0.png", quarters())
+    cv2.imwrite("mixed/1.png", quarters(80, 60))
+    make_clip(Path("clip.mp4"), 3)
+    record = run("bench", onnx, *words, "-n", "2", "--warm-up", "0", "--threads", "1", "--json").json()
+    conditions = record["conditions"]
+    assert (conditions["images"], conditions["frame_width"], conditions["frame_height"]) == (said, *size)
+    assert [row["scope"] for row in record["rows"]] == ["engine", "frame", *["file"] * ("--video" in words)]
+
+
+def test_a_video_of_one_frame_is_refused(run: Run) -> None:
+    make_clip(Path("one.mp4"), 1)
+    done = run("bench", "street.onnx", "--video", "one.mp4")
+    assert (done.code, done.error_code) == (2, "ES-DATA-SHORT")
+    assert done.lines("hint")
 
 
 def test_export_says_on_which_images_it_compared(run: Run, tiny_weights: Path) -> None:

@@ -52,6 +52,11 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "bench of nothing": (("bench",), "ES-USAGE", "MODEL", "edgeseg bench"),
     "an unknown scenario": (("bench", ONNX, "--scenario", "sever"), "ES-NAME", "sever", "single-stream"),
     "a rate without a camera": (("bench", ONNX, "--rate", "10"), "ES-MISMATCH-OPTIONS", "--rate", "--scenario camera"),
+    "no size of a frame": (("bench", ONNX, "--frame-size", "large"), "ES-SIZE", "large", "WIDTHxHEIGHT"),
+    "a size of images": (
+        ("bench", ONNX, "--frame-size", "64x64", "--images", "dashcam"), "ES-MISMATCH-OPTIONS", "dashcam",
+        "leave --frame-size out",
+    ),
     "a number that is none": (("bench", ONNX, "-n", "many"), "ES-USAGE", "-n", "edgeseg bench --help"),
     "unknown source": (("stream", "tset://street", ONNX), "ES-NAME", "tset", "test"),
     "unknown option of a source": (("stream", "test://street?sed=1", ONNX), "ES-NAME", "sed", "seed"),

@@ -140,4 +140,6 @@ def _of(row: Row | None, figure: Callable[[Row], float]) -> float | None:
 def _frame_size(entry: Entry) -> str:
     conditions = entry.record.conditions
     size = f"{conditions.frame_width}x{conditions.frame_height}"
-    return size if conditions.frame_width and size != entry.size else "as the input"
+    if not conditions.frame_width:
+        return "several"
+    return size if size != entry.size else "as the input"
