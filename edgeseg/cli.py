@@ -6,6 +6,7 @@ import importlib
 import io
 import json
 import logging
+import os
 import sys
 from typing import Any
 
@@ -98,6 +99,10 @@ def edgeseg(
 def main() -> None:
     """Run a command; an error of the user's ends with a line of error, a line of hint and exit code 2."""
     code: Any = None
+    if "EDGESEG_PARENT" in os.environ:
+        from edgeseg.video.child import PARENT, end_with_parent
+
+        end_with_parent(int(os.environ.pop(PARENT)))  # what it starts itself has another parent
     if isinstance(sys.stdout, io.TextIOWrapper):
         # file names may hold characters that the terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")

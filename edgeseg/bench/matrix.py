@@ -19,6 +19,7 @@ from edgeseg.bench.scenario import SCENARIOS
 from edgeseg.errors import EdgeSegError, FormatError
 from edgeseg.files import toml_from_file
 from edgeseg.measure.slug import device_slug
+from edgeseg.video.child import PARENT
 
 HINT = "see benchmarks/matrix.toml for an example"
 AXES = {"model": "models", "size": "sizes", "engine": "engines", "precision": "precisions", "device": "devices",
@@ -145,9 +146,15 @@ def _invalid(path: str | Path, reason: str) -> FormatError:
     return FormatError(f"{path}: {reason}", hint=HINT, code="ES-FORMAT-MATRIX")
 
 
-def run_command(command: list[str]) -> tuple[int, str]:
-    """The exit code of a command, and what it printed on stderr."""
-    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+def run_command(command: list[str], environment: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """The exit code of a command of edgeseg, and what it printed on stderr. It ends with this process, even if killed.
+
+    environment: variables to add.
+    """
+    ended = subprocess.run(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False,
+        env={**os.environ, PARENT: str(os.getpid()), **(environment or {})},
+    )  # fmt: skip
     return ended.returncode, ended.stderr
 
 

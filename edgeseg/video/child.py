@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
+PARENT = "EDGESEG_PARENT"  # set for a command of edgeseg that another one starts: the process that it ends with
 CHANGED = ("PYTHONPATH", "PYTHONSAFEPATH")  # variables that a child needs, and a command of the user does not
 
 
@@ -38,10 +39,18 @@ def request_line(request: Mapping[str, Any]) -> bytes:
     return (json.dumps({**request, "environment": own, "parent": os.getpid()}) + "\n").encode()
 
 
+def end_with_parent(parent: int) -> None:
+    """From here on this process ends with its parent, the process `parent`; at once where that has ended. On Linux."""
+    if sys.platform.startswith("linux"):
+        _end_by_signal()
+        if os.getppid() != parent:  # it ended before the signal was set
+            raise SystemExit(1)
+
+
 def read_request() -> dict[str, Any]:
     """In the child: the request. From here on it ends with its parent (on Linux); at once where that has ended."""
     if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        _end_by_signal()
     line = b""
     while not line.endswith(b"\n"):
         byte = os.read(0, 1)  # what follows belongs to the reader of the rest
@@ -52,3 +61,8 @@ def read_request() -> dict[str, Any]:
     if os.getppid() != request["parent"]:  # it ended before the signal was set
         raise SystemExit(1)
     return request
+
+
+def _end_by_signal() -> None:
+    """Have Linux kill this process when the thread that started it ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

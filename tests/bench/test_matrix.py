@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +16,10 @@ from small_bench import FakeClock
 from small_onnx import street_onnx
 
 import edgeseg
-from edgeseg.bench.matrix import MatrixCase, MatrixOutcome, matrix_from_file, run_matrix
+from edgeseg.bench.matrix import MatrixCase, MatrixOutcome, matrix_from_file, run_command, run_matrix
 from edgeseg.bench.matrix_images import write_images
 from edgeseg.errors import FormatError
+from edgeseg.video.child import PARENT
 
 MATRIX = """
 [matrix]
@@ -192,6 +195,45 @@ def test_int8_records_get_an_image_of_where_they_differ_from_float(
     assert all(command.count("--precision") == 2 for command in commands)
     list(write_images(found, draw))
     assert len(commands) == 3  # the one that exists is kept
+
+
+CASE = f"""
+import os, signal
+from edgeseg.video.child import end_with_parent
+end_with_parent(int(os.environ["{PARENT}"]))
+pipe = open("pipe", "w")
+print(os.getpid(), file=pipe, flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process of its parent's end")
+def test_a_case_ends_with_a_matrix_that_is_killed(tmp_path: Path) -> None:
+    """The case keeps a pipe open for as long as it lives."""
+    os.mkfifo(tmp_path / "pipe")
+    matrix = f"import sys; from edgeseg.bench.matrix import run_command; run_command([sys.executable, '-c', {CASE!r}])"
+    process = subprocess.Popen([sys.executable, "-c", matrix], cwd=tmp_path)
+    with (tmp_path / "pipe").open() as pipe:
+        case = int(pipe.readline())
+        process.kill()
+        process.wait()
+        ended, _, _ = select.select([pipe], [], [], 60)
+        if not ended:
+            os.kill(case, signal.SIGKILL)
+    assert ended
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="as above")
+def test_a_command_whose_matrix_is_gone_does_nothing() -> None:
+    words = [sys.executable, "-m", "edgeseg", "--version"]
+    orphan = subprocess.run(words, env={**os.environ, PARENT: "1"}, capture_output=True, text=True, check=False)
+    assert (orphan.returncode, orphan.stdout) == (1, "")
+    assert run_command(words) == (0, "")
+
+
+def test_a_command_gets_variables_besides() -> None:
+    words = [sys.executable, "-c", "import os, sys; sys.stderr.write(os.environ['EDGESEG_X'] + os.environ['PATH'])"]
+    assert run_command(words, {"EDGESEG_X": "y"}) == (0, f"y{os.environ['PATH']}")
 
 
 @pytest.mark.slow

@@ -372,3 +372,19 @@ def test_bench_repeats_a_run_that_does_not_settle_in_a_fresh_process(
     assert (data["model"]["file"], data["conditions"]["images"]) == (Path(engine).name, "images")
     monkeypatch.setenv(bench_command.SECOND_ATTEMPT, "1")
     assert run(*words).json()["attempts"] == 1  # it is not repeated for ever
+
+
+def test_bench_keeps_the_first_attempt_where_the_second_one_fails(
+    run: Run, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = bench_command.measured
+
+    def unsettled(*arguments: Any) -> BenchRecord:
+        return dataclasses.replace(measured(*arguments), status="inconclusive")
+
+    monkeypatch.setattr(bench_command, "measured", unsettled)
+    monkeypatch.setattr("edgeseg.bench.matrix.run_command", lambda command, environment: (137, "out of memory\n"))
+    done = run("bench", engine, "-n", "10", "--warm-up", "0", "--threads", "1", "--json", "-o", "record.json")
+    assert (done.json()["status"], done.json()["attempts"]) == ("inconclusive", 1)
+    assert "out of memory" in done.err
+    assert BenchRecord.read("record.json").row("frame") is not None
