@@ -7,12 +7,14 @@ import os
 import shlex
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeseg.commands.options import (
+    AUTO,
     INPUT,
     MODEL_HELP,
     OUTPUT,
@@ -92,7 +94,7 @@ def command(
     data: Annotated[
         str | None, option("--data URI", "Labelled images: the record also has the mIoU of this engine.")
     ] = None,
-    device: Device = "auto",
+    device: Device = AUTO,
     threads: Threads = None,
     output: Annotated[
         Path | None, option("-o --output FILE", "Write the record; of --matrix, the folder of all records.", OUTPUT)
@@ -112,16 +114,17 @@ def command(
     from edgeseg.commands.terminal import note, print_json, shown_progress, wrote
     from edgeseg.measure.settling import BATCHES
 
+    options = BenchOptions(scenario, n, warm_up, rate, streams, file, video or "", loadgen, threads=threads)
     if matrix is not None:
-        if model is not None:
-            message = "MODEL and --matrix exclude each other: the file names the models"
-            raise MismatchError(message, hint=f"edgeseg bench --matrix {matrix}", code="ES-MISMATCH-OPTIONS")
+        others = {"MODEL": model, "--engine": engine, "--precision": precision, "--size": size, "--images": images,
+                  "--frame-size": frame_size, "--data": data,
+                  "--device": device if device != AUTO else None}  # fmt: skip
+        check_matrix_alone(matrix, others, options)
         run_matrix_file(matrix, output or RESULTS, again, as_json)
         return
     if model is None and not is_address(engine):
         hint = "edgeseg bench MODEL; edgeseg models lists the names"
         raise MismatchError("the argument MODEL is missing", hint=hint, code="ES-USAGE")
-    options = BenchOptions(scenario, n, warm_up, rate, streams, file, video or "", loadgen, threads=threads)
     check_options(options)
     check_frame_size(frame_size, images or video)
     with shown_progress() as progress:
@@ -140,6 +143,19 @@ def command(
     else:
         print_record(record)
     wrote(output, "" if data else f"edgeseg eval {shlex.quote(segmenter.artifact.location)} --data URI")
+
+
+def check_matrix_alone(matrix: Path, others: Mapping[str, str | None], options: BenchOptions) -> None:
+    """MismatchError where what the file of a matrix states is typed, too. others: spelling -> value."""
+    from edgeseg.bench.benchmark import BenchOptions
+
+    typed = [spelling for spelling, value in others.items() if value is not None]
+    changed = [name for name, value in vars(BenchOptions()).items() if getattr(options, name) != value]
+    typed += ["-n" if name == "n" else f"--{name.replace('_', '-')}" for name in changed]
+    if typed:
+        message = f"--matrix excludes {', '.join(typed)}: the file says what is measured"
+        hint = f"state it in the file, and type edgeseg bench --matrix {matrix}"
+        raise MismatchError(message, hint=hint, code="ES-MISMATCH-OPTIONS")
 
 
 def check_frame_size(frame_size: str | None, images: str | None) -> None:

@@ -48,6 +48,10 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "unknown option": (("convert", "x", "--presision", "int8"), "ES-USAGE", "--presision", "edgeseg convert --help"),
     "a missing argument": (("stream", "x"), "ES-USAGE", "MODEL", "edgeseg stream --help"),
     "a matrix and a model": (("bench", ONNX, "--matrix", "m"), "ES-MISMATCH-OPTIONS", "--matrix", "--matrix m"),
+    "a matrix and options": (
+        ("bench", "--matrix", "m", "--threads", "2", "-n", "5", "--file", "--device", "cpu", "--data", "street:"),
+        "ES-MISMATCH-OPTIONS", "--data, --device, -n, --file, --threads", "--matrix m",
+    ),
     "a matrix without cases": (("bench", "--matrix", "notes.txt"), "ES-FORMAT-TOML", "notes.txt", "matrix.toml"),
     "bench of nothing": (("bench",), "ES-USAGE", "MODEL", "edgeseg bench"),
     "an unknown scenario": (("bench", ONNX, "--scenario", "sever"), "ES-NAME", "sever", "single-stream"),
