@@ -143,7 +143,7 @@ def benchmark(
         load=load,
         resources=watch.resources(watched),
         device=watch.device(),
-        versions=package_versions((*PACKAGES, *open_engine(segmenter.artifact.engine or "onnxruntime").packages)),
+        versions=versions_with(segmenter.artifact.engine or "onnxruntime"),
         stages=file_run.serial if file_run else stages,
         overlapped=file_run.overlapped if file_run else None,
         accuracy=accuracy,
@@ -151,6 +151,11 @@ def benchmark(
         warm_up=warm_up,
         when=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     )
+
+
+def versions_with(engine: str) -> dict[str, str]:
+    """The versions of the packages that figures of an engine depend on. UnknownNameError for an unknown engine."""
+    return package_versions((*PACKAGES, *open_engine(engine).packages))
 
 
 def model_facts(segmenter: Segmenter) -> ModelFacts:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgeseg.bench.benchmark import RATE
-from edgeseg.bench.record import BenchRecord
+from edgeseg.artifact import sidecar_path
+from edgeseg.bench.benchmark import RATE, versions_with
+from edgeseg.bench.record import BenchRecord, ModelFacts, command_from_words
+from edgeseg.bench.same_conditions import differing_fields
 from edgeseg.bench.scenario import SCENARIOS
 from edgeseg.errors import EdgeSegError, FormatError
-from edgeseg.files import toml_from_file
+from edgeseg.files import existing_file, exists, sha256_from_file, toml_from_file
+from edgeseg.measure.device import device_facts
 from edgeseg.measure.slug import device_slug
 from edgeseg.video.child import PARENT
+from edgeseg.weights import is_model, weights_path
 
 HINT = "see benchmarks/matrix.toml for an example"
 AXES = {"model": "models", "size": "sizes", "engine": "engines", "precision": "precisions", "device": "devices",
@@ -51,8 +57,8 @@ class MatrixCase:
             parts.insert(3, self.device)
         return "-".join(re.sub(r"[^\w.-]+", "_", part) for part in parts)
 
-    def command(self, record: Path) -> list[str]:
-        """The command that measures it; `rate` and `streams` only for a scenario of cameras."""
+    def words(self) -> list[str]:
+        """What to measure, in words of the command line; `rate` and `streams` only for a scenario of cameras."""
         words = ["bench", self.model, "--size", self.size, "--engine", self.engine, "--precision", self.precision]
         words += ["--device", self.device, "--scenario", self.scenario]
         for name, value in self.options.items():
@@ -60,13 +66,43 @@ class MatrixCase:
                 continue
             flag = f"--{name.replace('_', '-')}" if len(name) > 1 else f"-{name}"
             words += [flag] if value is True else [] if value is False else [flag, str(value)]
-        return [sys.executable, "-m", "edgeseg", *words, "--output", str(record)]
+        return words
 
-    def is_measured_by(self, record: BenchRecord) -> bool:
-        """Whether a record is of this case and settled."""
-        model, conditions = record.model, record.conditions
-        actual = (f"{model.width}x{model.height}", model.engine, model.precision, conditions.scenario)
-        return record.status == "settled" and actual == (self.size, self.engine, self.precision, self.scenario)
+    def command(self, record: Path) -> list[str]:
+        """The command that measures it."""
+        return [sys.executable, "-m", "edgeseg", *self.words(), "--output", str(record)]
+
+    def reason_to_repeat(self, record: BenchRecord, device: Mapping[str, Any]) -> str:
+        """Why a stored record does not count for this case today; "" where it does. device: `device_facts` of today."""
+        if record.status != "settled":
+            return f"it is {record.status}"
+        if not self._has_command(record.command):
+            return f"its command was {record.command or 'another one'}"
+        if not self._has_model(record.model):
+            return "the model is another one"
+        today = replace(record, device=device, versions=versions_with(self.engine))
+        changes = [f"{name} was {was!r}" for name, (was, _) in differing_fields(record, today).items()]
+        return ", ".join(changes)
+
+    def _has_command(self, command: str) -> bool:
+        """Whether a record's command measures the same; a record with mIoU also counts for a case without data."""
+        try:
+            stored = shlex.split(command.partition(" --output ")[0])
+        except ValueError:  # damaged
+            return False
+        if "data" not in self.options and "--data" in stored:
+            begin = stored.index("--data")
+            del stored[begin : begin + 2]
+        return shlex.join(stored) == command_from_words(self.words())
+
+    def _has_model(self, measured: ModelFacts) -> bool:
+        """Whether the model is still the one that was measured; True where only a conversion would tell."""
+        try:
+            if is_model(self.model) and not exists(sidecar_path(Path(self.model))):
+                return sha256_from_file(weights_path(self.model)) == measured.weights
+            return sha256_from_file(existing_file(self.model)) == measured.sha256
+        except EdgeSegError:  # no such model, or one on a server
+            return True
 
 
 @dataclass(frozen=True)
@@ -116,7 +152,20 @@ def matrix_from_file(path: str | Path) -> Matrix:
     differences = table.get("differences", False)
     if not isinstance(differences, bool):
         raise _invalid(path, "differences is neither true nor false")
-    return Matrix([case for case in cases if not any(_matches(case, rule) for rule in rules)], differences)
+    cases = [case for case in cases if not any(_matches(case, rule) for rule in rules)]
+    _check_names(path, cases)
+    return Matrix(cases, differences)
+
+
+def _check_names(path: str | Path, cases: Sequence[MatrixCase]) -> None:
+    """FormatError where two cases would write one record."""
+    models: dict[str, str] = {}
+    for case in cases:
+        if case.name in models:
+            message = f"{path}: {models[case.name]} and {case.model} would write one record, {case.name}.json"
+            hint = "rename a file, or give each of them a matrix and a folder (-o) of its own"
+            raise FormatError(message, hint=hint, code="ES-FORMAT-MATRIX")
+        models[case.name] = case.model
 
 
 def _option(path: str | Path, name: str, value: Any) -> Any:
@@ -163,27 +212,29 @@ def run_matrix(
     folder: Path,
     *,
     again: bool = False,
-    on_begin: Callable[[int, MatrixCase, float | None], None] = lambda number, case, seconds_left: None,
+    on_begin: Callable[[int, MatrixCase, float | None, str], None] = lambda number, case, seconds_left, reason: None,
     run: Callable[[list[str]], tuple[int, str]] = run_command,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[MatrixOutcome]:
     """Measure the cases, one after another; the records are written to FOLDER/<device>/bench/<name>.json.
 
-    A settled record that is there is kept, unless `again`: so a matrix that was killed goes on. on_begin: gets the
-    number of the case, from 0, and the seconds that are left if those before it are typical. run: runs a command and
-    returns its exit code and what it printed on stderr.
+    A settled record of the same command, model, device and versions is kept, unless `again`: so a matrix that was
+    killed goes on. on_begin: gets the number of the case, from 0, the seconds that are left if those before it are
+    typical, and why a record that is there does not count. run: runs a command and returns its exit code and what it
+    printed on stderr.
     """
     out = folder / device_slug() / "bench"
     spent: list[float] = []
-    missing = [case for case in cases if again or _settled_record(case, out) is None]
-    for number, case in enumerate(cases):
+    device = json.loads(json.dumps(device_facts()))  # as a record has it
+    stored = [(None, "") if again else _stored_record(case, out, device) for case in cases]
+    missing = sum(record is None for record, _ in stored)
+    for number, (case, (settled, reason)) in enumerate(zip(cases, stored)):
         path = out / f"{case.name}.json"
-        settled = None if again else _settled_record(case, out)
         if settled is not None:
             yield MatrixOutcome(case, path, settled, "", 0.0)
             continue
-        left = len(missing) - len(spent)
-        on_begin(number, case, left * sum(spent) / len(spent) if spent else None)
+        left = missing - len(spent)
+        on_begin(number, case, left * sum(spent) / len(spent) if spent else None, reason)
         began = clock()
         code, said = run(case.command(path))
         spent.append(clock() - began)
@@ -191,9 +242,12 @@ def run_matrix(
         yield MatrixOutcome(case, path, BenchRecord.read(path) if code == 0 else None, error, spent[-1])
 
 
-def _settled_record(case: MatrixCase, folder: Path) -> BenchRecord | None:
+def _stored_record(case: MatrixCase, folder: Path, device: Mapping[str, Any]) -> tuple[BenchRecord | None, str]:
+    """The record of an earlier run, or why it does not count; "" where there is none."""
+    path = folder / f"{case.name}.json"
     try:
-        record = BenchRecord.read(folder / f"{case.name}.json")
-    except EdgeSegError:
-        return None
-    return record if case.is_measured_by(record) else None
+        record = BenchRecord.read(path)
+        reason = case.reason_to_repeat(record, device)
+    except EdgeSegError as problem:
+        return None, problem.message if path.exists() else ""
+    return (None, reason) if reason else (record, "")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -19,6 +20,7 @@ from edgeseg.measure.diagnostic import Diagnostic
 from edgeseg.measure.load import Load
 from edgeseg.measure.recorder import Summary
 from edgeseg.measure.resources import Resources
+from edgeseg.uri import without_login
 
 SCHEMA, VERSION = "edgeseg-bench", 1
 HINT = "write it with edgeseg bench -o FILE"
@@ -198,6 +200,11 @@ class BenchRecord:
 def without_folders(text: str) -> str:
     """`text` with each absolute path cut to its last part: a record says nothing about whose machine it was."""
     return re.sub(r"(^|[:=])/(?!/[^/])(?:[^/]*/)*", r"\1", text)
+
+
+def command_from_words(words: Sequence[str]) -> str:
+    """The command of edgeseg with these words, without folders and passwords."""
+    return shlex.join(["edgeseg", *(without_folders(without_login(word)) for word in words)])
 
 
 def _made(kind: type[T], data: Mapping[str, Any]) -> T:

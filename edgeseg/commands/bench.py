@@ -111,6 +111,7 @@ def command(
     streets for a model with their classes, and plain grey for any other, of the size of its input or --frame-size.
     """
     from edgeseg.bench.benchmark import BenchOptions, check_options
+    from edgeseg.bench.record import command_from_words
     from edgeseg.commands.terminal import note, print_json, shown_progress, wrote
     from edgeseg.measure.settling import BATCHES
 
@@ -135,7 +136,7 @@ def command(
         if record.status == "inconclusive" and may_settle and SECOND_ATTEMPT not in os.environ:
             note("the latency has not settled: once more, in a fresh process")
             record = measured_again(record, segmenter.artifact, options, images, frame_size, data, device)
-    record = dataclasses.replace(record, command=command_line())
+    record = dataclasses.replace(record, command=command_from_words(sys.argv[1:]))
     if output is not None:
         record.write(output)
     if as_json:
@@ -229,13 +230,6 @@ def measured_again(
         return dataclasses.replace(BenchRecord.read(path), attempts=2)
 
 
-def command_line() -> str:
-    """The command that was typed, without folders and passwords."""
-    from edgeseg.bench.record import without_folders
-
-    return shlex.join(["edgeseg", *(without_folders(without_login(word)) for word in sys.argv[1:])])
-
-
 def run_matrix_file(matrix: Path, folder: Path, again: bool, as_json: bool) -> None:
     """Run all cases, and print a table of them. Exit code 1 where a case failed."""
     from edgeseg.bench.matrix import MatrixCase, matrix_from_file, run_matrix
@@ -246,9 +240,9 @@ def run_matrix_file(matrix: Path, folder: Path, again: bool, as_json: bool) -> N
     cases = whole.cases
     outcomes: list[MatrixOutcome] = []
 
-    def on_begin(number: int, case: MatrixCase, seconds_left: float | None) -> None:
+    def on_begin(number: int, case: MatrixCase, seconds_left: float | None, reason: str) -> None:
         left = f", about {max(1, round(seconds_left / 60))} min left" if seconds_left is not None else ""
-        note(f"{number + 1} of {len(cases)}: {case.name}{left}")
+        note(f"{number + 1} of {len(cases)}: {case.name}{left}{f', measured again: {reason}' if reason else ''}")
 
     with shown_progress() as progress:
         for outcome in run_matrix(cases, folder, again=again, on_begin=on_begin):

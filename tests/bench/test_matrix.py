@@ -9,18 +9,23 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_bench import FakeClock
 from small_onnx import street_onnx
 
 import edgeseg
+from edgeseg.bench import matrix as module
 from edgeseg.bench.matrix import MatrixCase, MatrixOutcome, matrix_from_file, run_command, run_matrix
 from edgeseg.bench.matrix_images import write_images
+from edgeseg.bench.record import BenchRecord, command_from_words
 from edgeseg.errors import FormatError
 from edgeseg.video.child import PARENT
 
+ROOT = Path(__file__).parents[2]
 MATRIX = """
 [matrix]
 models = ["a", "b"]
@@ -82,6 +87,8 @@ def test_a_rate_is_given_to_cameras_alone(tmp_path: Path) -> None:
         MATRIX.replace('precision = "int8"\nwhy', 'rate = "2"\nwhy'),
         MATRIX.replace("n = 12", "differences = 1"),
         MATRIX + "\n[more]\n",
+        MATRIX.replace('"a", "b"', '"a/net.onnx", "b/net.onnx"'),  # one record
+        MATRIX.replace('"a", "b"', '"a", "a"'),
     ],
 )
 def test_an_invalid_matrix_is_refused(tmp_path: Path, text: str) -> None:
@@ -111,7 +118,9 @@ class Runs:
             return 2, "loading\nerror [ES-RUN]: it does not load\nhint: update it\n"
         width, height = map(int, value["--size"].split("x"))
         model = {"engine": value["--engine"], "precision": value["--precision"], "width": width, "height": height}
-        record = {**self.record, "status": self.status, "model": {**self.record["model"], **model}}
+        typed = command_from_words(command[3:])  # behind python -m edgeseg
+        model = {**self.record["model"], **model}
+        record = {**self.record, "status": self.status, "model": model, "command": typed}
         path = Path(value["--output"])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(record), encoding="utf-8")
@@ -154,6 +163,71 @@ def test_what_did_not_settle_is_measured_again(tmp_path: Path, cases: list[Matri
     assert len(runs.commands) == 2 * len(cases)
 
 
+def reasons_to_repeat(cases: list[MatrixCase], folder: Path, runs: Runs) -> list[str]:
+    """Why cases of a matrix that has run are measured again."""
+    reasons: list[str] = []
+    list(run_matrix(cases, folder, run=runs, clock=runs.clock.now, on_begin=lambda *of: reasons.append(of[-1])))
+    return reasons
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda data: data["device"].update(memory_mib=1), "device.memory_mib was 1"),
+        (lambda data: data["device"].pop("governor"), "device.governor was None"),
+        (lambda data: data["versions"].update(edgeseg="0.0.1"), "versions.edgeseg was '0.0.1'"),
+        (lambda data: data.update(command=data["command"].replace("-n 12", "-n 13")), "-n 13"),
+        (lambda data: data.update(command=data["command"].replace("-n 12", "-n 12 --threads 1")), "--threads 1"),
+        (lambda data: data.update(command=data["command"].replace("int8", "fp32")), "fp32"),
+        (lambda data: data.update(command="edgeseg bench 'a"), "edgeseg bench 'a"),
+        (lambda data: data.update(status="invalid"), "it is invalid"),
+        (lambda data: data.pop("rows"), "damaged"),
+        (lambda data: data["device"]["state"].clear(), ""),
+        (lambda data: data["versions"].update(other="1"), ""),
+        (lambda data: data.update(command=data["command"].replace("-n 12", "-n 12 --data camvid:x")), ""),
+    ],
+)
+def test_a_record_of_another_command_device_or_version_is_measured_again(
+    tmp_path: Path, cases: list[MatrixCase], runs: Runs, change: Callable[[Any], object], reason: str
+) -> None:
+    case = next(case for case in cases if case.precision == "int8")
+    (measured,) = outcomes([case], tmp_path, runs)
+    assert reasons_to_repeat([case], tmp_path, runs) == []
+    data = json.loads(measured.path.read_text(encoding="utf-8"))
+    change(data)
+    measured.path.write_text(json.dumps(data), encoding="utf-8")
+    reasons = reasons_to_repeat([case], tmp_path, runs)
+    assert len(reasons) == len(runs.commands) - 1 == bool(reason)
+    assert all(reason in each for each in reasons)
+    assert reasons_to_repeat([case], tmp_path, runs) == []
+
+
+def test_another_model_of_the_same_name_is_measured_again(tmp_path: Path, runs: Runs) -> None:
+    onnx = tmp_path / "street.onnx"
+    of_case = ("64x32", "onnxruntime", "fp32", "auto", "single-stream", {"n": 12})
+    for case, reasons in ((MatrixCase(str(onnx), *of_case), []), (MatrixCase("bisenetv2-street", *of_case), ["other"])):
+        outcomes([case], tmp_path, runs)
+        assert len(reasons_to_repeat([case], tmp_path, runs)) == len(reasons)
+    street_onnx(tmp_path, seed=1)
+    assert reasons_to_repeat([MatrixCase(str(onnx), *of_case)], tmp_path, runs) == ["the model is another one"]
+
+
+@pytest.mark.parametrize("data", ["/work/data", None])
+def test_the_committed_records_count_on_the_device_that_made_them(
+    monkeypatch: pytest.MonkeyPatch, data: str | None
+) -> None:
+    monkeypatch.delenv("EDGESEG_DATA", raising=False)
+    if data is not None:
+        monkeypatch.setenv("EDGESEG_DATA", data)
+    cases = matrix_from_file(ROOT / "benchmarks" / "matrix.toml").cases
+    assert len(cases) == 40
+    for case in cases:
+        record = BenchRecord.read(ROOT / "benchmarks" / "results" / "intel-xeon-2c" / "bench" / f"{case.name}.json")
+        monkeypatch.setattr(module, "versions_with", lambda engine, versions=record.versions: versions)
+        device = {name: value for name, value in record.device.items() if name != "state"}
+        assert case.reason_to_repeat(record, device) == ""
+
+
 def test_a_case_that_fails_has_its_reason_and_the_others_go_on(
     tmp_path: Path, cases: list[MatrixCase], runs: Runs
 ) -> None:
@@ -168,7 +242,7 @@ def test_a_case_that_fails_has_its_reason_and_the_others_go_on(
 def test_the_time_that_is_left_is_that_of_the_cases_so_far(tmp_path: Path, cases: list[MatrixCase], runs: Runs) -> None:
     said: list[float | None] = []
     for _ in run_matrix(
-        cases, tmp_path, on_begin=lambda number, case, left: said.append(left), run=runs, clock=runs.clock.now
+        cases, tmp_path, on_begin=lambda number, case, left, reason: said.append(left), run=runs, clock=runs.clock.now
     ):
         pass
     assert said == [None, *(60.0 * left for left in range(len(cases) - 1, 0, -1))]
