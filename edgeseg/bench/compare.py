@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -61,7 +61,10 @@ class MiouDrop:
 
 @dataclass(frozen=True)
 class Comparison:
-    """B against A. name: what both are. a, b: what each is. across: fields that differ, although the user allows it."""
+    """B against A. name: what both are. a, b: what each is. across: fields that differ, although the user allows it.
+
+    not_compared: what only one side has, or has of other images.
+    """
 
     name: str
     a: str
@@ -69,19 +72,31 @@ class Comparison:
     figures: tuple[Figure, ...]
     miou: MiouDrop | None = None
     across: tuple[str, ...] = ()
+    not_compared: tuple[str, ...] = ()
+
+    @property
+    def answers(self) -> list[Answer]:
+        """The answers of all figures."""
+        return [*(each.answer for each in self.figures), *([self.miou.answer] if self.miou else [])]
 
     @property
     def is_regression(self) -> bool:
         """Whether some figure of B is worse."""
-        answers = [each.answer for each in self.figures]
-        return "worse" in (answers if self.miou is None else [*answers, self.miou.answer])
+        return "worse" in self.answers
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that a side has was compared, and has an answer."""
+        return bool(self.figures) and "inconclusive" not in self.answers and not self.not_compared
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         figures = [{**vars(each), "ratio": each.ratio.to_dict() if each.ratio else None} for each in self.figures]
         miou = {**vars(self.miou), "drop": self.miou.drop.to_dict(), "answer": self.miou.answer} if self.miou else None
-        sides = {"name": self.name, "a": self.a, "b": self.b, "regression": self.is_regression}
-        return {**sides, "figures": figures, "miou": miou, "across": list(self.across)}
+        sides = {"name": self.name, "a": self.a, "b": self.b}
+        answers = {"regression": self.is_regression, "complete": self.is_complete}
+        notes = {"across": list(self.across), "not_compared": list(self.not_compared)}
+        return {**sides, **answers, "figures": figures, "miou": miou, **notes}
 
 
 def answer_from_ratio(ratio: Estimate, tolerance: float) -> Answer:
@@ -116,7 +131,7 @@ def compare_records(
     name = f"{a.model.width}x{a.model.height} {a.conditions.scenario}"
     labels = [f"{each.model.name} {each.model.engine} {each.model.precision}" for each in (a, b)]
     miou, differing = _miou_drop(a.accuracy, b.accuracy, max_drop), tuple(differing_fields(a, b))
-    return Comparison(name, labels[0], labels[1], tuple(figures), miou, differing)
+    return Comparison(name, labels[0], labels[1], tuple(figures), miou, differing, tuple(_not_compared(a, b)))
 
 
 def _figure(name: str, a: Row, b: Row, tolerance: float) -> Figure:
@@ -153,6 +168,19 @@ def _miou_drop(a: Accuracy | None, b: Accuracy | None, max_drop: float) -> MiouD
         return None
     drop = a.miou - b.miou
     return MiouDrop(a.data, a.images, a.miou, b.miou, Estimate(drop, drop, drop), max_drop)
+
+
+def _not_compared(a: BenchRecord, b: BenchRecord) -> Iterator[str]:
+    """What only one side has, or has of other images."""
+    for side, record, other in (("A", a, b), ("B", b, a)):
+        for row in record.rows:
+            if other.row(row.scope) is None:
+                yield f"only {side} has a row of the scope {row.scope}"
+        if record.accuracy is not None and other.accuracy is None:
+            yield f"only {side} has mIoU"
+    if a.accuracy and b.accuracy and _miou_drop(a.accuracy, b.accuracy, 0) is None:
+        of = [f"{each.images} images of {each.data}" for each in (a.accuracy, b.accuracy)]
+        yield f"A has mIoU of {of[0]}, and B of {of[1]}"
 
 
 def matched_records(

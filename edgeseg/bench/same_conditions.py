@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -13,15 +13,19 @@ GROUPS = ("device", "versions", "conditions")
 READINGS = ("device.state",)  # what changes from one minute to the next
 
 
+def check_fields(across: Collection[str], records: Iterable[BenchRecord]) -> None:
+    """UnknownNameError for a name that is neither a group nor a field of any of the records."""
+    known = {*GROUPS, *(name for record in records for name in fields_from_record(record))}
+    for name in across:
+        if name not in known:
+            raise UnknownNameError.among("field of a record", name, known)
+
+
 def check_same_conditions(a: BenchRecord, b: BenchRecord, across: Collection[str] = ()) -> None:
     """MismatchError, with the fields, where device, versions or conditions of both differ.
 
     across: what may differ: "device", "versions", "conditions", or one field, such as "versions.openvino".
     """
-    known = {*GROUPS, *fields_from_record(a), *fields_from_record(b)}
-    for name in across:
-        if name not in known:
-            raise UnknownNameError.among("field of a record", name, known)
     refused = {
         field: values
         for field, values in differing_fields(a, b).items()

@@ -62,6 +62,9 @@ def command(
         list[str] | None,
         option("--across FIELD", "Allow records that differ in device, versions, conditions or one field; repeatable."),
     ] = None,
+    strict: Annotated[
+        bool, option("--strict", "Exit with 1 also where a figure has no answer, or a record no partner.")
+    ] = False,
     export: Annotated[
         str | None, option("--export FORMAT", "bencher or github-action-benchmark: export the figures of B.", OUTPUT)
     ] = None,
@@ -72,15 +75,18 @@ def command(
 
     Records are compared as they are. Engines and models are timed side by side in one process, in turns ABBA, so that
     other load affects both alike. Each ratio B/A has an interval of 99%: better, worse, equal within --tolerance, or
-    inconclusive. The exit code is 1 where B is slower, or its mIoU lower by more than --max-drop.
+    inconclusive. The exit code is 1 where B is slower, or its mIoU lower by more than --max-drop; with --strict also
+    where that cannot be told.
     """
     from edgeseg.bench.export import values_from_comparison
     from edgeseg.commands.terminal import shown_progress
 
     check_options(export, output, as_json)
+    alone = 0
     if is_records(a):
         check_kinds(a, b)
-        comparisons, values = compare_paths(a, b, tolerance / 100, max_drop / 100, across or [], export is not None)
+        limits = tolerance / 100, max_drop / 100
+        comparisons, values, alone = compare_paths(a, b, *limits, across or [], export is not None)
     else:
         check_kinds(a, b, side_by_side=True)
         with shown_progress() as progress:
@@ -88,7 +94,8 @@ def command(
             comparisons = [side_by_side(opened, images, data, tolerance / 100, max_drop / 100, progress)]
         values = [value for each in comparisons for value in values_from_comparison(each)]
     show(comparisons, values, export, output, as_json, tolerance)
-    return REGRESSION if any(each.is_regression for each in comparisons) else 0
+    unknown = strict and (alone > 0 or not all(each.is_complete for each in comparisons))
+    return REGRESSION if unknown or any(each.is_regression for each in comparisons) else 0
 
 
 def is_records(path: str) -> bool:
@@ -125,10 +132,11 @@ def check_kinds(a: str, b: str | None, *, side_by_side: bool = False) -> None:
 
 def compare_paths(
     a: str, b: str | None, tolerance: float, max_drop: float, across: Sequence[str], exported: bool
-) -> tuple[list[Comparison], list[ExportedValue]]:
-    """Compare two records, or the matching ones of two folders; of one, only export."""
+) -> tuple[list[Comparison], list[ExportedValue], int]:
+    """Compare two records, or the matching ones of two folders; of one, only export. Last, how many have no partner."""
     from edgeseg.bench.compare import compare_records, matched_records
     from edgeseg.bench.export import values_from_records
+    from edgeseg.bench.same_conditions import check_fields
     from edgeseg.commands.terminal import note
     from edgeseg.errors import DataError, MismatchError
 
@@ -138,7 +146,8 @@ def compare_paths(
         if not exported:
             hint = f"name what it is compared with, or add --export bencher: edgeseg compare {a} B"
             raise MismatchError("there is nothing to compare with", hint=hint, code="ES-MISMATCH-OPTIONS")
-        return [], values
+        return [], values, 0
+    check_fields(across, [*before, *after])
     pairs, alone, others = matched_records(before, after)
     if Path(a).is_file() and Path(b or a).is_file():  # whatever they are of
         pairs, alone, others = [(before[0], after[0])], [], []
@@ -149,7 +158,8 @@ def compare_paths(
         message = f"no record of {a} matches one of {b}"
         hint = "name the two records themselves to compare different models or engines"
         raise DataError(message, hint=hint, code="ES-DATA-NO-RECORDS")
-    return [compare_records(*pair, across=across, tolerance=tolerance, max_drop=max_drop) for pair in pairs], values
+    compared = [compare_records(*pair, across=across, tolerance=tolerance, max_drop=max_drop) for pair in pairs]
+    return compared, values, len(alone) + len(others)
 
 
 def records_from_path(path: str) -> list[BenchRecord]:
@@ -226,6 +236,8 @@ def print_comparison(comparison: Comparison, tolerance: float) -> None:
     print_table(["figure", "A", "B", "B/A (99%)", "answer"], rows, title=comparison.name)
     for field in comparison.across:
         note(f"note: the records differ in {field}")
+    for each in comparison.not_compared:
+        note(f"note: not compared: {each}")
 
 
 def figure_row(figure: Figure, tolerance: float) -> list[str]:

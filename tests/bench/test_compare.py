@@ -10,7 +10,7 @@ from bench_records import DEVICE, VERSIONS, accuracy_of, bench_record
 
 from edgeseg.bench.compare import CPU, WALL, Comparison, MiouDrop, compare_records, matched_records
 from edgeseg.bench.record import BenchRecord
-from edgeseg.bench.same_conditions import differing_fields
+from edgeseg.bench.same_conditions import check_fields, differing_fields
 from edgeseg.errors import MismatchError, UnknownNameError
 from edgeseg.measure.diagnostic import Diagnostic
 from edgeseg.measure.estimate import Estimate
@@ -115,8 +115,14 @@ def test_what_changes_from_one_minute_to_the_next_and_other_packages_are_no_diff
 
 def test_an_unknown_field_names_its_neighbour() -> None:
     with pytest.raises(UnknownNameError) as unknown:
-        compare_records(A, A, across=["version"])
+        check_fields(["version"], [A])
     assert "versions" in unknown.value.hint
+    onnxruntime = replace(A, versions={"onnxruntime": "1.31"})
+    check_fields(["versions.openvino"], [onnxruntime, A])  # one of them has it
+    with pytest.raises(UnknownNameError):
+        check_fields(["versions.openvino"], [onnxruntime])
+    comparison = compare_records(onnxruntime, onnxruntime, across=["versions.openvino"], tolerance=0.03)
+    assert answers(comparison) == {"equal"}
 
 
 @pytest.mark.parametrize(
@@ -139,6 +145,30 @@ def test_miou_is_compared_on_the_same_images_alone() -> None:
     elsewhere = replace(A, accuracy=replace(accuracy_of(0.3), data="street:"))
     assert compare_records(A, elsewhere).miou is None
     assert compare_records(A, replace(A, accuracy=None)).miou is None
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "notes"),
+    [
+        ({}, {}, []),
+        ({"accuracy": None}, {"accuracy": None}, []),
+        ({}, {"accuracy": None}, ["only A has mIoU"]),
+        ({"accuracy": None}, {}, ["only B has mIoU"]),
+        ({}, {"accuracy": replace(accuracy_of(0.649), images=9)}, ["233 images of camvid, test, and B of 9 images"]),
+        ({}, {"rows": A.rows[:1]}, ["only A has a row of the scope frame"]),
+    ],
+)
+def test_what_only_one_side_has_is_said(a: dict[str, Any], b: dict[str, Any], notes: list[str]) -> None:
+    comparison = compare_records(replace(A, **a), replace(A, **b), tolerance=0.03)
+    assert len(comparison.not_compared) == len(notes)
+    assert all(note in said for note, said in zip(notes, comparison.not_compared))
+    assert comparison.is_complete is (notes == [])
+    assert comparison.to_dict()["not_compared"] == list(comparison.not_compared)
+
+
+def test_a_comparison_with_a_figure_that_has_no_answer_is_not_complete() -> None:
+    assert not compare_records(A, replace(A, load=Load(9.0, 16.0, 1.5))).is_complete
+    assert compare_records(A, slower(1.3)).is_complete
 
 
 def test_records_of_one_subject_belong_together() -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from bench_records import DEVICE, bench_record
+from bench_records import DEVICE, VERSIONS, bench_record
 from small_cli import Run, runner
 from small_onnx import street_onnx
 
@@ -67,6 +67,28 @@ def test_a_folder_is_compared_record_by_record_and_what_has_no_partner_is_named(
     regressions = {each["b"]: each["regression"] for each in json.loads(done.out)["comparisons"]}
     assert regressions == {"bisenetv2-camvid openvino fp32": True, "bisenetv2-camvid openvino int8": False}
     assert done.lines("note") == ["only B has bisenetv2-camvid onnxruntime single_stream"]
+
+
+def test_strict_fails_where_something_cannot_be_told(run: Run) -> None:
+    words = ("--tolerance", "3")
+    assert run("compare", "a", "same", *words, "--strict").code == 0
+    bench_record(seed=4, status="invalid", miou=None).write(Path("invalid.json"))
+    bench_record(seed=4).write(Path("miou.json"))
+    bench_record(precision="int8", miou=None).write(Path("same/two.json"))
+    for a, b in (("a.json", "invalid.json"), ("a.json", "miou.json"), ("a", "same"), ("same", "a")):
+        assert run("compare", a, b, *words).code == 0
+        assert run("compare", a, b, *words, "--strict").code == 1
+    assert run("compare", "a.json", "miou.json", *words).lines("note") == ["not compared: only B has mIoU"]
+
+
+def test_a_field_that_some_records_of_a_folder_lack_can_be_allowed(run: Run) -> None:
+    bench_record(engine="onnxruntime", miou=None, versions={"onnxruntime": "1"}).write(Path("a/two.json"))
+    bench_record(engine="onnxruntime", miou=None, versions={"onnxruntime": "1"}).write(Path("same/two.json"))
+    bench_record(seed=4, miou=None, versions={**VERSIONS, "openvino": "2027"}).write(Path("same/one.json"))
+    words = ("compare", "a", "same", "--tolerance", "3")
+    assert run(*words).error_code == "ES-MISMATCH-RECORDS"
+    assert run(*words, "--across", "versions.openvino").code == 0
+    assert run(*words, "--across", "versions.opnvino").error_code == "ES-NAME"
 
 
 @pytest.mark.parametrize(
