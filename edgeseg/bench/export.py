@@ -31,22 +31,52 @@ class ExportedValue:
 
 
 def values_from_records(records: Iterable[BenchRecord]) -> list[ExportedValue]:
-    """The values of all records that settled. DataError where there are none."""
+    """The values of all records that settled, of repetitions the newest. DataError where there are none."""
     settled = [record for record in records if record.status == "settled"]
     if not settled:
         message = "no record has settled, so there is nothing to export"
         hint = "measure again on a quiet machine: edgeseg bench MODEL -o FILE.json"
         raise DataError(message, hint=hint, code="ES-DATA-UNSETTLED")
-    return [value for record in settled for value in _values_from_record(record)]
+    values: dict[tuple[str, str], ExportedValue] = {}
+    for record in sorted(settled, key=lambda each: each.when):
+        for value in _values_from_record(record, _difference(record, settled)):
+            values[value.benchmark, value.measure] = value
+    return list(values.values())
 
 
-def _values_from_record(record: BenchRecord) -> Iterable[ExportedValue]:
-    model, scenario = record.model, record.conditions.scenario
-    name = f"{model.name} {model.width}x{model.height} {model.engine} {model.precision}"
+def _values_from_record(record: BenchRecord, difference: str) -> Iterable[ExportedValue]:
+    name, scenario = _name(record), record.conditions.scenario
     for row in record.rows:
-        yield from _values_from_row(f"{name} {scenario} {row.scope}", row)
+        yield from _values_from_row(f"{name} {scenario}{difference} {row.scope}", row)
     if record.accuracy is not None:
-        yield ExportedValue(f"{name} {record.accuracy.data}", "miou", record.accuracy.miou)
+        yield ExportedValue(f"{name}{difference} {record.accuracy.data}", "miou", record.accuracy.miou)
+
+
+def _name(record: BenchRecord) -> str:
+    model = record.model
+    return f"{model.name} {model.width}x{model.height} {model.engine} {model.precision}"
+
+
+def _difference(record: BenchRecord, records: Iterable[BenchRecord]) -> str:
+    """What tells a record from others of its name and scenario, such as " threads=1"; "" where nothing does."""
+    own = _distinctions(record)
+    subject = (_name(record), record.conditions.scenario)
+    alike = [_distinctions(each) for each in records if (_name(each), each.conditions.scenario) == subject]
+    return "".join(f" {key}={value}" for key, value in own.items() if any(each[key] != value for each in alike))
+
+
+def _distinctions(record: BenchRecord) -> dict[str, str]:
+    conditions, device = record.conditions, record.device
+    return {
+        "output": record.model.output,
+        "machine": str(device.get("board") or device.get("cpu") or ""),
+        "device": conditions.device,
+        "threads": str(conditions.threads),
+        "streams": str(conditions.streams),
+        "rate": f"{conditions.rate:g}",
+        "frames": f"{conditions.frame_width}x{conditions.frame_height}",
+        "images": conditions.images,
+    }
 
 
 def _values_from_row(name: str, row: Row) -> Iterable[ExportedValue]:

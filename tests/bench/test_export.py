@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from bench_records import bench_record
+from bench_records import DEVICE, bench_record
 
 from edgeseg.bench.compare import CPU, WALL, Comparison, Figure, MiouDrop
 from edgeseg.bench.export import EXPORTS, export_named, values_from_comparison, values_from_records
@@ -49,6 +49,37 @@ def test_names_are_equal_for_repetitions_and_differ_for_others() -> None:
     changes = ({"precision": "int8"}, {"engine": "onnxruntime"}, {"scenario": "offline"}, {"size": (64, 32)})
     others = [bench_record(miou=None, **change) for change in changes]  # type: ignore[arg-type]
     assert not any(names(RECORD) & names(other) for other in others)
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"threads": 1}, ("threads=1", "threads=2")),
+        ({"device": "gpu"}, ("device=cpu", "device=gpu")),
+        ({"streams": 4}, ("streams=1", "streams=4")),
+        ({"rate": 12.5}, ("rate=0", "rate=12.5")),
+        ({"frame_width": 1920, "frame_height": 1080}, ("frames=1920x1080", "frames=480x384")),
+    ],
+)
+def test_records_of_other_conditions_do_not_overwrite_each_other(
+    change: dict[str, object], names: tuple[str, ...]
+) -> None:
+    other = replace(RECORD, conditions=replace(RECORD.conditions, **change), when="2027")  # type: ignore[arg-type]
+    values = EXPORTS["bencher"](values_from_records([RECORD, other]))
+    scopes = [f"single_stream {name} {scope}" for name in names for scope in ("engine", "frame")]
+    assert set(values) == {f"{NAME} {each}" for each in (*scopes, *(f"{name} camvid, test" for name in names))}
+    alone = values_from_records([RECORD, bench_record(precision="int8")])
+    assert f"{NAME} single_stream frame" in EXPORTS["bencher"](alone)
+
+
+def test_machines_have_names_and_of_repetitions_the_newest_is_exported() -> None:
+    newer, older = bench_record(engine_ms=30, when="2027"), bench_record(engine_ms=90, when="2025")
+    assert values_from_records([newer, RECORD, older]) == values_from_records([newer])
+    board = replace(RECORD, device={**DEVICE, "board": "A Board"})
+    names = {each.benchmark for each in values_from_records([RECORD, board])}
+    assert {name for name in names if name.endswith("frame")} == {
+        f"{NAME} single_stream machine={machine} frame" for machine in ("A Board", DEVICE["cpu"])
+    }
 
 
 def test_a_record_without_samples_has_no_bounds() -> None:
