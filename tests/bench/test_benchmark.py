@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -219,6 +220,14 @@ def test_what_cannot_be_measured_is_refused_before_anything_is(
     with pytest.raises(EdgeSegError) as problem:
         benchmark(nothing, [], options)
     assert problem.value.code == code
+
+
+def test_the_page_lists_every_field_of_a_record(artifact: Artifact) -> None:
+    page = Path(__file__).parents[2] / "docs" / "benchmarking.md"
+    table = page.read_text(encoding="utf-8").partition("\n## The record\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert listed == set(run_fake(artifact, constant(0.02), constant(0.02), n=10).to_dict())
 
 
 def test_a_real_segmenter_gives_a_record_that_is_read_as_it_was_written(artifact: Artifact, tmp_path: Path) -> None:
