@@ -19,7 +19,7 @@ LIMIT = 40  # images to look through
 def write_images(
     outcomes: Sequence[MatrixOutcome], run: Callable[[list[str]], tuple[int, str]] = run_command
 ) -> Iterator[tuple[Path, str]]:
-    """The path of each image that is written, or the reason why it is not. Images that exist are kept.
+    """The path of each image that is written, or the reason why it is not. Images of records that were there are kept.
 
     Of INT8 records whose fp32 twin is in the matrix, too, and that have labelled data.
     """
@@ -27,8 +27,11 @@ def write_images(
     for outcome in outcomes:
         case, path = outcome.case, image_path(outcome.path)
         twin = dataclasses.replace(case, precision="fp32")
-        if case.precision != "int8" or not {case, twin} <= measured or "data" not in case.options or path.exists():
+        if case.precision != "int8" or not {case, twin} <= measured or "data" not in case.options:
             continue
+        if path.exists() and not outcome.seconds:
+            continue
+        path.unlink(missing_ok=True)
         with tempfile.TemporaryDirectory() as folder:
             _, said = run(diff_command(case, folder))
             sheet = Path(folder) / SHEET
