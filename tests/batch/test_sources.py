@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from small_clips import make_images
 
+from edgeseg.batch.batch import todo_of
 from edgeseg.batch.shard import Shard
 from edgeseg.batch.sources import units_from_sources
 from edgeseg.batch.units import Unit, outputs_name
@@ -97,7 +98,8 @@ def parts(tmp_path: Path, *sources: str | Path, job: str) -> list[set[str]]:
     """The sources of each of three shards, relative to `tmp_path`."""
     listed = units(tmp_path, *sources, job=job)
     shards = [Shard(index, 3) for index in (1, 2, 3)]
-    return [{os.path.relpath(unit.source, tmp_path) for unit in listed if each.has_name(unit.name)} for each in shards]
+    todo = [todo_of(listed, tmp_path / "out", each)[0] for each in shards]
+    return [{os.path.relpath(unit.source, tmp_path) for unit in part} for part in todo]
 
 
 @pytest.mark.parametrize("source", ["drives", "drives/*.mp4", "drives/**/*.mp4", "*"])
