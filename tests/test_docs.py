@@ -248,7 +248,7 @@ def test_the_page_on_scaling_has_the_figures_of_the_record() -> None:
 def test_the_faults_in_the_readme_are_those_of_the_record() -> None:
     measured = {row[0]: row for row in records("intel-xeon-2c", "stream_faults")[0]}
     rows = readme_rows("fault")
-    assert len(rows) == 8
+    assert len(rows) == 9
     for (fault, again), (_, damaged, oldest, opencv) in rows.items():
         _, after, _, age, fed, bad, _, loop = measured[fault]
         assert (again, damaged, oldest, opencv) == (after, f"{bad} of {fed}", age, loop)
