@@ -35,7 +35,7 @@ from rtsp_server import RtspServer, missing_gstreamer
 from edgeseg.errors import UnavailableError
 from edgeseg.measure.load import LoadMeter
 
-FPS = 10  # slow enough for one core to process every frame of four live streams
+FPS = 15  # slow enough for one core to process every frame of four live streams
 FILE_MS, NULL_MS, LIVE_MS, FURTHER_MS = 6.0, 4.0, 3.0, 3.0
 PARTS = ("decode", "engine", "encode")
 CASES = (*PARTS, "file to null", "file to mp4", "rtsp to null", "2 x rtsp to null", "4 x rtsp to null")
