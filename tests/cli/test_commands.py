@@ -356,16 +356,22 @@ def test_what_is_not_a_number_is_null_in_json(run: Run) -> None:
     assert done.json()["miou"] is None
 
 
+@pytest.fixture
+def unsettled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No attempt of `bench` in this process settles."""
+    measured = bench_command.measured
+
+    def inconclusive(*arguments: Any) -> BenchRecord:
+        return dataclasses.replace(measured(*arguments), status="inconclusive")
+
+    monkeypatch.setattr(bench_command, "measured", inconclusive)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("unsettled")
 def test_bench_repeats_a_run_that_does_not_settle_in_a_fresh_process(
     run: Run, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured = bench_command.measured
-
-    def unsettled(*arguments: Any) -> BenchRecord:
-        return dataclasses.replace(measured(*arguments), status="inconclusive")
-
-    monkeypatch.setattr(bench_command, "measured", unsettled)
     words = ("bench", engine, "-n", "10", "--warm-up", "0", "--threads", "1", "--images", "images", "--json")
     data = run(*words).json()
     assert data["attempts"] == 2
@@ -374,15 +380,10 @@ def test_bench_repeats_a_run_that_does_not_settle_in_a_fresh_process(
     assert run(*words).json()["attempts"] == 1  # it is not repeated for ever
 
 
+@pytest.mark.usefixtures("unsettled")
 def test_bench_keeps_the_first_attempt_where_the_second_one_fails(
     run: Run, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured = bench_command.measured
-
-    def unsettled(*arguments: Any) -> BenchRecord:
-        return dataclasses.replace(measured(*arguments), status="inconclusive")
-
-    monkeypatch.setattr(bench_command, "measured", unsettled)
     monkeypatch.setattr("edgeseg.bench.matrix.run_command", lambda command, environment: (137, "out of memory\n"))
     done = run("bench", engine, "-n", "10", "--warm-up", "0", "--threads", "1", "--json", "-o", "record.json")
     assert (done.json()["status"], done.json()["attempts"]) == ("inconclusive", 1)
