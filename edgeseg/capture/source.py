@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from functools import partial
 
-from edgeseg.capture.age import CaptureClock
+from edgeseg.capture.age import CaptureClock, Pace
 from edgeseg.capture.connection import Connection, LiveImage
 from edgeseg.capture.request import ReaderRequest, request_from_address
 from edgeseg.capture.state import OnEvent, StreamEvent, StreamState
@@ -42,7 +42,8 @@ class LiveSource(FrameSource):
 
     Iteration ends only after `close`, which any thread may call. Frames of `info` are 0x0 until the first one came.
     `pts_seconds` counts from the first frame on our clock, across reconnects; `sequence` counts every clean frame that
-    arrived, and frames older than `max_age_seconds` are counted and not handed out. on_event: called from the iterating
+    arrived, and frames older than `max_age_seconds`, or that catch up after such, are counted and not handed out.
+    on_event: called from the iterating
     thread at each change of state.
     """
 
@@ -101,9 +102,11 @@ class LiveSource(FrameSource):
             return
         if self._closing.is_set():  # it did not see this connection
             connection.kill()
-        images, behind = connection.images(), _Behind()
+        # A link that was too slow for the last connection may delay the first frames of this one, too.
+        was_behind = self.last_failure is not None and self.last_failure.code == "ES-SOURCE-BEHIND"
+        images, behind, pace = connection.images(), _Behind(), Pace(in_doubt=was_behind)
         try:
-            yield from self._fresh(connection, images, behind)
+            yield from self._fresh(connection, images, behind, pace)
         finally:
             images.close()
             connection.kill()
@@ -120,7 +123,7 @@ class LiveSource(FrameSource):
             self._wait(connection.failure(), stalled=connection.is_stalled)
 
     def _fresh(
-        self, connection: Connection, images: Iterator[LiveImage], behind: _Behind
+        self, connection: Connection, images: Iterator[LiveImage], behind: _Behind, pace: Pace
     ) -> Generator[Frame, None, None]:
         """The frames that are not too old, until the connection ends or is `behind`."""
         live_since, geometry, ages = None, _Geometry(), CaptureClock()
@@ -134,13 +137,16 @@ class LiveSource(FrameSource):
             self.arrived += 1
             captured_at = ages.captured_at(live_image.pts_seconds, live_image.arrived_at)
             age = self._clock() - captured_at
-            if age <= self.max_age_seconds:
+            if age > self.max_age_seconds:
+                self.too_old += 1
+                pace.doubt()
+                if behind.too_long(age, live_image.arrived_at):
+                    return
+            elif pace.is_kept(live_image.pts_seconds, live_image.arrived_at):
                 behind.clear()
                 yield self._frame(live_image, captured_at, geometry.of(live_image))
             else:
                 self.too_old += 1
-                if behind.too_long(age, live_image.arrived_at):
-                    return
             if self._closing.is_set():
                 return
 
