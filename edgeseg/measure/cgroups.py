@@ -26,12 +26,18 @@ def free_memory_mib(root: Path = ROOT) -> float | None:
     """How much more memory this process may take; None without a limit. The cache of files gives way, and is free."""
     free = []
     for folder in groups("memory", root):
-        limit = number_at(folder / "memory.max") or number_at(folder / "memory.limit_in_bytes")
-        used = number_at(folder / "memory.current") or number_at(folder / "memory.usage_in_bytes")
+        limit = first_number(folder, "memory.max", "memory.limit_in_bytes")
+        used = first_number(folder, "memory.current", "memory.usage_in_bytes")
         if limit is not None and used is not None:
             cache = int(["0", *CACHE.findall(text_at(folder / "memory.stat"))][-1])
             free.append(max(0.0, (limit - used + cache) / 2**20))
     return min(free, default=None)
+
+
+def first_number(folder: Path, *names: str) -> int | None:
+    """The number in the first of these files that has one, also where it is 0; None where none has."""
+    numbers = (number_at(folder / name) for name in names)
+    return next((number for number in numbers if number is not None), None)
 
 
 def groups(controller: str, root: Path) -> Iterator[Path]:

@@ -59,6 +59,9 @@ def test_free_memory_is_the_smallest_of_the_groups_and_of_the_machine(
     assert free_memory_mib(v2) == 1024
     write(unlimited, dict([V2, (f"{FOLDER}/pod/memory.max", "max"), (f"{FOLDER}/pod/memory.current", 3 << 30)]))
     assert free_memory_mib(unlimited) is None
+    for name, limit, used, free in (("full", 0, 0, 0), ("unused", 1 << 30, 0, 1024), ("forbidden", 0, 1 << 20, 0)):
+        files = {f"{FOLDER}/pod/own/memory.max": limit, f"{FOLDER}/pod/own/memory.current": used}
+        assert free_memory_mib(write(tmp_path / name, dict([V2]) | files)) == free
     available = psutil.virtual_memory()._replace(available=2 << 30)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: available)
     assert (free_mib(v1), free_mib(v2), free_mib(unlimited)) == (2048, 1024, 2048)
