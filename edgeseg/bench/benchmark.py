@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgeseg.bench.clock import Clock, SystemClock
 from edgeseg.bench.loadgen import check_scenario, import_loadgen, run_loadgen
 from edgeseg.bench.record import Accuracy, BenchRecord, Conditions, ModelFacts, Row, Scope
-from edgeseg.bench.scenario import SCENARIOS, ScenarioRun, cameras, highest_rate, offline, single_stream
+from edgeseg.bench.scenario import SCENARIOS, Cameras, ScenarioRun, offline, single_stream
 from edgeseg.bench.stages import FileRun, make_clip, measure_file, stage_diagnostics, stages_of_frames
 from edgeseg.bench.system import EngineSystem, FrameSystem, System
 from edgeseg.datasets.dataset import Dataset
@@ -34,7 +34,6 @@ from edgeseg.segmenter import Segmenter
 SECONDS = 3.0  # of each scope, where the number of images is not given
 LEAST, MOST = 100, 2000  # images of a scope, then
 MOST_WARM_UP = 100
-SEARCH_IMAGES = 60  # of each try of a search
 RATE = {"camera": 30.0, "multi-stream": 15.0}
 STREAMS = {"multi-stream": 4}
 PACKAGES = ("edgeseg", "numpy", "opencv-python", "numba", "av")
@@ -61,6 +60,13 @@ class BenchOptions:
     device: str = "cpu"
     threads: int | None = None
     images: str = ""
+
+    @property
+    def cameras(self) -> Cameras | None:
+        """The cameras of the scenario; None where it has none."""
+        if self.scenario not in RATE:
+            return None
+        return Cameras(self.rate or RATE[self.scenario], self.streams or STREAMS.get(self.scenario, 1))
 
 
 def check_options(options: BenchOptions) -> None:
@@ -105,21 +111,17 @@ def benchmark(
     }
     warm_up, typical = _warmed_up(systems, clock, options)
     n = options.n or max(LEAST, min(MOST, math.ceil(SECONDS * 1e3 / max(1e-3, typical["frame"]))))
-    options = replace(
-        options,
-        n=n,
-        rate=options.rate or RATE.get(options.scenario, 0.0),
-        streams=options.streams or STREAMS.get(options.scenario, 1),
-    )
+    options, cameras = replace(options, n=n), options.cameras
     segmenter.clear_latency()
     watch = RunWatch(options.device)
     with watch:
         runs = _measured(systems, clock, options, progress)
     watched = sum(len(run.milliseconds) for run in runs.values())
     # from here on other images than those of the rows are processed
-    stages = stages_of_frames(segmenter.latency(), runs["frame"].milliseconds if not options.rate else ())
-    if options.rate:
-        runs = _searched(systems, runs, clock, options, typical, progress)
+    stages = stages_of_frames(segmenter.latency(), runs["frame"].milliseconds if cameras is None else ())
+    if cameras is not None:
+        for scope, system in systems.items():
+            runs[scope] = cameras.with_highest_rate(runs[scope], system, clock, typical[scope], progress)
     if options.loadgen:
         external = run_loadgen(systems["frame"], options.scenario, n, typical["frame"])
         runs["frame"] = replace(runs["frame"], extra={**runs["frame"].extra, **external})
@@ -177,6 +179,7 @@ def model_facts(segmenter: Segmenter) -> ModelFacts:
 def _conditions(options: BenchOptions, frames: Sequence[NDArray[np.uint8]]) -> Conditions:
     sizes = {frame.shape[:2] for frame in frames}
     height, width = sizes.pop() if len(sizes) == 1 else (0, 0)
+    cameras = options.cameras
     return Conditions(
         scenario=options.scenario,
         device=options.device,
@@ -184,8 +187,8 @@ def _conditions(options: BenchOptions, frames: Sequence[NDArray[np.uint8]]) -> C
         images=options.images,
         frame_width=width,
         frame_height=height,
-        streams=options.streams or 1,
-        rate=options.rate or 0.0,
+        streams=cameras.streams if cameras else 1,
+        rate=cameras.rate if cameras else 0.0,
     )
 
 
@@ -209,10 +212,10 @@ def _measured(
     options: BenchOptions,
     progress: Progress,
 ) -> dict[Scope, ScenarioRun]:
-    """The run of each scope. Of scenarios without a rate the scopes take turns, so that load affects both alike."""
-    n, rate, streams = options.n or LEAST, options.rate or 0.0, options.streams or 1
-    if rate:
-        return {scope: cameras(system, clock, n, rate, streams, progress) for scope, system in systems.items()}
+    """The run of each scope. Of scenarios without cameras the scopes take turns, so that load affects both alike."""
+    n = options.n or LEAST
+    if (cameras := options.cameras) is not None:
+        return {scope: cameras.run(system, clock, n, progress) for scope, system in systems.items()}
     scenario = offline if options.scenario == "offline" else single_stream
     bounds = [n * part // BATCHES for part in range(BATCHES + 1)]
     parts: dict[Scope, list[ScenarioRun]] = {scope: [] for scope in systems}
@@ -221,23 +224,6 @@ def _measured(
             parts[scope].append(scenario(system, clock, upto - done))
         progress("bench", upto, n)
     return {scope: _joined(runs) for scope, runs in parts.items()}
-
-
-def _searched(
-    systems: dict[Scope, System],
-    runs: dict[Scope, ScenarioRun],
-    clock: Clock,
-    options: BenchOptions,
-    typical: dict[Scope, float],
-    progress: Progress,
-) -> dict[Scope, ScenarioRun]:
-    """`runs` of cameras with their rate, and the highest one that each system holds."""
-    rate, streams = options.rate or 0.0, options.streams or 1
-    searched: dict[Scope, ScenarioRun] = {}
-    for scope, run in runs.items():
-        most = highest_rate(systems[scope], clock, SEARCH_IMAGES, typical[scope], streams, progress)
-        searched[scope] = replace(run, extra={**run.extra, "rate": rate, "highest_rate": most})
-    return searched
 
 
 def _joined(runs: Sequence[ScenarioRun]) -> ScenarioRun:

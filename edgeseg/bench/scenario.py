@@ -11,7 +11,7 @@ import itertools
 import statistics
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from edgeseg.bench.clock import Clock
@@ -20,6 +20,7 @@ from edgeseg.measure.settling import batches_of
 from edgeseg.progress import Progress, silent
 
 STEPS = 7  # of a search for the highest rate: the last one is 1.6% of the bracket
+SEARCH_IMAGES = 60  # arrivals of each try of a search
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ def offline(system: System, clock: Clock, n: int, progress: Progress = silent) -
     return notes.run()
 
 
-class _Camera:
-    """`n` arrivals at a fixed rate, the first one at `began`."""
+class _Feed:
+    """`n` arrivals of a camera at a fixed rate, the first one at `began`."""
 
     def __init__(self, n: int, period: float, began: float) -> None:
         self._n, self._period, self._began = n, period, began
@@ -124,38 +125,53 @@ class _Camera:
         return index
 
 
-def cameras(
-    system: System, clock: Clock, n: int, rate: float, streams: int = 1, progress: Progress = silent
-) -> ScenarioRun:
-    """`n` arrivals of each of `streams` cameras, `rate` a second, out of phase. One image is processed at a time.
+@dataclass(frozen=True)
+class Cameras:
+    """The scenario of `streams` cameras, each of which sends `rate` images a second; out of phase."""
 
-    Of a camera the newest image that has arrived is taken, and those before it count as dropped; cameras take turns.
-    Latency is from arrival to the prediction. extra: "dropped"; "jitter_ms", the standard deviation of the interval
-    between results of one camera; "least_fps" of a camera.
-    """
-    notes, period = _Notes(clock), 1.0 / rate
-    feeds = deque(_Camera(n, period, notes.began + number * period / streams) for number in range(streams))
-    while left := [feed for feed in feeds if not feed.is_over]:
-        now = clock.now()
-        feed = next((feed for feed in left if feed.next_arrival() <= now), None)
-        if feed is None:
-            clock.wait_until(min(feed.next_arrival() for feed in left))
-            continue
-        feeds.remove(feed)
-        feeds.append(feed)  # the others are next
-        index = feed.take(now)
-        system.begin(index)()
-        notes.add(feed.arrival(index))
-        feed.finished.append(notes.finished[-1])
-        progress("bench", len(notes.finished) + sum(each.dropped for each in feeds), n * streams)
-    gaps = [(after - before) * 1e3 for feed in feeds for before, after in itertools.pairwise(feed.finished)]
-    seconds = notes.finished[-1] - notes.began
-    extra = {
-        "dropped": float(sum(feed.dropped for feed in feeds)),
-        "jitter_ms": statistics.pstdev(gaps) if gaps else 0.0,
-        "least_fps": min(len(feed.finished) for feed in feeds) / seconds if seconds > 0 else 0.0,
-    }
-    return notes.run(extra)
+    rate: float
+    streams: int = 1
+
+    def run(self, system: System, clock: Clock, n: int, progress: Progress = silent) -> ScenarioRun:
+        """`n` arrivals of each camera. One image is processed at a time.
+
+        Of a camera the newest image that has arrived is taken, and those before it count as dropped; cameras take
+        turns. Latency is from arrival to the prediction. extra: "dropped"; "jitter_ms", the standard deviation of the
+        interval between results of one camera; "least_fps" of a camera.
+        """
+        notes, period = _Notes(clock), 1.0 / self.rate
+        feeds = deque(_Feed(n, period, notes.began + number * period / self.streams) for number in range(self.streams))
+        while left := [feed for feed in feeds if not feed.is_over]:
+            now = clock.now()
+            feed = next((feed for feed in left if feed.next_arrival() <= now), None)
+            if feed is None:
+                clock.wait_until(min(feed.next_arrival() for feed in left))
+                continue
+            feeds.remove(feed)
+            feeds.append(feed)  # the others are next
+            index = feed.take(now)
+            system.begin(index)()
+            notes.add(feed.arrival(index))
+            feed.finished.append(notes.finished[-1])
+            progress("bench", len(notes.finished) + sum(each.dropped for each in feeds), n * self.streams)
+        gaps = [(after - before) * 1e3 for feed in feeds for before, after in itertools.pairwise(feed.finished)]
+        seconds = notes.finished[-1] - notes.began
+        extra = {
+            "dropped": float(sum(feed.dropped for feed in feeds)),
+            "jitter_ms": statistics.pstdev(gaps) if gaps else 0.0,
+            "least_fps": min(len(feed.finished) for feed in feeds) / seconds if seconds > 0 else 0.0,
+        }
+        return notes.run(extra)
+
+    def with_highest_rate(
+        self, run: ScenarioRun, system: System, clock: Clock, typical_ms: float, progress: Progress = silent
+    ) -> ScenarioRun:
+        """`run` of these cameras with their "rate", and the "highest_rate" that the system holds, in `extra`.
+
+        typical_ms: the latency of single-stream.
+        """
+        most = highest_rate(system, clock, SEARCH_IMAGES, typical_ms, self.streams, progress)
+        return replace(run, extra={**run.extra, "rate": self.rate, "highest_rate": most})
 
 
 def highest(low: float, high: float, holds: Callable[[float], bool], steps: int = STEPS) -> float:
@@ -184,9 +200,10 @@ def highest_rate(
     sustainable = 1e3 / typical_ms / streams
 
     def holds(rate: float) -> bool:
-        run = cameras(system, clock, n, rate, streams)
+        cameras = Cameras(rate, streams)
+        run = cameras.run(system, clock, n)
         if run.extra["dropped"] == 1:
-            run = cameras(system, clock, n, rate, streams)
+            run = cameras.run(system, clock, n)
         progress(f"search, {rate:.1f}/s", 1, 1)
         return run.extra["dropped"] == 0
 

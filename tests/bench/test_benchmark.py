@@ -17,6 +17,7 @@ from small_onnx import frames, street_onnx
 import edgeseg
 from edgeseg.artifact import Artifact
 from edgeseg.bench import benchmark as module
+from edgeseg.bench import scenario
 from edgeseg.bench.benchmark import BenchOptions, benchmark
 from edgeseg.bench.record import BenchRecord, Row, Stages
 from edgeseg.bench.scenario import ScenarioRun
@@ -174,8 +175,8 @@ def test_the_search_of_a_camera_is_neither_watched_nor_in_the_stages(
 ) -> None:
     """The energy of a frame is that of the watch over its images."""
     events: list[object] = []
-    search, leave = module.highest_rate, module.RunWatch.__exit__
-    monkeypatch.setattr(module, "highest_rate", lambda *words: (events.append("search"), search(*words))[1])
+    search, leave = scenario.highest_rate, module.RunWatch.__exit__
+    monkeypatch.setattr(scenario, "highest_rate", lambda *words: (events.append("search"), search(*words))[1])
     monkeypatch.setattr(module.RunWatch, "__exit__", lambda self, *_: (events.append("watched"), leave(self))[1])
     monkeypatch.setattr(module.RunWatch, "resources", lambda self, images: (events.append(images), Resources(1.0))[1])
     record = run_fake(artifact, constant(0.02), constant(0.02), RecordingSegmenter, scenario="camera", n=20)

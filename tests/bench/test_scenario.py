@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_bench import FakeClock, FakeSystem
 
-from edgeseg.bench.scenario import cameras, highest, highest_rate, offline, single_stream
+from edgeseg.bench.scenario import Cameras, highest, highest_rate, offline, single_stream
 from edgeseg.measure.recorder import summary_from_samples
 
 seconds_lists = st.lists(st.integers(1, 500), min_size=1, max_size=200)
@@ -46,7 +46,7 @@ def test_offline_keeps_all_slots_in_use_and_counts_the_time_between_results(slot
 
 def test_a_camera_that_is_slower_than_the_system_loses_nothing() -> None:
     clock = FakeClock()
-    run = cameras(FakeSystem(clock, lambda index: 0.03), clock, 50, rate=20.0)
+    run = Cameras(20.0).run(FakeSystem(clock, lambda index: 0.03), clock, 50)
     assert run.milliseconds == pytest.approx([30.0] * 50)
     assert (run.extra["dropped"], run.extra["jitter_ms"]) == (0, pytest.approx(0.0, abs=1e-6))
     assert clock.time == pytest.approx(100.0 + 49 / 20 + 0.03)
@@ -55,7 +55,7 @@ def test_a_camera_that_is_slower_than_the_system_loses_nothing() -> None:
 def test_of_a_camera_that_is_faster_the_newest_image_is_processed() -> None:
     clock = FakeClock()
     system = FakeSystem(clock, lambda index: 0.25)
-    run = cameras(system, clock, 20, rate=10.0)  # 2.5 arrivals an image
+    run = Cameras(10.0).run(system, clock, 20)  # 2.5 arrivals an image
     assert system.begun == [0, 2, 5, 7, 10, 12, 15, 17, 19]
     assert run.extra["dropped"] == 20 - 9
     assert max(run.milliseconds) <= 250 + 100 + 1e-6  # at most one interval old when it is taken
@@ -64,7 +64,7 @@ def test_of_a_camera_that_is_faster_the_newest_image_is_processed() -> None:
 @given(st.integers(1, 30), st.floats(1.0, 100.0), st.integers(1, 5), st.floats(0.001, 0.3))
 def test_every_arrival_is_processed_or_dropped(n: int, rate: float, streams: int, seconds: float) -> None:
     clock = FakeClock()
-    run = cameras(FakeSystem(clock, lambda index: seconds), clock, n, rate, streams)
+    run = Cameras(rate, streams).run(FakeSystem(clock, lambda index: seconds), clock, n)
     assert len(run.milliseconds) + run.extra["dropped"] == n * streams
     assert min(run.milliseconds) >= 1e3 * seconds - 1e-6  # nothing is ready before it arrived
     assert len(run.milliseconds) >= streams  # each camera got a turn
@@ -72,7 +72,7 @@ def test_every_arrival_is_processed_or_dropped(n: int, rate: float, streams: int
 
 def test_cameras_take_turns_when_all_wait() -> None:
     clock = FakeClock()
-    run = cameras(FakeSystem(clock, lambda index: 0.1), clock, 100, rate=10.0, streams=4)  # four times too many
+    run = Cameras(10.0, streams=4).run(FakeSystem(clock, lambda index: 0.1), clock, 100)  # four times too many
     each = run.extra["least_fps"] * run.seconds
     assert each == pytest.approx(len(run.milliseconds) / 4, abs=1)
 
@@ -80,7 +80,7 @@ def test_cameras_take_turns_when_all_wait() -> None:
 def test_jitter_is_the_deviation_of_the_interval_between_results() -> None:
     clock = FakeClock()
     times = [0.01, 0.03] * 25
-    run = cameras(FakeSystem(clock, lambda index: times[index]), clock, 50, rate=10.0)
+    run = Cameras(10.0).run(FakeSystem(clock, lambda index: times[index]), clock, 50)
     assert run.extra["jitter_ms"] == pytest.approx(20.0, rel=0.01)  # intervals of 120 and 80 ms in turn
 
 
