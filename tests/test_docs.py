@@ -18,7 +18,7 @@ from small_clips import make_clip, make_images
 import edgeseg
 from edgeseg.bench.record import BenchRecord
 from edgeseg.cli import COMMANDS, LazyGroup, app
-from edgeseg.commands.bench import SECOND_ATTEMPT
+from edgeseg.commands.bench_request import SECOND_ATTEMPT
 from edgeseg.recipe import bundled_ranges
 from edgeseg.weights import BUNDLED, weights_path
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,21 +29,13 @@ from edgeseg.commands.options import (
 )
 from edgeseg.engines.triton.address import is_address
 from edgeseg.errors import MismatchError
-from edgeseg.uri import without_login
 
 if TYPE_CHECKING:
-    from edgeseg.artifact import Artifact
     from edgeseg.bench.benchmark import BenchOptions
     from edgeseg.bench.matrix import MatrixOutcome
     from edgeseg.bench.record import BenchRecord, Stages
-    from edgeseg.check_images import BenchImages
-    from edgeseg.progress import Progress
-    from edgeseg.segmenter import Segmenter
-    from edgeseg.spec import ModelSpec
 
-BENCH_IMAGES = 8
 SCENARIO = "Scenario"
-SECOND_ATTEMPT = "EDGESEG_SECOND_ATTEMPT"  # set in the environment of the second process
 RESULTS = Path("benchmarks/results")
 FIGURES = ("engine ms", "end to end ms", "CPU ms", "FPS", "mIoU %")
 SCOPES = {"engine": "engine alone", "frame": "end to end", "file": "file to file"}
@@ -112,8 +102,8 @@ def command(
     """
     from edgeseg.bench.benchmark import BenchOptions, check_options
     from edgeseg.bench.record import command_from_words
+    from edgeseg.commands.bench_request import BenchRequest
     from edgeseg.commands.terminal import note, print_json, shown_progress, wrote
-    from edgeseg.measure.settling import BATCHES
 
     options = BenchOptions(scenario, n, warm_up, rate, streams, file, video or "", loadgen, threads=threads)
     if matrix is not None:
@@ -128,14 +118,13 @@ def command(
         raise MismatchError("the argument MODEL is missing", hint=hint, code="ES-USAGE")
     check_options(options)
     check_frame_size(frame_size, images or video)
+    request = BenchRequest(options, device, images, frame_size, data)
     with shown_progress() as progress:
         with segmenter_from_options(model or "", engine, precision, size, device, threads, progress) as segmenter:
-            record = measured(segmenter, options, images, frame_size, data, device, progress)
-        # what delays a server is not in this process
-        may_settle = (n is None or n >= BATCHES) and not segmenter.artifact.address
-        if record.status == "inconclusive" and may_settle and SECOND_ATTEMPT not in os.environ:
+            record = request.measured(segmenter, progress)
+        if request.is_repeated(record, segmenter.artifact):
             note("the latency has not settled: once more, in a fresh process")
-            record = measured_again(record, segmenter.artifact, options, images, frame_size, data, device)
+            record = request.measured_again(record, segmenter.artifact)
     record = dataclasses.replace(record, command=command_from_words(sys.argv[1:]))
     if output is not None:
         record.write(output)
@@ -164,70 +153,6 @@ def check_frame_size(frame_size: str | None, images: str | None) -> None:
     if size_or_none(frame_size) is not None and images is not None:
         message = f"--frame-size is for synthetic images, and those of {images} have a size"
         raise MismatchError(message, hint="leave --frame-size out", code="ES-MISMATCH-OPTIONS")
-
-
-def timed_images(spec: ModelSpec, images: str | None, video: str, frame_size: str | None) -> BenchImages:
-    """What is timed: `images`, else the first frames of `video`, else synthetic images of `frame_size`."""
-    from edgeseg.bench.stages import frames_of_video
-    from edgeseg.check_images import BenchImages, bench_images
-
-    if images is None and video:
-        return BenchImages(tuple(frames_of_video(video, BENCH_IMAGES)), without_login(video))
-    return bench_images(spec, images, BENCH_IMAGES, size_or_none(frame_size))
-
-
-def measured(
-    segmenter: Segmenter,
-    options: BenchOptions,
-    images: str | None,
-    frame_size: str | None,
-    data: str | None,
-    device: str,
-    progress: Progress,
-) -> BenchRecord:
-    """The record of one attempt, in this process."""
-    from edgeseg.bench.benchmark import benchmark
-    from edgeseg.bench.record import without_folders
-    from edgeseg.datasets import open_dataset
-    from edgeseg.engines import open_engine
-
-    timed = timed_images(segmenter.spec, images, options.video, frame_size)
-    resolved = open_engine(segmenter.artifact.engine).device_to_build_for(device)
-    options = dataclasses.replace(options, device=resolved, images=without_folders(timed.source))
-    dataset = open_dataset(data) if data else None
-    frames, name = list(timed.frames), without_folders(data or "")
-    return benchmark(segmenter, frames, options, dataset=dataset, data=name, progress=progress)
-
-
-def measured_again(
-    first: BenchRecord,
-    artifact: Artifact,
-    options: BenchOptions,
-    images: str | None,
-    frame_size: str | None,
-    data: str | None,
-    device: str,
-) -> BenchRecord:
-    """The record of a second attempt, in a fresh process; the `first` one where that fails."""
-    from edgeseg.bench.matrix import run_command
-    from edgeseg.bench.record import BenchRecord
-    from edgeseg.commands.terminal import note
-
-    values = {
-        "--engine": artifact.engine, "--device": device, "--scenario": options.scenario, "--rate": options.rate,
-        "--streams": options.streams, "--video": options.video, "-n": options.n, "--warm-up": options.warm_up,
-        "--threads": options.threads, "--images": images, "--frame-size": frame_size, "--data": data,
-    }  # fmt: skip
-    words = [word for flag, value in values.items() if value not in (None, "") for word in (flag, str(value))]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "record.json"
-        flags = [f"--{name}" for name in ("file", "loadgen") if getattr(options, name)]
-        command = [sys.executable, "-m", "edgeseg", "bench", str(artifact.path), *words, *flags, "-o", str(path)]
-        code, said = run_command(command, {SECOND_ATTEMPT: "1"})
-        if code:
-            note(f"the second attempt failed, and the first one is kept: {said.strip()[-300:] or f'exit code {code}'}")
-            return first
-        return dataclasses.replace(BenchRecord.read(path), attempts=2)
 
 
 def run_matrix_file(matrix: Path, folder: Path, again: bool, as_json: bool) -> None:

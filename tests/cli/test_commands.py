@@ -17,7 +17,7 @@ from small_onnx import frames, street_onnx
 from edgeseg import demo
 from edgeseg.artifact import Artifact
 from edgeseg.bench.record import BenchRecord
-from edgeseg.commands import bench as bench_command
+from edgeseg.commands.bench_request import SECOND_ATTEMPT, BenchRequest
 from edgeseg.datasets.labels import CAMVID_LABELS
 from edgeseg.engines import ENGINES, onnxruntime
 from edgeseg.engines.options import RunOptions
@@ -359,12 +359,12 @@ def test_what_is_not_a_number_is_null_in_json(run: Run) -> None:
 @pytest.fixture
 def unsettled(monkeypatch: pytest.MonkeyPatch) -> None:
     """No attempt of `bench` in this process settles."""
-    measured = bench_command.measured
+    measured = BenchRequest.measured
 
     def inconclusive(*arguments: Any) -> BenchRecord:
         return dataclasses.replace(measured(*arguments), status="inconclusive")
 
-    monkeypatch.setattr(bench_command, "measured", inconclusive)
+    monkeypatch.setattr(BenchRequest, "measured", inconclusive)
 
 
 @pytest.mark.slow
@@ -376,7 +376,7 @@ def test_bench_repeats_a_run_that_does_not_settle_in_a_fresh_process(
     data = run(*words).json()
     assert data["attempts"] == 2
     assert (data["model"]["file"], data["conditions"]["images"]) == (Path(engine).name, "images")
-    monkeypatch.setenv(bench_command.SECOND_ATTEMPT, "1")
+    monkeypatch.setenv(SECOND_ATTEMPT, "1")
     assert run(*words).json()["attempts"] == 1  # it is not repeated for ever
 
 
@@ -384,7 +384,9 @@ def test_bench_repeats_a_run_that_does_not_settle_in_a_fresh_process(
 def test_bench_keeps_the_first_attempt_where_the_second_one_fails(
     run: Run, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeseg.bench.matrix.run_command", lambda command, environment: (137, "out of memory\n"))
+    monkeypatch.setattr(
+        "edgeseg.commands.bench_request.run_command", lambda command, environment: (137, "out of memory\n")
+    )
     done = run("bench", engine, "-n", "10", "--warm-up", "0", "--threads", "1", "--json", "-o", "record.json")
     assert (done.json()["status"], done.json()["attempts"]) == ("inconclusive", 1)
     assert "out of memory" in done.err
