@@ -100,7 +100,7 @@ def main() -> None:
     """Run a command; an error of the user's ends with a line of error, a line of hint and exit code 2."""
     code: Any = None
     if "EDGESEG_PARENT" in os.environ:
-        from edgeseg.video.child import PARENT, end_with_parent
+        from edgeseg.child import PARENT, end_with_parent
 
         end_with_parent(int(os.environ.pop(PARENT)))  # what it starts itself has another parent
     if isinstance(sys.stdout, io.TextIOWrapper):

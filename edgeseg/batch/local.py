@@ -15,11 +15,11 @@ from typing import Any
 
 from edgeseg.batch.process_count import ProcessCount
 from edgeseg.batch.units import Unit
+from edgeseg.child import request_line, start_child
 from edgeseg.errors import UnavailableError
 from edgeseg.measure.device import available_threads
 from edgeseg.measure.memory import free_mib
 from edgeseg.progress import Progress, silent
-from edgeseg.video.child import request_line, start_child
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 15.0  # for the units in progress to end

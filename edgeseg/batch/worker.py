@@ -17,8 +17,8 @@ import time
 from typing import Any, TextIO
 
 from edgeseg.batch.rows import OF_DEVICE, error_of
+from edgeseg.child import read_request
 from edgeseg.measure.memory import resident_mib
-from edgeseg.video.child import read_request
 
 REPORT_SECONDS = 0.5
 

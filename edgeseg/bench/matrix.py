@@ -20,11 +20,11 @@ from edgeseg.bench.benchmark import RATE, versions_with
 from edgeseg.bench.record import BenchRecord, ModelFacts, command_from_words
 from edgeseg.bench.same_conditions import differing_fields
 from edgeseg.bench.scenario import SCENARIOS
+from edgeseg.child import PARENT
 from edgeseg.errors import EdgeSegError, FormatError
 from edgeseg.files import existing_file, exists, sha256_from_file, toml_from_file
 from edgeseg.measure.device import device_facts
 from edgeseg.measure.slug import device_slug
-from edgeseg.video.child import PARENT
 from edgeseg.weights import is_model, weights_path
 
 HINT = "see benchmarks/matrix.toml for an example"

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from edgeseg.video.child import request_line, start_child
+from edgeseg.child import request_line, start_child
 from edgeseg.video.failure import Failure
 
 POLL_SECONDS = 0.25

@@ -23,8 +23,8 @@ import av
 import av.logging
 
 from edgeseg.capture.timeline import Timeline
+from edgeseg.child import read_request
 from edgeseg.video.address import Address
-from edgeseg.video.child import read_request
 from edgeseg.video.failure import Failure
 
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS

@@ -17,8 +17,8 @@ from typing import Any
 
 import av
 
+from edgeseg.child import read_request
 from edgeseg.video.address import Address
-from edgeseg.video.child import read_request
 from edgeseg.video.failure import Failure
 
 FORMATS = {"rtsp": "rtsp", "rtsps": "rtsp", "rtmp": "flv", "rtmps": "flv"}

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from edgeseg.video.child import request_line, start_child
+from edgeseg.child import request_line, start_child
 from edgeseg.video.failure import Failure
 
 if sys.platform.startswith("linux"):

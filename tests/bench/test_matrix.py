@@ -22,8 +22,8 @@ from edgeseg.bench import matrix as module
 from edgeseg.bench.matrix import MatrixCase, MatrixOutcome, matrix_from_file, run_command, run_matrix
 from edgeseg.bench.matrix_images import write_images
 from edgeseg.bench.record import BenchRecord, command_from_words
+from edgeseg.child import PARENT
 from edgeseg.errors import FormatError
-from edgeseg.video.child import PARENT
 
 ROOT = Path(__file__).parents[2]
 MATRIX = """
@@ -275,7 +275,7 @@ def test_int8_records_get_an_image_of_where_they_differ_from_float(
 
 CASE = f"""
 import os, signal
-from edgeseg.video.child import end_with_parent
+from edgeseg.child import end_with_parent
 end_with_parent(int(os.environ["{PARENT}"]))
 pipe = open("pipe", "w")
 print(os.getpid(), file=pipe, flush=True)

@@ -19,7 +19,7 @@ import pytest
 
 from edgeseg.capture import process as process_module
 from edgeseg.capture.process import ReaderProcess
-from edgeseg.video.child import start_child
+from edgeseg.child import start_child
 
 PATIENCE_SECONDS = 60.0  # far more than this takes: only a hang reaches it
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="signals of POSIX")
