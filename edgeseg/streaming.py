@@ -23,10 +23,10 @@ from edgeseg.segmenter import PredictionFuture, Segmenter
 from edgeseg.video.frame import Frame
 from edgeseg.video.overlay import OverlayRenderer
 from edgeseg.video.result import Result
-from edgeseg.video.sink import FrameSink, StopStream, losses_of, want_planes
+from edgeseg.video.sink import FrameSink, losses_of, want_planes
 from edgeseg.video.source import FrameSource, Loss
 from edgeseg.video.stages import LEAVE_SECONDS, Stage, limit, overlapped, pipe, prefetch
-from edgeseg.video.truth import TruthSink
+from edgeseg.video.working_sinks import WorkingSinks
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,8 @@ def stream(
     """Run until the source ends, `frames` frames are written, `stop` is set or the user closes a window.
 
     Every frame of a recording is processed. A live source is run by a `LiveRunner`: of it the newest frame is, and it
-    reconnects for ever. A sink that fails stops alone; of a recording the error of the last one is raised.
+    reconnects for ever. A sink that fails stops alone. Where no output is left, a recording ends with the error of that
+    sink, and a live source ends unless `on_result` is given.
     legend: draw the class colours with their names onto overlays.
     on_result: called with each written result, which has an overlay if a sink wants one; of a live source before it is
     written, without an overlay. The sinks of a recording stay open: close them to finish their files. Several streams
@@ -131,7 +132,7 @@ def stream(
         return _live(source, segmenter, sinks, frames, opacity, legend, on_result, stop, progress)
     recorder, meter, began = LatencyRecorder(), LoadMeter(), time.perf_counter()
     total = min((n for n in (source.info.frames, frames) if n is not None), default=None)
-    count, wants_more, working, failures = 0, True, list(sinks), list[Loss]()
+    count, wants_more, working = 0, True, WorkingSinks(sinks)
     info = source.info
     logger.info("%s: %s, %dx%d at %.4g fps", info.name, source.kind, info.width, info.height, info.fps)
     logger.info("to %s, %d frames in flight", ", ".join(sink.name for sink in sinks) or "nothing", segmenter.slots)
@@ -139,7 +140,7 @@ def stream(
     results = pipe(source, *stages_of(segmenter, sinks, frames, opacity, legend, stop, planes=planes))
     try:
         for result in results:
-            wants_more = write_result(result, working, failures)
+            wants_more = working.write(result)
             count += 1
             for stage, milliseconds in result.milliseconds.items():
                 recorder.add(stage, milliseconds)
@@ -157,7 +158,7 @@ def stream(
         load=meter.load(),
         interrupted=not wants_more or (stop is not None and stop.is_set()),
         losses=losses_of(source, sinks),
-        failures=(*failures, *(Loss(sink.problem.code, sink.problem.message) for sink in working if sink.problem)),
+        failures=working.failures(),
     )
 
 
@@ -245,28 +246,3 @@ def stages_of(
 def prefetched(stop: threading.Event | None, patience: float = LEAVE_SECONDS) -> Stage[Any, Any]:
     """The `prefetch` stage with the stream's stop token; a later one needs more patience than an earlier one."""
     return lambda items: prefetch(items, stop=stop, patience=patience)
-
-
-def write_result(result: Result, sinks: list[FrameSink], failures: list[Loss]) -> bool:
-    """Write `result` to each sink; False ends the stream.
-
-    A sink that fails is moved from `sinks` to `failures`; its error is raised where no other output is left.
-    """
-    wants_more = True
-    for sink in tuple(sinks):
-        try:
-            sink.write(result)
-        except StopStream:
-            wants_more = False
-        except (EdgeSegError, OSError) as problem:
-            sinks.remove(sink)
-            if all(isinstance(each, TruthSink) for each in sinks):
-                raise
-            failures.append(stopped(sink, problem))
-    return wants_more
-
-
-def stopped(sink: FrameSink, problem: Exception) -> Loss:
-    """The failure of a sink."""
-    code = problem.code if isinstance(problem, EdgeSegError) else "ES-SINK"
-    return Loss(code, f"{sink.name} stopped: {getattr(problem, 'message', problem)}")

@@ -72,6 +72,12 @@ class Kept(FrameSink):
         return len(self.results) != self.enough
 
 
+class Judging(Kept):
+    """A sink that only measures the results."""
+
+    is_output = False
+
+
 def result_of(frame: Frame, label: int = 0) -> Result:
     """A result whose overlay is the frame itself, and whose mask is of one class."""
     mask = SemanticMask(np.full(frame.size, label, np.uint8), CAMVID_LABELS)

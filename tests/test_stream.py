@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from small_clips import make_clip, noise
 from small_onnx import street_onnx
-from small_streams import Drawn, Kept
+from small_streams import Drawn, Judging, Kept
 
 import edgeseg
 from edgeseg.errors import DataError
@@ -300,6 +300,14 @@ def test_the_error_of_the_last_sink_ends_a_recording(segmenter: Segmenter) -> No
     with pytest.raises(OSError, match="No space"):
         stream(Drawn(1000), segmenter, sinks)
     assert [len(sink.frames) for sink in sinks] == [2, 4]
+
+
+def test_a_sink_that_only_measures_does_not_keep_a_recording_alive(segmenter: Segmenter) -> None:
+    judge, torn = Judging(), Torn(2)
+    with pytest.raises(OSError, match="No space"):
+        stream(Drawn(1000), segmenter, [judge, torn])
+    assert (len(judge.frames), len(torn.frames)) == (3, 2)
+    assert stream(Drawn(4), segmenter, Judging()).frames == 4
 
 
 def test_a_report_is_plain_data(segmenter: Segmenter) -> None:

@@ -16,11 +16,12 @@ from edgeseg.commands.terminal import note, print_json, print_table, shown_progr
 from edgeseg.errors import EdgeSegError
 from edgeseg.live.run_file import RunConfig
 from edgeseg.segmenter import Segmenter
-from edgeseg.streaming import StreamReport, stopped, stream
+from edgeseg.streaming import StreamReport, stream
 from edgeseg.uri import redacted
 from edgeseg.video.sink import FrameSink, open_sinks
 from edgeseg.video.source import FrameSource, Loss
 from edgeseg.video.truth import TruthSink, truth_sinks
+from edgeseg.video.working_sinks import stopped
 
 
 def stream_recording(

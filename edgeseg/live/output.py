@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from edgeseg.errors import EdgeSegError
 from edgeseg.video.overlay import OverlayRenderer
 from edgeseg.video.result import Result
-from edgeseg.video.sink import FrameSink, StopStream, Wants, want_planes
+from edgeseg.video.sink import FrameSink, StopStream, Wants, has_output, want_planes
 
 logger = logging.getLogger(__name__)
 
@@ -169,8 +169,9 @@ class Outputs:
 
     @property
     def have_failed(self) -> bool:
-        """Whether there were sinks, and none of them works any more."""
-        return bool(self.workers) and all(worker.error is not None for worker in self.workers)
+        """Whether a sink failed, and none that works is an output."""
+        working = [worker.sink for worker in self.workers if worker.error is None]
+        return len(working) < len(self.workers) and not has_output(working)
 
     @property
     def wants_end(self) -> bool:

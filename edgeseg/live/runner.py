@@ -91,8 +91,8 @@ class LiveRunner:
     """Runs streams until all sources end, `stop` is set, or each stream has given `frames` results.
 
     It is a `LiveView`: other threads may ask for the status, the newest results and the last events at any time.
-    opacity, legend: of overlays. on_event: called from several threads. ends_with_sinks: also ends when no sink of any
-    stream works any more.
+    opacity, legend: of overlays. on_event: called from several threads. ends_with_sinks: also ends when sinks of each
+    stream have failed and none has an output left.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Literal, TypeAlias, TypeVar
@@ -33,7 +33,8 @@ class FrameSink(ABC):
     wants: what it uses of a `Result`: "overlay", "prediction" or "both"; overlays are rendered only if a sink wants
     them. "video": `Result.overlay_for_video()`, which is YUV where no other sink wants RGB. repeats: while a live
     source is silent it gets the last result again and again, marked stale. place: the file, folder or pattern that it
-    writes to; None where it writes nothing. notes: remarks for the user about the files, one line each.
+    writes to; None where it writes nothing. is_output: a stream ends when its last output has failed; a sink that only
+    measures is none. notes: remarks for the user about the files, one line each.
     frames_written: how many it was given; frames_dropped: those of them that a server did not get. problem: why frames
     are dropped at the moment, while it goes on trying.
     copies_audio: it writes the sound of the source, too; known after the first frame.
@@ -41,6 +42,7 @@ class FrameSink(ABC):
 
     wants: Wants = "overlay"
     repeats: ClassVar[bool] = False
+    is_output: ClassVar[bool] = True
     copies_audio: bool = False
     notes: tuple[str, ...] = ()
 
@@ -84,6 +86,11 @@ class FrameSink(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def has_output(sinks: Iterable[FrameSink]) -> bool:
+    """Whether one of the sinks is an output, so that it is worth while to go on."""
+    return any(sink.is_output for sink in sinks)
 
 
 def want_planes(sinks: Sequence[FrameSink]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ class TruthSink(FrameSink):
     """Counts the labels of each mask by the true labels, in `confusion`."""
 
     wants: Wants = "prediction"
+    is_output: ClassVar[bool] = False
 
     def __init__(self, source: GroundTruthSource, labels: LabelSet) -> None:
         super().__init__("ground truth")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_streams import Drawn, Kept
+from small_streams import Drawn, Judging, Kept
 
 from edgeseg.capture.state import StreamEvent, StreamState
 from edgeseg.datasets.labels import CAMVID_LABELS
@@ -547,18 +547,16 @@ class Full(Kept):
         raise FileProblem("cannot write", hint="free space", code="ES-FILE-WRITE")
 
 
-@pytest.mark.parametrize("beside", [0, 1])
-def test_a_run_ends_when_no_sink_works_any_more(beside: int) -> None:
-    working = [Kept() for _ in range(beside)]
+@pytest.mark.parametrize(("working", "goes_on"), [([], False), ([Judging], False), ([Judging, Kept], True)])
+def test_a_run_ends_when_a_sink_has_failed_and_no_output_is_left(working: list[type[Kept]], goes_on: bool) -> None:
+    sinks = [Full(), *(kind() for kind in working)]
     stop = threading.Event()
-    runner = LiveRunner(
-        [StreamConfig("a", Camera(), lambda info: [Full(), *working])], Engine(), stop=stop, ends_with_sinks=True
-    )
-    timer = threading.Timer(0.5 if beside else PATIENCE_SECONDS, stop.set)
+    runner = LiveRunner([StreamConfig("a", Camera(), lambda info: sinks)], Engine(), stop=stop, ends_with_sinks=True)
+    timer = threading.Timer(0.5 if goes_on else PATIENCE_SECONDS, stop.set)
     timer.start()
     report = runner.run()
     timer.cancel()
-    assert report.interrupted == bool(beside)  # with a sink beside it, it went on until the stop
+    assert report.interrupted == goes_on  # until the stop
     assert [event.code for event in runner.events() if event.kind == "sink"] == ["ES-FILE-WRITE"]
 
 
