@@ -191,7 +191,7 @@ def readme_rows(start: str) -> dict[tuple[str, str], list[str]]:
 
 def bench_figures(name: str, engine: str, precision: str) -> tuple[str, str, str]:
     """The mIoU, and the p50 of the engine alone and end to end, of a settled record of the matrix."""
-    folder = ROOT / "benchmarks" / "results" / "intel-xeon-2c" / "bench"
+    folder = ROOT / "benchmarks" / "results" / "intel-xeon-amx-2c" / "bench"
     record = BenchRecord.read(folder / f"{name}-480x384-{engine}-{precision}-single-stream.json")
     alone, frame = record.row("engine"), record.row("frame")
     assert record.status == "settled"
@@ -220,7 +220,7 @@ def test_the_figures_of_other_tools_in_the_readme_are_those_of_the_records() -> 
         for cell, table in zip(cells, tables, strict=True):
             (row,) = (row for row in table if row[:2] == [names[tool], names[runtime]])
             assert cell == f"{row[3].split()[0]}, {row[6]}"
-    contenders = {row[0]: row for row in records("intel-xeon-2c", "peers")[0]}
+    contenders = {row[0]: row for row in records("intel-xeon-amx-2c", "peers")[0]}
     peers = readme_rows("from a 1080p frame to its labels")
     assert len(peers) >= 6
     for (name, runtime), (_, *cells) in peers.items():
@@ -230,7 +230,7 @@ def test_the_figures_of_other_tools_in_the_readme_are_those_of_the_records() -> 
 
 def test_the_page_on_tiles_has_the_figures_of_the_record_and_the_code_of_the_script() -> None:
     text = (ROOT / "docs" / "tiles.md").read_text(encoding="utf-8")
-    for table in records("intel-xeon-2c", "tiles"):
+    for table in records("intel-xeon-amx-2c", "tiles"):
         for row in table:
             assert f"| {' | '.join(row)} |" in text
     (code,) = blocks("python", ROOT / "docs" / "tiles.md")
@@ -246,7 +246,7 @@ def test_the_page_on_scaling_has_the_figures_of_the_record() -> None:
 
 
 def test_the_faults_in_the_readme_are_those_of_the_record() -> None:
-    measured = {row[0]: row for row in records("intel-xeon-2c", "stream_faults")[0]}
+    measured = {row[0]: row for row in records("intel-xeon-amx-2c", "stream_faults")[0]}
     rows = readme_rows("fault")
     assert len(rows) == 9
     for (fault, again), (_, damaged, oldest, opencv) in rows.items():

@@ -222,7 +222,7 @@ def test_the_committed_records_count_on_the_device_that_made_them(
     cases = matrix_from_file(ROOT / "benchmarks" / "matrix.toml").cases
     assert len(cases) == 40
     for case in cases:
-        record = BenchRecord.read(ROOT / "benchmarks" / "results" / "intel-xeon-2c" / "bench" / f"{case.name}.json")
+        record = BenchRecord.read(ROOT / "benchmarks" / "results" / "intel-xeon-amx-2c" / "bench" / f"{case.name}.json")
         monkeypatch.setattr(module, "versions_with", lambda engine, versions=record.versions: versions)
         device = {name: value for name, value in record.device.items() if name != "state"}
         assert case.reason_to_repeat(record, device) == ""
