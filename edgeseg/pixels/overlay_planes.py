@@ -30,7 +30,8 @@ def overlay_planes(planes: Planes, labels: NDArray[np.uint8], palette: Palette, 
     parts = np.split(memory, [y.size, y.size + u.size])
     blended = tuple(part.reshape(plane.shape) for part, plane in zip(parts, (y, u, v)))
     rows, columns = (nearest_index(*sides) for sides in zip(labels.shape, planes.size))
-    _blend(y, u, v, frozen(labels, np.uint8), rows, columns, np.uint32(256 - share), len(colors), tints, *blended)
+    colored = 256 if int(labels.max()) < len(colors) else len(colors)
+    _blend(y, u, v, frozen(labels, np.uint8), rows, columns, np.uint32(256 - share), colored, tints, *blended)
     return Planes("I420", blended, planes.matrix, planes.full_range, memory)
 
 
@@ -49,7 +50,7 @@ def _blend(
     u_out: NDArray[np.uint8],
     v_out: NDArray[np.uint8],
 ) -> None:
-    """keep: the share of the image that stays, in 1/256. colors: labels from this one on have none.
+    """keep: the share of the image that stays, in 1/256. colors: labels from this one on have none; or 256.
 
     Lines hold the colour of each sample. Looking it up is no vector code, so it is done where labels differ from those
     of the row above alone.
@@ -58,23 +59,20 @@ def _blend(
     padded = (width + 7) // 8 * 8
     row = np.zeros(padded, np.uint8)
     words = row.view(np.uint64)
-    above, above_chroma = np.zeros_like(words), np.zeros_like(words)
-    lines = np.empty((3, padded), np.uint16)
-    for n in range(3):
-        lines[n] = tints[n, 0]
+    above = np.zeros_like(words)
+    y_line = np.full(padded, tints[0, 0], np.uint16)
+    u_line, v_line = np.full(padded // 2, tints[1, 0], np.uint16), np.full(padded // 2, tints[2, 0], np.uint16)
     for n in range(height):
         _expand(labels[rows[n]], columns, row)
-        has_all = _highest(row) < colors
-        _look_up(words, above, row, tints[0], lines[0])
-        _mix(y[n], lines[0], keep, y_out[n])
-        if not has_all:
+        _look_up(words, above, row, tints, y_line, u_line, v_line)
+        _mix(y[n], y_line, keep, y_out[n])
+        if colors < 256:
             _restore(y[n], row, 1, colors, y_out[n])
         if n % 2 == 0:
             m = n // 2
-            _look_up_pairs(words, above_chroma, row, tints[1], tints[2], lines[1], lines[2])
-            _mix(u[m], lines[1], keep, u_out[m])
-            _mix(v[m], lines[2], keep, v_out[m])
-            if not has_all:
+            _mix(u[m], u_line, keep, u_out[m])
+            _mix(v[m], v_line, keep, v_out[m])
+            if colors < 256:
                 _restore(u[m], row, 2, colors, u_out[m])
                 _restore(v[m], row, 2, colors, v_out[m])
 
@@ -91,51 +89,34 @@ def _expand(labels: NDArray[np.uint8], columns: NDArray[np.int64], row: NDArray[
 
 
 @jit
-def _highest(row: NDArray[np.uint8]) -> int:
-    highest = np.uint8(0)
-    for i in range(row.size):
-        highest = np.uint8(max(highest, row[i]))
-    return int(highest)
-
-
-@jit
 def _look_up(
     words: NDArray[np.uint64],
     above: NDArray[np.uint64],
     row: NDArray[np.uint8],
     tints: NDArray[np.uint16],
-    line: NDArray[np.uint16],
+    y_line: NDArray[np.uint16],
+    u_line: NDArray[np.uint16],
+    v_line: NDArray[np.uint16],
 ) -> None:
-    """words: `row`, eight labels at a time. above: those of the row above, replaced by these."""
+    """words: `row`, eight labels at a time. above: those of the row above, replaced by these.
+
+    Chroma has only every second row, but keeps up with all of them: comparing once costs less than twice.
+    """
+    y_tints, u_tints, v_tints = tints[0], tints[1], tints[2]
     for w in range(words.size):
         if words[w] != above[w]:
             above[w] = words[w]
             for x in range(8 * w, 8 * w + 8):
-                line[x] = tints[row[x]]
-
-
-@jit
-def _look_up_pairs(
-    words: NDArray[np.uint64],
-    above: NDArray[np.uint64],
-    row: NDArray[np.uint8],
-    u_tints: NDArray[np.uint16],
-    v_tints: NDArray[np.uint16],
-    u_line: NDArray[np.uint16],
-    v_line: NDArray[np.uint16],
-) -> None:
-    """The same for both chroma lines, of every second label."""
-    for w in range(words.size):
-        if words[w] != above[w]:
-            above[w] = words[w]
+                y_line[x] = y_tints[row[x]]
             for i in range(4 * w, 4 * w + 4):
                 u_line[i], v_line[i] = u_tints[row[2 * i]], v_tints[row[2 * i]]
 
 
 @jit
 def _mix(source: NDArray[np.uint8], line: NDArray[np.uint16], keep: np.uint32, target: NDArray[np.uint8]) -> None:
-    for i in range(source.size):  # uint32, because numba would widen uint16 to 64 bits
-        target[i] = (np.uint32(source[i]) * keep + np.uint32(line[i])) >> np.uint32(8)
+    """Sums fit 16 bits, and are cut to them in so many words: of 32 bits, half as many would go into a vector."""
+    for i in range(source.size):
+        target[i] = np.uint16(np.uint32(source[i]) * keep + np.uint32(line[i])) >> np.uint16(8)
 
 
 @jit
