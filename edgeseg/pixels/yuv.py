@@ -62,8 +62,19 @@ def _factors(planes: Planes) -> NDArray[np.int32]:
 
 
 @jit
+def _times(a: np.int32, b: np.int32) -> np.int32:
+    """The product in 32 bits: numba's has 64, of which half as many go into a vector. The same holds for `_plus`."""
+    return np.int32(a * b)
+
+
+@jit
+def _plus(a: np.int32, b: np.int32) -> np.int32:
+    return np.int32(a + b)
+
+
+@jit
 def _byte(value: np.int32) -> np.int32:
-    return min(max(value >> SHIFT, np.int32(0)), np.int32(255))
+    return np.int32(min(max(np.int32(value >> SHIFT), np.int32(0)), np.int32(255)))
 
 
 @jit
@@ -87,10 +98,10 @@ def _convert(
                     wide[channel, 2 * i + 1] = chroma[channel, i]
         source, target = y[row], rgb[row]
         for x in range(width):
-            luma = np.int32(source[x]) * factors[LUMA]
-            target[3 * x] = _byte(luma + wide[0, x])
-            target[3 * x + 1] = _byte(luma + wide[1, x])
-            target[3 * x + 2] = _byte(luma + wide[2, x])
+            luma = _times(np.int32(source[x]), factors[LUMA])
+            target[3 * x] = _byte(_plus(luma, wide[0, x]))
+            target[3 * x + 1] = _byte(_plus(luma, wide[1, x]))
+            target[3 * x + 2] = _byte(_plus(luma, wide[2, x]))
 
 
 @jit
@@ -134,12 +145,12 @@ def _resize(
 @jit
 def _chroma(u: NDArray[np.uint8], v: NDArray[np.uint8], factors: NDArray[np.int32], chroma: NDArray[np.int32]) -> None:
     """What is added to the luma of each channel: chroma, the offset of black, and the half that rounds."""
-    offset = ROUND - factors[BLACK] * factors[LUMA]
+    offset = np.int32(ROUND - factors[BLACK] * factors[LUMA])
     for i in range(u.size):
-        blue, red = np.int32(u[i]) - np.int32(128), np.int32(v[i]) - np.int32(128)
-        chroma[0, i] = offset + factors[RED_V] * red
-        chroma[1, i] = offset - factors[GREEN_U] * blue - factors[GREEN_V] * red
-        chroma[2, i] = offset + factors[BLUE_U] * blue
+        blue, red = np.int32(np.int32(u[i]) - np.int32(128)), np.int32(np.int32(v[i]) - np.int32(128))
+        chroma[0, i] = _plus(offset, _times(factors[RED_V], red))
+        chroma[1, i] = offset - _plus(_times(factors[GREEN_U], blue), _times(factors[GREEN_V], red))
+        chroma[2, i] = _plus(offset, _times(factors[BLUE_U], blue))
 
 
 @jit
@@ -157,20 +168,23 @@ def _across(
     line: NDArray[np.int32],
 ) -> None:
     """Convert two source pixels and interpolate between them, by channel."""
-    for i in range(luma.shape[1]):
-        left, right = np.int32(luma[0, i]) * factors[LUMA], np.int32(luma[1, i]) * factors[LUMA]
-        for channel in range(3):
-            a, b = _byte(left + chroma[0, channel, i]), _byte(right + chroma[1, channel, i])
-            line[channel, i] = (weights[0, i] * a + weights[1, i] * b) >> np.int32(4)
+    for channel in range(3):
+        for i in range(luma.shape[1]):
+            left, right = _times(np.int32(luma[0, i]), factors[LUMA]), _times(np.int32(luma[1, i]), factors[LUMA])
+            a, b = _byte(_plus(left, chroma[0, channel, i])), _byte(_plus(right, chroma[1, channel, i]))
+            line[channel, i] = _plus(_times(weights[0, i], a), _times(weights[1, i], b)) >> np.int32(4)
 
 
 @jit
 def _down(lines: NDArray[np.int32], top: np.int32, bottom: np.int32, target: NDArray[np.uint8]) -> None:
     """Interpolate between two lines as OpenCV does: each product is rounded down to 2 bits behind the point."""
     for i in range(target.size // 3):  # channel by channel in so many words: a loop over them is half as fast
-        red = (top * lines[0, 0, i] >> SHIFT_16) + (bottom * lines[1, 0, i] >> SHIFT_16)
-        green = (top * lines[0, 1, i] >> SHIFT_16) + (bottom * lines[1, 1, i] >> SHIFT_16)
-        blue = (top * lines[0, 2, i] >> SHIFT_16) + (bottom * lines[1, 2, i] >> SHIFT_16)
-        target[3 * i] = (red + np.int32(2)) >> np.int32(2)
-        target[3 * i + 1] = (green + np.int32(2)) >> np.int32(2)
-        target[3 * i + 2] = (blue + np.int32(2)) >> np.int32(2)
+        target[3 * i] = _between(top, lines[0, 0, i], bottom, lines[1, 0, i])
+        target[3 * i + 1] = _between(top, lines[0, 1, i], bottom, lines[1, 1, i])
+        target[3 * i + 2] = _between(top, lines[0, 2, i], bottom, lines[1, 2, i])
+
+
+@jit
+def _between(top: np.int32, above: np.int32, bottom: np.int32, below: np.int32) -> np.int32:
+    sum_4 = _plus(np.int32(_times(top, above) >> SHIFT_16), np.int32(_times(bottom, below) >> SHIFT_16))
+    return _plus(sum_4, np.int32(2)) >> np.int32(2)
