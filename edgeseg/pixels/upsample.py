@@ -179,7 +179,7 @@ def _fill(
     """Walk the cells: fill each with its upper left winner, then work out those that have several."""
     C, h, w = logits.shape
     corners = np.empty((C, 4), np.float32)
-    candidates = np.empty(C, np.int32)
+    candidates = np.zeros(C, np.int32)
     tile = np.zeros((5, TILE * TILE), np.float32)
     tile_labels = np.zeros(TILE * TILE, np.int32)
     lines = np.zeros((C, 2, VECTOR), np.float32)
@@ -198,7 +198,7 @@ def _fill(
             for c in range(C):
                 corners[c, 0], corners[c, 1] = logits[c, y, x], logits[c, y, right]
                 corners[c, 2], corners[c, 3] = logits[c, below, x], logits[c, below, right]
-            count = max(_candidates(corners, candidates), 1)  # NaN at a corner leaves none
+            count = max(_candidates(corners, candidates), 2)  # NaN at a corner leaves none
             if x1 - x0 > TILE:
                 for left in range(x0, x1, VECTOR):
                     end = min(left + VECTOR, x1)
@@ -253,7 +253,11 @@ def _label_rows(
     best_labels: NDArray[np.int32],
     labels: NDArray[np.uint8],
 ) -> None:
-    """Label a cell of at most VECTOR columns row by row; `lines` hold its candidates along its upper and lower edge."""
+    """Label a cell of at most VECTOR columns row by row; `lines` hold its candidates along its upper and lower edge.
+
+    Most cells have two candidates: those are compared without a detour through memory.
+    """
+    first, second = candidates[0], candidates[1]
     for k in range(candidates.size):
         c = candidates[k]
         a, b, d, e = corners[c, 0], corners[c, 1], corners[c, 2], corners[c, 3]
@@ -264,9 +268,11 @@ def _label_rows(
         bottom = fy[y]
         top = np.float32(1) - bottom
         for i in range(VECTOR):  # of a constant length: a slice with its own length would be left with a scalar rest
-            best[i] = top * lines[0, 0, i] + bottom * lines[0, 1, i]
-            best_labels[i] = candidates[0]
-        for k in range(1, candidates.size):
+            value = top * lines[0, 0, i] + bottom * lines[0, 1, i]
+            other = top * lines[1, 0, i] + bottom * lines[1, 1, i]
+            best[i] = other if other > value else value
+            best_labels[i] = second if other > value else first
+        for k in range(2, candidates.size):
             c = candidates[k]
             for i in range(VECTOR):
                 value = top * lines[k, 0, i] + bottom * lines[k, 1, i]
