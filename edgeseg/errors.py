@@ -180,6 +180,11 @@ class EdgeSegError(Exception):
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})"
 
+    @staticmethod
+    def of(problem: BaseException, code: str = "") -> EdgeSegError:
+        """`problem` itself if it is one of these errors; else one with its text and `code`, and without a hint."""
+        return problem if isinstance(problem, EdgeSegError) else EdgeSegError(str(problem), hint="", code=code)
+
 
 class FileProblem(EdgeSegError):  # noqa: N818 - "FileError" would read as the builtin FileExistsError family
     """A file or folder is missing, unreadable or cannot be written."""

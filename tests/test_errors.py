@@ -40,5 +40,12 @@ def test_codes_lists_every_code_once_and_no_other() -> None:
     assert all(meaning.endswith((".", ").")) and "\n" not in meaning for meaning in CODES.values())
 
 
+def test_an_exception_of_other_code_gets_a_code_and_keeps_its_text() -> None:
+    own, other = FileProblem("full", hint="free some"), OSError(28, "No space left on device")
+    assert EdgeSegError.of(own, "ES-SINK") is own
+    made = [(error.message, error.code) for error in (EdgeSegError.of(other, "ES-SINK"), EdgeSegError.of(other))]
+    assert made == [(str(other), "ES-SINK"), (str(other), "ES-ERROR")]
+
+
 def test_a_narrower_code_can_be_given() -> None:
     assert FileProblem("message", hint="hint", code="ES-FILE-EXISTS").code == "ES-FILE-EXISTS"

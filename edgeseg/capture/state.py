@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any, TypeAlias
 
+from edgeseg.errors import EdgeSegError
+
 
 class StreamState(Enum):
     """connecting: no frame yet. live: frames arrive. stalled: silent for too long; the reader is restarted. lost: the
@@ -39,6 +41,20 @@ class StreamEvent:
     retry_seconds: float | None = None
     time: float = field(default_factory=time.time)
     data: dict[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def of_error(
+        stream: str,
+        kind: str,
+        problem: BaseException,
+        code: str = "",
+        *,
+        prefix: str = "",
+        state: StreamState | None = None,
+    ) -> StreamEvent:
+        """The event of an exception. code: where it has none of its own. prefix: before its message."""
+        error = EdgeSegError.of(problem, code)
+        return StreamEvent(stream, kind, prefix + error.message, state, error.code, error.hint)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, without empty fields."""

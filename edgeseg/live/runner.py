@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgeseg.capture.state import StreamEvent
-from edgeseg.errors import EdgeSegError, FormatError
+from edgeseg.errors import FormatError
 from edgeseg.live.batching import batch_that_pays
 from edgeseg.live.output import CLOSE_SECONDS
 from edgeseg.live.scheduler import FairScheduler, MeanCosts
@@ -308,12 +308,10 @@ class LiveRunner:
     def _failed(self, index: int, problem: Exception) -> None:
         """The engine raised for an image: others may work; an engine that only fails ends the run."""
         self._errors += 1
-        self._streams[index].counters.errors += 1
+        stream = self._streams[index]
         if self._errors >= MOST_ERRORS:
             raise problem
-        code, hint = (problem.code, problem.hint) if isinstance(problem, EdgeSegError) else ("ES-RUN", "")
-        message = str(getattr(problem, "message", problem))
-        self._streams[index].event(StreamEvent(self._streams[index].name, "error", message, code=code, hint=hint))
+        stream.event(StreamEvent.of_error(stream.name, "error", problem, "ES-RUN"))
 
     def _look_after_silent_streams(self, busy: set[int]) -> None:
         """Repeat results of streams that are silent; note those that ended, once none of their images is `busy`."""

@@ -61,7 +61,6 @@ class Counters:
     results: int = 0
     stale: int = 0
     too_old: int = 0
-    errors: int = 0
 
 
 class Rate:
@@ -153,12 +152,10 @@ class RunningStream:
 
     def finished(self) -> None:
         """All frames of the source are processed, or it failed."""
-        error = self.inbox.error
-        code, hint = (error.code, error.hint) if isinstance(error, EdgeSegError) else ("", "")
-        if self._state is not StreamState.ENDED or error:
-            message = str(getattr(error, "message", error)) if error else "the source ended"
-            event = StreamEvent(self.name, "state", message, state=StreamState.ENDED, code=code, hint=hint)
-            (self._failed if error else self.event)(event)
+        if self.inbox.error is not None:
+            self._failed(StreamEvent.of_error(self.name, "state", self.inbox.error, state=StreamState.ENDED))
+        elif self._state is not StreamState.ENDED:
+            self.event(StreamEvent(self.name, "state", "the source ended", state=StreamState.ENDED))
 
     def _failed(self, event: StreamEvent) -> None:
         self._failures.append(event)
@@ -220,15 +217,13 @@ class RunningStream:
                 self.event(StreamEvent(self.name, "sink", f"{name} works again"))
             else:
                 self._troubled.add(name)
-                self.event(self._trouble(problem))
-
-    def _trouble(self, problem: EdgeSegError) -> StreamEvent:
-        return StreamEvent(self.name, "sink", problem.message, code=problem.code, hint=problem.hint)
+                self.event(StreamEvent.of_error(self.name, "sink", problem))
 
     def failures(self) -> list[StreamEvent]:
         """The source or sinks that ended before their time, and the sinks that drop frames now."""
         problems = [worker.sink.problem for worker in self.outputs.workers] if self.outputs else []
-        return [*self._failures, *(self._trouble(problem) for problem in problems if problem is not None)]
+        dropping = [StreamEvent.of_error(self.name, "sink", problem) for problem in problems if problem is not None]
+        return [*self._failures, *dropping]
 
     def losses(self) -> tuple[Loss, ...]:
         """What a recording could not deliver; of a source that reconnects the events say it."""
@@ -259,9 +254,7 @@ class RunningStream:
         return self.inbox.is_ready() and not (self.outputs is not None and self.outputs.is_busy())
 
     def _report_sink(self, name: str, problem: Exception) -> None:
-        code, hint = (problem.code, problem.hint) if isinstance(problem, EdgeSegError) else ("ES-SINK", "")
-        message = f"{name} stopped: {getattr(problem, 'message', problem)}"
-        self._failed(StreamEvent(self.name, "sink", message, code=code, hint=hint))
+        self._failed(StreamEvent.of_error(self.name, "sink", problem, "ES-SINK", prefix=f"{name} stopped: "))
 
     def leave(self) -> None:
         """End decoding, without waiting."""

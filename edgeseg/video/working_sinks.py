@@ -40,5 +40,5 @@ class WorkingSinks:
 
 def stopped(sink: FrameSink, problem: Exception) -> Loss:
     """The failure of a sink."""
-    code = problem.code if isinstance(problem, EdgeSegError) else "ES-SINK"
-    return Loss(code, f"{sink.name} stopped: {getattr(problem, 'message', problem)}")
+    error = EdgeSegError.of(problem, "ES-SINK")
+    return Loss(error.code, f"{sink.name} stopped: {error.message}")

@@ -264,6 +264,13 @@ def test_a_source_that_raises_ends_alone_and_says_why() -> None:
     assert failed in runner.events()
 
 
+def test_an_error_that_is_not_of_edgeseg_has_the_code_of_any_other() -> None:
+    report = run_of({"bad": Drawn(20, fails=ValueError("a bug")), "good": Drawn(20)}).run()
+    (failed,) = report.failures
+    assert (failed.stream, failed.message, failed.code, failed.hint) == ("bad", "a bug", "ES-ERROR", "")
+    assert report.streams[0].event == failed
+
+
 def test_the_error_is_raised_where_every_source_failed() -> None:
     first, second = ValueError("first"), ValueError("second")
     sink = Kept()
