@@ -23,7 +23,7 @@ from edgeseg.segmenter import PredictionFuture, Segmenter
 from edgeseg.video.frame import Frame
 from edgeseg.video.overlay import OverlayRenderer
 from edgeseg.video.result import Result
-from edgeseg.video.sink import FrameSink, losses_of, want_planes
+from edgeseg.video.sink import FrameSink, losses_of, want_overlays, want_planes
 from edgeseg.video.source import FrameSource, Loss
 from edgeseg.video.stages import LEAVE_SECONDS, Stage, limit, overlapped, pipe, prefetch
 from edgeseg.video.working_sinks import WorkingSinks
@@ -233,7 +233,7 @@ def stages_of(
 
     planes: overlays are YUV where that is possible.
     """
-    renders = any(sink.wants != "prediction" for sink in sinks)
+    renders = want_overlays(sinks)
     decode, output = prefetched(stop), prefetched(stop, patience=2 * LEAVE_SECONDS)
     infer = inference_stage(segmenter, overlay_opacity=opacity if renders else None)
     end: list[Stage[Any, Any]] = [limit(frames)] if frames is not None else []

@@ -158,7 +158,7 @@ class Outputs:
 
     def __init__(self, workers: Sequence[SinkWorker], renderer: OverlayRenderer) -> None:
         self.workers, self._renderer = list(workers), renderer
-        self._planes = want_planes([worker.sink for worker in workers])
+        self._planes = want_planes(self.sinks)
 
     def put(self, result: Result, *, repeated: bool = False) -> None:
         """Have a result written by each sink that still works. repeated: only by those that repeat old results."""
@@ -166,6 +166,11 @@ class Outputs:
         for worker in self.workers:
             if worker.sink.repeats or not repeated:
                 worker.put(shared)
+
+    @property
+    def sinks(self) -> list[FrameSink]:
+        """All of them, also those that have failed."""
+        return [worker.sink for worker in self.workers]
 
     @property
     def have_failed(self) -> bool:

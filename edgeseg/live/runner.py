@@ -31,7 +31,7 @@ from edgeseg.spec import LabelSet
 from edgeseg.video.frame import Frame
 from edgeseg.video.overlay import OverlayRenderer
 from edgeseg.video.result import Result
-from edgeseg.video.sink import FrameSink
+from edgeseg.video.sink import FrameSink, want_overlays
 from edgeseg.video.source import Loss
 
 logger = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ class LiveRunner:
 
     def sinks(self) -> list[FrameSink]:
         """All sinks that were opened."""
-        return [worker.sink for stream in self._streams if stream.outputs for worker in stream.outputs.workers]
+        return [sink for stream in self._streams for sink in stream.sinks()]
 
     def statuses(self) -> list[StreamStatus]:
         """One for each stream, in order."""
@@ -258,7 +258,7 @@ class LiveRunner:
         return [self._is_wanted(index, in_flight) and stream.is_ready() for index, stream in enumerate(self._streams)]
 
     def _begun_single(self, index: int, frame: Frame) -> list[_InFlight]:
-        opacity = self._opacity if self._draws_overlay(index) else None
+        opacity = self._opacity if want_overlays(self._streams[index].sinks()) else None
         began = time.perf_counter()
         try:
             return [_InFlight(index, frame, self._segmenter.submit(frame, overlay_opacity=opacity), began)]
@@ -327,10 +327,6 @@ class LiveRunner:
                     self._ended_streams.add(index)
                     stream.finished()
                     stream.end_outputs()
-
-    def _draws_overlay(self, index: int) -> bool:
-        outputs = self._streams[index].outputs
-        return outputs is not None and any(worker.sink.wants != "prediction" for worker in outputs.workers)
 
     def _event(self, event: StreamEvent) -> None:
         self._events.append(event)

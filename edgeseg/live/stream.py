@@ -189,7 +189,7 @@ class RunningStream:
         if latest is None or last_at is None or not self.is_live or self.outputs is None:
             return
         silent = now - max(last_at, self._repeats.last_at or last_at)
-        if silent < after_seconds or not any(worker.sink.repeats for worker in self.outputs.workers):
+        if silent < after_seconds or not any(sink.repeats for sink in self.sinks()):
             return
         self._repeats.add(now)
         self.counters.stale += 1
@@ -206,10 +206,14 @@ class RunningStream:
             self.outputs = Outputs([self._worker(sink) for sink in self._opened()], self.renderer)
         self.outputs.put(result)
 
+    def sinks(self) -> list[FrameSink]:
+        """The sinks that were opened; none before the first result."""
+        return self.outputs.sinks if self.outputs else []
+
     def watch_sinks(self) -> None:
-        """Report each sink that has begun to drop frames while it goes on trying, and that has stopped to."""
-        for worker in self.outputs.workers if self.outputs else ():
-            problem, name = worker.sink.problem, worker.sink.name
+        """Report each sink that begins to drop frames while it goes on trying, and each that works again."""
+        for sink in self.sinks():
+            problem, name = sink.problem, sink.name
             if (problem is None) == (name not in self._troubled):
                 continue
             if problem is None:
@@ -221,14 +225,13 @@ class RunningStream:
 
     def failures(self) -> list[StreamEvent]:
         """The source or sinks that ended before their time, and the sinks that drop frames now."""
-        problems = [worker.sink.problem for worker in self.outputs.workers] if self.outputs else []
+        problems = [sink.problem for sink in self.sinks()]
         dropping = [StreamEvent.of_error(self.name, "sink", problem) for problem in problems if problem is not None]
         return [*self._failures, *dropping]
 
     def losses(self) -> tuple[Loss, ...]:
         """What a recording could not deliver; of a source that reconnects the events say it."""
-        sinks = [worker.sink for worker in self.outputs.workers] if self.outputs else []
-        return () if self._has_states else losses_of(self.source, sinks)
+        return () if self._has_states else losses_of(self.source, self.sinks())
 
     def _opened(self) -> Sequence[FrameSink]:
         """The sinks of this stream. Where they do not open, that ends no other stream."""

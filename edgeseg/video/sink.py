@@ -93,6 +93,11 @@ def has_output(sinks: Iterable[FrameSink]) -> bool:
     return any(sink.is_output for sink in sinks)
 
 
+def want_overlays(sinks: Iterable[FrameSink]) -> bool:
+    """Whether overlays are to be rendered."""
+    return any(sink.wants != "prediction" for sink in sinks)
+
+
 def want_planes(sinks: Sequence[FrameSink]) -> bool:
     """Whether overlays are for video encoders alone, so that they need no RGB."""
     return {sink.wants for sink in sinks} - {"prediction"} == {"video"}

@@ -340,7 +340,7 @@ def test_a_sink_that_drops_frames_for_a_while_is_reported_once_and_so_is_its_rec
     events, sink = list[StreamEvent](), Kept()
     stream = RunningStream(StreamConfig("s", Drawn(1)), threading.Condition(), OverlayRenderer(0.5), events.append)
     stream.watch_sinks()
-    stream.outputs = SimpleNamespace(workers=[SimpleNamespace(sink=sink)])
+    stream.outputs = SimpleNamespace(sinks=[sink])
     lost = UnavailableError("the server is away", hint="start it", code="ES-PUBLISH")
     for problem in (None, lost, UnavailableError("still away", hint="", code="ES-PUBLISH"), None, None, lost):
         sink.problem = problem
