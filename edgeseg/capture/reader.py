@@ -125,7 +125,8 @@ def _copy(container: Any, stream: Any, log: list[Any]) -> int:
         report("ended")
         return 0
     silent = isinstance(problem, av.error.ExitError)
-    return _report_failure(Failure.of_silence(container_timeout(container)) if silent else Failure.of_reading(problem))
+    timeout = float(container.read_timeout or 0)
+    return _report_failure(Failure.of_silence(timeout) if silent else Failure.of_reading(problem))
 
 
 def _undamaged(container: Any, stream: Any, log: list[Any]) -> Iterator[Any]:
@@ -166,11 +167,6 @@ def _paced(packets: Iterator[Any], format_name: str) -> Iterator[Any]:
             first = seconds if first is None else first
             time.sleep(min(MOST_PACE_SECONDS, max(0.0, began + seconds - first - time.monotonic())))
         yield packet
-
-
-def container_timeout(container: Any) -> float:
-    """The seconds of silence after which reading failed."""
-    return float(container.read_timeout or 0)
 
 
 def _report_failure(failure: Failure) -> int:

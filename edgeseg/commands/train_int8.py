@@ -5,12 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgeseg.errors import MismatchError
-
-if TYPE_CHECKING:
-    pass
 
 FIELDS = ("batch", "learning_rate", "scale", "colour", "seed", "steps", "minutes", "every")
 CALIBRATION_IMAGES = 100
@@ -63,10 +60,17 @@ def tune(
             note(f"stopped; {same} resumes from {out / onnx.path.stem}.qat.pt")
             raise
     loss = sum(result.losses[-20:]) / max(1, len(result.losses[-20:]))
-    result_row = {"onnx": str(result.onnx.path), "ranges": str(result.ranges), "steps": result.steps,
-             "resumed": result.resumed, "seconds": round(result.seconds, 1), "loss": loss}  # fmt: skip
     if as_json:
-        print_json(result_row)
+        print_json(
+            {
+                "onnx": str(result.onnx.path),
+                "ranges": str(result.ranges),
+                "steps": result.steps,
+                "resumed": result.resumed,
+                "seconds": round(result.seconds, 1),
+                "loss": loss,
+            }
+        )
     else:
         print_table(["model", "steps", "loss"], [[result.onnx.spec.name, result.steps, f"{loss:.4f}"]])
     wrote(result.ranges)

@@ -12,7 +12,7 @@ from typing import Any
 from edgeseg.capture.state import StreamEvent
 from edgeseg.engines.triton.address import is_address
 from edgeseg.errors import EdgeSegError, UnavailableError
-from edgeseg.live.observers import Observer, close_observers, factory_from_uri
+from edgeseg.live.observers import Observer, close_observers, factory_from_uri, observer_from_uri
 from edgeseg.live.output import UnopenedSink
 from edgeseg.live.run_file import RunConfig, StreamEntry
 from edgeseg.live.runner import LiveRunner
@@ -107,7 +107,7 @@ def opened_runner(
         opened.callback(close_observers, observers)
         with config.at("", "events"):
             for uri in config.events:
-                observers.append(factory_from_uri(uri)())
+                observers.append(observer_from_uri(uri))  # one by one: those before one that fails are closed
 
         def observe(event: StreamEvent) -> None:
             for observer in observers:

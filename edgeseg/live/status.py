@@ -17,11 +17,12 @@ class StreamStatus:
 
     uri: without a password. width, height: of the newest frame; 0 before the first. fps: results per second, over the
     last 5 s; source_fps: frames that arrived. age_seconds: of the newest result, from capture to now; None before the
-    first. frames, dropped, too_old, stale, reconnects, stalls: counts since the start; dropped: replaced by a newer
-    frame; too_old: older than the limit;
-    unwritten: results that a sink which was too slow did not get. milliseconds: medians of the last results, by stage.
-    shares: by class, of a grid of pixels of the newest mask. since: seconds in this state. event: the last one with an
-    error code.
+    first, and of a recording. milliseconds: medians of the last results, by stage. shares: by class, of a grid of
+    pixels of the newest mask. since: seconds in this state. event: the last one with an error code.
+
+    Counts since the start: frames: results; dropped: frames that a newer one replaced; too_old: frames older than the
+    limit; stale: repetitions of the last result; unwritten: results that a sink which was too slow did not get;
+    reconnects: attempts to connect after a loss; stalls: times that the source was silent for too long.
     """
 
     name: str
