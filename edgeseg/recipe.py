@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edgeseg.errors import FormatError, UnknownNameError
 from edgeseg.files import toml_from_file
-from edgeseg.spec import Precision, size_from_text
+from edgeseg.spec import Precision, precision_from_text, size_from_text
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,9 @@ class Recipe:
 
 
 def recipe_from_file(path: str | Path) -> Recipe:
-    """Read a recipe. FormatError where it is not a valid TOML of that form, UnknownNameError for an unknown key."""
+    """Read a recipe. FormatError where it is not a valid TOML of that form, UnknownNameError for an unknown key or
+    precision.
+    """
     path = Path(path)
     data = toml_from_file(path, hint="see the recipes in engines/")
     known = {field.name for field in fields(Recipe)}
@@ -39,10 +41,7 @@ def recipe_from_file(path: str | Path) -> Recipe:
         raise FormatError(f"{path} has no model", hint='add a line such as model = "bisenetv2-street"')
     if not isinstance(data.get("engine", ""), str):
         raise FormatError(f"the engine in {path} is not a name", hint='write a line such as engine = "openvino"')
-    try:
-        precision = Precision(data["precision"]) if "precision" in data else None
-    except ValueError:
-        raise UnknownNameError.among("precision", str(data["precision"]), [str(p) for p in Precision]) from None
+    precision = precision_from_text(str(data["precision"])) if "precision" in data else None
     size = size_from_text(str(data["size"])) if "size" in data else None
     return Recipe(data["model"], data.get("engine"), precision, size)
 

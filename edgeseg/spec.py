@@ -313,6 +313,14 @@ def size_from_text(text: str) -> tuple[int, int]:
     return int(sides[1]), int(sides[2])
 
 
+def precision_from_text(text: str) -> Precision:
+    """The precision of this name, in any case. UnknownNameError where none has it."""
+    try:
+        return Precision(text.lower())
+    except ValueError:
+        raise UnknownNameError.among("precision", text, [str(precision) for precision in Precision]) from None
+
+
 def tiles_from_options(stitch: str | None, overlap: int | None) -> Tiles | str | None:
     """The request of --tiles and --overlap. MismatchError for an overlap without tiles."""
     if overlap is None:

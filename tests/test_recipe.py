@@ -25,7 +25,7 @@ def test_a_bundled_recipe_matches_its_name(path: Path) -> None:
 
 def test_a_recipe_is_read(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
-    path.write_text('model = "m"\nengine = "openvino"\nprecision = "bf16"\nsize = "512x256"\n')
+    path.write_text('model = "m"\nengine = "openvino"\nprecision = "BF16"\nsize = "512x256"\n')
     assert recipe_from_file(path) == Recipe("m", "openvino", Precision.BF16, (512, 256))
     path.write_text('model = "m"\n')
     assert recipe_from_file(path) == Recipe("m")

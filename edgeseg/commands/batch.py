@@ -23,7 +23,7 @@ from edgeseg.commands.options import (
     TilesName,
     engine_facts,
     option,
-    precision_from_text,
+    precision_or_none,
     size_or_none,
 )
 from edgeseg.errors import MismatchError
@@ -143,7 +143,7 @@ def job_from_options(
     tiles_from_options(options["tiles"], options["overlap"])
     with shown_progress() as progress:
         artifact = engine_for_batch(
-            model, engine=engine, precision=precision_from_text(precision), size=size_or_none(size),
+            model, engine=engine, precision=precision_or_none(precision), size=size_or_none(size),
             folder=ENGINES_FOLDER, device=options["device"], progress=progress,
         )  # fmt: skip
     job = job_from_artifact(artifact, out, write, engine=engine, **options)

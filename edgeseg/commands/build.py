@@ -20,7 +20,7 @@ from edgeseg.commands.options import (
     Overwrite,
     engine_facts,
     option,
-    precision_from_text,
+    precision_or_none,
 )
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def command(
         built = engine_from_onnx(
             source,
             engine,
-            precision=precision_from_text(precision),
+            precision=precision_or_none(precision),
             out_dir=output,
             reference=reference,
             frames=frames,
@@ -133,5 +133,5 @@ def dry_line(engine: str, onnx: Path, precision: str | None, options: BuildOptio
         raise MismatchError(message, hint="--engine tensorrt", code="ES-MISMATCH-OPTIONS")
     options.check(chosen.options, engine)
     return chosen.dry_run(
-        BuildJob(source, output / onnx.name, precision_from_text(precision) or source.precision, options)
+        BuildJob(source, output / onnx.name, precision_or_none(precision) or source.precision, options)
     )

@@ -32,7 +32,7 @@ from edgeseg.commands.options import (
     Std,
     engine_facts,
     option,
-    precision_from_text,
+    precision_or_none,
     size_or_none,
     statistics_from_options,
 )
@@ -192,7 +192,7 @@ def choice_from_options(recipe: Recipe, precision: str | None, data: str | None,
 
     if precision is not None and precision.lower() == AUTO:
         return Auto(budget, data)
-    named = precision_from_text(precision) or recipe.precision
+    named = precision_or_none(precision) or recipe.precision
     if named is None:
         return Auto(budget, data, short=True)
     if data is not None:

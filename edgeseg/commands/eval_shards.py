@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeseg.commands.options import ENGINES_FOLDER, precision_from_text, size_or_none
+from edgeseg.commands.options import ENGINES_FOLDER, precision_or_none, size_or_none
 from edgeseg.commands.terminal import print_json, print_table, wrote
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def job_from_options(
     from edgeseg.batch.job import engine_for_batch, runtime_of
 
     artifact = engine_for_batch(
-        model, engine=engine, precision=precision_from_text(precision), size=size_or_none(size), folder=ENGINES_FOLDER,
+        model, engine=engine, precision=precision_or_none(precision), size=size_or_none(size), folder=ENGINES_FOLDER,
         device=device, progress=progress,
     )  # fmt: skip
     runtime = runtime_of(artifact, engine, device)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.errors import FormatError, MismatchError, UnknownNameError
+from edgeseg.errors import FormatError, MismatchError
 from edgeseg.progress import Progress
-from edgeseg.spec import Precision, Tiles, size_from_text
+from edgeseg.spec import Precision, Tiles, precision_from_text, size_from_text
 
 if TYPE_CHECKING:
     from edgeseg.artifact import Artifact
@@ -131,14 +131,9 @@ ENGINES_FOLDER = Path("engines")
 AUTO = "auto"
 
 
-def precision_from_text(text: str | None) -> Precision | None:
+def precision_or_none(text: str | None) -> Precision | None:
     """The precision of this name; None for None."""
-    if text is None:
-        return None
-    try:
-        return Precision(text.lower())
-    except ValueError:
-        raise UnknownNameError.among("precision", text, [str(precision) for precision in Precision]) from None
+    return None if text is None else precision_from_text(text)
 
 
 def size_or_none(text: str | None) -> tuple[int, int] | None:
@@ -166,7 +161,7 @@ def statistics_from_options(mean: Numbers, std: Numbers, color: str | None) -> S
 
 
 def engine_facts(artifact: Artifact, device: str) -> dict[str, str]:
-    """The engine, its precision and its device, for the JSON of convert, stream, eval and bench."""
+    """The engine, its precision and its device, for the JSON of a command."""
     from edgeseg.engines import open_engine
 
     return {
@@ -182,14 +177,14 @@ def segmenter_from_options(
     progress: Progress, tiles: Tiles | str | None = None,
     crf: str | None = None,
 ) -> Segmenter:  # fmt: skip
-    """Open MODEL for eval or bench; weights are converted first, into ENGINES_FOLDER."""
+    """Open MODEL; weights are converted first, into ENGINES_FOLDER. tiles, crf: as for `edgeseg.open`."""
     from edgeseg.commands.terminal import note, note_conversion
     from edgeseg.opening import open_model
 
     segmenter = open_model(
         model,
         engine=engine,
-        precision=precision_from_text(precision),
+        precision=precision_or_none(precision),
         size=size_or_none(size),
         out=ENGINES_FOLDER,
         device=device,

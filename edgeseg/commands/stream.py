@@ -21,7 +21,7 @@ from edgeseg.commands.options import (
     Threads,
     TilesName,
     option,
-    precision_from_text,
+    precision_or_none,
     size_or_none,
 )
 from edgeseg.engines.triton.address import is_address
@@ -103,7 +103,7 @@ def command(
         config = run_file(source, context)
     else:
         config = run_of_one(
-            source, model, outputs, engine=engine, precision=precision_from_text(precision), size=size_or_none(size),
+            source, model, outputs, engine=engine, precision=precision_or_none(precision), size=size_or_none(size),
             device=device, threads=threads, tiles=tiles_from_options(tiles, overlap), crf=crf, opacity=opacity,
             legend=legend, max_age=max_age, events=tuple(events or ()),
         )  # fmt: skip

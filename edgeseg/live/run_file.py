@@ -25,7 +25,7 @@ from edgeseg.errors import EdgeSegError, FormatError, UnknownNameError
 from edgeseg.files import toml_from_file
 from edgeseg.live.trigger import WHOLE, TriggerConfig
 from edgeseg.predictions.crf import crf_from_text
-from edgeseg.spec import Precision, Tiles, size_from_text, tiles_from_options, tiles_named
+from edgeseg.spec import Precision, Tiles, precision_from_text, size_from_text, tiles_from_options, tiles_named
 
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 NAME = re.compile(r"[\w.-]+")  # of a stream: it is part of file names, MQTT topics and URLs
@@ -167,7 +167,7 @@ class _RunFile:
             raise self._error("", "", "has no streams", "add a table such as [streams.front] with a source")
         streams = tuple(self._stream(name, table) for name, table in tables.items())
         if "precision" in values:
-            values["precision"] = self._within("", "precision", lambda: _precision(values["precision"]))
+            values["precision"] = self._within("", "precision", lambda: precision_from_text(values["precision"]))
         if "size" in values:
             values["size"] = self._within("", "size", lambda: size_from_text(values["size"]))
         if "crf" in values:
@@ -274,10 +274,3 @@ def _tiles(stitch: str | None, overlap: int | None) -> Tiles | str | None:
     tiles = tiles_from_options(stitch, overlap)
     tiles_named(tiles, None)  # refuses an unknown name
     return tiles
-
-
-def _precision(text: str) -> Precision:
-    try:
-        return Precision(text.lower())
-    except ValueError:
-        raise UnknownNameError.among("precision", text, [str(precision) for precision in Precision]) from None
