@@ -228,7 +228,7 @@ def print_merged(out: Path, *, as_json: bool) -> None:
 
 def print_summary(summary: BatchSummary, facts: dict[str, Any], *, as_json: bool) -> None:
     """Print the sum of rows, and the errors among them. facts: what a run knows beside it, for the JSON."""
-    from edgeseg.commands.terminal import note, print_json, print_table
+    from edgeseg.commands.terminal import note, print_json, print_row, print_table
 
     if as_json:
         print_json(facts or summary.to_dict())
@@ -243,7 +243,7 @@ def print_summary(summary: BatchSummary, facts: dict[str, Any], *, as_json: bool
     }
     if facts:
         row |= {"done before": facts["before"], "processes": facts["processes"] or "-"}
-    print_table(list(row), [list(row.values())])
+    print_row(row)
     if len(summary.jobs) > 1:
         note(f"note: the markers are of {len(summary.jobs)} engines or sets of options")
     errors = summary.errors[:PRINTED_ERRORS]

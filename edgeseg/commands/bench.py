@@ -16,6 +16,7 @@ from edgeseg.commands.options import (
     INPUT,
     MODEL_HELP,
     OUTPUT,
+    RESULTS_FOLDER,
     CheckFolder,
     Device,
     Engine,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from edgeseg.bench.record import BenchRecord, Stages
 
 SCENARIO = "Scenario"
-RESULTS = Path("benchmarks/results")
 FIGURES = ("engine ms", "end to end ms", "CPU ms", "FPS", "mIoU %")
 SCOPES = {"engine": "engine alone", "frame": "end to end", "file": "file to file"}
 EXAMPLES = """
@@ -111,7 +111,7 @@ def command(
                   "--frame-size": frame_size, "--data": data,
                   "--device": device if device != AUTO else None}  # fmt: skip
         check_matrix_alone(matrix, others, options)
-        run_matrix_file(matrix, output or RESULTS, again, as_json)
+        run_matrix_file(matrix, output or RESULTS_FOLDER, again, as_json)
         return
     if model is None and not is_address(engine):
         hint = "edgeseg bench MODEL; edgeseg models lists the names"
@@ -207,7 +207,7 @@ def matrix_row(outcome: MatrixOutcome) -> list[str]:
 
 def print_record(record: BenchRecord) -> None:
     """Print a row for each scope, the stages, and what the run was made of."""
-    from edgeseg.commands.terminal import note, print_table
+    from edgeseg.commands.terminal import note, print_row, print_table
 
     model, conditions = record.model, record.conditions
     title = f"{model.file}, {model.width}x{model.height}, {conditions.scenario}, on {conditions.images}"
@@ -236,7 +236,7 @@ def print_record(record: BenchRecord) -> None:
     }
     if resources.joules_per_frame is not None:
         run["J/frame"] = f"{resources.joules_per_frame:.3f}"
-    print_table(list(run), [list(run.values())])
+    print_row(run)
     for diagnostic in record.diagnostics:
         note(f"warning: {diagnostic.message} ({diagnostic.hint})")
 

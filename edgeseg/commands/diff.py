@@ -20,6 +20,7 @@ from edgeseg.commands.options import (
     option,
     segmenters_from_options,
 )
+from edgeseg.commands.terminal import percent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -215,8 +216,3 @@ def print_layers(by_layer: LayerDiff) -> None:
     else:
         note(f"note: no tensors are compared: {by_layer.reason}")
     print_table(*table_from_difference(by_layer.built), title=f"{by_layer.built.matched} layers matched")
-
-
-def percent(fraction: float | int | None) -> str:
-    """A fraction in percent, without the sign; "-" for None."""
-    return "-" if fraction is None else f"{100 * fraction:.2f}"

@@ -25,6 +25,7 @@ from edgeseg.commands.options import (
     option,
     segmenter_from_options,
 )
+from edgeseg.commands.terminal import percent
 
 if TYPE_CHECKING:
     from edgeseg.evaluation import Evaluation
@@ -233,7 +234,7 @@ def show_flicker(
         "tracked": "pixels that are tracked",
         "label_changes": "labels that change in place",
     }
-    rows = [[title, percent(math.nan if (value := figures[key]) is None else value)] for key, title in titles.items()]
+    rows = [[title, percent(figures[key])] for key, title in titles.items()]
     print_table(["figure", "%"], rows, title=f"{figures['pairs']} pairs of frames")
 
 
@@ -272,8 +273,3 @@ def overall_rows(result: Evaluation) -> list[list[str]]:
                 text = f"{percent(interval.low)} to {percent(interval.high)}" if interval else ""
                 rows.append([title, percent(figure), text])
     return rows
-
-
-def percent(fraction: float) -> str:
-    """A fraction in percent, without the sign; "-" for nan."""
-    return "-" if math.isnan(fraction) else f"{100 * fraction:.2f}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.commands.options import ENGINES_FOLDER, precision_or_none, size_or_none
-from edgeseg.commands.terminal import print_json, print_table, wrote
+from edgeseg.commands.terminal import print_json, print_row, wrote
 
 if TYPE_CHECKING:
     from edgeseg.batch.evaluation import EvaluationJob
@@ -33,7 +33,7 @@ def write_shard(
     if as_json:
         print_json({**done.facts(), **row})
         return
-    print_table([*row], [[*row.values()]])
+    print_row(row)
     folder = "" if path.parent == Path() else f" {shlex.quote(str(path.parent))}"
     wrote(path, f"edgeseg eval --merge{folder or ' eval-*.npz'}")
 

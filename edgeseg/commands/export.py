@@ -161,7 +161,7 @@ def print_export(
     artifact: Artifact, parity: Parity, images: str, adopted: Mapping[str, Any] | None, as_json: bool
 ) -> None:
     """Print how the ONNX compares with torch on `images`, and the next command."""
-    from edgeseg.commands.terminal import print_json, print_table, wrote
+    from edgeseg.commands.terminal import print_json, print_row, wrote
 
     spec = artifact.spec
     if as_json:
@@ -184,5 +184,5 @@ def print_export(
             "largest logit difference": f"{parity.logit_difference:.1e}",
             "labels as torch, %": f"{100 * parity.agreement:.3f}",
         }
-        print_table(list(row), [list(row.values())])
+        print_row(row)
     wrote(artifact.path, f"edgeseg calibrate {artifact.path} --images DIR")

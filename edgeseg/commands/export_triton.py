@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeseg.commands.terminal import note, print_json, print_table, wrote
+from edgeseg.commands.terminal import note, print_json, print_row, wrote
 from edgeseg.engines.triton.options import ServeOptions
 from edgeseg.engines.triton.repository import Repository
 from edgeseg.serving import repository_from_model
@@ -40,7 +40,7 @@ def print_repository(made: Repository, parity: Parity | None, *, as_json: bool) 
         more = {"models": made.models, "agreement": agreement, "licence": spec.licence}
         print_json({"repository": str(made.folder), **facts, **more, "plan_script": str(script) if script else None})
     else:
-        print_table(list(facts), [list(facts.values())])
+        print_row(facts)
     for each in made.models:
         wrote(made.folder / each)
     if script:

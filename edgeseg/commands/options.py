@@ -128,6 +128,7 @@ Std = Annotated[Numbers, option("--std R G B", "Input standard deviation, as --m
 Color = Annotated[str | None, option("--color rgb|bgr", "Colour order of a checkpoint's input.", INPUT, "as --mean")]
 
 ENGINES_FOLDER = Path("engines")
+RESULTS_FOLDER = Path("benchmarks/results")  # of the records of a matrix
 AUTO = "auto"
 
 

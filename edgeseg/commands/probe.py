@@ -26,7 +26,7 @@ def command(
     -REFUSED, ... Passwords are not printed.
     """
     from edgeseg.capture.probe import probe
-    from edgeseg.commands.terminal import print_json, print_table, wrote
+    from edgeseg.commands.terminal import print_json, print_row, wrote
 
     result = probe(source, timeout_seconds=timeout)
     if as_json:
@@ -41,6 +41,6 @@ def command(
         "frames": result.frames or "-",
         "first frame, s": f"{result.first_frame_seconds:.2f}",
     }
-    print_table(list(row), [list(row.values())])
+    print_row(row)
     if result.name == source:  # nothing is masked
         wrote(None, f"edgeseg stream {shlex.quote(result.name)} MODEL")

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.commands.options import option
+from edgeseg.commands.options import RESULTS_FOLDER, option
 
-RESULTS = Path("benchmarks/results")
 Folders = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[FOLDER]...", help=f"Records of edgeseg bench, or folders of them.  [default: {RESULTS}]",
+        metavar="[FOLDER]...", help=f"Records of edgeseg bench, or folders of them.  [default: {RESULTS_FOLDER}]",
         show_default=False,
     ),
 ]  # fmt: skip
@@ -44,7 +43,7 @@ def command(folders: Folders = None, page: Page = Path("report.html"), markdown:
     if markdown is not None and markdown.resolve() == page.resolve():
         message, hint = f"the page and the markdown are the same file: {page}", "name two files"
         raise FileProblem(message, hint=hint, code="ES-FILE-SAME")
-    collection = records_from_paths(folders or [RESULTS])
+    collection = records_from_paths(folders or [RESULTS_FOLDER])
     for each in collection.unreadable:
         note(f"warning: {each.reason}")
     sections = sections_from_records(collection.records)

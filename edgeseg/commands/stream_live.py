@@ -16,7 +16,15 @@ from edgeseg.artifact import Artifact
 from edgeseg.capture.state import StreamEvent, StreamState
 from edgeseg.commands.options import engine_facts
 from edgeseg.commands.signals import stopped_by_signals
-from edgeseg.commands.terminal import ProgressBars, ProgressLines, note, print_json, print_table, shown_progress, wrote
+from edgeseg.commands.terminal import (
+    ProgressBars,
+    ProgressLines,
+    note,
+    print_json,
+    print_table,
+    shown_progress,
+    wrote_by,
+)
 from edgeseg.errors import UnavailableError
 from edgeseg.live.run import opened_runner
 from edgeseg.live.run_file import RunConfig
@@ -137,10 +145,6 @@ def print_live(artifact: Artifact, config: RunConfig, run: FinishedRun, *, as_js
             counts = (status.dropped, status.too_old, status.reconnects)
             rows.append([status.name, status.frames, f"{fps:.1f}", *times, *counts, status.state.value])
         print_table(columns, rows, expendable=["too old", "state"])
-    for sink in run.sinks:
-        for path in sink.files():
-            wrote(path)
-        for line in sink.notes:
-            note(f"note: {line}")
+    wrote_by(run.sinks)
     if report.failures:
         raise typer.Exit(FAILED)

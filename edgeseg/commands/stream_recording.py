@@ -12,7 +12,7 @@ from edgeseg.artifact import Artifact
 from edgeseg.commands.options import engine_facts
 from edgeseg.commands.signals import stopped_by_signals
 from edgeseg.commands.stream_live import FAILED
-from edgeseg.commands.terminal import note, print_json, print_table, shown_progress, wrote
+from edgeseg.commands.terminal import note, print_json, print_row, shown_progress, wrote, wrote_by
 from edgeseg.errors import EdgeSegError
 from edgeseg.live.run_file import RunConfig
 from edgeseg.segmenter import Segmenter
@@ -42,11 +42,7 @@ def stream_recording(
     report = dataclasses.replace(report, failures=(*report.failures, *unfinished))
     shown = [redacted(uri) for uri in outputs]
     print_report(segmenter.artifact, report, shown, judges, device=config.device, as_json=as_json)
-    for sink in sinks:
-        for path in sink.files():
-            wrote(path)
-        for line in sink.notes:
-            note(f"note: {line}")
+    wrote_by(sinks)
     wrote(None, f"edgeseg bench {shlex.quote(segmenter.artifact.location)}")
     if report.failures:
         raise typer.Exit(FAILED)
@@ -93,4 +89,4 @@ def print_report(
         row["end"] = "interrupted"
     if mious:
         row["mIoU, %"] = f"{100 * mious[0]:.2f}"
-    print_table(list(row), [list(row.values())])
+    print_row(row)

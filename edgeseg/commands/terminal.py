@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from edgeseg.provenance import Agreement
+    from edgeseg.video.sink import FrameSink
 
 
 def print_json(data: Any) -> None:
@@ -60,6 +62,11 @@ def print_table(
         table.add_row(*row)
     whole = max(width, sum(widths) + width - room_in(width, len(shown)))
     Console(width=whole, highlight=False, markup=False).print(table)
+
+
+def print_row(row: Mapping[str, object]) -> None:
+    """Print a table of one row on stdout, by column."""
+    print_table(list(row), [list(row.values())])
 
 
 def room_in(width: int, columns: int) -> int:
@@ -102,6 +109,20 @@ def wrote(path: Path | None, next_command: str = "") -> None:
         note(f"wrote {path}")
     if next_command:
         note(f"next: {next_command}")
+
+
+def wrote_by(sinks: Iterable[FrameSink]) -> None:
+    """Print which files each sink wrote, and its notes."""
+    for sink in sinks:
+        for path in sink.files():
+            wrote(path)
+        for line in sink.notes:
+            note(f"note: {line}")
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction in percent, without the sign; "-" for None and nan."""
+    return "-" if fraction is None or math.isnan(fraction) else f"{100 * fraction:.2f}"
 
 
 def agreement_cells(agreement: Agreement) -> list[str]:

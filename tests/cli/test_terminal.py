@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.commands.models import command as models
-from edgeseg.commands.terminal import json_lines, note, print_table, shown_progress, wrote
+from edgeseg.commands.terminal import json_lines, note, percent, print_table, shown_progress, wrote
 from edgeseg.weights import BUNDLED
 
 
@@ -27,6 +27,10 @@ def test_the_models_stand_on_one_line_each(capsys: pytest.CaptureFixture[str]) -
     for name in BUNDLED:
         (line,) = (line for line in lines if name in line.split())
         assert len(line.split()) >= 6, "and so does the rest of its row"
+
+
+def test_a_share_that_is_not_known_is_a_dash() -> None:
+    assert [percent(each) for each in (0.12345, 0, 1.0, None, float("nan"))] == ["12.35", "0.00", "100.00", "-", "-"]
 
 
 def test_names_are_whole_and_sentences_are_folded(capsys: pytest.CaptureFixture[str]) -> None:
