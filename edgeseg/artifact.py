@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from edgeseg.errors import FormatError, MismatchError, SizeError
-from edgeseg.files import existing_file, exists, sha256_from_file, whole_file
+from edgeseg.files import existing_file, exists, sha256_from_file, whole_file, write_text
 from edgeseg.provenance import Agreement, BuildInfo, Provenance, Record, check_depth, values_of
 from edgeseg.spec import MAX_PIXELS, SCHEMA, ModelSpec, Output, Precision, checked_schema
 
@@ -115,8 +115,7 @@ class Artifact:
             "decision": dict(self.decision),
             "layers": [asdict(layer) for layer in self.layers],
         }
-        with whole_file(sidecar_path(self.path)) as partial:
-            partial.write_text(json.dumps(without_nan(data), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_text(sidecar_path(self.path), json.dumps(without_nan(data), indent=1, allow_nan=False) + "\n")
         return sidecar_path(self.path)
 
 

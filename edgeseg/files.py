@@ -118,6 +118,12 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a file in UTF-8, as `whole_file` does: wholly or not at all."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
 def sync_to_disk(path: Path) -> None:
     """Wait until a file is on the disk, so that it survives a power cut; a file system without this is no error."""
     with contextlib.suppress(OSError), path.open("rb") as file:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgeseg.batch.markers import BatchSummary
 from edgeseg.batch.shard import Shard
-from edgeseg.files import whole_file
+from edgeseg.files import write_text
 
 FOLDER = ".shards"
 NAME = re.compile(r"([0-9]+)-of-([0-9]+)\.json")
@@ -16,8 +16,8 @@ NAME = re.compile(r"([0-9]+)-of-([0-9]+)\.json")
 
 def note_shard(out: Path, shard: Shard, job_digest: str, units: int) -> None:
     """Note that a shard has so many units of a job, whether they are done or not."""
-    with whole_file(out / FOLDER / f"{shard.index}-of-{shard.count}.json") as partial:
-        partial.write_text(json.dumps({"job": job_digest, "units": units}), encoding="utf-8")
+    path = out / FOLDER / f"{shard.index}-of-{shard.count}.json"
+    write_text(path, json.dumps({"job": job_digest, "units": units}))
 
 
 def missing_work(out: Path, summary: BatchSummary) -> tuple[list[Shard], int]:

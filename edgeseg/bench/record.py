@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from edgeseg.errors import FormatError
-from edgeseg.files import bytes_from_file, whole_file
+from edgeseg.files import bytes_from_file, write_text
 from edgeseg.measure.diagnostic import Diagnostic
 from edgeseg.measure.load import Load
 from edgeseg.measure.recorder import Summary
@@ -149,8 +149,7 @@ class BenchRecord:
 
     def write(self, path: Path) -> Path:
         """Write it as JSON, atomically."""
-        with whole_file(path) as partial:
-            partial.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
         return path
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -196,12 +196,15 @@ def show(
     as_json: bool, tolerance: float,
 ) -> None:  # fmt: skip
     """Print the comparisons, and write or print what is exported."""
+    import json
+
     from edgeseg.bench.export import export_named
     from edgeseg.commands.terminal import print_json, wrote
+    from edgeseg.files import write_text
 
     exported = export_named(export)(values) if export is not None else None
     if output is not None:
-        write_json(output, exported)
+        write_text(output, json.dumps(exported, indent=1) + "\n")
         wrote(output)
     if as_json:
         print_json({"comparisons": [each.to_dict() for each in comparisons]})
@@ -210,16 +213,6 @@ def show(
     else:
         for each in comparisons:
             print_comparison(each, tolerance)
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write `data`, atomically."""
-    import json
-
-    from edgeseg.files import whole_file
-
-    with whole_file(path) as partial:
-        partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
 def print_comparison(comparison: Comparison, tolerance: float) -> None:

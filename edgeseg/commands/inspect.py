@@ -178,7 +178,7 @@ def write_page(
 ) -> None:
     """Write the page of FILE."""
     from edgeseg.commands.terminal import wrote
-    from edgeseg.files import whole_file
+    from edgeseg.files import write_text
     from edgeseg.inspection.finding import findings
     from edgeseg.inspection.page import page_from_rows
     from edgeseg.inspection.summary import summary_from_artifact
@@ -188,8 +188,7 @@ def write_page(
         details=dict(flat(described(artifact))), findings=findings(explored.rows, explored.layers),
         difference=differing,
     )  # fmt: skip
-    with whole_file(page) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_text(page, text)
     wrote(page)
 
 

@@ -38,7 +38,7 @@ def command(folders: Folders = None, page: Page = Path("report.html"), markdown:
     from edgeseg.bench.report.stored import records_from_paths
     from edgeseg.commands.terminal import note, wrote
     from edgeseg.errors import FileProblem
-    from edgeseg.files import whole_file
+    from edgeseg.files import write_text
 
     if markdown is not None and markdown.resolve() == page.resolve():
         message, hint = f"the page and the markdown are the same file: {page}", "name two files"
@@ -50,8 +50,7 @@ def command(folders: Folders = None, page: Page = Path("report.html"), markdown:
     texts = {markdown: markdown_from_sections(sections, collection.unreadable)} if markdown else {}
     texts[page] = page_from_sections(sections, collection.unreadable)
     for path, text in texts.items():
-        with whole_file(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_text(path, text)
         wrote(path)
     for section in sections:
         print(f"{section.name}: {len(section.entries)} records, and {len(section.left_out)} not in the tables")

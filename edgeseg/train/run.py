@@ -16,7 +16,7 @@ import numpy as np
 
 from edgeseg.datasets.dataset import Dataset
 from edgeseg.errors import FileProblem
-from edgeseg.files import whole_file, writable_folder
+from edgeseg.files import writable_folder, write_text
 from edgeseg.models import open_family
 from edgeseg.progress import Progress, silent
 from edgeseg.train import checkpoint, log
@@ -110,8 +110,7 @@ class TrainingRun:
                 hint="restore the file, or start again with --restart",
             )
         text = card_of(self.trainer.config, self.trainer.spec, self.trainer.metadata["data_sha256"])
-        with whole_file(self.weights.with_suffix(".md")) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_text(self.weights.with_suffix(".md"), text)
 
     def _step(self, hold: AbstractContextManager[object]) -> None:
         with hold:
