@@ -7,7 +7,7 @@ from typing import Any
 
 from edgeseg.commands.options import Json
 
-EXTRAS = {
+LIBRARIES = {
     "torch": ("export and training", "pip install 'edgeseg[export]'"),
     "onnxscript": ("export", "pip install 'edgeseg[export]'"),
     "cv2": ("resizing, overlay, USB cameras", "pip install opencv-python"),
@@ -129,7 +129,7 @@ def library_rows() -> list[dict[str, str]]:
     import importlib.util
 
     rows = []
-    for name, (purpose, install) in EXTRAS.items():
+    for name, (purpose, install) in LIBRARIES.items():
         installed = importlib.util.find_spec(name) is not None
         rows.append({"library": name, "for": purpose, "state": "ready" if installed else install})
     return rows

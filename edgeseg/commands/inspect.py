@@ -52,18 +52,18 @@ def command(
     from edgeseg.inspection.source import inspect_artifact
 
     artifact = Artifact.open(file)
-    explored = inspect_artifact(artifact, log)
+    inspected = inspect_artifact(artifact, log)
     before = inspect_artifact(opened_other(other)) if other else None
-    changed = difference(before.rows, explored.rows) if before else None
+    changed = difference(before.rows, inspected.rows) if before else None
     facts = described(artifact)
     if page:
-        write_page(page, artifact, explored, (before.name, changed) if before and changed else None)
+        write_page(page, artifact, inspected, (before.name, changed) if before and changed else None)
     if as_json:
-        print_json({**facts, **layers_json(explored), **({"difference": changed.to_dict()} if changed else {})})
+        print_json({**facts, **layers_json(inspected), **({"difference": changed.to_dict()} if changed else {})})
     elif before and changed:
-        print_difference(before, explored, changed)
+        print_difference(before, inspected, changed)
     else:
-        print_tables(facts, explored)
+        print_tables(facts, inspected)
 
 
 def show_weights(file: Path, as_json: bool, asked: dict[str, Path | None]) -> None:
@@ -119,39 +119,39 @@ def described(artifact: Artifact) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if value not in ("", {})}
 
 
-def layers_json(explored: InspectedEngine) -> dict[str, Any]:
+def layers_json(inspected: InspectedEngine) -> dict[str, Any]:
     """The layers for --json: requested and obtained precision, and the plan where there is one."""
     from dataclasses import asdict
 
     from edgeseg.inspection.finding import findings
     from edgeseg.inspection.table import totals
 
-    layers = {"layers": [asdict(layer) for layer in explored.layers]}
-    if not explored.has_plan:
+    layers = {"layers": [asdict(layer) for layer in inspected.layers]}
+    if not inspected.has_plan:
         return layers
     return {
         **layers,
-        "plan": [row.to_dict() for row in explored.rows],
-        "totals": totals(explored.rows),
-        "findings": [asdict(finding) for finding in findings(explored.rows, explored.layers)],
+        "plan": [row.to_dict() for row in inspected.rows],
+        "totals": totals(inspected.rows),
+        "findings": [asdict(finding) for finding in findings(inspected.rows, inspected.layers)],
     }
 
 
-def print_tables(facts: dict[str, Any], explored: InspectedEngine) -> None:
+def print_tables(facts: dict[str, Any], inspected: InspectedEngine) -> None:
     """Print the tables of FILE."""
     from edgeseg.commands.terminal import print_table
     from edgeseg.inspection.finding import findings
     from edgeseg.inspection.table import table_from_rows, totals
 
     print_table(["field", "value"], [[key, value] for key, value in flat(facts)])
-    if not explored.has_plan:
+    if not inspected.has_plan:
         columns = ["name", "op", "requested", "obtained"]
-        lines = [[getattr(layer, column) for column in columns] for layer in explored.layers]
+        lines = [[getattr(layer, column) for column in columns] for layer in inspected.layers]
         print_table(columns, lines, title="layers")
         return
-    print_table(*table_from_rows(explored.rows, without=("module", "stream", "tactic")), title="layers")
-    print_table(["total", "value"], [[key, value] for key, value in flat(totals(explored.rows)) if value != UNKNOWN])
-    rows = [[finding.code, finding.message] for finding in findings(explored.rows, explored.layers)]
+    print_table(*table_from_rows(inspected.rows, without=("module", "stream", "tactic")), title="layers")
+    print_table(["total", "value"], [[key, value] for key, value in flat(totals(inspected.rows)) if value != UNKNOWN])
+    rows = [[finding.code, finding.message] for finding in findings(inspected.rows, inspected.layers)]
     print_table(["finding", "meaning"], rows)
 
 
@@ -168,13 +168,13 @@ def totals_beside(before: InspectedEngine, after: InspectedEngine) -> list[list[
     """The totals of two engines, one row per figure that either has."""
     from edgeseg.inspection.table import totals
 
-    old, new = (dict(flat(totals(explored.rows))) for explored in (before, after))
+    old, new = (dict(flat(totals(inspected.rows))) for inspected in (before, after))
     beside = [[name, old.get(name, "0"), new.get(name, "0")] for name in {**old, **new}]
     return [line for line in beside if line[1:] != [UNKNOWN, UNKNOWN]]
 
 
 def write_page(
-    page: Path, artifact: Artifact, explored: InspectedEngine, differing: tuple[str, Difference] | None
+    page: Path, artifact: Artifact, inspected: InspectedEngine, differing: tuple[str, Difference] | None
 ) -> None:
     """Write the page of FILE."""
     from edgeseg.commands.terminal import wrote
@@ -184,8 +184,8 @@ def write_page(
     from edgeseg.inspection.summary import summary_from_artifact
 
     text = page_from_rows(
-        explored.name, explored.rows, summary=summary_from_artifact(artifact, explored.rows),
-        details=dict(flat(described(artifact))), findings=findings(explored.rows, explored.layers),
+        inspected.name, inspected.rows, summary=summary_from_artifact(artifact, inspected.rows),
+        details=dict(flat(described(artifact))), findings=findings(inspected.rows, inspected.layers),
         difference=differing,
     )  # fmt: skip
     write_text(page, text)

@@ -68,7 +68,9 @@ def command(
     from edgeseg.commands.terminal import print_json, wrote
 
     table = RangeTable.open(ranges)
-    method = with_wishes(best_method(artifact_from_onnx(onnx), table), observer, equalize, bias_correction, weight_bits)
+    method = with_options(
+        best_method(artifact_from_onnx(onnx), table), observer, equalize, bias_correction, weight_bits
+    )
     if target in CACHES:
         older = write_opset17(onnx, target)
         path = write_cache(onnx, table, target, method, output)
@@ -84,14 +86,14 @@ def command(
     wrote(path, following)
 
 
-def with_wishes(
+def with_options(
     method: Method,
     observer: str | None,
     equalize: bool | None,
     bias_correction: bool | None,
     weight_bits: int | None,
 ) -> Method:
-    """`method` with what a user asked for in its place."""
+    """`method` with the values that a user typed; None leaves its own, and `weight_bits` to the target."""
     return dataclasses.replace(
         method,
         observer=method.observer if observer is None else observer,

@@ -96,7 +96,7 @@ def command(
     from edgeseg.commands.stream_live import print_live, run_live
     from edgeseg.commands.stream_recording import stream_recording
     from edgeseg.commands.terminal import json_lines
-    from edgeseg.live.run import check_outputs, open_sources
+    from edgeseg.live.run import check_run, open_sources
     from edgeseg.spec import tiles_from_options
 
     if source.endswith(".toml"):
@@ -111,7 +111,7 @@ def command(
         if log_json:
             opened.enter_context(json_lines())
         sources = [opened.enter_context(each) for each in open_sources(config, skip_errors=skip_errors)]
-        check_outputs(config, sources, overwrite=overwrite)
+        check_run(config, sources, overwrite=overwrite)
         segmenter = opened.enter_context(segmenter_of(config))
         if is_one_recording(config, sources):
             stream_recording(config, sources[0], segmenter, frames=frames, overwrite=overwrite, as_json=as_json)

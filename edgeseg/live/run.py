@@ -39,8 +39,8 @@ def open_sources(config: RunConfig, *, skip_errors: bool = False) -> list[FrameS
     return sources
 
 
-def check_outputs(config: RunConfig, sources: Sequence[FrameSource], *, overwrite: bool) -> None:
-    """The error of an output, observer, page or trigger of the run, before a model is converted."""
+def check_run(config: RunConfig, sources: Sequence[FrameSource], *, overwrite: bool) -> None:
+    """Raise the error of an output, observer, page or trigger of the run, before a model is converted."""
     sinks: list[FrameSink] = []
     for entry, source in zip(config.streams, sources):
         with config.at(entry.table, "output"):
