@@ -24,7 +24,8 @@ def overlay_planes(planes: Planes, labels: NDArray[np.uint8], palette: Palette, 
     share = checked_share(opacity)
     colors = yuv_from_rgb(checked_palette(palette), planes.matrix, planes.full_range)
     tints = np.full((3, 256), 128, np.uint16)
-    tints[:, : len(colors)] += np.rint(colors.T * share).astype(np.uint16)
+    # The chroma of pure blue and red is 255.5 in full range: with the half that rounds, opaque, it needs 17 bits.
+    tints[:, : len(colors)] = np.minimum(np.rint(colors.T * share) + 128, 65535).astype(np.uint16)
     y, u, v = (frozen(plane, np.uint8) for plane in planes.i420().arrays)
     memory = np.empty(y.size + u.size + v.size, np.uint8)
     parts = np.split(memory, [y.size, y.size + u.size])

@@ -63,6 +63,13 @@ def test_labels_without_a_colour_change_nothing(seed: int, size: tuple[int, int]
             np.testing.assert_array_equal(after, before)
 
 
+@pytest.mark.parametrize("color", [(0, 0, 255), (255, 0, 0)])
+def test_opaque_pure_colours_do_not_wrap_in_full_range(color: tuple[int, int, int]) -> None:
+    planes = planes_of_colors(0, (6, 10), "bt709", True)
+    blended = overlay_planes(planes, np.zeros((6, 10), np.uint8), np.array([color], np.uint8), opacity=1.0)
+    assert max(plane.max() for plane in blended.arrays) == 255
+
+
 def test_the_planes_lie_in_one_piece_of_memory() -> None:
     planes = planes_of_colors(0, (6, 10), "bt601", True)
     blended = overlay_planes(planes, np.zeros((6, 10), np.uint8), np.full((1, 3), 200, np.uint8))
