@@ -11,12 +11,12 @@ import json
 import logging
 import os
 import queue
-import socket
 import sys
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
+from edgeseg.batch.ray_servers import RayServers, connect
 from edgeseg.batch.rows import OF_DEVICE
 from edgeseg.engines import open_engine
 from edgeseg.engines.devices import AUTO, names_of_device
@@ -26,6 +26,7 @@ from edgeseg.measure.device import available_threads
 LOCAL = "local"
 POLL_SECONDS = 0.2
 CONNECT_SECONDS = 10.0
+SHUTDOWN_SECONDS = 10.0
 MOST_BLOCKS = 1000  # the driver keeps some KiB of each
 QUEUED = 2  # items that wait at an actor, so that it need not wait for the driver
 INSTALL = 'pip install "edgeseg[ray]"'
@@ -55,6 +56,8 @@ class JsonActor:
 
 def imported_ray() -> Any:
     """The module ray with Ray Data. UnavailableError where it is not installed."""
+    # Else the thread that reads rows starts a cluster of its own where its cluster is gone or was shut down.
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
     try:
         import ray
         import ray.data
@@ -78,7 +81,7 @@ def connected(address: str) -> Iterator[Any]:
         runtime_env = {"env_vars": {"PYTHONPATH": paths}}
         options |= {"num_cpus": available_threads() + 1, "include_dashboard": False, "runtime_env": runtime_env}
     try:
-        check_reachable(address)
+        connect(address, CONNECT_SECONDS)  # Ray itself would try for minutes
         ray.init(logging_level="ERROR", log_to_driver=False, **options)
     except (OSError, RuntimeError, ValueError) as problem:
         raise UnavailableError(
@@ -89,14 +92,10 @@ def connected(address: str) -> Iterator[Any]:
     try:
         yield ray
     finally:
-        ray.shutdown()
-
-
-def check_reachable(address: str) -> None:
-    """OSError where nothing answers at HOST:PORT: Ray itself would try for minutes."""
-    host, _, port = address.rpartition("/")[2].rpartition(":")
-    if port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+        # In a thread, for it waits for a cluster that is gone until Ray ends the process, before an error is shown.
+        closing = threading.Thread(target=ray.shutdown, name="edgeseg-ray-shutdown", daemon=True)
+        closing.start()
+        closing.join(SHUTDOWN_SECONDS)
 
 
 def rows_from_ray(
@@ -114,7 +113,8 @@ def rows_from_ray(
     The class must not raise when it is called: Ray would end the job. The items of an actor that dies may be done
     again, with those whose rows had not arrived: the class must return the row of an item that is done.
     actors: how many; None for all CPUs of the cluster but one, or with gpus for all GPUs. gpus: of an actor.
-    stop: ends it; items in progress are lost. UnavailableError where the class cannot be made, or no machine has a GPU.
+    stop: ends it; items in progress are lost. UnavailableError where the class cannot be made, no machine has a GPU, or
+    the cluster is gone.
     """
     check_gpus(ray, gpus)
     ray.data.DataContext.get_current().enable_progress_bars = False
@@ -131,7 +131,9 @@ def rows_from_ray(
     )
     rows: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
     threading.Thread(target=_read_rows, args=(dataset, rows), name="edgeseg-ray", daemon=True).start()
+    servers = RayServers(ray)
     while stop is None or not stop.is_set():
+        servers.check()
         with contextlib.suppress(queue.Empty):
             row = rows.get(timeout=POLL_SECONDS)
             if row is None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import random
-import signal
-import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
+from killed_run import KilledRun
 from small_batch import BROKEN, label_files, make_broken, make_videos, markers
 from small_onnx import street_onnx
 
@@ -21,15 +20,22 @@ from edgeseg.batch.attempt import PARTIAL
 from edgeseg.batch.listing import FOLDER
 
 GOOD, FRAMES = 195, 3
-KILLS = {"local": 20}  # not "ray", of which each takes half a minute
+SECONDS = 240.0  # of a run, on a machine with other work
+MOST_DONE = 120  # of the units, before a run that is killed: there is work for it
+# How each run ends, after processes that do units were killed; the driver is the process that hands them out.
+ENDS = {"local": ("driver", "all") * 3, "ray": ("driver", "all") * 2}  # Ray takes half a minute to start
+WORKERS_KILLED = 2  # in each of these runs, and in the last one, which finishes
+WORKER = {"local": "edgeseg.batch.worker", "ray": "ray::MapWorker"}  # words in its command line
+WORDS = {"local": ("--processes", "2"), "ray": ("--ray", "local")}
 pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """The folder of a batch: in/ with the videos, and a model."""
+    """The folder of a batch: in/ with the videos, and a model. ray: for the files of Ray."""
 
     path: Path
+    ray: Path
 
     def command(self, out: str, *words: str) -> list[str]:
         return [
@@ -37,9 +43,18 @@ class Folder:
             "--write", "masks/", "-o", out, *words,
         ]  # fmt: skip
 
+    def start(self, out: str, *words: str) -> KilledRun:
+        # Ray gives its workers a low priority: beside other work they would take minutes.
+        ray = {"RAY_worker_niceness": "0", "RAY_TMPDIR": str(self.ray)}
+        return KilledRun(self.command(out, *words), self.path, seconds=SECONDS, **ray)
+
     def run(self, out: str, *words: str) -> None:
-        done = subprocess.run(self.command(out, *words), cwd=self.path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        with self.start(out, *words) as run:
+            assert run.exit_code() == 0, run.output
+
+    def times(self, out: str) -> dict[Path, int]:
+        """When each marker was written."""
+        return {path: path.stat().st_mtime_ns for path in (self.path / out).glob("*.json")}
 
     def check(self, out: str) -> dict[str, bytes]:
         """195 good units, 5 errors, and nothing half-written; the labels."""
@@ -57,11 +72,12 @@ class Folder:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     path = tmp_path_factory.mktemp("batch")
     make_broken(make_videos(path / "in", GOOD, FRAMES))
     street_onnx(path)
-    return Folder(path)
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as ray:  # the path of a socket is short
+        yield Folder(path, Path(ray))
 
 
 @pytest.fixture(scope="module")
@@ -82,72 +98,48 @@ def test_ray_gives_the_same(ray_data: None, folder: Folder, labels: dict[str, by
     assert folder.check("ray") == labels
 
 
-@pytest.mark.parametrize("runner", KILLS)
+@pytest.mark.parametrize("runner", ENDS)
 def test_killed_at_random_moments_it_is_finished_by_a_rerun(
     runner: str, folder: Folder, labels: dict[str, bytes], request: pytest.FixtureRequest
 ) -> None:
     if runner == "ray":
         request.getfixturevalue("ray_data")
-    out = f"killed-{runner}"
-    words = ("--ray", "local") if runner == "ray" else ("--processes", "2")
-    chance = random.Random(1)
-    times: dict[Path, int] = {}
-    family: list[psutil.Process] = []
-    for number in range(KILLS[runner]):
-        kind = ("worker", "driver", "all")[number % 3]
-        process = subprocess.Popen(
-            folder.command(out, *words), cwd=folder.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        # a few more of the 200 units each time
-        wait_for_markers(process, folder.path / out, len(times) + chance.randrange(1, 8), chance.random() * 0.2)
-        kill_all(family)  # what a killed driver of Ray left behind; it was alive beside this run until now
-        family = kill(process, kind)
-        process.wait()
-        after = {path: path.stat().st_mtime_ns for path in (folder.path / out).glob("*.json")}
-        assert {path: after.get(path) for path in times} == times  # nothing was done twice
-        times = after
-        if kind == "worker":
-            assert process.returncode == 0  # it came to its end: the next ones need work
-            for path in sorted(times)[: len(times) * 3 // 4]:
-                path.unlink()
-                del times[path]
-    kill_all(family)
-    folder.run(out, *words)
-    assert folder.check(out) == labels
-    after = {path: path.stat().st_mtime_ns for path in (folder.path / out).glob("*.json")}
-    assert {path: after[path] for path in times} == times
+    out, chance = f"killed-{runner}", random.Random(1)
+    before: dict[Path, int] = {}
+    with contextlib.ExitStack() as stack:
+        runs = []
+        for end in (*ENDS[runner], "finished"):
+            while len(before) > MOST_DONE:
+                before.popitem()[0].unlink()
+            run = stack.enter_context(folder.start(out, *WORDS[runner]))
+            runs.append(run)
+            for _ in range(WORKERS_KILLED):
+                wait_for_units(run, folder, out, chance)
+                kill_worker(run, WORKER[runner])
+            if end == "finished":
+                assert run.exit_code() == 0, run.output
+            else:
+                wait_for_units(run, folder, out, chance)
+                assert run.is_running(), run.output
+                run.kill_driver() if end == "driver" else run.kill_all()
+            after = folder.times(out)
+            assert {path: after.get(path) for path in before} == before  # nothing was done twice
+            before = after
+            assert not any(earlier.processes(WORKER[runner]) for earlier in runs[:-1])
+        assert folder.check(out) == labels
+        for run in runs:
+            run.wait_until(lambda run=run: not run.processes(), "the last of its processes ended")  # type: ignore[misc]
 
 
-def wait_for_markers(process: subprocess.Popen[bytes], out: Path, count: int, seconds: float) -> None:
-    """Wait until there are so many markers, and then a moment."""
-    while process.poll() is None and len(list(out.glob("*.json"))) < count:
-        time.sleep(0.02)
-    time.sleep(seconds)
+def wait_for_units(run: KilledRun, folder: Folder, out: str, chance: random.Random) -> None:
+    """Wait until some more units are done, and then a moment."""
+    wanted = len(folder.times(out)) + chance.randrange(1, 8)
+    run.wait_until(lambda: len(folder.times(out)) >= wanted or not run.is_running(), f"{wanted} units were done")
+    time.sleep(chance.random() * 0.05)
 
 
-def kill(process: subprocess.Popen[bytes], kind: str) -> list[psutil.Process]:
-    """kill -9 of a process that does units, of the one that hands them out, or of all; what may be left of it."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        family = psutil.Process(process.pid).children(recursive=True)
-        if kind == "worker":
-            kill_all([child for child in family if is_worker(child)][:1])
-            return []
-        os.kill(process.pid, signal.SIGKILL)
-        if kind == "all":
-            kill_all(family)
-        return family
-    return []
-
-
-def kill_all(processes: list[psutil.Process]) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-
-
-def is_worker(process: psutil.Process) -> bool:
-    """Whether it does units: a process of the local runner, or an actor of Ray."""
-    with contextlib.suppress(psutil.Error):
-        words = " ".join(process.cmdline())
-        return "edgeseg.batch.worker" in words or "MapWorker" in words
-    return False
+def kill_worker(run: KilledRun, word: str) -> None:
+    """kill -9 of a process that does units."""
+    workers = run.processes(word)
+    assert workers, run.output
+    workers[0].kill()
