@@ -20,7 +20,7 @@ ELEMENTS = ("appsrc", "h264parse", "rtph264pay", "h265parse", "rtph265pay", "rtp
 PROBE = (
     "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer, Gst; Gst.init(); "
 )
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 
 
 @functools.cache

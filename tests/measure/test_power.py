@@ -191,7 +191,8 @@ def test_the_counters_of_a_machine_are_listed(tmp_path: Path) -> None:
 WAITS = "import signal; print('RAM 1/2MB VDD_IN 8000mW/7000mW', flush=True); signal.pause()"
 
 
-def test_tegrastats_is_started_read_and_stopped(tmp_path: Path) -> None:
+def test_tegrastats_is_started_read_and_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeseg.measure.tegrastats.FIRST_LINE_SECONDS", 60.0)
     process = TegrastatsProcess([sys.executable, "-c", WAITS])
     clock = Clock()
     tool = Machine(tmp_path, lambda *words: "", lambda: None, lambda: process)

@@ -17,7 +17,7 @@ def test_samples_are_taken_until_it_is_stopped() -> None:
 
     sampler = Sampler(sample, period_seconds=0)
     sampler.start()
-    assert third.wait(10)
+    assert third.wait(60)
     sampler.stop()
     count = taken[0]
     assert count >= 3

@@ -12,6 +12,12 @@ from edgeseg.measure.system_tool import output_of
 WAITS = "import signal; print('early', flush=True); signal.pause()"
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tool may take its time on a busy machine."""
+    monkeypatch.setattr(system_tool, "SECONDS", 60.0)
+
+
 def test_a_tool_is_run_without_a_shell_in_plain_english() -> None:
     code = "import os, sys; print(sys.argv[1], os.environ['LC_ALL'])"
     assert output_of(sys.executable, "-c", code, "$HOME; ls").split() == ["$HOME;", "ls", "C"]
