@@ -18,7 +18,7 @@ from edgeseg.engines.engine import BuildJob, BuildResult, Engine
 from edgeseg.engines.layers import LayerRequest, layer_from_names, requests_from_onnx
 from edgeseg.engines.options import RunOptions
 from edgeseg.errors import UnavailableError
-from edgeseg.measure.device import adds_int8_exactly, has_native_bf16
+from edgeseg.measure.device import adds_int8_exactly, has_native_bf16, schedulable_cores
 from edgeseg.spec import Precision, TensorSpec
 
 logger = logging.getLogger(__name__)
@@ -121,6 +121,8 @@ def settings_for(precision: Precision, run: RunOptions) -> dict[str, Any]:
         settings["INFERENCE_PRECISION_HINT"] = HINTS[floating]
     if run.device == "cpu" and run.threads is not None:
         settings["INFERENCE_NUM_THREADS"] = run.threads
+        if run.threads < schedulable_cores():
+            settings["ENABLE_CPU_PINNING"] = False  # else the engines of all processes share the first cores
     if run.device == CHOOSER:
         settings["ENABLE_STARTUP_FALLBACK"] = False  # otherwise it starts on the CPU and switches later
     return settings

@@ -117,9 +117,13 @@ def has_native_bf16() -> bool:
 
 def available_threads(root: Path = ROOT) -> int:
     """The number of logical cores that this process may use, which `taskset` and the limits of containers reduce."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = core_limit(root)
+    cores, limit = schedulable_cores(), core_limit(root)
     return cores if limit is None else max(1, min(cores, int(limit)))
+
+
+def schedulable_cores() -> int:
+    """The number of logical cores on which a thread of this process may run: all that `taskset` leaves."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def package_versions(names: Iterable[str]) -> dict[str, str]:

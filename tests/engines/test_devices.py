@@ -99,7 +99,7 @@ def test_openvino_lists_what_it_finds_the_cpu_first(
     assert openvino.devices_here() == named
 
 
-HINT, THREADS = "INFERENCE_PRECISION_HINT", "INFERENCE_NUM_THREADS"
+HINT, THREADS, PINNING = "INFERENCE_PRECISION_HINT", "INFERENCE_NUM_THREADS", "ENABLE_CPU_PINNING"
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,19 @@ def test_openvino_is_told_what_each_device_takes(
 ) -> None:
     core = FakeCore(["CPU", "GPU", "NPU"])
     use_core(monkeypatch, core)
+    monkeypatch.setattr(openvino, "schedulable_cores", lambda: 3)
     openvino.compiled_from_onnx(Path("m.onnx"), precision, RunOptions(device, 3))
     assert core.told == [(name, {"PERFORMANCE_HINT": "LATENCY", **settings})]
+
+
+@pytest.mark.parametrize(("threads", "pinned"), [(1, False), (3, False), (4, True), (None, True)])
+def test_threads_are_pinned_to_cores_only_where_they_take_all(
+    threads: int | None, pinned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_core(monkeypatch, FakeCore(["CPU"]))
+    monkeypatch.setattr(openvino, "schedulable_cores", lambda: 4)
+    settings = openvino.settings_for(Precision.FP32, RunOptions("cpu", threads))
+    assert settings.get(PINNING, True) is pinned
 
 
 def test_bf16_is_refused_on_a_device_that_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
