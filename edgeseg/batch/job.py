@@ -43,6 +43,7 @@ class BatchJob:
     opacity: float = 0.5
     legend: bool = False
     skip_errors: bool = False
+    sample: str | None = None
     tiles: str | None = None
     overlap: int | None = None
     crf: str | None = None
@@ -61,7 +62,9 @@ class BatchJob:
     @functools.cached_property
     def digest(self) -> str:
         """The SHA-256 of the engine and of the options that change an output."""
-        fields = {key: value for key, value in asdict(self).items() if key not in (*ELSEWHERE, "engine")}
+        without = (*ELSEWHERE, "engine")
+        # Options that are not used are left out, so that an option of a later version does no unit again.
+        fields = {key: value for key, value in asdict(self).items() if key not in without and value is not None}
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
     def open(self) -> Segmenter:

@@ -63,7 +63,7 @@ class SegmentVideo:
         job = self._job
         check_reachable(unit)
         place = fetch(unit.source, attempt.fetched) if unit.is_remote else unit.source
-        with open_source(place, skip_errors=job.skip_errors) as source:
+        with open_source(place, skip_errors=job.skip_errors, sample=job.sample) as source:
             uris = [within(attempt.outputs, uri) for uri in job.write]
             sinks = open_sinks(uris, source.info, inputs=source.files())
             try:

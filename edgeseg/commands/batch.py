@@ -44,6 +44,7 @@ EXAMPLES = """
   edgeseg batch drives/ bisenetv2-camvid -o out/
   edgeseg batch '*.mp4' frames/ @list.txt model.onnx -o out/ --write masks/
   edgeseg batch 's3://bucket/drives/*.mp4' model.onnx -o out/ --shard 3/8
+  edgeseg batch drives/ model.onnx -o out/ --sample 1 --write masks/
   edgeseg batch drives/ model.onnx -o out/ --ray auto
   edgeseg batch --merge out/
 """
@@ -82,6 +83,9 @@ def command(
     tiles: TilesName = None,
     overlap: Overlap = None,
     crf: Crf = None,
+    sample: Annotated[
+        str | None, option("--sample RATE", "So many frames a second, or key: the key frames.", default="every frame")
+    ] = None,
     frames: Annotated[int | None, option("--frames N", "Stop each unit after N frames.", min=1)] = None,
     opacity: Annotated[float, option("--opacity X", "How strongly class colours cover the image.", min=0, max=1)] = 0.5,
     legend: Annotated[bool, option("--legend", "Show the colours of the classes on overlays.")] = False,
@@ -104,7 +108,8 @@ def command(
     folder = checked_usage(sources, model, out)
     artifact, job = job_from_options(
         model, folder, tuple(write or [DEFAULT_SINK]), engine, precision, size, tiles=tiles, overlap=overlap, crf=crf,
-        frames=frames, opacity=opacity, legend=legend, skip_errors=skip_errors, device=device, threads=threads,
+        sample=sample, frames=frames, opacity=opacity, legend=legend, skip_errors=skip_errors, device=device,
+        threads=threads,
     )  # fmt: skip
     units = units_from_sources(sources or [], job.digest, folder)
     report = run(job, units, folder, shard, ray, processes, retry_errors=retry_errors)
@@ -138,9 +143,12 @@ def job_from_options(
     from edgeseg.batch.job import checked_sinks, engine_for_batch, job_from_artifact
     from edgeseg.commands.terminal import shown_progress
     from edgeseg.spec import tiles_from_options
+    from edgeseg.video.sampled import rate_from_text
 
     checked_sinks(write)
     tiles_from_options(options["tiles"], options["overlap"])
+    if options["sample"] is not None:
+        rate_from_text(options["sample"])
     with shown_progress() as progress:
         artifact = engine_for_batch(
             model, engine=engine, precision=precision_or_none(precision), size=size_or_none(size),

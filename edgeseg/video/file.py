@@ -13,7 +13,7 @@ from edgeseg.video.audio import RESTART_SECONDS
 from edgeseg.video.frame import Frame
 from edgeseg.video.geometry import Geometry
 from edgeseg.video.reader import TIMEOUT_SECONDS, Reader
-from edgeseg.video.source import FrameSource, SourceInfo
+from edgeseg.video.source import KEY_FRAMES, FrameSource, SourceInfo
 
 
 class FileSource(FrameSource):
@@ -21,7 +21,7 @@ class FileSource(FrameSource):
 
     Frames keep the file's timestamps: the first may differ from 0, and gaps remain. A timestamp that does not rise is
     moved one tick after its predecessor; where they start anew, they go on one frame period behind it. All images are
-    scaled to the size of the first.
+    scaled to the size of the first. key_frames: only these are decoded.
     """
 
     def __init__(
@@ -29,9 +29,10 @@ class FileSource(FrameSource):
         address: Address,
         *,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        key_frames: bool = False,
     ) -> None:
         self._address = address
-        self._open = partial(Reader, address, timeout_seconds=timeout_seconds)
+        self._open = partial(Reader, address, timeout_seconds=timeout_seconds, key_frames=key_frames)
         reader = self._open()
         self._reader: Reader | None = reader
         self._geometry = Geometry.from_image(reader.first, reader.stream.sample_aspect_ratio)
@@ -106,7 +107,7 @@ class _Times:
 
 
 def source_from_address(address: Address) -> FileSource:
-    """The video at a path or URL, without options."""
+    """The video at a path or URL; option: sample=key, for its key frames alone."""
     if not address.is_url:
-        address.check_options([])
-    return FileSource(address)
+        address.check_options(["sample"])
+    return FileSource(address, key_frames=address.options.get("sample") == KEY_FRAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 
@@ -81,6 +82,12 @@ class Frame:
     def size(self) -> tuple[int, int]:
         """(H, W)."""
         return self.height, self.width
+
+    def numbered(self, index: int) -> Frame:
+        """The same frame as number `index` of another source; `sequence` remains."""
+        again = copy.copy(self)
+        again.index = index
+        return again
 
     def rgb(self) -> Pixels:
         """(H, W, 3) uint8, C-contiguous and read-only, because the frame keeps it. Copy it to draw on it."""

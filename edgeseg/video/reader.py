@@ -27,8 +27,10 @@ class Reader:
         address: Address,
         *,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        key_frames: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """key_frames: decode them alone; how many there are is not known before."""
         self.name = address.name
         self._timeout_seconds, self._clock = timeout_seconds, clock
         self._container = open_container(address, timeout_seconds, clock)
@@ -42,6 +44,9 @@ class Reader:
             self.frames: int | None = self.stream.frames or None
             self._frames_stated = 0 if _is_whole(self._container, self.stream) else self.stream.frames
             self._end_stated = _end_of(self._container)
+            if key_frames:
+                self.stream.codec_context.skip_frame = "NONKEY"
+                self.frames, self._frames_stated, self._end_stated = None, 0, 0.0
             self.has_audio = bool(self._container.streams.audio)
             self._rest = self._decode()
             first = next(self._rest, None)

@@ -21,8 +21,9 @@ from edgeseg.video import NETWORK, SOURCES
 from edgeseg.video.address import COMMANDS, Address
 from edgeseg.video.frame import Frame
 
-PACEABLE = ("file", "images", "test")
-PACING = ("live", "loop")
+PLAYABLE = ("file", "images", "test")
+PLAYED = ("sample", "live", "loop")  # options of every recording
+KEY_FRAMES = "key"
 Self = TypeVar("Self", bound="FrameSource")
 SourceKind: TypeAlias = Literal["recording", "live"]
 
@@ -129,30 +130,32 @@ class FrameSource(ABC):
         self.close()
 
 
-def open_source(uri: str | Path, *, skip_errors: bool = False) -> FrameSource:
+def open_source(uri: str | Path, *, skip_errors: bool = False, sample: str | None = None) -> FrameSource:
     """Open a video file, a folder or glob of images, a camera, `test://street` or a URL.
 
     Options follow a `?`: `frames/*.png?fps=10`, `camera:0?width=1280&height=720`. A Path has no options. A recording
-    takes `live=1`, which plays it like a camera, and with it `loop=1`. A live source connects when it is iterated.
-    skip_errors: skip images that cannot be read; a video always skips undecodable packets.
+    takes `sample=1`, for one frame a second, or `sample=key`, for the key frames of a video; `live=1`, which plays it
+    like a camera, and with it `loop=1`. A live source connects when it is iterated.
+    skip_errors: skip images that cannot be read; a video always skips undecodable packets. sample: as the option.
     """
     address = address_from_uri(uri)
-    paced = address.kind in PACEABLE and any(key in address.options for key in PACING)
-    if paced:
-        pacing = {key: flag_option(address.options, key) for key in PACING}
-        if pacing["loop"] and not pacing["live"]:
-            hint = "write live=1&loop=1"
-            raise FormatError("loop=1 is an option of live=1", hint=hint, code="ES-FORMAT-OPTION")
-        rest = {key: value for key, value in address.options.items() if key not in PACING}
-        address = dataclasses.replace(address, options=rest)
+    options = dict(address.options)
+    played = {key: options.pop(key) for key in PLAYED if key in options} if address.kind in PLAYABLE else {}
+    played |= {"sample": sample} if sample is not None else {}
     if skip_errors and address.kind == "images":
-        address = dataclasses.replace(address, options={**address.options, "skip_errors": "1"})
+        options["skip_errors"] = "1"
+    if played.get("sample") == KEY_FRAMES and address.kind in PLAYABLE:
+        options |= {"sample": KEY_FRAMES} if address.kind == "file" else {}  # images are key frames
+        del played["sample"]
+    live, loop = (flag_option(played, key) for key in ("live", "loop"))
+    if loop and not live:
+        raise FormatError("loop=1 is an option of live=1", hint="write live=1&loop=1", code="ES-FORMAT-OPTION")
+    address = dataclasses.replace(address, options=options)
     source: FrameSource = importlib.import_module(SOURCES[address.kind]).source_from_address(address)
-    if paced and pacing["live"]:
-        paced_source: FrameSource = importlib.import_module("edgeseg.capture.paced").PacedSource(
-            source, loops=pacing["loop"]
-        )
-        return paced_source
+    if "sample" in played:
+        source = importlib.import_module("edgeseg.video.sampled").sampled(source, played["sample"])
+    if live:
+        source = importlib.import_module("edgeseg.capture.paced").PacedSource(source, loops=loop)
     return source
 
 

@@ -69,6 +69,13 @@ def test_a_folder_of_images_is_a_unit(tmp_path: Path) -> None:
     assert sorted(label_files(Path(job.out))) == ["in/img1.png", "in/img2.png", "in/img3.png"]
 
 
+def test_a_unit_may_take_some_of_the_frames_alone(tmp_path: Path) -> None:
+    job = dataclasses.replace(small_job(tmp_path), sample="12.5")
+    (unit,) = units_in(make_videos(tmp_path / "in", 1), job)  # 3 frames at 25 a second
+    row = do(SegmentVideo(job.to_dict()), unit)
+    assert (row["error"], row["frames"]) == (None, 2)
+
+
 def test_a_broken_source_is_a_row_with_an_error_and_a_marker(tmp_path: Path) -> None:
     job = small_job(tmp_path)
     out = Path(job.out)
@@ -246,6 +253,7 @@ def test_the_job_changes_its_digest_with_what_changes_an_output(tmp_path: Path) 
         {"sha256": "0"},
         {"runtime": "openvino"},
         {"frames": 1},
+        {"sample": "1"},
     ):
         assert dataclasses.replace(job, **change).digest != job.digest
     for change in ({"threads": 2}, {"device": "cpu"}, {"out": "elsewhere"}, {"engine": "/moved/engine.onnx"}):
