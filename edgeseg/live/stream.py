@@ -79,7 +79,7 @@ class Rate:
 
     def per_second(self, now: float) -> float:
         """How often it happened per second, over the last 5 s."""
-        times = [time for time in list(self._times) if time >= now - RATE_SECONDS]
+        times = [time for time in list(self._times) if now - RATE_SECONDS <= time <= now]
         return (len(times) - 1) / max(1e-9, now - times[0]) if len(times) > 1 else 0.0
 
 
@@ -288,7 +288,8 @@ class RunningStream:
 
     def status(self) -> StreamStatus:
         """The state now, from any thread."""
-        now, latest, source = self._clock(), self.latest, self.source
+        latest, source = self.latest, self.source
+        now = self._clock()  # later than that result
         info, counters = source.info, self.counters
         recent = list(self._recent)
         stages = {stage: statistics.median(sample[stage] for sample in recent if stage in sample) for stage in
