@@ -27,6 +27,13 @@ FULL = StreamEvent("front", "sink", "out.mp4 stopped", code="ES-SINK", hint="fre
 
 
 @pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No event is given up because the machine is busy."""
+    monkeypatch.setattr(observers, "TIMEOUT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(observers, "CLOSE_SECONDS", PATIENCE_SECONDS)
+
+
+@pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
@@ -195,6 +202,7 @@ def test_a_webhook_that_hangs_holds_up_neither_events_nor_other_observers_nor_th
     began = time.monotonic()
     close_observers([*hanging, file])
     assert time.monotonic() - began < PATIENCE_SECONDS / 2
+    assert file.join(PATIENCE_SECONDS)
     assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 3
     assert hanging[0].lost >= 5  # what did not fit into the queue
     web.opened.set()
