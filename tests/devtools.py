@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -46,10 +47,12 @@ class Browser:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            with urlopen(f"http://127.0.0.1:{self._port(folder)}/json/list") as answer:
-                pages = [each for each in json.load(answer) if each["type"] == "page"]
-            url = pages[0]["webSocketDebuggerUrl"]
-            self._socket = self._exit.enter_context(connect(url, max_size=None, compression=None, proxy=None))
+            url = self._page(self._port(folder))
+            self._socket = self._exit.enter_context(
+                connect(
+                    url, max_size=None, compression=None, proxy=None, open_timeout=PATIENCE_SECONDS, ping_interval=None
+                )
+            )
             for domain in ("Page", "Runtime", "Log", "Network"):
                 self.call(f"{domain}.enable")
         except BaseException:
@@ -63,6 +66,18 @@ class Browser:
             assert time.monotonic() < until and self._process.poll() is None, "the browser does not start"
             time.sleep(0.05)
         return file.read_text().splitlines()[0]
+
+    @staticmethod
+    def _page(port: str) -> str:
+        """The address of the first page, which is opened behind the port."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            with urlopen(f"http://127.0.0.1:{port}/json/list", timeout=PATIENCE_SECONDS) as answer:
+                pages = [each for each in json.load(answer) if each["type"] == "page"]
+            if pages:
+                return str(pages[0]["webSocketDebuggerUrl"])
+            assert time.monotonic() < until, "the browser opens no page"
+            time.sleep(0.05)
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Call a method of the protocol, and keep the errors that are reported meanwhile."""
@@ -93,16 +108,17 @@ class Browser:
 
     def wait(self, script: str) -> None:
         """Wait until an expression is true, on the page that is there then."""
-        until = time.monotonic() + PATIENCE_SECONDS
-        while not self._is_true(script):
-            assert time.monotonic() < until, f"never true: {script}"
-            time.sleep(0.05)
+        self._wait(lambda: bool(self.run(f"Boolean({script})")), script)
 
-    def _is_true(self, script: str) -> bool:
-        try:
-            return bool(self.run(f"Boolean({script})"))
-        except NavigatedError:
-            return False
+    @staticmethod
+    def _wait(holds: Callable[[], bool], what: str) -> None:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            with contextlib.suppress(NavigatedError):
+                if holds():
+                    return
+            assert time.monotonic() < until, f"never true: {what}"
+            time.sleep(0.05)
 
     def open(self, url: str, width: int = 1280, height: int = 900, *, dark: bool = False, scale: float = 1) -> None:
         """Go to a page in a window of that size."""
@@ -115,10 +131,22 @@ class Browser:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call("Page.navigate", url=url)
-        self.wait(
-            f"location.href.startsWith({json.dumps(url.partition('?')[0])}) && document.readyState === 'complete'"
-        )
+        self._go(url)
+        self.wait(f"location.href.startsWith({json.dumps(url.partition('?')[0])})")
+
+    def leave(self) -> None:
+        """Go to an empty page."""
+        self._go("about:blank")
+
+    def _go(self, url: str) -> None:
+        """Go to a page, and wait until the one before is gone, even where it has the same address."""
+        loader = self.call("Page.navigate", url=url)["loaderId"]
+
+        def is_there() -> bool:
+            return bool(self.call("Page.getFrameTree")["frameTree"]["frame"]["loaderId"] == loader)
+
+        self._wait(is_there, url)
+        self.wait("document.readyState === 'complete'")
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         """A PNG of the window, or of the whole page."""

@@ -70,7 +70,7 @@ def browser(chromium: Browser | None, without: Callable[[str, str], None]) -> It
     assert chromium is not None
     chromium.errors.clear()
     yield chromium
-    chromium.call("Page.navigate", url="about:blank")
+    chromium.leave()
     assert chromium.errors == []
 
 
@@ -172,7 +172,7 @@ def test_a_point_tells_its_figures_and_leads_to_its_row(browser: Browser, page: 
 def test_the_page_can_be_read_without_its_script(browser: Browser, page: str) -> None:
     browser.call("Emulation.setScriptExecutionDisabled", value=True)
     try:
-        browser.call("Page.navigate", url="about:blank")
+        browser.leave()
         browser.open(page)
         assert browser.run(VISIBLE) == COUNT
         assert count(browser, "a.marker title") == COUNT
