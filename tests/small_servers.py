@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 
 Answer = Callable[[socket.socket, bytes], bool]  # sends to the client that asked; whether to go on listening to it
+PATIENCE_SECONDS = 60.0  # far more than this takes
 
 
 @contextlib.contextmanager
@@ -81,20 +83,35 @@ def stalls_behind(start: Answer) -> Answer:
 
 
 def resets_behind(start: Answer) -> Answer:
-    """Answers as `start`, and tears the connection down."""
+    """Answers as `start`, and tears the connection down once that has arrived."""
 
     def answer(client: socket.socket, asked: bytes) -> bool:
         start(client, asked)
-        time.sleep(0.2)
+        wait_until_sent(client)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return False
 
     return answer
 
 
+def wait_until_sent(client: socket.socket) -> None:
+    """Wait until the system of the client has all that was sent: a reset would throw away what waits here."""
+    if not sys.platform.startswith("linux"):
+        time.sleep(0.2)
+        return
+    import fcntl
+    import termios
+
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        if fcntl.ioctl(client, termios.TIOCOUTQ, bytes(4)) == bytes(4):
+            return
+        time.sleep(0.01)
+
+
 def mjpeg_camera(frames: int, fps: float) -> Answer:
     """A camera that sends `frames` JPEGs, `fps` a second, and closes."""
-    jpegs = [cv2.imencode(".jpg", np.full((48, 64, 3), n, np.uint8))[1].tobytes() for n in range(frames)]
+    jpegs = [cv2.imencode(".jpg", np.full((48, 64, 3), n % 256, np.uint8))[1].tobytes() for n in range(frames)]
 
     def answer(client: socket.socket, asked: bytes) -> bool:
         client.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=next\r\n\r\n")
