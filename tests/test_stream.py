@@ -22,6 +22,7 @@ from small_streams import Drawn, Judging, Kept
 
 import edgeseg
 from edgeseg.errors import DataError
+from edgeseg.live.output import DEPTH
 from edgeseg.metrics.confusion import ConfusionMatrix
 from edgeseg.predictions import semantic
 from edgeseg.segmenter import Segmenter
@@ -45,20 +46,16 @@ COMMAND = (
 def no_thread_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
-    assert {thread for thread in threading.enumerate() if thread.name == "edgeseg-prefetch"} <= before
+    for thread in set(threading.enumerate()) - before:
+        if thread.name == "edgeseg-prefetch":
+            thread.join(PATIENCE_SECONDS)
+            assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")
 def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Segmenter]:
     with edgeseg.open(street_onnx(tmp_path_factory.mktemp("stream")).path, threads=1) as opened:
         yield opened
-
-
-def wait_for_threads() -> None:
-    """Until the threads of earlier streams have ended, which were told to."""
-    for thread in threading.enumerate():
-        if thread.name == "edgeseg-prefetch":
-            thread.join(PATIENCE_SECONDS)
 
 
 def ids_from_png(path: Path) -> np.ndarray:
@@ -225,7 +222,6 @@ def test_the_stop_token_ends_a_stream_whose_source_is_silent(segmenter: Segmente
     finally:
         hangs.set()
     assert (report.frames, report.interrupted) == (1, True)
-    wait_for_threads()
 
 
 def test_a_callback_that_raises_ends_the_stream(segmenter: Segmenter) -> None:
@@ -397,35 +393,59 @@ class Camera(Drawn):
 
 
 class Slow(Kept):
-    """Takes four times as long over a result, and notes how many frames the camera was ahead."""
-
-    def __init__(self, camera: Drawn) -> None:
-        super().__init__()
-        self.camera, self.behind = camera, list[int]()
+    """Takes four times as long over a result."""
 
     def _write(self, result: Result) -> bool:
         time.sleep(0.02)
-        self.behind.append(self.camera.made - result.frame.sequence)
         return super()._write(result)
 
 
+class Held(Kept):
+    """A sink that is busy with its first result until it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began, self.may_go_on = threading.Event(), threading.Event()
+
+    def _write(self, result: Result) -> bool:
+        self.began.set()
+        assert self.may_go_on.wait(PATIENCE_SECONDS)
+        return super()._write(result)
+
+
+class Ahead(Drawn):
+    """A live source whose every frame is computed before the next one comes. At its end the sink may go on."""
+
+    kind = "live"
+
+    def __init__(self, frames: int, sink: Held) -> None:
+        super().__init__(frames)
+        self.sink, self.computed = sink, threading.Semaphore(0)
+
+    def _frames(self) -> Generator[Frame, None, None]:
+        for frame in super()._frames():
+            yield Frame.from_rgb(frame.index, frame.pts_seconds, frame.rgb(), captured_at=time.monotonic())
+            assert self.computed.acquire(timeout=PATIENCE_SECONDS), "the sink holds up the model"
+        self.sink.may_go_on.set()
+
+
 def test_of_a_live_source_the_newest_frame_counts_and_the_lag_does_not_grow(segmenter: Segmenter) -> None:
-    camera = Camera(200)
-    sink = Slow(camera)
-    report = stream(camera, segmenter, sink)
-    sequences = [frame.sequence for frame in sink.frames]
-    assert sequences == sorted(set(sequences))
-    assert len(sequences) < report.frames  # the sink holds up neither the camera nor the model
-    late = sink.behind[len(sink.behind) // 2 :]  # a queue of all frames would be a hundred behind by now
-    assert max(late) < 60
+    sink = Held()
+    camera = Ahead(30, sink)
+
+    def on_result(result: Result) -> None:
+        assert sink.began.wait(PATIENCE_SECONDS)
+        camera.computed.release()
+
+    report = stream(camera, segmenter, sink, on_result=on_result)
+    assert report.frames == 30  # the sink holds up neither the camera nor the model
+    assert [frame.index for frame in sink.frames] == [0, *range(30 - DEPTH, 30)]  # of those that waited the newest
 
 
 def test_of_a_live_source_as_many_frames_are_written_as_asked_for(segmenter: Segmenter) -> None:
-    camera = Camera(1000)
-    assert stream(camera, segmenter, Slow(camera), frames=10).frames == 10
+    assert stream(Camera(100_000), segmenter, Slow(), frames=10).frames == 10
 
 
 def test_of_a_recording_every_frame_counts_however_slow_the_sink_is(segmenter: Segmenter) -> None:
-    source = Drawn(30)
-    report = stream(source, segmenter, Slow(source))
+    report = stream(Drawn(30), segmenter, Slow())
     assert (report.frames, report.dropped) == (30, 0)

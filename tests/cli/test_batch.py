@@ -28,6 +28,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
 
 
 WORDS = ("batch", "in", "street.onnx", "--engine", "onnxruntime", "--write", "masks/")
+LONG = 1000  # frames: it must not end before it is stopped, however busy this process is
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_the_time_that_is_left_follows_from_the_units_so_far() -> None:
 @pytest.mark.slow
 def test_a_batch_that_is_stopped_and_one_that_is_killed_are_finished_by_a_rerun(run: Run, tmp_path: Path) -> None:
     """Ctrl-C, then kill -9 of the process that hands out the units; at random moments in test_two_hundred.py."""
-    make_videos(tmp_path / "in", 1, frames=400)  # drive-000, the third of the sources, takes a while
+    make_videos(tmp_path / "in", 1, frames=LONG)  # drive-000, the third of the sources, takes a while
     command = [sys.executable, "-m", "edgeseg", *WORDS, "-o", "out", "--processes", "1", "--json"]
     markers_before: dict[Path, int] = {}
     for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
@@ -137,6 +138,6 @@ def test_a_batch_that_is_stopped_and_one_that_is_killed_are_finished_by_a_rerun(
     done = run(*WORDS, "-o", "out", "--processes", "1", "--json").json()
     assert (done["open"], done["before"]) == (0, len(markers_before))
     assert set(markers(Path("out"))) == {path.name for path in Path("in").iterdir()}
-    assert len(label_files(Path("out"))) == 5 * 3 + 400
+    assert len(label_files(Path("out"))) == 5 * 3 + LONG
     assert {path: path.stat().st_mtime_ns for path in markers_before} == markers_before
     assert list((tmp_path / "out" / PARTIAL).iterdir()) == []
