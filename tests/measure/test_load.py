@@ -2,12 +2,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from edgeseg.measure import load as module
 from edgeseg.measure.diagnostic import diagnostics_from_run
 from edgeseg.measure.load import Load, LoadMeter
+
+
+def clocks(own: Iterator[float], wall: Iterator[float]) -> SimpleNamespace:
+    """In place of the module `time`, whose clocks other threads of this process may ask."""
+    return SimpleNamespace(process_time=lambda: next(own), perf_counter=lambda: next(wall))
 
 
 def test_sleeping_costs_no_cpu_and_computing_does() -> None:
@@ -27,10 +34,7 @@ def test_sleeping_costs_no_cpu_and_computing_does() -> None:
 def test_foreign_load_is_what_others_used(monkeypatch: pytest.MonkeyPatch) -> None:
     busy = iter([100.0, 103.0])
     monkeypatch.setattr(module, "busy_seconds", lambda: next(busy))
-    own = iter([10.0, 11.0])
-    monkeypatch.setattr(module.time, "process_time", lambda: next(own))
-    wall = iter([0.0, 4.0])
-    monkeypatch.setattr(module.time, "perf_counter", lambda: next(wall))
+    monkeypatch.setattr(module, "time", clocks(iter([10.0, 11.0]), iter([0.0, 4.0])))
     monkeypatch.setattr(module, "stolen_seconds", lambda: 0.0)
     load = LoadMeter().load()
     assert load == Load(wall_seconds=4.0, cpu_seconds=1.0, foreign_cores=0.5)
@@ -51,11 +55,10 @@ def test_other_threads_count_as_own() -> None:
 
 
 def test_time_that_the_hypervisor_took_is_part_of_foreign_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    busy, stolen, own, wall = iter([100.0, 103.0]), iter([5.0, 6.0]), iter([10.0, 11.0]), iter([0.0, 4.0])
+    busy, stolen = iter([100.0, 103.0]), iter([5.0, 6.0])
     monkeypatch.setattr(module, "busy_seconds", lambda: next(busy))
     monkeypatch.setattr(module, "stolen_seconds", lambda: next(stolen))
-    monkeypatch.setattr(module.time, "process_time", lambda: next(own))
-    monkeypatch.setattr(module.time, "perf_counter", lambda: next(wall))
+    monkeypatch.setattr(module, "time", clocks(iter([10.0, 11.0]), iter([0.0, 4.0])))
     assert LoadMeter().load() == Load(wall_seconds=4.0, cpu_seconds=1.0, foreign_cores=0.5, stolen_cores=0.25)
 
 
@@ -63,8 +66,7 @@ def test_rounding_never_makes_foreign_load_negative(monkeypatch: pytest.MonkeyPa
     """The machine's counters tick in hundredths of a second, the process's own clock does not."""
     busy = iter([100.0, 100.0])
     monkeypatch.setattr(module, "busy_seconds", lambda: next(busy))
-    own = iter([10.0, 10.004])
-    monkeypatch.setattr(module.time, "process_time", lambda: next(own))
+    monkeypatch.setattr(module, "time", clocks(iter([10.0, 10.004]), iter([0.0, 4.0])))
     assert LoadMeter().load().foreign_cores == 0.0
 
 

@@ -267,15 +267,19 @@ def test_a_device_that_fails_once_does_so_behind_the_frames_before(
 
 
 def test_latency_ends_with_the_mask_however_long_that_lies_there(device: Segmenter) -> None:
+    """The emulated device computes at once, within `submit`."""
     rgb = Drawn.picture()
     for _ in range(3):
         device.segment(rgb)
     device.clear_latency()
+    began = time.perf_counter()
     future = device.submit(rgb)
+    submitted = time.perf_counter()
     time.sleep(0.5)
+    asked = time.perf_counter()
     future.result()
     (sample,) = device.latency_samples("total")
-    assert 0 < sample < 400  # a tenth of a millisecond at most on an idle machine
+    assert 0 < sample < (submitted - began + time.perf_counter() - asked) * 1e3
 
 
 def test_a_device_with_memory_for_one_context_takes_one_image_at_a_time(
@@ -300,13 +304,13 @@ def test_an_image_can_be_begun_while_another_thread_waits_for_its_own(
     def waiting(stream_: Any) -> None:
         if threading.current_thread() is worker:
             waits.set()
-            assert go_on.wait(30)
+            assert go_on.wait(60)
         wait(stream_)
 
     worker = threading.Thread(target=first.result)
     monkeypatch.setattr(fake.cuda, "wait", waiting)
     worker.start()
-    assert waits.wait(30)
+    assert waits.wait(60)
     try:
         np.testing.assert_array_equal(device.segment(rgb).labels, expected)
         assert worker.is_alive()
