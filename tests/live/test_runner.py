@@ -588,6 +588,26 @@ def test_a_rate_counts_the_last_seconds_and_keeps_no_more() -> None:
     assert rate.per_second((rate.last_at or 0.0) + 6) == 0.0
 
 
+def test_what_comes_while_a_status_is_made_does_not_count() -> None:
+    """Or its age were below 0, and the rate of two frames within a moment as good as endless."""
+    mask = SemanticMask(np.zeros((32, 64), np.uint8), CAMVID_LABELS)
+    asks = False
+
+    def clock() -> float:
+        if asks:
+            for at in (10.001, 10.002):
+                stream.latest = Result(Frame.from_rgb(0, 0.0, Drawn.picture(), captured_at=at), mask)
+                stream._frames.add(at)
+        return 10.0
+
+    stream = RunningStream(
+        StreamConfig("a", Camera("a", 0)), threading.Condition(), SimpleNamespace(), lambda event: None, clock
+    )
+    asks = True
+    status = stream.status()
+    assert (status.age_seconds, status.source_fps) == (None, 0.0)
+
+
 def test_memory_of_a_stream_that_nobody_watches_does_not_grow() -> None:
     stream = RunningStream(
         StreamConfig("a", Camera("a", 0)), threading.Condition(), SimpleNamespace(), lambda event: None,
