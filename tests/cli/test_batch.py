@@ -28,7 +28,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
 
 
 WORDS = ("batch", "in", "street.onnx", "--engine", "onnxruntime", "--write", "masks/")
-LONG = 1000  # frames: it must not end before it is stopped, however busy this process is
+LONG = 400  # frames, of some 20 ms each: it must not end before it is stopped, however busy this process is
 
 
 @pytest.fixture
