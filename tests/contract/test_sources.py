@@ -121,7 +121,7 @@ def test_a_source_can_be_closed_unread(opener: Opener) -> None:
         ("test://street?sed=1", "sed", "seed"),
         ("images:.?fsp=1", "fsp", "fps"),
         ("camera:0?widht=1", "widht", "width"),
-        ("clip.mp4?fps=1", "fps", "it takes no options"),
+        ("clip.mp4?fps=1", "fps", "sample"),
     ],
 )
 def test_unknown_names_say_the_nearest(uri: str, value: str, hint: str) -> None:
