@@ -6,6 +6,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Generator
+from pathlib import Path
 
 from edgeseg.capture.source import MAX_AGE_SECONDS
 from edgeseg.video.frame import Frame
@@ -37,6 +38,10 @@ class PacedSource(FrameSource):
     @staticmethod
     def _info_of(recording: FrameSource, loops: bool) -> SourceInfo:
         return dataclasses.replace(recording.info, frames=None) if loops else recording.info
+
+    def files(self) -> tuple[Path, ...]:
+        """The files of the recording."""
+        return self._recording.files()
 
     def close(self) -> None:
         """End the iteration at once."""

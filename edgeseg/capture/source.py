@@ -11,8 +11,9 @@ from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from functools import partial
 
-from edgeseg.capture.age import CaptureClock, Pace
+from edgeseg.capture.age import CaptureClock
 from edgeseg.capture.connection import Connection, LiveImage
+from edgeseg.capture.pace import Pace
 from edgeseg.capture.request import ReaderRequest, request_from_address
 from edgeseg.capture.state import OnEvent, StreamEvent, StreamState
 from edgeseg.errors import UnknownNameError
@@ -43,8 +44,7 @@ class LiveSource(FrameSource):
     Iteration ends only after `close`, which any thread may call. Frames of `info` are 0x0 until the first one came.
     `pts_seconds` counts from the first frame on our clock, across reconnects; `sequence` counts every clean frame that
     arrived, and frames older than `max_age_seconds`, or that catch up after such, are counted and not handed out.
-    on_event: called from the iterating
-    thread at each change of state.
+    on_event: called from the iterating thread at each change of state.
     """
 
     kind: SourceKind = "live"

@@ -53,7 +53,7 @@ def pairs_from_masks(masks: Tensor, mask: int) -> Tensor:
 
 
 class PointwiseAttention(nn.Module):
-    """One direction: channels narrowed, halved in size, and summed by predicted masks."""
+    """One direction: channels narrowed, half the size, and summed by predicted masks."""
 
     def __init__(self, channels: int, width: int, mask: int, *, distribute: bool) -> None:
         super().__init__()

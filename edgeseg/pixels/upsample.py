@@ -198,7 +198,7 @@ def _fill(
             for c in range(C):
                 corners[c, 0], corners[c, 1] = logits[c, y, x], logits[c, y, right]
                 corners[c, 2], corners[c, 3] = logits[c, below, x], logits[c, below, right]
-            count = max(_candidates(corners, candidates), 2)  # NaN at a corner leaves none
+            count = max(_candidates(corners, candidates), 2)  # of the winners at the corners; NaN may leave fewer
             if x1 - x0 > TILE:
                 for left in range(x0, x1, VECTOR):
                     end = min(left + VECTOR, x1)

@@ -212,7 +212,7 @@ def test_another_model_of_the_same_name_is_measured_again(tmp_path: Path, runs: 
     assert reasons_to_repeat([MatrixCase(str(onnx), *of_case)], tmp_path, runs) == ["the model is another one"]
 
 
-@pytest.mark.parametrize("data", ["/work/data", None])
+@pytest.mark.parametrize("data", ["/data", None])
 def test_the_committed_records_count_on_the_device_that_made_them(
     monkeypatch: pytest.MonkeyPatch, data: str | None
 ) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
+from small_clips import make_clip
 from small_streams import Drawn
 
 from edgeseg.capture.paced import PacedSource
@@ -118,3 +120,9 @@ def test_a_uri_says_whether_a_recording_plays_like_a_camera() -> None:
     with pytest.raises(FormatError) as problem:
         open_source("test://street?size=32x32&loop=1")
     assert problem.value.code == "ES-FORMAT-OPTION"
+
+
+def test_a_recording_that_is_played_names_its_file_so_that_no_output_replaces_it(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", 2)
+    with open_source(f"{clip}?live=1") as source:
+        assert source.files() == (clip,)
