@@ -1,28 +1,25 @@
-"""Do the processes of `edgeseg batch` use the cores fully, Ray as well, and does the memory of the driver stay flat?
+"""Do the processes of `edgeseg batch` use the cores fully, and Ray as well?
 
-    python benchmarks/batch.py [--videos 24] [--rounds 3] [--units 200 5000] [--only speed|memory] [--json-out]
+    python benchmarks/batch.py [--videos 72] [--rounds 3] [--json-out]
 
-speed: copies of one 640x360 clip of the synthetic street, through a bundled model to overlay videos, in turn, round by
+Copies of one 640x360 clip of the synthetic street, through a bundled model to overlay videos, in turn, round by
 round: one process pinned to each core at the same time (`taskset`, `--processes 1 --shard k/n`), whose frames per
 second are summed; the local runner as it is; and Ray where `ray[data]` is installed. Frames per second are those
 between the beginning of the first unit and the end of the last one, so that the start of processes does not count; the
-measurement of how many pay does.
-memory: the largest resident size of the process that hands out the units, over simulated units without an engine.
+measurement of how many pay does, three seconds with one process, and so does the end, where one process waits for the
+other's last video.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -31,37 +28,15 @@ from typing import Any
 import av
 from record import Record, Table, Verdict, add_output_option, edgeseg_command, publish, run_child, run_main
 
-from edgeseg.batch.attempt import Attempt
-from edgeseg.batch.batch import BatchReport, run_units, todo_of
 from edgeseg.batch.job import engine_for_batch
-from edgeseg.batch.local import LocalRunner
-from edgeseg.batch.ray import connected, imported_ray, rows_from_ray
-from edgeseg.batch.rows import empty_row
-from edgeseg.batch.shard import Shard
-from edgeseg.batch.sources import units_from_sources
-from edgeseg.batch.units import Unit
+from edgeseg.batch.ray import imported_ray
 from edgeseg.errors import EdgeSegError, FormatError
 from edgeseg.measure.load import LoadMeter
-from edgeseg.progress import Progress, silent
 from edgeseg.spec import Precision
 from edgeseg.synthetic import StreetCamera
 
 LOCAL_SHARE, RAY_SHARE = 0.95, 0.9
-GROWTH = 1.1
 WIDTH, HEIGHT, FPS = 640, 360, 25
-
-
-class SimulatedUnit:
-    """The work of a unit without an engine: a marker, as any other unit leaves one."""
-
-    def __init__(self, out: str, progress: Progress = silent, stop: threading.Event | None = None) -> None:
-        self._out = Path(out)
-
-    def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
-        work = Unit(**unit)
-        row = {**empty_row(work, "simulated"), "marked": True, "frames": 1}
-        Attempt(self._out, work).commit(row)
-        return row
 
 
 def make_videos(folder: Path, count: int, frames: int) -> None:
@@ -155,68 +130,21 @@ def speed(options: argparse.Namespace, record: Record, has_ray: bool) -> None:
     record.data["frames_per_second"] = rates
 
 
-def simulate(runner: str, count: int) -> None:
-    """Hand out simulated units, and print the largest resident size of this process in MiB."""
-    with tempfile.TemporaryDirectory() as folder:
-        out, videos = Path(folder) / "out", Path(folder) / "in"
-        videos.mkdir()
-        for number in range(count):
-            (videos / f"{number:06d}.mp4").touch()
-        todo, _ = todo_of(units_from_sources([str(videos)], "simulated", out), out, Shard())
-        report, options = BatchReport(open=len(todo)), {"out": str(out)}
-        if runner == "local":
-            run_units(LocalRunner(options, work="batch:SimulatedUnit", processes=2).rows(todo), report)
-        else:
-            with connected("local") as ray:
-                items = [dataclasses.asdict(unit) for unit in todo]
-                run_units(rows_from_ray(ray, "batch:SimulatedUnit", options, items, actors=2), report)
-        if report.open or report.summary.done != count:
-            raise FormatError(f"{report.open} of {count} units are open", hint="see the log of Ray")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"peak_mib": peak, "seconds": report.summary.ended_at - report.summary.began_at}))  # type: ignore[operator]
-
-
-def memory(options: argparse.Namespace, record: Record, has_ray: bool) -> None:
-    """Add the table of the driver's memory."""
-    rows, few, many = [], *options.units
-    for runner in ("local", "ray") if has_ray else ("local",):
-        found = {
-            count: run_child([sys.executable, __file__, "--simulate", runner, "--units", str(count)]).json()
-            for count in (few, many)
-        }
-        peaks = {count: result["peak_mib"] for count, result in found.items()}
-        rows += [[runner, str(count), f"{peak:.0f}", f"{found[count]['seconds']:.1f}"] for count, peak in peaks.items()]
-        growth = peaks[many] / peaks[few]
-        text = f"{runner}: {growth:.3f} times from {few} to {many} units"
-        record.verdicts.append(Verdict(f"at most {GROWTH} times", text, growth <= GROWTH))
-    record.tables.append(Table("memory of the driver, simulated units", ["runner", "units", "peak MiB", "s"], rows))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="bisenetv2-camvid", help="a bundled name, or an INT8 engine file")
-    parser.add_argument("--videos", type=int, default=24)
+    parser.add_argument("--videos", type=int, default=72)
     parser.add_argument("--frames", type=int, default=100, help="of each video")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--units", type=int, nargs="+", default=[200, 5000], help="simulated units: few and many")
-    parser.add_argument("--only", choices=["speed", "memory"])
-    parser.add_argument("--simulate", choices=["local", "ray"], help=argparse.SUPPRESS)
     add_output_option(parser)
     options = parser.parse_args()
-    if options.simulate:
-        simulate(options.simulate, options.units[0])
-        return
     meter = LoadMeter()
     record = Record(
         "batch",
-        "Do the processes of a batch use the cores fully, Ray as well, and does the driver's memory stay flat?",
+        "Do the processes of a batch use the cores fully, and Ray as well?",
         f"{options.rounds} rounds, the ways in turn; medians of the ratios by round. Ray: {ray_text()}.",
     )
-    has_ray = not ray_text().startswith("not")
-    if options.only != "memory":
-        speed(options, record, has_ray)
-    if options.only != "speed":
-        memory(options, record, has_ray)
+    speed(options, record, has_ray=not ray_text().startswith("not"))
     record.data["foreign_cores"] = meter.load().foreign_cores  # with our own children
     publish(record, options.json_out)
 

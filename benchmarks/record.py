@@ -19,11 +19,13 @@ from edgeseg.errors import EdgeSegError, FileProblem
 from edgeseg.files import whole_file
 from edgeseg.measure.device import describe_device, package_versions
 from edgeseg.measure.diagnostic import FOREIGN_CORES
+from edgeseg.measure.memory import high_water_mib
 from edgeseg.measure.slug import device_slug
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results"
 DATA = "EDGESEG_DATA"
+POLL_SECONDS = 0.01
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 PACKAGES = ("edgeseg", "openvino", "onnxruntime", "torch", "numpy", "numba", "av", *OPENCV)
 
@@ -135,7 +137,11 @@ def run_child(command: Sequence[str | Path], environment: Mapping[str, str] | No
     began = time.perf_counter()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(words, stdout=out, stderr=errors, env={**os.environ, **(environment or {})})
-        _, status, usage = os.wait4(process.pid, 0)  # unlike RUSAGE_CHILDREN, the peak of this child alone
+        ended, peak_mib = 0, 0.0
+        while not ended:
+            peak_mib = max(peak_mib, high_water_mib(process.pid))  # NaN is no maximum
+            time.sleep(POLL_SECONDS)
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.perf_counter() - began
         out.seek(0)
@@ -144,7 +150,7 @@ def run_child(command: Sequence[str | Path], environment: Mapping[str, str] | No
     if process.returncode:
         end = " ".join((said or text).split())[-600:]
         raise FileProblem(f"exit code {process.returncode}: {end}", hint=f"try it: {' '.join(words)}")
-    return Child(text, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return Child(text, wall, usage.ru_utime + usage.ru_stime, peak_mib)
 
 
 def edgeseg_command(*arguments: str | Path) -> list[str]:

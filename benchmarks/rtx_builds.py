@@ -32,6 +32,7 @@ from edgeseg.engines.tensorrt.compat import RTX, import_release
 from edgeseg.engines.tensorrt.engines import request_from_job
 from edgeseg.engines.tensorrt.memory import needed_mib
 from edgeseg.measure.load import LoadMeter
+from edgeseg.measure.memory import high_water_mib, resident_mib
 from edgeseg.recipe import bundled_ranges
 from edgeseg.spec import Output
 from edgeseg.weights import BUNDLED
@@ -91,7 +92,7 @@ def build_one(options: argparse.Namespace) -> None:
     expected = needed_mib(
         request_from_job(release, BuildJob(source, options.one, source.precision, asked)), is_rtx=True
     )
-    before, began = resident_mib("VmRSS"), time.perf_counter()
+    before, began = resident_mib(), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         plan = engine_from_onnx(options.one, RTX, out_dir=Path(folder), options=asked)
         seconds = time.perf_counter() - began
@@ -100,7 +101,7 @@ def build_one(options: argparse.Namespace) -> None:
         found = {
             "seconds": round(seconds, 1),
             "plan_mib": round(plan.build.plan_bytes / 2**20, 1),
-            "peak_mib": resident_mib("VmHWM") - before,
+            "peak_mib": high_water_mib() - before,
             "expected_mib": expected,
             "asked": counted([layer.requested for layer in layers]),
             "obtained": counted([layer.obtained for layer in layers]),
@@ -111,12 +112,6 @@ def build_one(options: argparse.Namespace) -> None:
 def counted(names: list[str]) -> str:
     """How many of each, the commonest first: "54 int8, 2 fp32"."""
     return ", ".join(f"{count} {name}" for name, count in Counter(names).most_common())
-
-
-def resident_mib(key: str) -> int:
-    """What this process has in memory (VmRSS), or the most it ever had (VmHWM); getrusage's figure is the parent's."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) >> 10 for line in lines if line.startswith(key))
 
 
 def main() -> None:

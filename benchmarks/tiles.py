@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from typing import Any
 from record import DATA, Record, Table, Verdict, add_output_option, data_folder, publish, run_child, run_main
 
 from edgeseg.measure.load import LoadMeter
+from edgeseg.measure.memory import high_water_mib
 from edgeseg.spec import Precision, size_from_text
 
 SIZES = ("2000x1500", "3840x2160", "8000x6000")
@@ -32,7 +32,7 @@ MORE_MIB = 64  # of a frame in tiles than of the same frame resized
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Make engines and frames in the folder. In a process of its own: a child's peak begins with that of its parent."""
+    """Make engines and frames in the folder."""
     import numpy as np
 
     from edgeseg.conversion import convert
@@ -79,7 +79,7 @@ def measure_one(engine: Path, frame: Path, way: str, count: int) -> None:
         cpu_ms = 1e3 * (time.process_time() - began) / count
         stages = {stage: summary.p50_ms for stage, summary in segmenter.latency().items()}
         tiles = segmenter.tile_count((rgb.shape[0], rgb.shape[1]))
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak_mib = high_water_mib()
     own_mib = (rgb.nbytes + labels.nbytes) / 2**20
     figures = {"tiles": tiles, "p50_ms": stages, "cpu_ms": cpu_ms, "peak_mib": peak_mib, "own_mib": own_mib}
     print(json.dumps(figures))

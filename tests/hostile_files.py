@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from mutations import altered, as_json, as_toml, damaged
 
 from edgeseg.errors import EdgeSegError
+from edgeseg.measure.memory import high_water_mib
 
 SECONDS = 60
 EXTRA_MIB = 1024
@@ -401,7 +402,7 @@ def fuzz(kind: Kind, share: float) -> Counter[str]:
     """How often each outcome was seen in a share of the kind's examples."""
     assert set(outcomes(kind)) == {OPENED}  # also imports what it needs
     seen: Counter[str] = Counter()
-    before = peak_mib()
+    before = high_water_mib()
 
     @settings(
         max_examples=max(10, int(kind.examples * share)), derandomize=True, database=None, deadline=None,
@@ -411,17 +412,10 @@ def fuzz(kind: Kind, share: float) -> Counter[str]:
     def opens_or_refuses(data: bytes) -> None:
         kind.path.write_bytes(data)
         seen.update(outcomes(kind))
-        assert peak_mib() - before < EXTRA_MIB
+        assert high_water_mib() - before < EXTRA_MIB
 
     opens_or_refuses()
     return seen
-
-
-def peak_mib() -> float:
-    """The most memory that this process had at once."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

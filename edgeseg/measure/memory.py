@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,15 @@ def free_mib(root: Path = ROOT) -> float:
     return free if limit is None else min(free, limit)
 
 
+def high_water_mib(pid: int | str = "self", root: Path = ROOT) -> float:
+    """The most memory that a process had at once, so far. NaN where that cannot be told, as for one that ended.
+
+    `ru_maxrss` will not do: it is no less than what the process that started this one had.
+    """
+    match = HIGH_WATER.search(text_at(root / f"proc/{pid}/status"))
+    return int(match[1]) / 1024 if match else math.nan
+
+
 class PeakMemory:
     """Samples, and Linux's own maximum where it rose during the interval, so that no peak between samples is missed.
 
@@ -38,13 +48,13 @@ class PeakMemory:
         device: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._root, self._resident, self._device = root, resident, device
-        self._before: float | None = None
+        self._before = math.nan
         self.rss_mib = 0.0
         self.device_mib: float | None = None
 
     def start(self) -> None:
         """Begin."""
-        self._before = self._high_water()
+        self._before = high_water_mib(root=self._root)
         self.sample()
 
     def sample(self) -> None:
@@ -57,10 +67,6 @@ class PeakMemory:
     def stop(self) -> None:
         """End: `rss_mib` and `device_mib` have their maxima."""
         self.sample()
-        after = self._high_water()
-        if after is not None and (self._before is None or after > self._before):
+        after = high_water_mib(root=self._root)
+        if after > self._before:
             self.rss_mib = max(self.rss_mib, after)
-
-    def _high_water(self) -> float | None:
-        match = HIGH_WATER.search(text_at(self._root / "proc/self/status"))
-        return int(match[1]) / 1024 if match else None

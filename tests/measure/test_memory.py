@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import subprocess
+import sys
 from pathlib import Path
 
 from fake_machine import write
 
-from edgeseg.measure.memory import PeakMemory, resident_mib
+from edgeseg.measure.memory import PeakMemory, high_water_mib, resident_mib
 
 STATUS = "proc/self/status"
 
@@ -47,6 +50,17 @@ def test_the_largest_memory_of_the_device_counts(tmp_path: Path) -> None:
     memory.sample()
     memory.stop()
     assert memory.device_mib == 700.0
+
+
+def test_the_peak_of_a_child_is_its_own_and_not_that_of_its_parent() -> None:
+    block = b"x" * (200 << 20)
+    script = "from edgeseg.measure.memory import high_water_mib; print(high_water_mib())"
+    child = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert 1 < float(child.stdout) < len(block) >> 20 < high_water_mib()
+
+
+def test_a_process_that_ended_has_no_peak(tmp_path: Path) -> None:
+    assert math.isnan(high_water_mib(1, tmp_path))
 
 
 def test_this_process_has_a_peak() -> None:
