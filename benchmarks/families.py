@@ -74,8 +74,8 @@ def measured(family: str, options: argparse.Namespace) -> dict[str, Any]:
     runs = net.runs()
     found["engines"] = {engine: engine_figures(runs, engine) for engine in ENGINES}
     found["left_out"] = net.left_out
-    found["auto"] = {engine: auto_figures(weights, engine, folder) for engine in ENGINES}
-    found["rtx"] = rtx_share(weights, folder)
+    found["auto"] = {engine: auto_figures(net, engine, folder) for engine in ENGINES}
+    found["rtx"] = rtx_share(net, folder)
     found["foreign_cores"] = meter.load().foreign_cores
     found["versions"] = package_versions(PACKAGES)
     return found
@@ -123,25 +123,25 @@ def engine_figures(runs: dict[tuple[str, str], Run], engine: str) -> dict[str, A
     return figures
 
 
-def auto_figures(weights: Path, engine: str, folder: Path) -> dict[str, Any]:
+def auto_figures(net: Net, engine: str, folder: Path) -> dict[str, Any]:
     """What auto chose, and how much mIoU that loses on images that decided nothing."""
-    command = edgeseg_command("convert", weights, "--engine", engine, "--precision", "auto", "--max-drop", str(DROP))
+    command = edgeseg_command("convert", net.onnx.path, "--engine", engine, "--precision", "auto")
+    command += ["--max-drop", str(DROP)]
     command += ["--data", DECIDED, "--images", CALIBRATED, "-o", str(folder / f"auto-{engine}"), "--json"]
     made = run_child(command).json()
     chosen = Artifact.open(Path(made["engine"]))
-    command = edgeseg_command("convert", weights, "--engine", engine, "--precision", "fp32", "--json")
-    floating = run_child([*command, "-o", str(folder / f"float-{engine}")]).json()
+    floating = net.built(net.onnx, engine, "float")
     images = images_from_dataset(open_dataset(JUDGED))
-    with open_segmenter(floating["engine"]) as reference, open_segmenter(chosen.path) as segmenter:
+    with open_segmenter(floating.path) as reference, open_segmenter(chosen.path) as segmenter:
         scorer = Scorer(images, reference, (len(chosen.spec.labels), 255))
         drop = scorer.scores(segmenter).drop_from(scorer.reference)
     assert drop is not None
     return {"precision": str(chosen.precision), "said": made["decision"]["summary"], "drop": drop.to_dict()}
 
 
-def rtx_share(weights: Path, folder: Path) -> dict[str, Any]:
+def rtx_share(net: Net, folder: Path) -> dict[str, Any]:
     """How many of the layers that request int8 obtain it in a plan of TensorRT-RTX."""
-    command = edgeseg_command("convert", weights, "--engine", "tensorrt_rtx", "--precision", "int8", "--json")
+    command = edgeseg_command("convert", net.onnx.path, "--engine", "tensorrt_rtx", "--precision", "int8", "--json")
     try:
         made = run_child([*command, "--images", CALIBRATED, "-o", str(folder / "rtx")]).json()
     except EdgeSegError as problem:
