@@ -7,6 +7,7 @@ float network, so no image is needed. Zero padding is ignored: it affects few po
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import cast
 
@@ -18,7 +19,7 @@ from edgeseg.calib.range import RangeTable
 from edgeseg.errors import MismatchError
 from edgeseg.graph.core import add_constant, constant
 from edgeseg.graph.identity import tensor_ids
-from edgeseg.graph.qdq import DEQUANTIZE, WEIGHTED
+from edgeseg.graph.qdq import CONVOLUTIONS, DEQUANTIZE, WEIGHTED
 
 Floats = NDArray[np.float64]
 
@@ -77,7 +78,7 @@ def sums_over_channels(node: ir.Node) -> bool:
 
     Nor in the product of a map (N, C, H, W), which sums over columns, as in a pooling to bins.
     """
-    if node.op_type == "Conv":
+    if node.op_type in CONVOLUTIONS:
         return True
     shape = cast(ir.Value, node.inputs[0]).shape
     if shape is not None and len(shape) == 4:
@@ -103,6 +104,10 @@ def shift_of_mean(source: ir.Node, error: Floats, mean: Floats) -> Floats:
         summed = error.sum(axis=tuple(range(2, error.ndim)))  # (O, I / groups)
         shift: Floats = np.einsum("goi,gi->go", summed.reshape(groups, -1, summed.shape[1]), mean.reshape(groups, -1))
         return shift.reshape(-1)
+    if source.op_type == "ConvTranspose":  # (I, O, h, w): a position of the output has a part of the places
+        places = math.prod(source.attributes.get_ints("strides", (1, 1)))
+        spread: Floats = mean @ error.sum(axis=(2, 3)) / places
+        return spread
     transposed = source.op_type == "Gemm" and source.attributes.get_int("transB", 0)
     alpha = source.attributes.get_float("alpha", 1.0) if source.op_type == "Gemm" else 1.0
     product: Floats = alpha * (error @ mean if transposed else mean @ error)
@@ -140,15 +145,9 @@ def change_constant(graph: ir.Graph, node: ir.Node, index: int, change: Floats) 
 
 
 def append_bias(graph: ir.Graph, node: ir.Node, bias: Floats) -> None:
-    """Replace `node`, which has no bias, by a node with `bias`."""
-    inputs = [*node.inputs[:2], add_constant(graph, bias_name(node), bias.astype(np.float32))]
-    new = ir.node(node.op_type, inputs, node.attributes, name=node.name)
-    old, output = node.outputs[0], new.outputs[0]
-    output.name, output.dtype, output.shape = old.name, old.dtype, old.shape
-    for user, index in old.uses():
-        user.replace_input_with(index, output)
-    graph.insert_before(node, new)
-    graph.remove(node, safe=True)
+    """Give `bias` to `node`, which has none."""
+    node.resize_inputs(3)
+    node.replace_input_with(2, add_constant(graph, bias_name(node), bias.astype(np.float32)))
 
 
 def bias_name(node: ir.Node) -> str:

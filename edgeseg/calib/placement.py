@@ -8,9 +8,12 @@ These stay float: the last convolution, which gives the logits (argmax is most s
 cheap), and each one that gives coarser logits or those of single points; convolutions of a gate, on a single position
 that multiplies a feature map, as in squeeze-and-excite, or on one vector for each region, as in OCRNet (tiny and
 sensitive); products of two activations, which is all of attention (the probabilities after a Softmax are near 1/N and
-round to zero); LayerNorm and Softmax. A mean that is added to a map instead of multiplying it is not a gate: its
-convolution is quantised. Outside the canonical places, no tensor is rounded that a batch norm reads directly or through
-a Concat: its channels may have very different magnitudes, and one scale would lose the small ones.
+round to zero); LayerNorm and Softmax; transposed convolutions, of which TensorRT has only some in int8. OpenVINO has
+them all: there each is quantised that gives fewer channels than it takes, that of the logits as well, which is not
+cheap at full size; one that keeps the channels resizes logits, and one with groups is bilinear. A mean that is added to
+a map instead of multiplying it is not a gate: its convolution is quantised. Outside the canonical places, no tensor is
+rounded that a batch norm reads directly or through a Concat: its channels may have very different magnitudes, and one
+scale would lose the small ones.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import onnx_ir as ir
 from edgeseg.errors import UnknownNameError
 from edgeseg.graph.core import Core, constant, core_from_model
 from edgeseg.graph.lower_qdq import Layout
-from edgeseg.graph.qdq import SHAPE_ONLY_OPS, WEIGHTED
+from edgeseg.graph.qdq import CANONICAL_OPS, SHAPE_ONLY_OPS, WEIGHTED
 
 BOTH_SIDES = frozenset({"Add", "Mul", "Concat", "AveragePool", "MaxPool", "Resize", "Sigmoid"})
 CANONICAL = None  # the canonical form is not lowered
@@ -33,7 +36,7 @@ TARGETS: dict[str, Layout | None] = {
     "tensorrt_rtx": CANONICAL,
     "pytorch": CANONICAL,
     # ONNX Runtime has an integer kernel for a node only where both its inputs and its outputs are quantised.
-    "onnxruntime": Layout(inputs=BOTH_SIDES, outputs=BOTH_SIDES | WEIGHTED, uint8_input=True, saturates=True),
+    "onnxruntime": Layout(inputs=BOTH_SIDES, outputs=BOTH_SIDES | CANONICAL_OPS, uint8_input=True, saturates=True),
     # OpenVINO fuses the canonical places, and a pair with the node that writes its tensor. Its CPU plugin (2026.4.1)
     # computes wrong values for a padded AveragePool that counts its padding and reads signed codes, and is slower for
     # codes with a zero point other than 0 and 128. Some convolutions it computes wrongly (`is_miscomputed`), and a
@@ -42,6 +45,7 @@ TARGETS: dict[str, Layout | None] = {
         inputs=frozenset({"Concat"}),
         float_inputs=frozenset({"AveragePool"}),
         shape_only_ops=SHAPE_ONLY_OPS,
+        weighted=CANONICAL_OPS | {"ConvTranspose"},
         float_sums=True,
         tokens_last=True,
         uint8_input=True,
@@ -71,19 +75,28 @@ def layout_for(target: str) -> Layout | None:
     return TARGETS[target]
 
 
-def placement_from_model(model: ir.Model, *, float_nodes: frozenset[str] = frozenset()) -> Placement:
-    """The canonical places in the float graph `model`. float_nodes: names of further nodes that stay float."""
+def placement_from_model(
+    model: ir.Model, *, float_nodes: frozenset[str] = frozenset(), weighted: frozenset[str] = CANONICAL_OPS
+) -> Placement:
+    """The canonical places in the float graph `model`.
+
+    float_nodes: names of further nodes that stay float. weighted: the operators whose weights become int8.
+    """
     core = core_from_model(model)
-    weighted = tuple(node for node in core.nodes if is_quantised(node, core) and node.name not in float_nodes)
-    chosen = {cast(ir.Value, node.inputs[0]) for node in weighted}
-    chosen |= {value for node in core.nodes if (value := residual_input(node, core, weighted)) is not None}
-    return Placement(weighted, tuple(value for value in core.activations() if value in chosen))
+    able = [node for node in core.nodes if node.op_type in weighted and node.name not in float_nodes]
+    nodes = tuple(node for node in able if is_quantised(node, core))
+    chosen = {cast(ir.Value, node.inputs[0]) for node in nodes}
+    chosen |= {value for node in core.nodes if (value := residual_input(node, core, nodes)) is not None}
+    return Placement(nodes, tuple(value for value in core.activations() if value in chosen))
 
 
 def is_quantised(node: ir.Node, core: Core) -> bool:
     """Whether `node` is a convolution or matrix product with a constant weight, and not one that stays float."""
-    if node.op_type not in WEIGHTED or constant(node.inputs[1]) is None:
+    weight = constant(node.inputs[1]) if node.op_type in WEIGHTED else None
+    if weight is None:
         return False
+    if node.op_type == "ConvTranspose":
+        return node.attributes.get_int("group", 1) == 1 and bool(weight.shape[0] > weight.shape[1])
     output = node.outputs[0]
     return not core.are_logits(output) and not is_gate(output) and not is_of_regions(output)
 

@@ -21,7 +21,7 @@ from edgeseg.graph.check_qdq import check_canonical
 from edgeseg.graph.core import core_from_model
 from edgeseg.graph.identity import tensor_ids
 from edgeseg.graph.lower_qdq import Layout, lower_qdq, unfused_nodes, with_activation
-from edgeseg.graph.qdq import LEVELS, NARROW_LEVELS, SMALLEST_SCALE, insert_qdq
+from edgeseg.graph.qdq import CANONICAL_OPS, LEVELS, NARROW_LEVELS, SMALLEST_SCALE, insert_qdq
 from edgeseg.measure.device import adds_int8_exactly
 from edgeseg.provenance import RangeSource
 from edgeseg.spec import Precision
@@ -113,16 +113,21 @@ def quantized_model(
     if method.equalize:
         model, transferred = equalize_channels(model, table)
     stay_float = float_nodes if layout is None else float_nodes | unfused_nodes(core_from_model(model), layout)
+    weighted = CANONICAL_OPS if layout is None else layout.weighted
+
+    def placement() -> Placement:
+        return placement_from_model(model, float_nodes=stay_float, weighted=weighted)
+
     if layout is not None and layout.uint8_input and method.uint8_input:
-        model, transferred = fold_normalisation(model, transferred, placement_from_model(model, float_nodes=stay_float))
+        model, transferred = fold_normalisation(model, transferred, placement())
     scales = scales_from_table(model, transferred, method.observer)
     levels = WEIGHT_LEVELS[method.weight_bits_for(layout)]
-    quantised = quantize_canonical(ir.from_proto(ir.to_proto(model)), scales, stay_float, levels)
+    quantised = quantize_canonical(ir.from_proto(ir.to_proto(model)), scales, stay_float, levels, weighted)
     if method.bias_correction:
         correct_biases(quantised, model, transferred)
     check_canonical(quantised)
     if layout is not None:
-        tensors = tensors_next_to(placement_from_model(model, float_nodes=stay_float)) if float_nodes else scales.keys()
+        tensors = tensors_next_to(placement()) if float_nodes else scales.keys()
         lower_qdq(quantised, layout, {name: scale for name, scale in scales.items() if name in tensors})
     return quantised
 
@@ -135,10 +140,17 @@ def tensors_next_to(placement: Placement) -> set[str]:
 
 
 def quantize_canonical(
-    model: ir.Model, scales: Mapping[str, float], float_nodes: frozenset[str] = frozenset(), levels: int = LEVELS
+    model: ir.Model,
+    scales: Mapping[str, float],
+    float_nodes: frozenset[str] = frozenset(),
+    levels: int = LEVELS,
+    weighted: frozenset[str] = CANONICAL_OPS,
 ) -> ir.Model:
-    """Put the canonical pairs and int8 weights into the float graph `model`, in place. levels: largest weight code."""
-    placement = placement_from_model(model, float_nodes=float_nodes)
+    """Put the canonical pairs and int8 weights into the float graph `model`, in place.
+
+    float_nodes, weighted: as for `placement_from_model`. levels: the largest code of a weight.
+    """
+    placement = placement_from_model(model, float_nodes=float_nodes, weighted=weighted)
     pair_scales = {str(value.name): scales[str(value.name)] for value in placement.tensors}
     return insert_qdq(model, pair_scales, placement.weighted, levels)
 

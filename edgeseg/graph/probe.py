@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from edgeseg.errors import FormatError
 from edgeseg.graph.core import Core, add_constant, constant, core_from_model, insert_behind, new_node
-from edgeseg.graph.qdq import WEIGHTED
+from edgeseg.graph.qdq import CONVOLUTIONS, WEIGHTED
 
 SAMPLE = 4096
 REDUCTIONS = ("ReduceMin", "ReduceMax", "ReduceMean")
@@ -60,7 +60,7 @@ def channel_axes(core: Core) -> dict[ir.Value, int]:
     for node in core.nodes:
         value = node.inputs[0] if node.inputs else None
         if node.op_type in WEIGHTED and value is not None and value.shape and constant(node.inputs[1]) is not None:
-            axes[value] = 1 if node.op_type == "Conv" else axes.get(value, len(value.shape) - 1)
+            axes[value] = 1 if node.op_type in CONVOLUTIONS else axes.get(value, len(value.shape) - 1)
     return axes
 
 

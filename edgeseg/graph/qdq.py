@@ -19,7 +19,9 @@ from edgeseg.errors import FormatError
 from edgeseg.graph.core import add_constant, constant, insert_behind, new_node
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
-WEIGHTED = {"Conv", "MatMul", "Gemm"}
+CONVOLUTIONS = {"Conv", "ConvTranspose"}
+WEIGHTED = CONVOLUTIONS | {"MatMul", "Gemm"}
+CANONICAL_OPS = frozenset({"Conv", "MatMul", "Gemm"})  # TensorRT has int8 for some transposed convolutions alone
 SHAPE_ONLY_OPS = frozenset(
     {"Flatten", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 )  # they compute no value
@@ -65,7 +67,7 @@ def insert_qdq(
 ) -> ir.Model:
     """Insert a canonical pair on each tensor named in `scales`, and int8 weights in each node of `weighted`, in place.
 
-    weighted: Conv, MatMul or Gemm whose first input is in `scales`. levels: the largest code of a weight.
+    weighted: nodes of WEIGHTED whose first input is in `scales`. levels: the largest code of a weight.
     FormatError if the graph is quantised already.
     """
     quantised = next((node for node in model.graph if node.op_type in (QUANTIZE, DEQUANTIZE)), None)
@@ -143,8 +145,8 @@ def quantize_weight(graph: ir.Graph, node: ir.Node, activation_scale: float, lev
 
 def weight_axis(node: ir.Node) -> int:
     """The axis of the output channels in the weight."""
-    if node.op_type == "Conv":
-        return 0
+    if node.op_type in CONVOLUTIONS:
+        return int(node.op_type == "ConvTranspose")  # whose weight is (I, O, height, width)
     rank = cast("NDArray[Any]", constant(node.inputs[1])).ndim
     transposed = node.op_type == "Gemm" and node.attributes.get_int("transB", 0)
     return 0 if transposed else rank - 1

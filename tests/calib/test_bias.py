@@ -22,6 +22,7 @@ from edgeseg.errors import MismatchError
 from edgeseg.graph.check_qdq import check_canonical
 from edgeseg.graph.core import core_from_model
 from edgeseg.graph.identity import graph_id, tensor_ids
+from edgeseg.graph.qdq import CANONICAL_OPS
 
 SCALE = 2.0**-5  # of every activation: a power of two, so that its multiples pass a pair unchanged
 
@@ -46,12 +47,14 @@ def run(model: ir.Model, x: np.ndarray) -> np.ndarray:
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
 
 
-def forms(proto, x: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def forms(
+    proto, x: np.ndarray, mean: np.ndarray, weighted: frozenset[str] = CANONICAL_OPS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The outputs of the float, the quantised and the corrected graph for `x`, which is `mean` everywhere."""
     model, plain, corrected = (ir.from_proto(proto) for _ in range(3))
     scales = {str(value.name): SCALE for value in core_from_model(model).activations()}
     for each in (plain, corrected):
-        quantize_canonical(each, scales)
+        quantize_canonical(each, scales, weighted=weighted)
     correct_biases(corrected, model, table_from_means(model, {"x": mean}))
     check_canonical(corrected)
     return run(model, x), run(plain, x), run(corrected, x)
@@ -93,6 +96,22 @@ def test_without_correction_it_gives_another_output():
     mean = np.full(6, 100 * SCALE)
     x = np.full((1, 6, 7, 7), 100 * SCALE, np.float32)
     assert_corrected(*forms(conv_model(1, 3, bias=False, seed=0), x, mean))
+
+
+@pytest.mark.parametrize("kernel", [2, 3, 4])
+def test_the_mean_of_a_transposed_convolution_is_the_float_one(kernel):
+    rng = np.random.default_rng(kernel)
+    constants = {"w": rng.normal(size=(6, 4, kernel, kernel)).astype(np.float32)}
+    nodes = [
+        helper.make_node("ConvTranspose", ["x", "w"], ["y"], "up", strides=[2, 2]),
+        helper.make_node("Neg", ["y"], ["logits"]),
+    ]
+    ends = [("x", TensorProto.FLOAT, [1, 6, 9, 9])], [("logits", TensorProto.FLOAT, None)]
+    mean = rng.integers(20, 127, 6) * SCALE
+    x = np.broadcast_to(mean[:, None, None], (1, 6, 9, 9)).astype(np.float32)
+    found = forms(onnx_model(nodes, *ends, constants), x, mean, weighted=frozenset({"ConvTranspose"}))
+    inside = slice(4, 12)  # at the border a position has fewer places of the kernel
+    assert_corrected(*(each[..., inside, inside].mean(axis=(2, 3)) for each in found))
 
 
 PRODUCTS = {

@@ -1,4 +1,7 @@
-"""What OpenVINO computes wrongly in int8 stays float for it: convolutions with AMX, and maxima of channels."""
+"""What OpenVINO computes wrongly in int8 stays float for it: convolutions with AMX, and maxima of channels.
+
+Transposed convolutions, which no other target has in int8, it computes rightly.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ from small_onnx import onnx_model
 from edgeseg.calib.placement import TARGETS
 from edgeseg.calib.quantize import quantize_canonical
 from edgeseg.engines.openvino import openvino_core
-from edgeseg.graph.core import core_from_model
+from edgeseg.graph.core import constant, core_from_model, made_by
 from edgeseg.graph.lower_qdq import lower_qdq, unfused_nodes
-from edgeseg.graph.qdq import NARROW_LEVELS
+from edgeseg.graph.qdq import DEQUANTIZE, NARROW_LEVELS
 
 HEIGHT, WIDTH = 96, 120
 SCALES = 0.03
@@ -65,6 +68,59 @@ def test_openvino_computes_what_is_left(kernel: tuple[int, int], stride: int, tm
     quantize_canonical(model, scales, unfused_nodes(core, layout), NARROW_LEVELS)
     # 1.1 to 14 where the second convolution of the first three is int8, on a processor with AMX
     assert deviation(lower_qdq(model, layout, scales)) < 0.02
+
+
+def decoder(kernel: int, channels: int, group: int = 1, out: int = 12) -> ir.Model:
+    """A convolution with a ReLU, and the logits as a transposed convolution that doubles the size."""
+    rng = np.random.default_rng(0)
+    shapes = {"a": (channels, 3, 3, 3), "up": (channels, out // group, kernel, kernel)}
+    constants = {f"{name}.w": rng.normal(0, 0.05, shape).astype(np.float32) for name, shape in shapes.items()}
+    constants["up.b"] = rng.normal(0, 0.05, out).astype(np.float32)
+    padding = (kernel - 1) // 2
+    nodes = [
+        helper.make_node("Conv", ["x", "a.w"], ["a"], "a", pads=[1] * 4),
+        helper.make_node("Relu", ["a"], ["r"], "r"),
+        helper.make_node(
+            "ConvTranspose", ["r", "up.w", "up.b"], ["logits"], "up", strides=[2, 2], group=group,
+            pads=[padding] * 4, output_padding=[kernel % 2] * 2,
+        ),
+    ]  # fmt: skip
+    ends = ([("x", TensorProto.FLOAT, [1, 3, HEIGHT, WIDTH])], [("logits", TensorProto.FLOAT, None)])
+    return ir.passes.common.ShapeInferencePass()(ir.from_proto(onnx_model(nodes, *ends, constants))).model
+
+
+def quantised_for(model: ir.Model, target: str) -> ir.Model:
+    layout = TARGETS[target]
+    assert layout is not None
+    core = core_from_model(model)
+    scales = {str(value.name): SCALES for value in core.activations()}
+    quantize_canonical(model, scales, unfused_nodes(core, layout), NARROW_LEVELS, layout.weighted)
+    return lower_qdq(model, layout, scales)
+
+
+@pytest.mark.parametrize("channels", [16, 24, 64, 100])
+@pytest.mark.parametrize("kernel", [2, 3, 4])
+def test_openvino_computes_transposed_convolutions(kernel: int, channels: int) -> None:
+    model = quantised_for(decoder(kernel, channels), "openvino")
+    assert ("up" in int8_nodes(model)) == (kernel != 4 or channels >= 64)
+    assert deviation(model) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("target", "channels", "group", "nodes"),
+    [("openvino", 16, 1, {"a", "up"}), ("openvino", 12, 1, {"a"}), ("openvino", 16, 4, {"a"}),
+     ("onnxruntime", 16, 1, {"a"})],
+)  # fmt: skip
+def test_a_transposed_convolution_that_takes_more_channels_than_it_gives_is_int8_for_openvino(
+    target: str, channels: int, group: int, nodes: set[str]
+) -> None:
+    assert int8_nodes(quantised_for(decoder(2, channels, group), target)) == nodes
+
+
+def int8_nodes(model: ir.Model) -> set[str]:
+    """The names of the nodes whose weight is quantised."""
+    return {str(node.name) for node in model.graph if len(node.inputs) > 1 and made_by(node.inputs[1], DEQUANTIZE)
+            and constant(node.inputs[1].producer().inputs[0]) is not None}  # fmt: skip
 
 
 def deviation(model: ir.Model) -> float:

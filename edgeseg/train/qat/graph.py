@@ -17,13 +17,13 @@ from edgeseg.calib.range import RangeTable
 from edgeseg.engines.pytorch import Step, constants_of, step_from_node, steps_from_graph
 from edgeseg.errors import FormatError
 from edgeseg.graph.core import LOGITS, core_from_model
-from edgeseg.graph.lower_qdq import lower_qdq
+from edgeseg.graph.lower_qdq import lower_qdq, unfused_nodes
 from edgeseg.graph.qdq import DEQUANTIZE, QUANTIZE, WEIGHTED, weight_axis
 from edgeseg.train.qat.rounding import WeightRounding, rounded_activation
 
 # Operator -> which of its inputs are trained where they are constant. Not the statistics of a batch norm.
 TRAINABLE_INPUTS = {
-    **dict.fromkeys((*WEIGHTED, "ConvTranspose", "LayerNormalization", "BatchNormalization"), (1, 2)),
+    **dict.fromkeys((*WEIGHTED, "LayerNormalization", "BatchNormalization"), (1, 2)),
     "Add": (0, 1),  # the bias of a matrix product
 }
 Weights = dict[str, Tensor]
@@ -56,9 +56,11 @@ def rounding_graph(proto: Any, table: RangeTable, weights: Weights, *, target: s
     """The graph that `quantize` writes for `target`; it rounds the float `weights` as `quantize` does."""
     model = ir.from_proto(proto)
     scales = scales_from_table(model, table, observer)
-    quantize_canonical(model, scales)
     layout = layout_for(target)
-    if layout is not None:
+    if layout is None:
+        quantize_canonical(model, scales)
+    else:
+        quantize_canonical(model, scales, unfused_nodes(core_from_model(model), layout), weighted=layout.weighted)
         lower_qdq(model, layout, scales)
     weight_rounding = weight_steps(model, ir.from_proto(proto), scales)
     if not weight_rounding:
