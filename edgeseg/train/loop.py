@@ -22,7 +22,7 @@ from edgeseg.train import checkpoint
 from edgeseg.train.augment import Augmentation
 from edgeseg.train.batches import Batch, Batches, Normalise
 from edgeseg.train.config import TrainConfig, learning_rate_at
-from edgeseg.train.device import PRECISIONS
+from edgeseg.train.device import PRECISIONS, memory_format_for
 from edgeseg.train.loss import Criterion, distillation
 from edgeseg.train.losses import terms_from_texts
 from edgeseg.train.losses.class_weights import ClassCounts, balanced_class_weights, counts_from_labels
@@ -57,7 +57,8 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config, self.spec, self.draw, self.folder, self.device = config, spec, draw, folder, device
         self.network = open_family(config.family).build(spec, training=True)
-        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.memory_format = memory_format_for(self.network, config.precision, device)
+        self.network.to(device, memory_format=self.memory_format)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval()
         self.optimizer = torch.optim.AdamW(groups_of(self.network, config), lr=config.learning_rate, foreach=True)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
@@ -165,7 +166,7 @@ class Trainer:
             pairs = paste_rare(pairs, self.rare, self.config.paste, rng)
         images = torch.from_numpy(np.stack([rgb for rgb, _ in pairs])).permute(0, 3, 1, 2).float()
         labels = torch.from_numpy(np.stack([labels for _, labels in pairs])).long()
-        return images.contiguous(memory_format=torch.channels_last), labels
+        return images.contiguous(memory_format=self.memory_format), labels
 
     def _class_counts(self) -> ClassCounts:
         rng = np.random.default_rng((self.config.seed, 1 << 30))

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 import edgeseg.train.device  # noqa: E402
 from edgeseg.errors import UnavailableError, UnknownNameError  # noqa: E402
 from edgeseg.train.batches import Batches  # noqa: E402
-from edgeseg.train.device import checked_precision, device_from_text  # noqa: E402
+from edgeseg.train.device import checked_precision, device_from_text, memory_format_for  # noqa: E402
 
 CPU = torch.device("cpu")
 
@@ -56,6 +56,28 @@ def test_the_number_format_is_the_best_of_the_device(monkeypatch: pytest.MonkeyP
         checked_precision("fp16", CPU)
     with pytest.raises(UnknownNameError, match="int8"):
         checked_precision("int8", CPU)
+
+
+@pytest.mark.parametrize(
+    ("dilation", "precision", "device", "is_last"),
+    [(1, "bf16", "cpu", True), (2, "fp32", "cpu", True), (2, "bf16", "cuda", True), ((1, 2), "bf16", "cpu", False)],
+)
+def test_the_channels_are_last_but_for_dilated_convolutions_in_bf16_on_a_cpu(
+    dilation: int, precision: str, device: str, is_last: bool
+) -> None:
+    network = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 3, dilation=dilation))
+    found = memory_format_for(network, precision, torch.device(device))
+    assert (found == torch.channels_last) == is_last
+
+
+@pytest.mark.parametrize("dilation", [2, 4, 8])
+def test_dilated_convolutions_have_gradients_in_bf16(dilation: int) -> None:
+    layer = torch.nn.Conv2d(19, 16, 3, padding=dilation, dilation=dilation)
+    order = memory_format_for(layer, "bf16", CPU)
+    images = torch.randn(2, 19, 24, 40).contiguous(memory_format=order)
+    with torch.autocast("cpu", torch.bfloat16):
+        layer.to(memory_format=order)(images).float().square().mean().backward()
+    assert bool(layer.weight.grad.isfinite().all())
 
 
 def test_batches_are_the_same_however_many_are_made_ahead() -> None:
