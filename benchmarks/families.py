@@ -48,7 +48,6 @@ from edgeseg.datasets import open_dataset
 from edgeseg.errors import EdgeSegError, FileProblem
 from edgeseg.files import whole_file
 from edgeseg.measure.device import describe_device, package_versions
-from edgeseg.measure.load import LoadMeter
 from edgeseg.measure.slug import device_slug
 from edgeseg.models import FAMILIES, open_family
 from edgeseg.segmenter import open_segmenter
@@ -66,7 +65,7 @@ PEERS = {"openvino": "nncf", "onnxruntime": "onnxruntime static"}
 def measured(family: str, options: argparse.Namespace) -> dict[str, Any]:
     """Everything about one family."""
     folder = Path(options.work) / family
-    meter, began = LoadMeter(), time.perf_counter()
+    began = time.perf_counter()
     weights = trained(family, folder, options.steps)
     found: dict[str, Any] = {"family": family, "variant": smallest(family), "steps": options.steps}
     found["train_seconds"] = time.perf_counter() - began
@@ -76,7 +75,7 @@ def measured(family: str, options: argparse.Namespace) -> dict[str, Any]:
     found["left_out"] = net.left_out
     found["auto"] = {engine: auto_figures(net, engine, folder) for engine in ENGINES}
     found["rtx"] = rtx_share(net, folder)
-    found["foreign_cores"] = meter.load().foreign_cores
+    found["foreign_cores"] = net.foreign_cores
     found["versions"] = package_versions(PACKAGES)
     return found
 

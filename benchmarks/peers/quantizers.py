@@ -92,6 +92,7 @@ class Net:
         self.model, self.options, self.folder = Path(model).stem, options, folder  # a bundled name or a weights file
         self.left_out: dict[str, str] = {}
         self.versions: dict[str, Any] = {}
+        self.foreign_cores = 0.0  # while the rounds ran
         size = size_from_text(options.size) if options.size else None
         from edgeseg.export.model import export_model, source_from_model  # torch, which --help need not have
 
@@ -180,10 +181,11 @@ class Net:
 
     def rounds(self, backends: dict[Key, Backend]) -> dict[Key, list[tuple[float, float]]]:
         """Median latency and own CPU time of each round, in ms."""
-        times: dict[Key, list[tuple[float, float]]] = {key: [] for key in backends}
+        meter, times = LoadMeter(), {key: list[tuple[float, float]]() for key in backends}
         for _ in range(self.options.rounds):
             for key, backend in backends.items():
                 times[key].append(one_turn(backend, self.frames[:1], self.options.seconds))
+        self.foreign_cores = meter.load().foreign_cores
         return times
 
 
@@ -292,7 +294,7 @@ def measure(options: argparse.Namespace) -> Record:
     options.data = options.data or f"camvid:{data_folder() / 'camvid'}?split=test"
     record = Record("quantizers", "Is our int8 as accurate and as fast as that of other quantisers?", "")
     left_out: list[list[str]] = []
-    meter, versions = LoadMeter(), {}
+    versions: dict[str, Any] = {}
     for model in options.models:
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -317,10 +319,10 @@ def measure(options: argparse.Namespace) -> Record:
         record.data[model] = {f"{name} {engine}": plain(run) for (name, engine), run in runs.items()}
         left_out += [[model, name, reason] for name, reason in net.left_out.items()]
         versions.update(net.versions)
+        record.foreign_cores = max(record.foreign_cores, net.foreign_cores)
     if left_out:
         record.tables.append(Table("left out", ("model", "peer", "reason"), left_out))
     record.data["peers"] = versions
-    record.foreign_cores = meter.load().foreign_cores
     record.how = (
         f"{options.draws} draws of {options.limit} pictures of {Path(options.images).name} to calibrate on, the same "
         f"for all; "
