@@ -46,6 +46,7 @@ TARGETS: dict[str, Layout | None] = {
         float_inputs=frozenset({"AveragePool"}),
         shape_only_ops=SHAPE_ONLY_OPS,
         weighted=CANONICAL_OPS | {"ConvTranspose"},
+        activated_sums=True,
         float_sums=True,
         tokens_last=True,
         uint8_input=True,

@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from edgeseg.graph.core import Core, constant, core_from_model, is_float, made_by
+from edgeseg.graph.core import Core, constant, core_from_model, first_input, is_float, is_read_once, made_by
 from edgeseg.graph.fold_input_normalisation import fold_input_normalisation
 from edgeseg.graph.move_qdq import drop_pairs_of_float_sums, hoist_pairs, is_quantised
 from edgeseg.graph.qdq import (
@@ -44,6 +44,7 @@ KEEPS_SIGN = {
 }
 COMBINES_SIGN = {"Concat", "Add", "Mul"}
 SLOPED = {"LeakyRelu", "PRelu"}
+ACTIVATIONS = SLOPED | {"Relu"}
 KEEPS_CHANNELS = {"Concat", "MaxPool", "AveragePool", "Resize"}  # each output channel is an input channel
 
 
@@ -55,6 +56,7 @@ class Layout:
     float_inputs: operators that read the float tensor if they pad it and the code 0 does not stand for zero.
     shape_only_ops: operators that compute no value; pairs move before them.
     weighted: operators whose weights become int8.
+    activated_sums: a pair on the activation of a convolution that is added to an int8 tensor, see `summand`.
     float_sums: drop the pairs before an addition whose sum stays float.
     tokens_last: transpose a map before it is flattened to tokens.
     uint8_input: the first convolutions read the uint8 frame, with a border of the mean colour instead of padding.
@@ -68,6 +70,7 @@ class Layout:
     float_inputs: frozenset[str] = frozenset()
     shape_only_ops: frozenset[str] = frozenset()
     weighted: frozenset[str] = CANONICAL_OPS
+    activated_sums: bool = False
     float_sums: bool = False
     tokens_last: bool = False
     uint8_input: bool = False
@@ -147,6 +150,8 @@ def is_non_negative(value: ir.Value | None) -> bool:
 def extra_tensors(core: Core, layout: Layout) -> list[ir.Value]:
     """The activations that `layout` adds a pair on, in the graph's order; none that is normalised, and no logits."""
     wanted = {value for node in core.nodes for value in wanted_tensors(node, core, layout)}
+    if layout.activated_sums:
+        wanted |= {value for node in core.nodes if (value := summand(node)) is not None}
     unpaired = [value for value in core.activations() if value in wanted and not is_quantised(value)]
     return [value for value in unpaired if not is_normalised(value) and not core.are_logits(value)]
 
@@ -231,6 +236,34 @@ def wanted_tensors(node: ir.Node, core: Core, layout: Layout) -> Iterator[ir.Val
     computes_int8 = node.op_type not in WEIGHTED or is_int8(node)
     if node.op_type in layout.outputs and output not in core.outputs and computes_int8:
         yield output
+
+
+def summand(node: ir.Node) -> ir.Value | None:
+    """The operand of `node` that is the activation of an int8 convolution; None where it adds no int8 tensors.
+
+    OpenVINO fuses such an addition, and the activation and the pair behind it, with the convolution if the operand is
+    rounded first, and the convolution does not read the other one. Else it writes the operand in float, and reads it
+    again.
+    """
+    if node.op_type != "Add" or not is_quantised(activated(node.outputs[0])):
+        return None
+    first, second = cast("tuple[ir.Value, ir.Value]", node.inputs)
+    for value, other in ((first, second), (second, first)):
+        activation = value.producer()
+        if activation is None or activation.op_type not in ACTIVATIONS or not is_read_once(value):
+            continue
+        convolution = first_input(activation).producer()
+        if convolution is None or convolution.op_type != "Conv" or not is_int8(convolution):
+            continue
+        if made_by(other, DEQUANTIZE) and first_input(convolution) is not other:
+            return value
+    return None
+
+
+def activated(value: ir.Value) -> ir.Value:
+    """The output of the activation that is the only reader of `value`, else `value`."""
+    readers = list(value.consumers())
+    return readers[0].outputs[0] if len(readers) == 1 and readers[0].op_type in ACTIVATIONS else value
 
 
 def with_activation(value: ir.Value) -> ir.Value:

@@ -1,11 +1,12 @@
 """What OpenVINO computes wrongly in int8 stays float for it: convolutions with AMX, and maxima of channels.
 
-Transposed convolutions, which no other target has in int8, it computes rightly.
+Transposed convolutions, which no other target has in int8, it computes rightly, and sums of int8 tensors.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,7 +21,7 @@ from edgeseg.calib.quantize import quantize_canonical
 from edgeseg.engines.openvino import openvino_core
 from edgeseg.graph.core import constant, core_from_model, made_by
 from edgeseg.graph.lower_qdq import lower_qdq, unfused_nodes
-from edgeseg.graph.qdq import DEQUANTIZE, NARROW_LEVELS
+from edgeseg.graph.qdq import DEQUANTIZE, NARROW_LEVELS, QUANTIZE
 
 HEIGHT, WIDTH = 96, 120
 SCALES = 0.03
@@ -93,7 +94,7 @@ def quantised_for(model: ir.Model, target: str) -> ir.Model:
     layout = TARGETS[target]
     assert layout is not None
     core = core_from_model(model)
-    scales = {str(value.name): SCALES for value in core.activations()}
+    scales = {str(value.name): SCALES * (1 + 0.1 * n) for n, value in enumerate(core.activations())}
     quantize_canonical(model, scales, unfused_nodes(core, layout), NARROW_LEVELS, layout.weighted)
     return lower_qdq(model, layout, scales)
 
@@ -115,6 +116,56 @@ def test_a_transposed_convolution_that_takes_more_channels_than_it_gives_is_int8
     target: str, channels: int, group: int, nodes: set[str]
 ) -> None:
     assert int8_nodes(quantised_for(decoder(2, channels, group), target)) == nodes
+
+
+def bottleneck(last: str, activation: str, *, between: bool) -> ir.Model:
+    """Convolutions, the last of which is added to the first, all activated; then, as `last`, another or the logits."""
+    rng = np.random.default_rng(0)
+    shapes = {"a": (16, 3, 3, 3), "between": (16, 16, 1, 1), "b": (16, 16, 1, 1), "c": (16, 16, 1, 1)}
+    shapes["logits"] = (5, 16, 1, 1)
+    used = [name for name in shapes if name in ("a", "b", last, "logits") or (between and name == "between")]
+    constants = {f"{name}.w": rng.normal(0, 0.1, shapes[name]).astype(np.float32) for name in used}
+    constants |= {f"{name}.b": rng.normal(0, 0.1, shapes[name][0]).astype(np.float32) for name in used}
+    slope = ["slope"] if activation == "PRelu" else []
+    constants |= {name: np.full((1, 1, 1), 0.25, np.float32) for name in slope}
+
+    def conv(name: str, read: str) -> onnx.NodeProto:
+        return helper.make_node("Conv", [read, f"{name}.w", f"{name}.b"], [name], name, pads=[int(name == "a")] * 4)
+
+    def act(read: str) -> onnx.NodeProto:
+        return helper.make_node(activation, [read, *slope], [f"{read}.act"], f"{read}.act")
+
+    nodes = [conv("a", "x"), act("a")]
+    nodes += [conv("between", "a.act"), act("between")] if between else []
+    nodes += [conv("b", "between.act" if between else "a.act"), act("b")]
+    nodes += [helper.make_node("Add", ["a.act", "b.act"], ["sum"], "sum"), act("sum")]
+    nodes += [conv("c", "sum.act"), conv("logits", "c")] if last == "c" else [conv("logits", "sum.act")]
+    ends = ([("x", TensorProto.FLOAT, [1, 3, HEIGHT, WIDTH])], [("logits", TensorProto.FLOAT, None)])
+    return ir.passes.common.ShapeInferencePass()(ir.from_proto(onnx_model(nodes, *ends, constants))).model
+
+
+@pytest.mark.parametrize("activation", ["PRelu", "Relu"])
+@pytest.mark.parametrize(
+    ("last", "between", "is_rounded"), [("c", True, True), ("c", False, False), ("logits", True, False)]
+)
+def test_openvino_fuses_an_int8_sum_with_the_activated_convolution_before_it(
+    last: str, between: bool, is_rounded: bool, activation: str
+) -> None:
+    model = quantised_for(bottleneck(last, activation, between=between), "openvino")
+    rounded = {str(node.inputs[0].name) for node in model.graph if node.op_type == QUANTIZE}
+    assert ("b.act" in rounded) == is_rounded
+    assert deviation(model) < 0.05  # of three roundings one after another
+    compiled = openvino_core().compile_model(openvino_core().read_model(ir.to_proto(model).SerializeToString()), "CPU")
+    sums = [name for name in fused_layers(compiled) if "sum" in name.split(",")]
+    assert any("b" in name.split(",") for name in sums) == is_rounded
+
+
+def fused_layers(compiled: Any) -> list[str]:
+    """The names of the layers that each node of the plugin computes."""
+    nodes = compiled.get_runtime_model().get_ops()
+    return [
+        info["originalLayersNames"].value for node in nodes if "originalLayersNames" in (info := node.get_rt_info())
+    ]
 
 
 def int8_nodes(model: ir.Model) -> set[str]:
