@@ -141,6 +141,7 @@ def auto_figures(net: Net, engine: str, folder: Path) -> dict[str, Any]:
 def rtx_share(net: Net, folder: Path) -> dict[str, Any]:
     """How many of the layers that request int8 obtain it in a plan of TensorRT-RTX."""
     command = edgeseg_command("convert", net.onnx.path, "--engine", "tensorrt_rtx", "--precision", "int8", "--json")
+    command.append("--force")  # what is counted are kernels: a net that has hardly learnt may change many labels
     try:
         made = run_child([*command, "--images", CALIBRATED, "-o", str(folder / "rtx")]).json()
     except EdgeSegError as problem:

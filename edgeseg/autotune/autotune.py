@@ -127,7 +127,7 @@ def candidate_builder(request: SearchRequest, folder: Path, progress: Progress =
     images = request.evaluation_set
     check = request.check or CheckImages(images.search[:CHECK_FRAMES], images.source)
     parts = (request.onnx, request.table, request.engine, folder, check, request.options, request.force)
-    return CandidateBuilder(*parts, progress=progress)
+    return CandidateBuilder(*parts, labelled=images.classes is not None, progress=progress)
 
 
 def check_measurable(engine: Engine) -> None:

@@ -89,7 +89,7 @@ class CandidateBuilder:
     """Builds candidates of one float ONNX for one engine, each in its own subfolder of `folder`.
 
     check: the images on which each build is compared with the float ONNX. options: of the engine's builder.
-    force: accept an int8 engine whose labels agree too little.
+    force: accept an int8 engine whose labels agree too little. labelled: as `force`, for its mIoU will be judged.
     """
 
     onnx: LoadedModel
@@ -99,6 +99,7 @@ class CandidateBuilder:
     check: CheckImages
     options: BuildOptions = field(default_factory=BuildOptions)
     force: bool = False
+    labelled: bool = False
     progress: Progress = silent
 
     def build(self, precision: Precision, blocks: Sequence[Block] = (), *, checked: bool = True) -> Artifact:
@@ -125,7 +126,7 @@ class CandidateBuilder:
             name=name,
             reference=self.onnx,
             frames=self.check if checked else None,
-            force=self.force,
+            force=self.force or (self.labelled and precision is Precision.INT8),
             options=self.options,
             progress=self.progress,
         )

@@ -168,6 +168,20 @@ def test_force_takes_faster_int8_whatever_it_loses_without_a_precision_too(
     assert made.summary.startswith("int8 kept: ")
 
 
+def test_labelled_images_decide_on_int8_however_many_labels_it_changes(
+    tmp_path: Path, say_faster: Callable[[bool], None]
+) -> None:
+    say_faster(True)
+    auto = Auto(Budget(max_drop=1.0), "street:?seed=1&scenes=24&frames=1&size=64x32", short=True)
+    made = convert(
+        street_onnx(tmp_path).path, engine="onnxruntime", precision=auto, ranges=spoilt_ranges(tmp_path),
+        out=tmp_path / "out",
+    )  # fmt: skip
+    assert made.engine.precision is Precision.INT8
+    assert made.engine.agreement.labels is not None
+    assert made.engine.agreement.labels < 0.95
+
+
 @pytest.mark.parametrize(("precision", "runs_here"), [(None, True), (None, False), (Auto(Budget(minutes=0)), True)])
 def test_noise_decides_nothing(
     precision: Auto | None,
