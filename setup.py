@@ -44,6 +44,7 @@ setup(
         "edgeseg.engines.tensorrt.kernels": ["*.cu"],
         "edgeseg.bench.report": ["templates/*"],
         "edgeseg.live.page": ["static/*", "templates/*"],
+        "edgeseg.models": ["*.json"],
         "edgeseg.weights": ["*.safetensors", "*.md", "*.LICENSE", "*.json"],
         "edgeseg.recipes": ["*.toml"],
         "edgeseg.ranges": ["*.json"],
