@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,7 @@ from edgeseg.commands.options import Json, option, size_or_none
 from edgeseg.errors import MismatchError
 
 if TYPE_CHECKING:
+    from edgeseg.train.config import TrainConfig
     from edgeseg.train.encoder_weights import EncoderWeights
     from edgeseg.train.request import TrainRequest
     from edgeseg.train.run import TrainingRun, TrainingState
@@ -274,6 +275,7 @@ def run_training(request: TrainRequest, restart: bool, as_json: bool) -> None:
     """Train, then print the result and the next commands."""
     from edgeseg.commands.terminal import note, shown_progress
     from edgeseg.interrupt import interrupts_held
+    from edgeseg.train.recipe import blind_at_crop
     from edgeseg.train.run import open_run, result_of
 
     if request.initial.encoder:
@@ -294,6 +296,8 @@ def run_training(request: TrainRequest, restart: bool, as_json: bool) -> None:
             f"{config.size[1]}x{config.size[0]}, {config.steps} steps of {config.batch}, "
             f"{config.precision} on {run.trainer.device}"
         )
+        if blind := blind_at_crop(run.trainer.network, config):
+            note(line_of_blind(blind, config))
         try:
             with interrupts_held() as hold:
                 run.train(hold)
@@ -303,6 +307,16 @@ def run_training(request: TrainRequest, restart: bool, as_json: bool) -> None:
             raise
     run.finish()
     print_result(run, result_of(run, first), as_json)
+
+
+def line_of_blind(blind: Set[str], config: TrainConfig) -> str:
+    """What a crop that is too small for the dilations of a network does to it."""
+    (crop_height, crop_width), (height, width) = config.crop, config.size
+    layers = f"{len(blind)} dilated convolution{'s have' if len(blind) > 1 else ' has'}"
+    return (
+        f"note: at crops of {crop_width}x{crop_height}, {layers} weights that only meet padding and are not trained, "
+        f"but count at {width}x{height}: mIoU may be much lower there; try --crop {width}x{height}"
+    )
 
 
 def print_result(run: TrainingRun, result: Mapping[str, Any], as_json: bool) -> None:

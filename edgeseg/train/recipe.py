@@ -7,12 +7,14 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+from torch import nn
 
 from edgeseg.datasets import open_dataset
 from edgeseg.datasets.dataset import Dataset
 from edgeseg.datasets.digest import dataset_sha256
 from edgeseg.errors import MismatchError, SizeError
 from edgeseg.models import open_family
+from edgeseg.models.blind import blind_layers
 from edgeseg.progress import Progress, silent
 from edgeseg.spec import InputSpec, ModelSpec
 from edgeseg.train.config import TrainConfig
@@ -86,6 +88,14 @@ def check_sizes(config: TrainConfig) -> None:
             f"is scaled to at most {largest[1]}x{largest[0]}",
             hint=f"--crop {config.size[1]}x{config.size[0]}, or a larger --scale or --size",
         )
+
+
+def blind_at_crop(network: nn.Module, config: TrainConfig) -> frozenset[str]:
+    """The convolutions with weights that meet padding alone at the crop, and not at the input of the model."""
+    if config.crop == config.size:
+        return frozenset()
+    at_crop, at_input = (blind_layers(network, width, height) for height, width in (config.crop, config.size))
+    return at_crop - at_input
 
 
 def default_size(dataset: Dataset, family: str) -> tuple[int, int]:

@@ -121,6 +121,18 @@ def test_a_training_leaves_weights_a_log_and_images(run: Run, monkeypatch: pytes
     assert f"next: edgeseg eval run/tiny.safetensors --data '{VAL}'" in done.err
 
 
+@pytest.mark.parametrize(("crop", "said"), [("96x64", False), ("64x64", True)])
+def test_a_crop_that_is_too_small_for_the_dilations_is_named(run: Run, crop: str, said: bool) -> None:
+    data = "street:?seed=1&scenes=2&frames=1&size=192x160"
+    net = ("train", "dabnet", "--variant", "tiny", "--batch", "2", "--threads", "1", "--name", "tiny")
+    size = "192x160" if said else "96x64"  # at 96x64 the whole image is too small, and nothing else is ever seen
+    done = run(*net, "--data", data, "--size", size, "--crop", crop, "--steps", "1", "-o", "run")
+    assert done.code == 0
+    warned = [line for line in done.lines("note") if "only meet padding" in line]
+    assert len(warned) == said
+    assert all("--crop 192x160" in line for line in warned)
+
+
 def test_the_weights_are_for_deployment_and_hold_no_path(run: Run, desk: Path) -> None:
     uri = pairs(desk / "secret")
     assert run(*NET, "--data", uri, "--val", uri, "--steps", "1", "-o", "run").code == 0

@@ -1,0 +1,40 @@
+"""Dilated convolutions on maps that are too small for them: their outer weights meet padding alone.
+
+With zeros under them these weights are not trained, and the statistics of the batch norm behind are those of fewer
+products. On a larger map, as of the whole image, such a layer gives other values than any it was trained for.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+
+from edgeseg.models.count import shapes_alone
+
+
+def blind_layers(network: nn.Module, width: int, height: int) -> frozenset[str]:
+    """The names of the convolutions of `network`, at an input of WIDTHxHEIGHT, with weights that meet padding alone."""
+    shadow, found = copy.deepcopy(network).to("meta").eval(), set[str]()
+    for name, layer in shadow.named_modules():
+        if isinstance(layer, nn.Conv2d) and max(layer.dilation) > 1:
+
+            def look(layer: nn.Conv2d, inputs: tuple[Any, ...], output: torch.Tensor, name: str = name) -> None:
+                if any(is_blind(layer, axis, inputs[0].shape[2 + axis], output.shape[2 + axis]) for axis in (0, 1)):
+                    found.add(name)
+
+            layer.register_forward_hook(look)
+    with torch.inference_mode(), shapes_alone(shadow):
+        shadow(torch.empty(1, 3, height, width, device="meta"))
+    return frozenset(found)
+
+
+def is_blind(layer: nn.Conv2d, axis: int, side: int, outputs: int) -> bool:
+    """Whether the first or last weight along `axis` is always outside the map, which has `side` rows or columns."""
+    padding = layer.padding[axis]
+    assert isinstance(padding, int)
+    first = (outputs - 1) * layer.stride[axis] - padding  # the last place that the first weight sees
+    last = (layer.kernel_size[axis] - 1) * layer.dilation[axis] - padding  # the first place that the last weight sees
+    return first < 0 or last >= side
