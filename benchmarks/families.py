@@ -10,9 +10,12 @@ For each family, its smallest published variant, in a process of its own:
     auto    what `edgeseg convert --precision auto` chooses on a third set of images, and what that loses on the others
     rtx     the share of the layers that request int8 of a TensorRT-RTX plan; it is built, not run
 
-A family that is done is kept in --work and not measured again, nor, with `--resume`, one that this device's record in
-`benchmarks/results` has, if steps and versions are the same: the table may be made in several sittings.
-`--json-out` writes `edgeseg/models/measured.json`, too, which `edgeseg models --families` shows.
+A family learns where its mIoU is above that of the most frequent class at each place of the image.
+
+A family that is done is kept in --work and not measured again. With `--resume` the families of this device's record in
+`benchmarks/results` stay in it, and those with as many steps and the same versions are not measured again: the table
+may be made in several sittings. `--json-out` writes `edgeseg/models/measured.json`, too, which `edgeseg models
+--families` shows: each family once, from the records of all devices, first those with int8 instructions.
 NNCF's environment is made by `benchmarks/peers/table.py`, or named by --nncf-python.
 """
 
@@ -23,9 +26,11 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from record import (
     FOLDER,
     RESULTS,
@@ -47,15 +52,20 @@ from edgeseg.autotune.scoring import Scorer, images_from_dataset
 from edgeseg.datasets import open_dataset
 from edgeseg.errors import EdgeSegError, FileProblem
 from edgeseg.files import whole_file
-from edgeseg.measure.device import describe_device, package_versions
-from edgeseg.measure.slug import device_slug
+from edgeseg.measure.device import package_versions
+from edgeseg.measure.slug import INT8_FEATURES, device_slug
+from edgeseg.metrics.confusion import ConfusionMatrix
 from edgeseg.models import FAMILIES, open_family
 from edgeseg.segmenter import open_segmenter
+from edgeseg.spec import size_from_text
 
+NAME = "families.json"
+MEASURED = FOLDER.parent / "edgeseg" / "models" / "measured.json"
 SIZE = "512x256"
 TRAINED = f"street:?seed=100&scenes=256&frames=1&size={SIZE}"
 CALIBRATED = f"street:?seed=5000&scenes=64&frames=1&size={SIZE}"
 DECIDED = f"street:?seed=7000&scenes=48&frames=1&size={SIZE}"
+LOW, HIGH = "256x128", "256x256"  # crops; a step has as many pixels of both
 JUDGED = f"street:?seed=9000&scenes=48&frames=1&size={SIZE}"
 SLOWER, DROP = 1.03, 0.5
 PACKAGES = ("openvino", "onnxruntime", "torch")
@@ -68,6 +78,7 @@ def measured(family: str, options: argparse.Namespace) -> dict[str, Any]:
     began = time.perf_counter()
     weights = trained(family, folder, options.steps)
     found: dict[str, Any] = {"family": family, "variant": smallest(family), "steps": options.steps}
+    found["crops"] = " of ".join(reversed(crops_for(family)))
     found["train_seconds"] = time.perf_counter() - began
     net = Net(str(weights), quantiser_options(options), folder)
     runs = net.runs()
@@ -93,11 +104,27 @@ def smallest(family: str) -> str:
 
 def trained(family: str, folder: Path, steps: int) -> Path:
     """Weights of the family after `steps`; a training that was stopped goes on."""
-    name = f"{family}-short"
+    name, (crop, batch) = f"{family}-short", crops_for(family)
     command = edgeseg_command("train", family, "--variant", smallest(family), "--name", name, "--data", TRAINED)
-    command += ["--steps", str(steps), "--batch", "4", "--crop", "256x128", "--size", SIZE, "-o", str(folder / "run")]
+    command += ["--steps", str(steps), "--batch", batch, "--crop", crop, "--size", SIZE, "-o", str(folder / "run")]
     run_child(command)
     return folder / "run" / f"{name}.safetensors"
+
+
+def crops_for(family: str) -> tuple[str, str]:
+    """Size and number of the crops of a step: fewer and higher ones where the dilations of the family reach too far."""
+    import torch
+
+    from edgeseg.models.blind import blind_layers
+
+    kin = open_family(family)
+    with torch.device("meta"):
+        network = kin.module(11, **kin.variants[smallest(family)])
+    width, height = size_from_text(LOW)
+    if not kin.size_rule.fits(width, height):
+        return HIGH, "2"
+    blind = blind_layers(network, width, height) - blind_layers(network, *size_from_text(SIZE))
+    return (HIGH, "2") if blind else (LOW, "4")
 
 
 def quantiser_options(options: argparse.Namespace) -> argparse.Namespace:
@@ -154,7 +181,8 @@ def rtx_share(net: Net, folder: Path) -> dict[str, Any]:
 
 def one_in_a_process(family: str, options: argparse.Namespace) -> dict[str, Any]:
     """The figures of a family that lie in --work or in the record, or are measured now."""
-    if options.resume and (recorded := recorded_figures(options.steps).get(family)):
+    recorded = recorded_figures(options).get(family)
+    if recorded and recorded["steps"] >= options.steps:
         return recorded
     kept = Path(options.work) / family / "result.json"
     if not kept.exists():
@@ -169,17 +197,29 @@ def one_in_a_process(family: str, options: argparse.Namespace) -> dict[str, Any]
     return figures
 
 
-def recorded_figures(steps: int) -> dict[str, dict[str, Any]]:
-    """The families in this device's record that were measured with `steps` and today's versions."""
-    path = RESULTS / device_slug() / "families.json"
-    found = json.loads(path.read_text("utf-8"))["data"]["families"] if path.exists() else []
+def recorded_figures(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """With --resume, the families in this device's record that were measured with today's versions."""
+    path = RESULTS / device_slug() / NAME
+    found = json.loads(path.read_text("utf-8"))["data"]["families"] if options.resume and path.exists() else []
     now = package_versions(PACKAGES)
-    return {each["family"]: each for each in found if (each["steps"], each.get("versions")) == (steps, now)}
+    return {each["family"]: each for each in found if each.get("versions") == now}
+
+
+def miou_by_place() -> float:
+    """The mIoU of the most frequent class at each place of the image: what a net has learnt is above it."""
+    dataset = open_dataset(TRAINED)
+    classes = np.arange(len(dataset.labels.names), dtype=np.uint8)[:, None, None]
+    counts = sum((sample.labels() == classes).astype(np.int64) for sample in dataset)
+    guess = np.argmax(counts, axis=0).astype(np.uint8)
+    matrix = ConfusionMatrix(len(classes), dataset.labels.ignore)
+    for sample in open_dataset(JUDGED):
+        matrix.update(guess, sample.labels())
+    return matrix.miou()
 
 
 COLUMNS = (
-    "family", "variant", "engine", "mIoU fp32 %", "mIoU int8 %", "labels as fp32 %", "the peer's", "CPU ms fp32",
-    "CPU ms int8", "to fp32", "to the peer's int8", "auto", "auto loses",
+    "family", "variant", "steps", "engine", "mIoU fp32 %", "mIoU int8 %", "labels as fp32 %", "the peer's",
+    "CPU ms fp32", "CPU ms int8", "to fp32", "to the peer's int8", "auto", "auto loses",
 )  # fmt: skip
 
 
@@ -190,7 +230,7 @@ def rows_of(found: dict[str, Any]) -> list[list[str]]:
         auto = found["auto"][engine]
         rows.append(
             [
-                *(found["family"], found["variant"], engine),
+                *(found["family"], found["variant"], str(found["steps"]), engine),
                 *(f"{100 * each['miou']:.2f}" for each in (base, own)),
                 f"{100 * own['labels'][0]:.2f}",
                 f"{100 * peer['labels'][0]:.2f}" if peer else "-",
@@ -204,9 +244,12 @@ def rows_of(found: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def verdicts_of(found: dict[str, Any]) -> list[Verdict]:
-    """One line for each promise that the family's figures keep or break."""
-    name, verdicts = found["family"], []
+def verdicts_of(found: dict[str, Any], by_place: float) -> list[Verdict]:
+    """One line for each promise that the family's figures keep or break. by_place: the mIoU of `miou_by_place`."""
+    name, miou = found["family"], found["engines"]["openvino"][FLOAT]["miou"]
+    text = f"{name} learns: {100 * miou:.2f} mIoU after {found['steps']} steps"
+    target = f"above {100 * by_place:.2f}, the most frequent class at each place"
+    verdicts = [Verdict(target, text, miou > by_place)]
     peers = [
         (figures[PEERS[engine]]["labels"][0], PEERS[engine])
         for engine, figures in found["engines"].items()
@@ -245,46 +288,57 @@ def measure(options: argparse.Namespace) -> Record:
             print(f"{family}: {problem.message[-400:]}", file=sys.stderr, flush=True)
     if not found:
         raise FileProblem("no family could be measured", hint="run it with --one FAMILY to see why")
+    found = list({**recorded_figures(options), **{each["family"]: each for each in found}}.values())
+    by_place = miou_by_place()
     rtx = [[each["family"], each["variant"], *map(str, each["rtx"].values())] for each in found]
     tables = [
         Table("Families after a short training", COLUMNS, [row for each in found for row in rows_of(each)]),
         Table("INT8 in a TensorRT-RTX plan", ("family", "variant", "layers", "ask for int8", "obtain it"), rtx),
     ]
     tables += [Table("failed", ("family", "reason"), failed)] if failed else []
-    if options.json_out is not None:
-        write_measured(found)
     return Record(
-        name="families",
+        name=Path(NAME).stem,
         question="Does every family learn, and does its INT8 hold, on nets that nobody tuned the quantiser for?",
-        how=f"{options.steps} steps of 4 crops of 256x128 from {TRAINED}; calibrated on {CALIBRATED}, auto decided on "
-        f"{DECIDED}, judged on {JUDGED}; {options.rounds} rounds in turn, 2 threads",
+        how=f"trained with {TRAINED}, 4 crops of 256x128 a step, or 2 of 256x256 where the dilations of a family need "
+        f"them; calibrated on {CALIBRATED}, auto decided on {DECIDED}, judged on {JUDGED}; {options.rounds} rounds in "
+        "turn, 2 threads",
         tables=tables,
-        verdicts=[verdict for each in found for verdict in verdicts_of(each)],
+        verdicts=[verdict for each in found for verdict in verdicts_of(each, by_place)],
         foreign_cores=max(each["foreign_cores"] for each in found),
         data={"families": found},
     )
 
 
-def write_measured(found: list[dict[str, Any]]) -> None:
-    """What `edgeseg models --families` says of int8."""
-    families = {
-        each["family"]: {
-            "variant": each["variant"],
-            "rtx": each["rtx"],
-            **{
-                engine: {
-                    "fp32_cpu_ms": round(figures[FLOAT]["cpu_ms"], 2),
-                    "int8_cpu_ms": round(figures[OURS]["cpu_ms"], 2),
-                }
-                for engine, figures in each["engines"].items()
-            },
-        }
-        for each in found
-    }
-    versions = package_versions(PACKAGES)
-    whole = {"size": SIZE, "device": describe_device(), "versions": versions, "families": families}
-    with whole_file(FOLDER.parent / "edgeseg" / "models" / "measured.json") as partial:
-        partial.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+def measured_from_records(paths: Iterable[Path]) -> dict[str, Any]:
+    """What `edgeseg models --families` says of int8, each family once: of a device with int8 instructions if it can."""
+    records = {path.parent.name: json.loads(path.read_text("utf-8")) for path in paths}
+    devices, families = dict[str, Any](), dict[str, Any]()
+    for slug, record in sorted(records.items(), key=lambda each: (not has_int8(each[1]["device"]), each[0])):
+        facts = {name: record["device"][name] for name in ("cpu", "board", "isa", "threads")}
+        devices[slug] = {"mark": "*" * len(devices), **facts}
+        for each in record["data"]["families"]:
+            times = {engine: cpu_ms(figures) for engine, figures in each["engines"].items()}
+            kept = {name: each[name] for name in ("variant", "versions", "rtx")}
+            families.setdefault(each["family"], {"device": slug, **kept, **times})
+    return {"size": SIZE, "devices": devices, "families": {name: families[name] for name in sorted(families)}}
+
+
+def has_int8(device: dict[str, Any]) -> bool:
+    """Whether the processor multiplies and adds int8 in one instruction."""
+    return not INT8_FEATURES.keys().isdisjoint(device["isa"])
+
+
+def cpu_ms(figures: dict[str, Any]) -> dict[str, float]:
+    return {name: round(figures[who]["cpu_ms"], 2) for name, who in (("fp32_cpu_ms", FLOAT), ("int8_cpu_ms", OURS))}
+
+
+def publish_all(options: argparse.Namespace) -> None:
+    """The record of this device, and with --json-out the table of the package from all devices' records."""
+    publish(measure(options), options.json_out)
+    if options.json_out is not None:
+        whole = measured_from_records(sorted(RESULTS.glob(f"*/{NAME}")))
+        with whole_file(MEASURED) as partial:
+            partial.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> int:
@@ -293,14 +347,14 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--work", default=str(FOLDER.parent / ".cache" / "families"), help="what is done is kept here")
-    parser.add_argument("--resume", action="store_true", help="keep the families that the record of this device has")
+    parser.add_argument("--resume", action="store_true", help="keep the families of this device's record")
     parser.add_argument("--nncf-python", metavar="PATH", help="an interpreter that has nncf and openvino")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     add_output_option(parser)
     options = parser.parse_args()
     if options.one:
         return run_main(lambda: print(json.dumps(measured(options.one, options))))
-    return run_main(lambda: publish(measure(options), options.json_out))
+    return run_main(lambda: publish_all(options))
 
 
 if __name__ == "__main__":

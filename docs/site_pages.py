@@ -140,15 +140,17 @@ def family_pages() -> dict[str, str]:
     import torch
 
     from edgeseg.models.diagram import parts_of, svg_from_parts
-    from edgeseg.models.shelf import CLASSES, SIZE, shelf
+    from edgeseg.models.shelf import CLASSES, SIZE, devices_measured, shelf
 
     rows = shelf()
     lines = [(ROOT / "docs" / "families.txt").read_text(encoding="utf-8"), ""]
-    lines += ["| family | group | parameters, M | GMACs | published |", "| --- | --- | --: | --: | --- |"]
+    lines += [f"- int8{cell(mark)}: of {text}" for mark, text in devices_measured()]
+    lines += ["", "| family | group | parameters, M | GMACs | int8 | published |"]
+    lines += ["| --- | --- | --: | --: | --: | --- |"]
     for row in rows:
         counts = f"{row.counts.parameters / 1e6:.2f} | {row.counts.macs / 1e9:.2f}"
-        link = f"[{row.family.name}](#{row.family.name})"
-        lines += [f"| {link} | {row.family.group} | {counts} | {cell(row.family.reference.result)} |"]
+        link, published = f"[{row.family.name}](#{row.family.name})", cell(row.family.reference.result)
+        lines += [f"| {link} | {row.family.group} | {counts} | {cell(row.int8_shares())} | {published} |"]
     pages = {}
     for row in rows:
         family = row.family

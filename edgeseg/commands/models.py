@@ -91,7 +91,7 @@ def list_families(as_json: bool) -> None:
     from edgeseg.commands.terminal import note, print_json, print_table, wrote
 
     try:
-        from edgeseg.models.shelf import shelf
+        from edgeseg.models.shelf import devices_measured, shelf
     except ImportError as problem:
         message = "the list of families needs torch, which is not installed"
         raise UnavailableError(message, hint="pip install 'edgeseg[export]'") from problem
@@ -103,20 +103,21 @@ def list_families(as_json: bool) -> None:
     print_table(list(cells[0]), [list(each.values()) for each in cells], expendable=EXPENDABLE_OF_FAMILIES)
     note("note: parameters and GMACs of the first variant, with 19 classes at 1024x512")
     note("note: int8: own CPU time of the int8 engine as a share of fp32's, on openvino and onnxruntime, at 512x256")
+    for mark, text in devices_measured():
+        note(f"note: int8{mark}: of {text}")
     note("note: published and licence are those of the paper and its code, not of edgeseg")
     wrote(None, "edgeseg train FAMILY --data folder:mine --epochs 60")
 
 
 def family_cells(row: ShelfRow) -> dict[str, str]:
     """The cells of one family."""
-    shares = [row.int8_share(engine) for engine in ("openvino", "onnxruntime")]
     return {
         "family": row.family.name,
         "group": row.family.group,
         "variants": ", ".join(row.family.published_variants),
         "parameters M": f"{row.counts.parameters / 1e6:.2f}",
         "GMACs": f"{row.counts.macs / 1e9:.2f}",
-        "int8": ", ".join("-" if share is None else f"{share:.2f}" for share in shares),
+        "int8": row.int8_shares(),
         "published": row.family.reference.result,
         "licence": row.family.reference.licence,
     }
@@ -136,5 +137,6 @@ def family_to_dict(row: ShelfRow) -> dict[str, Any]:
         "published": row.family.reference.result,
         "licence": row.family.reference.licence,
         "origin": row.family.origin,
+        "measured_on": row.measured.get("device"),
         "int8": {engine: share for engine, share in shares.items() if share is not None},
     }

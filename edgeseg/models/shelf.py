@@ -20,7 +20,9 @@ MEASURED = Path(__file__).with_name("measured.json")  # written by benchmarks/fa
 
 @dataclass(frozen=True)
 class ShelfRow:
-    """One family. counts: of its first variant. formats: the checkpoints that it takes. measured: by engine, or {}.
+    """One family. counts: of its first variant. formats: the checkpoints that it takes.
+
+    measured: the own CPU milliseconds by engine; {} where it was not. mark: that of its device in `devices_measured`.
 
     counts are those of the reference implementation where it has been counted at SIZE: ours are within 2% of them.
     """
@@ -29,6 +31,7 @@ class ShelfRow:
     counts: Counts
     formats: tuple[str, ...]
     measured: dict[str, Any]
+    mark: str
 
     @property
     def variant(self) -> str:
@@ -40,17 +43,37 @@ class ShelfRow:
         times = self.measured.get(engine, {})
         return times["int8_cpu_ms"] / times["fp32_cpu_ms"] if times else None
 
+    def int8_shares(self) -> str:
+        """`int8_share` on openvino and onnxruntime as text, with the mark of the device; - where it is not known."""
+        shares = [self.int8_share(engine) for engine in ("openvino", "onnxruntime")]
+        texts = ["-" if share is None else f"{share:.2f}" for share in shares]
+        return f"{', '.join(texts)}{self.mark}"
+
 
 def shelf() -> list[ShelfRow]:
     """All families, group by group, by name within a group."""
     formats = [open_format(name) for name in FORMATS]
-    measured = json.loads(MEASURED.read_text("utf-8"))["families"] if MEASURED.exists() else {}
+    whole = what_was_measured()
     rows = []
     for name in FAMILIES:
         family = open_family(name)
         own = tuple(each.name for each in formats if each.family == name)
-        rows.append(ShelfRow(family, counts_of(family), own, measured.get(name, {})))
+        measured = whole["families"].get(name, {})
+        mark = whole["devices"][measured["device"]]["mark"] if measured else ""
+        rows.append(ShelfRow(family, counts_of(family), own, measured, mark))
     return sorted(rows, key=lambda row: (GROUPS.index(row.family.group), row.family.name))
+
+
+def what_was_measured() -> dict[str, Any]:
+    """The size, the devices and the families of the measurements of int8."""
+    found: dict[str, Any] = json.loads(MEASURED.read_text("utf-8"))
+    return found
+
+
+def devices_measured() -> list[tuple[str, str]]:
+    """The devices that int8 was measured on: the mark of their figures, and the processor with its features."""
+    devices = what_was_measured()["devices"].values()
+    return [(each["mark"], f"{each['board'] or each['cpu']} ({', '.join(each['isa'])})") for each in devices]
 
 
 def counts_of(family: Family) -> Counts:

@@ -218,7 +218,10 @@ def test_models_lists_the_families_too(run: Run) -> None:
     assert (round(rows["bisenetv2"]["parameters"] / 1e6, 2), round(rows["bisenetv2"]["macs"] / 1e9, 1)) == (3.36, 24.6)
     assert "CoinCheung/BiSeNet v2" in rows["bisenetv2"]["checkpoints"]
     assert all("tiny" not in row["variants"] for row in rows.values())
+    assert rows["enet"]["int8"]["openvino"] < 1 < rows["enet"]["int8"]["onnxruntime"]
+    assert rows["enet"]["measured_on"] == "amd-epyc-vnni-2c"
     table = run("models", "--families")
+    assert "note: int8: of AMD EPYC (avx2, fma, avx512f, avx512_vnni" in table.err
     assert [name for name in FAMILIES if name not in table.out] == []
     assert "next: edgeseg train FAMILY" in table.err
 
