@@ -100,7 +100,7 @@ def autotune(request: SearchRequest, folder: Path, *, progress: Progress = silen
         search_scorer = None if request.short else Scorer(images_from_frames(images.search), segmenter, None)
     evaluator = Evaluator(builder, scorer, request.budget, images.search[0], request.run, start)
     candidate_set = uniform_candidates(reference, others, evaluator, progress)
-    layers = layers_from_model(request.onnx.graph())
+    layers = layers_from_model(request.onnx.graph(), request.engine.name)
     has_int8 = any(each.precision is Precision.INT8 for each in candidate_set.candidates)
     if has_int8 and search_scorer is not None and candidate_set.best() is candidate_set.base:
         blocks = blocks_from_layers(layers)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from edgeseg.calib.placement import placement_from_model
+from edgeseg.calib.placement import layout_for, placement_from_model
 
 MAX_BLOCKS = 12
-OPERATOR = re.compile(r"/(Conv|MatMul|Gemm)(_\d+)?$")
+OPERATOR = re.compile(r"/(Conv|ConvTranspose|MatMul|Gemm)(_\d+)?$")
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Block:
     layers: tuple[str, ...]
 
 
-def layers_from_model(model: ir.Model) -> list[str]:
-    """The names of the convolutions and matrix products that int8 quantises, in the graph's order."""
-    return [str(node.name) for node in placement_from_model(model).weighted]
+def layers_from_model(model: ir.Model, target: str) -> list[str]:
+    """The names of the convolutions and matrix products that int8 quantises for `target`, in the graph's order."""
+    return [str(node.name) for node in placement_from_model(model, layout_for(target)).weighted]
 
 
 def blocks_from_layers(layers: Sequence[str], limit: int = MAX_BLOCKS) -> list[Block]:

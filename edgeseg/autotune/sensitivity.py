@@ -90,7 +90,7 @@ class Sensitivity:
             self.search_scorer = Scorer(images_from_frames(images.search), segmenter, None)
         unlimited = dataclasses.replace(request.budget, minutes=math.inf)
         self.evaluator = Evaluator(builder, self.scorer, unlimited, images.search[0], request.run)
-        self.layers = tuple(layers_from_model(request.onnx.graph()))
+        self.layers = tuple(layers_from_model(request.onnx.graph(), request.engine.name))
         self.scores, self.whole = self.measure_whole()
 
     def classes(self) -> list[tuple[str, float, float]]:
@@ -166,7 +166,7 @@ def quantised_alone(
 ) -> LoadedModel:
     """The ONNX with `layers` in int8, by the method of `int8_from_ranges`."""
     model = onnx.graph()
-    others = frozenset(layers_from_model(model)) - layers
+    others = frozenset(layers_from_model(model, target)) - layers
     quantised = quantized_model(model, table, best_method(onnx.artifact, table), target=target, float_nodes=others)
     artifact = dataclasses.replace(onnx.artifact, path=folder / "alone.int8.onnx")
     return written_onnx(ir.to_proto(quantised), artifact)

@@ -4,16 +4,17 @@ The canonical places are those that TensorRT fuses: the input of every quantised
 input of each residual addition, the one that is not the direct output of a convolution (that one is fused with the
 addition).
 
-These stay float: the last convolution, which gives the logits (argmax is most sensitive to its rounding, and it is
-cheap), and each one that gives coarser logits or those of single points; convolutions of a gate, on a single position
-that multiplies a feature map, as in squeeze-and-excite, or on one vector for each region, as in OCRNet (tiny and
-sensitive); products of two activations, which is all of attention (the probabilities after a Softmax are near 1/N and
-round to zero); LayerNorm and Softmax; transposed convolutions, of which TensorRT has only some in int8. OpenVINO has
-them all: there each is quantised that gives fewer channels than it takes, that of the logits as well, which is not
-cheap at full size; one that keeps the channels resizes logits, and one with groups is bilinear. A mean that is added to
-a map instead of multiplying it is not a gate: its convolution is quantised. Outside the canonical places, no tensor is
-rounded that a batch norm reads directly or through a Concat: its channels may have very different magnitudes, and one
-scale would lose the small ones.
+These stay float: the last convolution, which gives the logits, and each one that gives coarser logits or those of
+single points; convolutions of a gate, on a single position that multiplies a feature map, as in squeeze-and-excite, or
+on one vector for each region, as in OCRNet (tiny and sensitive); products of two activations, which is all of attention
+(the probabilities after a Softmax are near 1/N and round to zero); LayerNorm and Softmax; transposed convolutions, of
+which TensorRT has only some in int8. A mean that is added to a map instead of multiplying it is not a gate: its
+convolution is quantised. Outside the canonical places, no tensor is rounded that a batch norm reads directly or through
+a Concat: its channels may have very different magnitudes, and one scale would lose the small ones.
+
+OpenVINO differs in two points. The layer that gives the logits is quantised: only its input and weights are rounded,
+the logits are not, and in float a kernel of 3x3 takes several percent of the time. So is each transposed convolution
+that gives fewer channels than it takes; one that keeps the channels resizes logits, and one with groups is bilinear.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import onnx_ir as ir
 
 from edgeseg.errors import UnknownNameError
 from edgeseg.graph.core import Core, constant, core_from_model
-from edgeseg.graph.lower_qdq import Layout
+from edgeseg.graph.lower_qdq import Layout, unfused_nodes
 from edgeseg.graph.qdq import CANONICAL_OPS, SHAPE_ONLY_OPS, WEIGHTED
 
 BOTH_SIDES = frozenset({"Add", "Mul", "Concat", "AveragePool", "MaxPool", "Resize", "Sigmoid"})
@@ -46,6 +47,7 @@ TARGETS: dict[str, Layout | None] = {
         float_inputs=frozenset({"AveragePool"}),
         shape_only_ops=SHAPE_ONLY_OPS,
         weighted=CANONICAL_OPS | {"ConvTranspose"},
+        int8_logits=True,
         activated_sums=True,
         float_sums=True,
         tokens_last=True,
@@ -77,21 +79,22 @@ def layout_for(target: str) -> Layout | None:
 
 
 def placement_from_model(
-    model: ir.Model, *, float_nodes: frozenset[str] = frozenset(), weighted: frozenset[str] = CANONICAL_OPS
+    model: ir.Model, layout: Layout | None = CANONICAL, *, float_nodes: frozenset[str] = frozenset()
 ) -> Placement:
-    """The canonical places in the float graph `model`.
+    """The canonical places in the float graph `model`, of the operators and layers that `layout` has in int8.
 
-    float_nodes: names of further nodes that stay float. weighted: the operators whose weights become int8.
+    float_nodes: names of further nodes that stay float.
     """
-    core = core_from_model(model)
-    able = [node for node in core.nodes if node.op_type in weighted and node.name not in float_nodes]
-    nodes = tuple(node for node in able if is_quantised(node, core))
+    core, layout = core_from_model(model), layout or Layout()
+    stay_float = float_nodes | unfused_nodes(core, layout)
+    able = [node for node in core.nodes if node.op_type in layout.weighted and node.name not in stay_float]
+    nodes = tuple(node for node in able if is_quantised(node, core, layout))
     chosen = {cast(ir.Value, node.inputs[0]) for node in nodes}
     chosen |= {value for node in core.nodes if (value := residual_input(node, core, nodes)) is not None}
     return Placement(nodes, tuple(value for value in core.activations() if value in chosen))
 
 
-def is_quantised(node: ir.Node, core: Core) -> bool:
+def is_quantised(node: ir.Node, core: Core, layout: Layout) -> bool:
     """Whether `node` is a convolution or matrix product with a constant weight, and not one that stays float."""
     weight = constant(node.inputs[1]) if node.op_type in WEIGHTED else None
     if weight is None:
@@ -99,7 +102,9 @@ def is_quantised(node: ir.Node, core: Core) -> bool:
     if node.op_type == "ConvTranspose":
         return node.attributes.get_int("group", 1) == 1 and bool(weight.shape[0] > weight.shape[1])
     output = node.outputs[0]
-    return not core.are_logits(output) and not is_gate(output) and not is_of_regions(output)
+    if core.are_logits(output) and not (layout.int8_logits and output in core.outputs):
+        return False
+    return not is_gate(output) and not is_of_regions(output)
 
 
 def is_gate(value: ir.Value) -> bool:

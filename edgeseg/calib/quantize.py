@@ -12,7 +12,7 @@ from edgeseg.artifact import Artifact, LoadedModel, Onnx, load_onnx, written_onn
 from edgeseg.calib import range_from_stats
 from edgeseg.calib.bias import correct_biases, has_channels
 from edgeseg.calib.equalize import equalize_channels
-from edgeseg.calib.placement import Placement, layout_for, placement_from_model, scale_source
+from edgeseg.calib.placement import CANONICAL, Placement, layout_for, placement_from_model, scale_source
 from edgeseg.calib.range import Range, RangeTable
 from edgeseg.calib.uint8_input import fold_normalisation
 from edgeseg.errors import FormatError, MismatchError
@@ -20,8 +20,8 @@ from edgeseg.files import sha256_from_file
 from edgeseg.graph.check_qdq import check_canonical
 from edgeseg.graph.core import core_from_model
 from edgeseg.graph.identity import tensor_ids
-from edgeseg.graph.lower_qdq import Layout, lower_qdq, unfused_nodes, with_activation
-from edgeseg.graph.qdq import CANONICAL_OPS, LEVELS, NARROW_LEVELS, SMALLEST_SCALE, insert_qdq
+from edgeseg.graph.lower_qdq import Layout, lower_qdq, with_activation
+from edgeseg.graph.qdq import LEVELS, NARROW_LEVELS, SMALLEST_SCALE, insert_qdq
 from edgeseg.measure.device import adds_int8_exactly
 from edgeseg.provenance import RangeSource
 from edgeseg.spec import Precision
@@ -112,22 +112,19 @@ def quantized_model(
     layout, transferred = layout_for(target), table
     if method.equalize:
         model, transferred = equalize_channels(model, table)
-    stay_float = float_nodes if layout is None else float_nodes | unfused_nodes(core_from_model(model), layout)
-    weighted = CANONICAL_OPS if layout is None else layout.weighted
-
-    def placement() -> Placement:
-        return placement_from_model(model, float_nodes=stay_float, weighted=weighted)
-
     if layout is not None and layout.uint8_input and method.uint8_input:
-        model, transferred = fold_normalisation(model, transferred, placement())
+        placement = placement_from_model(model, layout, float_nodes=float_nodes)
+        model, transferred = fold_normalisation(model, transferred, placement)
     scales = scales_from_table(model, transferred, method.observer)
     levels = WEIGHT_LEVELS[method.weight_bits_for(layout)]
-    quantised = quantize_canonical(ir.from_proto(ir.to_proto(model)), scales, stay_float, levels, weighted)
+    copy = ir.from_proto(ir.to_proto(model))
+    quantised = quantize_canonical(copy, scales, layout, float_nodes=float_nodes, levels=levels)
     if method.bias_correction:
         correct_biases(quantised, model, transferred)
     check_canonical(quantised)
     if layout is not None:
-        tensors = tensors_next_to(placement()) if float_nodes else scales.keys()
+        placement = placement_from_model(model, layout, float_nodes=float_nodes)
+        tensors = tensors_next_to(placement) if float_nodes else scales.keys()
         lower_qdq(quantised, layout, {name: scale for name, scale in scales.items() if name in tensors})
     return quantised
 
@@ -142,15 +139,16 @@ def tensors_next_to(placement: Placement) -> set[str]:
 def quantize_canonical(
     model: ir.Model,
     scales: Mapping[str, float],
+    layout: Layout | None = CANONICAL,
+    *,
     float_nodes: frozenset[str] = frozenset(),
     levels: int = LEVELS,
-    weighted: frozenset[str] = CANONICAL_OPS,
 ) -> ir.Model:
-    """Put the canonical pairs and int8 weights into the float graph `model`, in place.
+    """Put the canonical pairs and int8 weights into the float graph `model`, in place; `layout` is not lowered to.
 
-    float_nodes, weighted: as for `placement_from_model`. levels: the largest code of a weight.
+    layout, float_nodes: as for `placement_from_model`. levels: the largest code of a weight.
     """
-    placement = placement_from_model(model, float_nodes=float_nodes, weighted=weighted)
+    placement = placement_from_model(model, layout, float_nodes=float_nodes)
     pair_scales = {str(value.name): scales[str(value.name)] for value in placement.tensors}
     return insert_qdq(model, pair_scales, placement.weighted, levels)
 

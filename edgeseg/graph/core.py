@@ -7,7 +7,7 @@ All input sizes and output heads of one model share the same core.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -151,6 +151,12 @@ def first_input(node: ir.Node) -> ir.Value:
 def is_read_once(value: ir.Value) -> bool:
     """Whether exactly one node reads `value`, and it is no output of the graph."""
     return len(value.uses()) == 1 and not value.is_graph_output()
+
+
+def behind(value: ir.Value, is_passed: Callable[[ir.Node], bool]) -> ir.Value:
+    """The output of the only node that reads `value` where that `is_passed`, else `value`."""
+    readers = list(value.consumers())
+    return readers[0].outputs[0] if len(readers) == 1 and is_passed(readers[0]) else value
 
 
 def new_node(

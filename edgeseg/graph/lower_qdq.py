@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from edgeseg.graph.core import Core, constant, core_from_model, first_input, is_float, is_read_once, made_by
+from edgeseg.graph.core import Core, behind, constant, core_from_model, first_input, is_float, is_read_once, made_by
 from edgeseg.graph.fold_input_normalisation import fold_input_normalisation
 from edgeseg.graph.move_qdq import drop_pairs_of_float_sums, hoist_pairs, is_quantised
 from edgeseg.graph.qdq import (
@@ -55,7 +55,7 @@ class Layout:
     inputs, outputs: operators whose activations get pairs on that side, behind a ReLU or ReLU6 where there is one.
     float_inputs: operators that read the float tensor if they pad it and the code 0 does not stand for zero.
     shape_only_ops: operators that compute no value; pairs move before them.
-    weighted: operators whose weights become int8.
+    weighted: operators whose weights become int8. int8_logits: so does the layer that gives the logits.
     activated_sums: a pair on the activation of a convolution that is added to an int8 tensor, see `summand`.
     float_sums: drop the pairs before an addition whose sum stays float.
     tokens_last: transpose a map before it is flattened to tokens.
@@ -70,6 +70,7 @@ class Layout:
     float_inputs: frozenset[str] = frozenset()
     shape_only_ops: frozenset[str] = frozenset()
     weighted: frozenset[str] = CANONICAL_OPS
+    int8_logits: bool = False
     activated_sums: bool = False
     float_sums: bool = False
     tokens_last: bool = False
@@ -245,12 +246,12 @@ def summand(node: ir.Node) -> ir.Value | None:
     rounded first, and the convolution does not read the other one. Else it writes the operand in float, and reads it
     again.
     """
-    if node.op_type != "Add" or not is_quantised(activated(node.outputs[0])):
+    if node.op_type != "Add" or not is_quantised(behind(node.outputs[0], is_activation)):
         return None
     first, second = cast("tuple[ir.Value, ir.Value]", node.inputs)
     for value, other in ((first, second), (second, first)):
         activation = value.producer()
-        if activation is None or activation.op_type not in ACTIVATIONS or not is_read_once(value):
+        if activation is None or not is_activation(activation) or not is_read_once(value):
             continue
         convolution = first_input(activation).producer()
         if convolution is None or convolution.op_type != "Conv" or not is_int8(convolution):
@@ -260,19 +261,14 @@ def summand(node: ir.Node) -> ir.Value | None:
     return None
 
 
-def activated(value: ir.Value) -> ir.Value:
-    """The output of the activation that is the only reader of `value`, else `value`."""
-    readers = list(value.consumers())
-    return readers[0].outputs[0] if len(readers) == 1 and readers[0].op_type in ACTIVATIONS else value
+def is_activation(node: ir.Node) -> bool:
+    """Whether OpenVINO fuses `node` with an addition before it."""
+    return node.op_type in ACTIVATIONS
 
 
 def with_activation(value: ir.Value) -> ir.Value:
     """The output of the ReLU or ReLU6 that is the only reader of `value`, else `value`."""
-    consumers = list(value.consumers())
-    if len(consumers) != 1:
-        return value
-    (node,) = consumers
-    return node.outputs[0] if node.op_type == "Relu" or is_clipped_at_zero(node) else value
+    return behind(value, lambda node: node.op_type == "Relu" or is_clipped_at_zero(node))
 
 
 def is_clipped_at_zero(node: ir.Node) -> bool:

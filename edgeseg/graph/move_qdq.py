@@ -11,7 +11,7 @@ from collections.abc import Set
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from edgeseg.graph.core import constant, first_input, is_read_once, made_by
+from edgeseg.graph.core import behind, constant, first_input, is_read_once, made_by
 from edgeseg.graph.qdq import DEQUANTIZE, QUANTIZE, Pair, pairs
 
 
@@ -69,14 +69,13 @@ def drop_pairs_of_float_sums(model: ir.Model) -> ir.Model:
     """
     for pair in list(pairs(model)):
         readers = pair.dequantize.outputs[0].consumers()
-        if readers and all(node.op_type == "Add" and not is_quantised(sum_of(node)) for node in readers):
+        if readers and all(map(is_float_sum, readers)):
             pair.bypass()
             model.graph.remove([pair.dequantize, pair.quantize], safe=True)
     RemoveUnusedNodesPass()(model)
     return model
 
 
-def sum_of(node: ir.Node) -> ir.Value:
-    """The output of an addition, or of the ReLU that is its only reader."""
-    readers = list(node.outputs[0].consumers())
-    return readers[0].outputs[0] if len(readers) == 1 and readers[0].op_type == "Relu" else node.outputs[0]
+def is_float_sum(node: ir.Node) -> bool:
+    """Whether `node` is an addition whose sum, or the ReLU behind it, is not quantised."""
+    return node.op_type == "Add" and not is_quantised(behind(node.outputs[0], lambda reader: reader.op_type == "Relu"))

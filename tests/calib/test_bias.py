@@ -16,13 +16,14 @@ from edgeseg.artifact import Artifact
 from edgeseg.calib.bias import correct_biases
 from edgeseg.calib.calibrate import ranges_from_images
 from edgeseg.calib.histogram import Histogram
+from edgeseg.calib.placement import CANONICAL
 from edgeseg.calib.quantize import Method, int8_from_ranges, quantize_canonical
 from edgeseg.calib.range import ChannelStats, RangeTable, TensorStats
 from edgeseg.errors import MismatchError
 from edgeseg.graph.check_qdq import check_canonical
 from edgeseg.graph.core import core_from_model
 from edgeseg.graph.identity import graph_id, tensor_ids
-from edgeseg.graph.qdq import CANONICAL_OPS
+from edgeseg.graph.lower_qdq import Layout
 
 SCALE = 2.0**-5  # of every activation: a power of two, so that its multiples pass a pair unchanged
 
@@ -48,13 +49,13 @@ def run(model: ir.Model, x: np.ndarray) -> np.ndarray:
 
 
 def forms(
-    proto, x: np.ndarray, mean: np.ndarray, weighted: frozenset[str] = CANONICAL_OPS
+    proto, x: np.ndarray, mean: np.ndarray, layout: Layout | None = CANONICAL
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The outputs of the float, the quantised and the corrected graph for `x`, which is `mean` everywhere."""
     model, plain, corrected = (ir.from_proto(proto) for _ in range(3))
     scales = {str(value.name): SCALE for value in core_from_model(model).activations()}
     for each in (plain, corrected):
-        quantize_canonical(each, scales, weighted=weighted)
+        quantize_canonical(each, scales, layout)
     correct_biases(corrected, model, table_from_means(model, {"x": mean}))
     check_canonical(corrected)
     return run(model, x), run(plain, x), run(corrected, x)
@@ -109,7 +110,7 @@ def test_the_mean_of_a_transposed_convolution_is_the_float_one(kernel):
     ends = [("x", TensorProto.FLOAT, [1, 6, 9, 9])], [("logits", TensorProto.FLOAT, None)]
     mean = rng.integers(20, 127, 6) * SCALE
     x = np.broadcast_to(mean[:, None, None], (1, 6, 9, 9)).astype(np.float32)
-    found = forms(onnx_model(nodes, *ends, constants), x, mean, weighted=frozenset({"ConvTranspose"}))
+    found = forms(onnx_model(nodes, *ends, constants), x, mean, Layout(weighted=frozenset({"ConvTranspose"})))
     inside = slice(4, 12)  # at the border a position has fewer places of the kernel
     assert_corrected(*(each[..., inside, inside].mean(axis=(2, 3)) for each in found))
 

@@ -50,7 +50,7 @@ def lowered(model: ir.Model, layout: Layout = BORDERED, *, middle: bool = True) 
     copy = ir.from_proto(ir.to_proto(model))
     scales = {str(value.name): 1.0 for value in core_from_model(copy).activations()}
     stays = frozenset() if middle else frozenset({"middle0"})
-    return lower_qdq(quantize_canonical(copy, scales, stays), layout)
+    return lower_qdq(quantize_canonical(copy, scales, float_nodes=stays), layout)
 
 
 def run(model: ir.Model, frame: np.ndarray) -> list[np.ndarray]:

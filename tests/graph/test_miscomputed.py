@@ -64,9 +64,8 @@ def test_such_convolutions_stay_float_for_openvino_alone(
 def test_openvino_computes_what_is_left(kernel: tuple[int, int], stride: int, tmp_path: Path) -> None:
     model, layout = net(kernel, stride), TARGETS["openvino"]
     assert layout is not None
-    core = core_from_model(model)
-    scales = {str(value.name): SCALES for value in core.activations()}
-    quantize_canonical(model, scales, unfused_nodes(core, layout), NARROW_LEVELS)
+    scales = {str(value.name): SCALES for value in core_from_model(model).activations()}
+    quantize_canonical(model, scales, layout, levels=NARROW_LEVELS)
     # 1.1 to 14 where the second convolution of the first three is int8, on a processor with AMX
     assert deviation(lower_qdq(model, layout, scales)) < 0.02
 
@@ -95,7 +94,7 @@ def quantised_for(model: ir.Model, target: str) -> ir.Model:
     assert layout is not None
     core = core_from_model(model)
     scales = {str(value.name): SCALES * (1 + 0.1 * n) for n, value in enumerate(core.activations())}
-    quantize_canonical(model, scales, unfused_nodes(core, layout), NARROW_LEVELS, layout.weighted)
+    quantize_canonical(model, scales, layout, levels=NARROW_LEVELS)
     return lower_qdq(model, layout, scales)
 
 
@@ -146,7 +145,7 @@ def bottleneck(last: str, activation: str, *, between: bool) -> ir.Model:
 
 @pytest.mark.parametrize("activation", ["PRelu", "Relu"])
 @pytest.mark.parametrize(
-    ("last", "between", "is_rounded"), [("c", True, True), ("c", False, False), ("logits", True, False)]
+    ("last", "between", "is_rounded"), [("c", True, True), ("c", False, False), ("logits", True, True)]
 )
 def test_openvino_fuses_an_int8_sum_with_the_activated_convolution_before_it(
     last: str, between: bool, is_rounded: bool, activation: str
@@ -154,7 +153,7 @@ def test_openvino_fuses_an_int8_sum_with_the_activated_convolution_before_it(
     model = quantised_for(bottleneck(last, activation, between=between), "openvino")
     rounded = {str(node.inputs[0].name) for node in model.graph if node.op_type == QUANTIZE}
     assert ("b.act" in rounded) == is_rounded
-    assert deviation(model) < 0.05  # of three roundings one after another
+    assert deviation(model) < 0.1  # of four roundings one after another
     compiled = openvino_core().compile_model(openvino_core().read_model(ir.to_proto(model).SerializeToString()), "CPU")
     sums = [name for name in fused_layers(compiled) if "sum" in name.split(",")]
     assert any("b" in name.split(",") for name in sums) == is_rounded
@@ -218,6 +217,6 @@ def test_openvino_computes_the_maxima_of_channels(reduce: str, float_nodes: set[
     core = core_from_model(model)
     assert unfused_nodes(core, layout) == float_nodes
     scales = {str(value.name): SCALES for value in core.activations()}
-    quantize_canonical(model, scales, unfused_nodes(core, layout), NARROW_LEVELS)
+    quantize_canonical(model, scales, layout, levels=NARROW_LEVELS)
     assert sum(node.op_type == "QuantizeLinear" for node in model.graph) > 0
     assert deviation(lower_qdq(model, layout, scales)) < 0.02

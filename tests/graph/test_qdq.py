@@ -149,6 +149,18 @@ def test_what_gives_logits_of_coarser_maps_or_points_stays_float():
     assert {pair.tensor.name for pair in pairs(model)} == {"picture", "stem.relu", "fine.relu"}
 
 
+@pytest.mark.parametrize(
+    ("target", "logits"), [("openvino", {"logits/Conv"}), ("onnxruntime", set()), ("tensorrt", set())]
+)
+def test_the_layer_that_gives_the_logits_is_int8_for_openvino_alone(target: str, logits: set[str]) -> None:
+    layout = TARGETS[target]
+    placement = placement_from_model(float_model(), layout)
+    more = {str(node.name) for node in placement.weighted}
+    assert more - {str(node.name) for node in placement_from_model(float_model()).weighted} == logits
+    of_points = {str(node.name) for node in placement_from_model(points_model(), layout).weighted}
+    assert not of_points & {"coarse/Conv", "points/Conv"}
+
+
 def test_named_nodes_stay_float():
     placement = placement_from_model(float_model(), float_nodes=frozenset({"head/Conv"}))
     assert "head/Conv" not in {node.name for node in placement.weighted}

@@ -17,7 +17,7 @@ from edgeseg.calib.range import RangeTable
 from edgeseg.engines.pytorch import Step, constants_of, step_from_node, steps_from_graph
 from edgeseg.errors import FormatError
 from edgeseg.graph.core import LOGITS, core_from_model
-from edgeseg.graph.lower_qdq import lower_qdq, unfused_nodes
+from edgeseg.graph.lower_qdq import lower_qdq
 from edgeseg.graph.qdq import DEQUANTIZE, QUANTIZE, WEIGHTED, weight_axis
 from edgeseg.train.qat.rounding import WeightRounding, rounded_activation
 
@@ -57,10 +57,8 @@ def rounding_graph(proto: Any, table: RangeTable, weights: Weights, *, target: s
     model = ir.from_proto(proto)
     scales = scales_from_table(model, table, observer)
     layout = layout_for(target)
-    if layout is None:
-        quantize_canonical(model, scales)
-    else:
-        quantize_canonical(model, scales, unfused_nodes(core_from_model(model), layout), weighted=layout.weighted)
+    quantize_canonical(model, scales, layout)
+    if layout is not None:
         lower_qdq(model, layout, scales)
     weight_rounding = weight_steps(model, ir.from_proto(proto), scales)
     if not weight_rounding:
