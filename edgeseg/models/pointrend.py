@@ -8,8 +8,9 @@ Points are centres of cells of a grid, so that sampling the features is four gat
 GridSample, with zeros beyond the border as in the reference. How many points there are is fixed, as engines need it.
 
 In training the paper draws points, three quarters of them where the net is least certain, and has a loss for them
-alone. Here the net does in training what it does later, and the classifier of points learns from the logits that it
-replaces; the coarse logits are the second output.
+alone. Here the net does in training what it does later, with a quarter of the points, which is as many as
+mmsegmentation draws: their gradients take most of a step on a CPU. The classifier of points learns from the logits that
+it replaces; the coarse logits are the second output.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from edgeseg.models.layers import Enlarge, conv_bn_relu, enlarge
 from edgeseg.models.resnet import BACKBONE, kaiming_init, resnet_of_code
 from edgeseg.spec import SizeRule
 
-STEPS = 2
+STEPS, TRAINED = 2, 4  # one of TRAINED points is classified in training
 LAYERS = 3  # of the classifier of points
 LARGEST_TOPK = 3840  # that TensorRT computes
 CHOSEN = 1e4  # is added to the margin of a point that is chosen: above all margins, and in float16's range
@@ -150,7 +151,7 @@ class PointRend(nn.Module):
     def refined(self, logits: Tensor, coarse: Tensor, fine: Tensor, factor: int) -> Tensor:
         """`logits` (N, C, h, w), `factor` times as large as the maps, with those of the least certain points anew."""
         classes, *size = logits.shape[1:]
-        indices = least_certain(logits, self.points)
+        indices = least_certain(logits, self.points // TRAINED if self.training else self.points)
         corners = corners_of(indices, (size[0], size[1]), factor)
         points = self.point_head(*(sampled(each, *corners) for each in (fine, coarse)))
         places = indices.unsqueeze(1).expand(-1, classes, -1)

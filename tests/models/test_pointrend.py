@@ -32,11 +32,12 @@ def test_the_least_certain_points_have_the_closest_two_logits(at_once: int, monk
     assert sorted(least_certain(logits, 100)[0].tolist()) == list(range(24))  # no more than there are
 
 
-def test_logits_apart_from_the_points_are_those_of_the_coarse_map() -> None:
+@pytest.mark.parametrize(("training", "points"), [(False, 7), (True, 1)])
+def test_logits_apart_from_the_points_are_those_of_the_coarse_map(training: bool, points: int) -> None:
     torch.manual_seed(0)
-    network = FAMILY.module(5, **{**FAMILY.variants["tiny"], "points": 7}).eval()
+    network = FAMILY.module(5, **{**FAMILY.variants["tiny"], "points": 7}).train(training)
     coarse, fine = torch.randn(1, 5, 8, 8), torch.randn(1, 32, 8, 8)
     logits = torch.nn.functional.interpolate(coarse, scale_factor=2.0, mode="bilinear")
     with torch.no_grad():
         changed = (network.refined(logits, coarse, fine, 2) != logits).any(1).flatten()
-    assert changed.nonzero().flatten().tolist() == sorted(least_certain(logits, 7)[0].tolist())
+    assert changed.nonzero().flatten().tolist() == sorted(least_certain(logits, points)[0].tolist())
