@@ -17,9 +17,11 @@ from edgeseg.spec import SizeRule
 Head = Callable[[int, int, int], nn.Module]  # of the last stage's channels, its own width, and classes
 Variants = Mapping[str, Mapping[str, Any]]
 
-# Keyword arguments of `dilated_net`: those that mmsegmentation publishes weights of, and a small one for tests.
+# Keyword arguments of `dilated_net`: those that mmsegmentation publishes weights of; a lighter one, with the width that
+# it gives FCN, PSPNet and DeepLab on ResNet18; and a small one for tests.
 VARIANTS: dict[str, dict[str, Any]] = {
     "resnet50": {"depth": 50, "width": 64, "channels": 512},
+    "resnet18": {"depth": 18, "width": 64, "channels": 128},
     "resnet101": {"depth": 101, "width": 64, "channels": 512},
     "tiny": {"depth": 10, "width": 8, "channels": 32},
 }

@@ -67,7 +67,7 @@ class Family:
 
     @property
     def published_variants(self) -> list[str]:
-        """The variants that the paper or a reference implementation has."""
+        """The variants for use: all but the small one for tests."""
         return [name for name in self.variants if name != TINY]
 
     def build(self, spec: ModelSpec, *, training: bool = False) -> nn.Module:
