@@ -157,7 +157,7 @@ def measure(options: argparse.Namespace) -> Record:
             )
         ).json()
         runs: list[dict[str, Any]] = []
-        meter, before = LoadMeter(), children_cpu_seconds()
+        meter = LoadMeter(children=True)
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         with RtspServer(clip) as server:
             for _ in range(options.rounds):
@@ -175,15 +175,7 @@ def measure(options: argparse.Namespace) -> Record:
                     command += ["--engine", made["engine"], "--seconds", str(options.seconds)]
                     runs.append(run_child(command, environment).json())
                     print(f"{case}: {runs[-1]['cpu_ms_per_frame']:.2f} ms", file=sys.stderr)
-    load = meter.load()
-    ours = children_cpu_seconds() - before
-    return record_from_runs(options, runs, max(0.0, load.foreign_cores - ours / load.wall_seconds))
-
-
-def children_cpu_seconds() -> float:
-    """CPU time of the children that have ended, with theirs: of the cases and the server."""
-    times = os.times()
-    return times.children_user + times.children_system
+    return record_from_runs(options, runs, meter.load().foreign_cores)
 
 
 def record_from_runs(options: argparse.Namespace, runs: list[dict[str, Any]], foreign_cores: float) -> Record:

@@ -12,7 +12,6 @@ Needs `make system-deps`; the name server's fault needs root.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -25,7 +24,7 @@ from live_bed.outcome import Outcome
 from rtsp_server import missing_gstreamer
 
 from edgeseg.errors import UnavailableError
-from edgeseg.measure.load import Load, LoadMeter
+from edgeseg.measure.load import LoadMeter
 
 COLUMNS = (
     "fault",
@@ -43,7 +42,7 @@ TARGET = "live again in time, no frame over the age limit, none damaged, nothing
 def measure(options: argparse.Namespace) -> Record:
     if missing := missing_gstreamer():
         raise UnavailableError(missing, hint="make system-deps")
-    meter, before, outcomes = LoadMeter(), children_cpu_seconds(), []
+    meter, outcomes = LoadMeter(children=True), []
     with tempfile.TemporaryDirectory() as folder:
         bed = Bed(Path(folder), opencv=not options.no_opencv, seconds=options.seconds, reconnects=options.reconnects)
         for name in options.only or CASES:
@@ -51,7 +50,7 @@ def measure(options: argparse.Namespace) -> Record:
             outcomes.append(outcome)
             states = ", ".join(outcome.failures) or outcome.skipped or "met"
             print(f"{name}: {' | '.join(outcome.cells())}: {states}", file=sys.stderr, flush=True)
-    return record_from_outcomes(outcomes, foreign_cores_of(meter.load(), children_cpu_seconds() - before))
+    return record_from_outcomes(outcomes, meter.load().foreign_cores)
 
 
 def run_case(name: str, bed: Bed) -> Outcome:
@@ -62,17 +61,6 @@ def run_case(name: str, bed: Bed) -> Outcome:
         outcome = Outcome(failures=[f"{type(problem).__name__}: {problem}"])
     outcome.case, outcome.fault = name, CASES[name].__doc__ or name
     return outcome
-
-
-def foreign_cores_of(load: Load, children_seconds: float) -> float:
-    """The load of processes that are not of this benchmark. children_seconds: CPU time of those that are."""
-    return max(0.0, load.foreign_cores - children_seconds / load.wall_seconds)
-
-
-def children_cpu_seconds() -> float:
-    """CPU time of the children that have ended, with theirs."""
-    times = os.times()
-    return times.children_user + times.children_system
 
 
 def record_from_outcomes(outcomes: list[Outcome], foreign_cores: float) -> Record:

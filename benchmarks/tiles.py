@@ -101,7 +101,7 @@ def measure_windows(engine: Path, frame: Path) -> None:
 
 
 def measure(options: argparse.Namespace) -> Record:
-    meter, rows = LoadMeter(), []
+    meter, rows = LoadMeter(children=True), []
     data: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         own = [sys.executable, __file__, "--model", options.model, "--engine", options.engine]

@@ -230,12 +230,22 @@ def test_the_figures_of_other_tools_in_the_readme_are_those_of_the_records() -> 
 
 def test_the_page_on_tiles_has_the_figures_of_the_record_and_the_code_of_the_script() -> None:
     text = (ROOT / "docs" / "tiles.md").read_text(encoding="utf-8")
-    for table in records("intel-xeon-amx-2c", "tiles"):
+    for table in records("amd-epyc-2c", "tiles"):
         for row in table:
             assert f"| {' | '.join(row)} |" in text
     (code,) = blocks("python", ROOT / "docs" / "tiles.md")
     assert code in (ROOT / "benchmarks" / "sliding_window.py").read_text(encoding="utf-8")
     assert len(code.splitlines()) <= 20
+
+
+def test_the_page_on_streaming_has_the_figures_of_the_crf() -> None:
+    text = (ROOT / "docs" / "streaming.md").read_text(encoding="utf-8")
+    (table,) = records("amd-epyc-2c", "crf")
+    rows = [row for row in table if row[1] != "iterations=5"]
+    for size, crf, milliseconds, *shares in rows:
+        named = crf if crf == "none" else f"`{crf}`" if "&" not in crf else f'`"{crf}"`'
+        seconds = f"{float(milliseconds) / 1e3:.1f} s" if milliseconds else ""
+        assert " ".join(f"| {size} | {named} | {seconds} | {' | '.join(shares)} |".split()) in text
 
 
 def test_the_page_on_scaling_has_the_figures_of_the_record() -> None:

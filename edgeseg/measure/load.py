@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import asdict, dataclass
 
@@ -28,17 +29,22 @@ class Load:
 
 
 class LoadMeter:
-    """Starts on construction; `load()` gives the load since then."""
+    """Starts on construction; `load()` gives the load since then.
 
-    def __init__(self) -> None:
+    children: the child processes that end meanwhile are not foreign; they must have begun meanwhile, too.
+    """
+
+    def __init__(self, *, children: bool = False) -> None:
+        self._children = children_seconds if children else lambda: 0.0
         self._wall, self._own, self._all = time.perf_counter(), time.process_time(), busy_seconds()
-        self._stolen = stolen_seconds()
+        self._stolen, self._of_children = stolen_seconds(), self._children()
 
     def load(self) -> Load:
         """The load since construction."""
         wall = time.perf_counter() - self._wall
         own = time.process_time() - self._own
-        foreign = max(0.0, busy_seconds() - self._all - own)
+        ours = own + self._children() - self._of_children
+        foreign = max(0.0, busy_seconds() - self._all - ours)
         stolen = min(foreign, max(0.0, stolen_seconds() - self._stolen))
         return Load(wall, own, foreign / wall, stolen / wall) if wall > 0 else Load(wall, own, 0.0)
 
@@ -50,6 +56,12 @@ def busy_seconds() -> float:
     # guest time is part of user time already
     guest = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
     return float(sum(times) - idle - guest)
+
+
+def children_seconds() -> float:
+    """CPU seconds of the child processes that have ended, with those of theirs."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def stolen_seconds() -> float:

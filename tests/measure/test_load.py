@@ -40,6 +40,18 @@ def test_foreign_load_is_what_others_used(monkeypatch: pytest.MonkeyPatch) -> No
     assert load == Load(wall_seconds=4.0, cpu_seconds=1.0, foreign_cores=0.5)
 
 
+@pytest.mark.parametrize(("children", "foreign"), [(False, 0.5), (True, 0.25)])
+def test_children_that_end_are_foreign_unless_they_are_counted(
+    children: bool, foreign: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, ended = iter([100.0, 103.0]), iter([7.0, 8.0])
+    monkeypatch.setattr(module, "busy_seconds", lambda: next(busy))
+    monkeypatch.setattr(module, "children_seconds", lambda: next(ended))
+    monkeypatch.setattr(module, "time", clocks(iter([10.0, 11.0]), iter([0.0, 4.0])))
+    monkeypatch.setattr(module, "stolen_seconds", lambda: 0.0)
+    assert LoadMeter(children=children).load().foreign_cores == foreign
+
+
 def test_other_threads_count_as_own() -> None:
     def spin() -> None:
         until = time.thread_time() + 0.05
