@@ -237,11 +237,16 @@ def rows_of(found: dict[str, Any]) -> list[list[str]]:
                 *(f"{each['cpu_ms']:.1f}" for each in (base, own)),
                 f"{1 / base['cpu_to_ours']:.2f}",
                 f"{1 / peer['cpu_to_ours']:.2f}" if peer else "-",
-                auto["precision"],
+                chosen_by(auto),
                 f"{100 * auto['drop']['value']:+.2f}",
             ]
         )
     return rows
+
+
+def chosen_by(auto: dict[str, Any]) -> str:
+    """What auto chose, as its summary begins: int8, int8-mixed (some layers stay float), fp32 or bf16."""
+    return str(auto["said"].split()[0])
 
 
 def verdicts_of(found: dict[str, Any], by_place: float) -> list[Verdict]:
@@ -263,11 +268,11 @@ def verdicts_of(found: dict[str, Any], by_place: float) -> list[Verdict]:
             text = f"{name} on {engine}: int8 {kept}"
             verdicts.append(Verdict("as many as the best peer's, within the interval", text, own["labels"][2] >= most))
         loses = 100 * found["auto"][engine]["drop"]["low"]
-        text = f"{name} on {engine}: auto ({found['auto'][engine]['precision']}) loses at least {loses:+.2f} points"
+        text = f"{name} on {engine}: auto ({chosen_by(found['auto'][engine])}) loses at least {loses:+.2f} points"
         verdicts.append(Verdict(f"at most {DROP:g} points, within the interval", text, loses <= DROP))
         slow = 1 / figures[FLOAT]["cpu_to_ours"] > 1
         if slow:
-            chosen = found["auto"][engine]["precision"]
+            chosen = chosen_by(found["auto"][engine])
             text = f"{name} on {engine}: int8 is slower than fp32, and auto chose {chosen}"
             verdicts.append(Verdict("int8 is not chosen where it is slower", text, chosen != "int8"))
     if "nncf" in found["engines"]["openvino"]:
