@@ -13,8 +13,8 @@ For each family, its smallest published variant, in a process of its own:
 A family learns where its mIoU is above that of the most frequent class at each place of the image.
 
 A family that is done is kept in --work and not measured again. With `--resume` the families of this device's record in
-`benchmarks/results` stay in it, and those with as many steps and the same versions are not measured again: the table
-may be made in several sittings. `--json-out` writes `edgeseg/models/measured.json`, too, which `edgeseg models
+`benchmarks/results` stay in it, and those with as many steps, the same crops and versions are not measured again: the
+table may be made in several sittings. `--json-out` writes `edgeseg/models/measured.json`, too, which `edgeseg models
 --families` shows: each family once, from the records of all devices, first those with int8 instructions.
 NNCF's environment is made by `benchmarks/peers/table.py`, or named by --nncf-python.
 """
@@ -78,7 +78,7 @@ def measured(family: str, options: argparse.Namespace) -> dict[str, Any]:
     began = time.perf_counter()
     weights = trained(family, folder, options.steps)
     found: dict[str, Any] = {"family": family, "variant": smallest(family), "steps": options.steps}
-    found["crops"] = " of ".join(reversed(crops_for(family)))
+    found["crops"] = crops_text(family)
     found["train_seconds"] = time.perf_counter() - began
     net = Net(str(weights), quantiser_options(options), folder)
     runs = net.runs()
@@ -125,6 +125,12 @@ def crops_for(family: str) -> tuple[str, str]:
         return HIGH, "2"
     blind = blind_layers(network, width, height) - blind_layers(network, *size_from_text(SIZE))
     return (HIGH, "2") if blind else (LOW, "4")
+
+
+def crops_text(family: str) -> str:
+    """The crops of a step as text: 4 of 256x128."""
+    crop, count = crops_for(family)
+    return f"{count} of {crop}"
 
 
 def quantiser_options(options: argparse.Namespace) -> argparse.Namespace:
@@ -182,7 +188,7 @@ def rtx_share(net: Net, folder: Path) -> dict[str, Any]:
 def one_in_a_process(family: str, options: argparse.Namespace) -> dict[str, Any]:
     """The figures of a family that lie in --work or in the record, or are measured now."""
     recorded = recorded_figures(options).get(family)
-    if recorded and recorded["steps"] >= options.steps:
+    if recorded and recorded["steps"] >= options.steps and recorded.get("crops") == crops_text(family):
         return recorded
     kept = Path(options.work) / family / "result.json"
     if not kept.exists():

@@ -17,18 +17,21 @@ from edgeseg.models.count import shapes_alone
 
 def blind_layers(network: nn.Module, width: int, height: int) -> frozenset[str]:
     """The names of the convolutions of `network`, at an input of WIDTHxHEIGHT, with weights that meet padding alone."""
-    shadow, found = copy.deepcopy(network).to("meta").eval(), set[str]()
-    for name, layer in shadow.named_modules():
-        if isinstance(layer, nn.Conv2d) and max(layer.dilation) > 1:
+    layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)}
+    dilated, blind = [name for name, layer in layers.items() if max(layer.dilation) > 1], set[str]()
+    if not dilated:
+        return frozenset()
+    shadow = copy.deepcopy(network).to("meta").eval()
+    for name in dilated:
 
-            def look(layer: nn.Conv2d, inputs: tuple[Any, ...], output: torch.Tensor, name: str = name) -> None:
-                if any(is_blind(layer, axis, inputs[0].shape[2 + axis], output.shape[2 + axis]) for axis in (0, 1)):
-                    found.add(name)
+        def look(layer: nn.Conv2d, inputs: tuple[Any, ...], output: torch.Tensor, name: str = name) -> None:
+            if any(is_blind(layer, axis, inputs[0].shape[2 + axis], output.shape[2 + axis]) for axis in (0, 1)):
+                blind.add(name)
 
-            layer.register_forward_hook(look)
+        shadow.get_submodule(name).register_forward_hook(look)
     with torch.inference_mode(), shapes_alone(shadow):
         shadow(torch.empty(1, 3, height, width, device="meta"))
-    return frozenset(found)
+    return frozenset(blind)
 
 
 def is_blind(layer: nn.Conv2d, axis: int, side: int, outputs: int) -> bool:

@@ -66,8 +66,8 @@ def shelf() -> list[ShelfRow]:
 
 def what_was_measured() -> dict[str, Any]:
     """The size, the devices and the families of the measurements of int8."""
-    found: dict[str, Any] = json.loads(MEASURED.read_text("utf-8"))
-    return found
+    measurements: dict[str, Any] = json.loads(MEASURED.read_text("utf-8"))
+    return measurements
 
 
 def devices_measured() -> list[tuple[str, str]]:

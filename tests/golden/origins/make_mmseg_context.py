@@ -111,13 +111,13 @@ for family in sys.argv[2:] or NETWORKS:
     size = POINTREND_SIZE if family == "pointrend" else SIZE
     with torch.inference_mode():
         logits = logits_of(network, golden_image(*size))
-    channels = 64 if family == "pointrend" else 128
+    variants = {"pointrend": "resnet50?depth=18&channels=64", "psanet": "resnet18?mask=12"}
     golden = {
         "origin": f"mmseg-{family}",
         "family": family,
         "input": size,
         "classes": 19,
-        "variant": f"resnet50?depth=18&channels={channels}" + ("&mask=12" if family == "psanet" else ""),
+        "variant": variants.get(family, "resnet18"),
         "align_corners": False,
         "logits": sampled(logits),
     }
