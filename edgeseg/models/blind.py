@@ -38,6 +38,6 @@ def is_blind(layer: nn.Conv2d, axis: int, side: int, outputs: int) -> bool:
     """Whether the first or last weight along `axis` is always outside the map, which has `side` rows or columns."""
     padding = layer.padding[axis]
     assert isinstance(padding, int)
-    first = (outputs - 1) * layer.stride[axis] - padding  # the last place that the first weight sees
-    last = (layer.kernel_size[axis] - 1) * layer.dilation[axis] - padding  # the first place that the last weight sees
-    return first < 0 or last >= side
+    firsts = range(-padding, outputs * layer.stride[axis] - padding, layer.stride[axis])  # what the first weight sees
+    span = (layer.kernel_size[axis] - 1) * layer.dilation[axis]
+    return not all(any(0 <= first + offset < side for first in firsts) for offset in (0, span))
