@@ -1,12 +1,12 @@
-"""The decoders of LiteSeg. Each takes the image and the features at 1/8, 1/16 and 1/32, and gives two maps.
+"""The decoders of LiteSeg. Each takes the image and the features from 1/`finest` to 1/32, and gives two maps.
 
-The first map, at 1/8, has `out` channels and is for the classifier; the second is coarser, has `width` channels and is
-for the auxiliary one.
+The first map, at 1/`finest`, has `out` channels and is for the classifier; the second is coarser, has `width` channels
+and is for the auxiliary one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,8 @@ def smooth(channels: int) -> nn.Sequential:
 class Sum(nn.Module):
     """Narrowed features are summed on the way up; the mean of the deepest one is added to it."""
 
+    finest = 8
+
     def __init__(self, channels: Sequence[int], width: int) -> None:
         super().__init__()
         self.out = width
@@ -34,11 +36,19 @@ class Sum(nn.Module):
         self.smooth = nn.ModuleList(smooth(width) for _ in channels)
 
     def forward(self, _: Tensor, features: Sequence[Tensor]) -> Maps:
-        """The maps at 1/8 and 1/16."""
-        fine, middle, deep = (narrow(feature) for narrow, feature in zip(self.narrow, features))
-        x = self.smooth[2](deep + self.mean(features[2].mean((2, 3), keepdim=True)))
-        middle = self.smooth[1](enlarge(x, middle) + middle)
-        return self.smooth[0](enlarge(middle, fine) + fine), middle
+        """The maps of the two finest features."""
+        *finer, deep = (narrow(feature) for narrow, feature in zip(self.narrow, features))
+        *steps, last = self.smooth
+        maps = [last(deep + self.mean(features[-1].mean((2, 3), keepdim=True)))]
+        for step, feature in zip(reversed(steps), reversed(finer)):
+            maps.append(step(enlarge(maps[-1], feature) + feature))
+        return maps[-1], maps[-2]
+
+
+class Pyramid(Sum):
+    """The same down to 1/4, for thin things: a feature pyramid (Lin et al., arXiv 1612.03144)."""
+
+    finest = 4
 
 
 class LRASPP(nn.Module):
@@ -47,6 +57,8 @@ class LRASPP(nn.Module):
     Howard et al., "Searching for MobileNetV3", ICCV 2019, arXiv 1905.02244, section 6.4. Their encoder is dilated; here
     the deepest features are at 1/32.
     """
+
+    finest = 8
 
     def __init__(self, channels: Sequence[int], width: int) -> None:
         super().__init__()
@@ -63,6 +75,8 @@ class LRASPP(nn.Module):
 
 class UAFM(nn.Module):
     """Pyramid pooling, and on the way up features mixed by their similarity: the decoder of PP-LiteSeg."""
+
+    finest = 8
 
     def __init__(self, channels: Sequence[int], width: int) -> None:
         super().__init__()
@@ -81,6 +95,8 @@ class UAFM(nn.Module):
 class Detail(nn.Module):
     """A context path on the encoder and a path that sees the image at high resolution: the decoder of BiSeNetV1."""
 
+    finest = 8
+
     def __init__(self, channels: Sequence[int], width: int) -> None:
         super().__init__()
         self.out = width
@@ -94,8 +110,9 @@ class Detail(nn.Module):
         return self.fusion(self.spatial(image), context), coarse
 
 
-DECODERS: dict[str, Callable[[Sequence[int], int], Sum | LRASPP | UAFM | Detail]] = {
+DECODERS: dict[str, type[Sum] | type[LRASPP] | type[UAFM] | type[Detail]] = {
     "sum": Sum,
+    "pyramid": Pyramid,
     "lraspp": LRASPP,
     "uafm": UAFM,
     "detail": Detail,

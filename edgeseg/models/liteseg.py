@@ -33,14 +33,15 @@ class LiteSeg(nn.Module):
         if decoder not in DECODERS:
             raise UnknownNameError.among("decoder of liteseg", decoder, DECODERS)
         self.encoder = EfficientNetLite(width, depth)
-        self.decoder = DECODERS[decoder](self.encoder.channels[1:], channels)
+        self.first = 0 if DECODERS[decoder].finest == 4 else 1  # of the features that the decoder takes
+        self.decoder = DECODERS[decoder](self.encoder.channels[self.first :], channels)
         self.head = nn.Conv2d(self.decoder.out, classes, 1)
         self.auxiliary = nn.ModuleList(nn.Conv2d(channels, classes, 1) for _ in range(1) if auxiliary)
         kaiming_init(self.decoder)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
-        """(N, 3, H, W) to logits (N, C, H/8, W/8); in training a list, with coarser ones behind."""
-        fine, coarse = self.decoder(x, self.encoder(x)[1:])
+        """(N, 3, H, W) to logits (N, C, H/8, W/8), H/4 with `pyramid`; in training a list, with coarser ones behind."""
+        fine, coarse = self.decoder(x, self.encoder(x)[self.first :])
         logits: Tensor = self.head(fine)
         if not self.training:
             return logits

@@ -22,6 +22,7 @@ from edgeseg.train import checkpoint
 from edgeseg.train.augment import Augmentation
 from edgeseg.train.batches import Batch, Batches, Normalise
 from edgeseg.train.config import TrainConfig, learning_rate_at
+from edgeseg.train.depthwise import use_fp32_gradients
 from edgeseg.train.device import PRECISIONS, memory_format_for
 from edgeseg.train.loss import Criterion, distillation
 from edgeseg.train.losses import terms_from_texts
@@ -59,6 +60,8 @@ class Trainer:
         self.network = open_family(config.family).build(spec, training=True)
         self.memory_format = memory_format_for(self.network, config.precision, device)
         self.network.to(device, memory_format=self.memory_format)  # type: ignore[call-overload]
+        if config.precision == "bf16" and device.type == "cpu":
+            use_fp32_gradients(self.network)
         self.average = copy.deepcopy(self.network).eval()
         self.optimizer = torch.optim.AdamW(groups_of(self.network, config), lr=config.learning_rate, foreach=True)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
