@@ -1,7 +1,7 @@
 """Depthwise convolutions whose gradients are computed in fp32: in bf16 on a CPU, torch has no fast kernels for them.
 
-Of torch 2.13 on a processor with AMX, the gradient of a 3x3 kernel with stride 2 takes 7 to 20 times as long in bf16 as
-in fp32, that of a 5x5 kernel's weights 4 times; together 70% of a training step of EfficientNet-Lite.
+Those of torch 2.13 for the gradients with stride 2, and for the weights of 5x5 kernels, take several times as long as
+in fp32, and most of a training step of EfficientNet-Lite.
 """
 
 from __future__ import annotations
