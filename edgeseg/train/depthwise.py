@@ -33,14 +33,14 @@ class _Gradients(torch.autograd.Function):
         return torch.conv2d(image, weight, None, *geometry)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         image, weight = ctx.saved_tensors
         stride, padding, dilation, groups = ctx.geometry
         of_image, of_weight, _ = torch.ops.aten.convolution_backward(
             gradients[0].float(), image.float(), weight.float(), None, stride, padding, dilation, False, (0, 0), groups,
-            [*ctx.needs_input_grad[:2], False],
+            (True, True, False),
         )  # fmt: skip
-        return of_image.to(image.dtype) if ctx.needs_input_grad[0] else None, of_weight.to(weight.dtype), None
+        return of_image.to(image.dtype), of_weight.to(weight.dtype), None
 
 
 def use_fp32_gradients(network: nn.Module) -> None:

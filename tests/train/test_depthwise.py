@@ -59,3 +59,14 @@ def test_without_autocast_it_is_torchs_convolution() -> None:
     before = layer(image)
     use_fp32_gradients(layer)
     assert torch.equal(layer(image), before)
+
+
+def test_a_layer_may_be_frozen() -> None:
+    layer = torch.nn.Conv2d(4, 4, 3, groups=4, bias=False).requires_grad_(False)
+    use_fp32_gradients(layer)
+    image = torch.randn(1, 4, 6, 6, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(image).float().sum().backward()
+    assert layer.weight.grad is None
+    assert image.grad is not None
+    assert bool(image.grad.any())
